@@ -1,0 +1,107 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One room a target; docs/ARCHITECTURE.md says what each is for and scripts/check-layers holds the
+// imports to the arrows drawn here.
+
+let core: [Target] = [
+    .target(name: "Statistics"),
+    .target(name: "PolicyModel"),
+    .target(name: "Analysis", dependencies: ["Statistics", "PolicyModel"]),
+    .target(name: "RolloutEngine", dependencies: ["Analysis", "PolicyModel"]),
+    .target(name: "PrometheusText"),
+]
+
+let shims: [Target] = [
+    .target(name: "CLinuxEngine"),
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .target(name: "CCurl", dependencies: ["CSystemCurl"]),
+    .systemLibrary(
+        name: "CSystemCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+]
+
+let shells: [Target] = [
+    .target(name: "HTTPEngine", dependencies: ["CLinuxEngine"]),
+    .target(
+        name: "TrafficProxy",
+        dependencies: ["HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine"]),
+    .target(name: "PolicyYAML", dependencies: ["PolicyModel", "CYAML"]),
+    .target(
+        name: "MetricsScrape", dependencies: ["PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
+    .target(
+        name: "RolloutStore",
+        dependencies: [
+            "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
+            .product(name: "GRDB", package: "GRDB.swift"),
+        ]),
+    .target(
+        name: "RolloutController",
+        dependencies: ["PolicyModel", "Statistics", "Analysis", "RolloutEngine"]),
+    .target(name: "AdminTypes"),
+    .target(
+        name: "AdminAPI",
+        dependencies: [
+            "AdminTypes", "HTTPEngine", "PolicyModel", "Analysis", "RolloutEngine",
+            "RolloutController", "PrometheusText",
+        ]),
+    .target(name: "AdminClient", dependencies: ["AdminTypes", "CLinuxEngine"]),
+    .target(
+        name: "ReferenceModel",
+        dependencies: ["HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
+    .target(
+        name: "CommandLineTools",
+        dependencies: [
+            "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "Analysis", "RolloutEngine",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        ]),
+]
+
+let mains: [Target] = [
+    .executableTarget(
+        name: "canaryd",
+        dependencies: [
+            "HTTPEngine", "TrafficProxy", "PolicyModel", "PolicyYAML", "MetricsScrape",
+            "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
+            "ReferenceModel", "CommandLineTools",
+            .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            .product(name: "Logging", package: "swift-log"),
+        ]),
+    .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
+]
+
+let tests: [Target] = [
+    .target(
+        name: "TestSupport",
+        dependencies: ["PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
+        path: "Tests/TestSupport"),
+    .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
+    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
+    .testTarget(name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"]),
+    .testTarget(name: "PrometheusTextTests", dependencies: ["PrometheusText"]),
+    .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine"]),
+    .testTarget(name: "TrafficProxyTests", dependencies: ["TrafficProxy", "TestSupport"]),
+    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"]),
+    .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),
+    .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
+    .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),
+    .testTarget(name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "TestSupport"]),
+    .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"]),
+    .testTarget(name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "TestSupport"]),
+]
+
+let package = Package(
+    name: "canaryd",
+    products: [
+        .executable(name: "canaryd", targets: ["canaryd"]),
+        .executable(name: "canaryctl", targets: ["canaryctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
+    targets: core + shims + shells + mains + tests,
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)

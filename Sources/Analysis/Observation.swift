@@ -1,0 +1,141 @@
+import PolicyModel
+
+/// How a relayed request ended, seen from the proxy.
+public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
+    /// 1xx to 3xx, relayed whole.
+    case success = 0
+    /// 4xx: counted apart, neither good nor bad.
+    case clientError = 1
+    /// 5xx from the server.
+    case serverError = 2
+    /// No connection to any server of the arm, or it was reset before the head.
+    case connectFailure = 3
+    /// The server did not answer, or went on answering, in time.
+    case timeout = 4
+    /// The reply broke off, or was no HTTP.
+    case truncated = 5
+    /// The client left first (499 in nginx's terms): not the server's fault.
+    case clientClosed = 6
+    /// Still open when it was observed.
+    case open = 7
+
+    /// Counts against the arm.
+    public var isError: Bool {
+        switch self {
+        case .serverError, .connectFailure, .timeout, .truncated: true
+        case .success, .clientError, .clientClosed, .open: false
+        }
+    }
+
+    /// As the `outcome` label of the agent's own metrics.
+    public var label: String {
+        switch self {
+        case .success: "success"
+        case .clientError: "client_error"
+        case .serverError: "server_error"
+        case .connectFailure: "connect_failure"
+        case .timeout: "timeout"
+        case .truncated: "truncated"
+        case .clientClosed: "client_closed"
+        case .open: "open"
+        }
+    }
+}
+
+/// One judged or relayed request, at its end or while it is still open. Plain bits: the data plane appends it to a
+/// fixed log and nothing else.
+public struct Observation: Hashable, Sendable {
+    /// Which rollout of which service: `RoutedService.slot`.
+    public var slot: UInt32
+    public var arm: Arm
+    public var outcome: Outcome
+    public var flags: Flags
+    /// The request's place in 0 ..< 10 000 by the split's hash; sub-shards and keys are made of it.
+    public var place: UInt16
+    /// Monotonic, in nanoseconds.
+    public var startedAt: Int64
+    /// `RequestIdentifier.hash` of its x-request-id; 0 where there was none to keep.
+    public var requestHash: UInt64
+    /// From `startedAt` to the first byte of the response, in microseconds; `UInt32.max` where none came.
+    public var firstByte: UInt32
+    /// From `startedAt` to the end; for an open request, its age. In microseconds, at most 71 minutes.
+    public var total: UInt32
+
+    public struct Flags: OptionSet, Hashable, Sendable {
+        public let rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// Belongs to the declared population.
+        public static let judged = Flags(rawValue: 1)
+        /// The service deals by key and this request had none.
+        public static let keyless = Flags(rawValue: 2)
+        /// A header match chose the arm; never judged.
+        public static let matched = Flags(rawValue: 4)
+    }
+
+    public init(
+        slot: UInt32, arm: Arm, outcome: Outcome, flags: Flags, place: UInt16, startedAt: Int64, requestHash: UInt64,
+        firstByte: UInt32, total: UInt32
+    ) {
+        self.slot = slot
+        self.arm = arm
+        self.outcome = outcome
+        self.flags = flags
+        self.place = place
+        self.startedAt = startedAt
+        self.requestHash = requestHash
+        self.firstByte = firstByte
+        self.total = total
+    }
+}
+
+/// What the data plane hands over at each tick.
+public struct ObservationBatch: Sendable {
+    /// Ended since the last batch, in no order.
+    public var ended: [Observation]
+    /// Open now: judged ones only, with their age as `total`.
+    public var open: [Observation]
+    /// Ended but not logged, because a log was full.
+    public var dropped: UInt64
+    /// How many servers of each arm can be reached.
+    public var health: [ArmHealth]
+
+    public init(
+        ended: [Observation] = [], open: [Observation] = [], dropped: UInt64 = 0, health: [ArmHealth] = []
+    ) {
+        self.ended = ended
+        self.open = open
+        self.dropped = dropped
+        self.health = health
+    }
+}
+
+/// The servers of an arm that take connections, as the data plane last saw them.
+public struct ArmHealth: Hashable, Sendable {
+    public var slot: UInt32
+    public var arm: Arm
+    public var servers: Int
+    public var reachable: Int
+
+    public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int) {
+        self.slot = slot
+        self.arm = arm
+        self.servers = servers
+        self.reachable = reachable
+    }
+}
+
+/// Request ids are joined with feedback by hash, so that the data plane keeps no strings.
+public enum RequestIdentifier {
+    /// Seeded by process, so that no client can choose ids that collide. Never 0.
+    public static func hash(_ id: UnsafeRawBufferPointer) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(bytes: id)
+        let value = UInt64(bitPattern: Int64(hasher.finalize()))
+        return value == 0 ? 1 : value
+    }
+
+    public static func hash(_ id: String) -> UInt64 {
+        var id = id
+        return id.withUTF8 { hash(UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -1,0 +1,46 @@
+/// What the agent itself is told by its file. Paths are absolute here.
+public struct AgentSettings: Hashable, Codable, Sendable {
+    public var stateDirectory: String
+    /// Unix socket or TCP of the admin API.
+    public var admin: ListenAddress
+    public var feedback: ListenAddress
+    /// Data-plane event loops; nil: one a core.
+    public var loops: Int?
+    public var logLevel: LogLevel
+    public var logFormat: LogFormat
+
+    public enum LogLevel: String, CaseIterable, Hashable, Codable, Sendable { case debug, info, notice, warning, error }
+    public enum LogFormat: String, CaseIterable, Hashable, Codable, Sendable { case auto, journald, plain, json }
+
+    public init(
+        stateDirectory: String = "/var/lib/canaryd",
+        admin: ListenAddress = .unix(path: "/run/canaryd/admin.sock"),
+        feedback: ListenAddress = .unix(path: "/run/canaryd/feedback.sock"),
+        loops: Int? = nil, logLevel: LogLevel = .info, logFormat: LogFormat = .auto
+    ) {
+        self.stateDirectory = stateDirectory
+        self.admin = admin
+        self.feedback = feedback
+        self.loops = loops
+        self.logLevel = logLevel
+        self.logFormat = logFormat
+    }
+}
+
+/// Everything that the agent's files say, read together and valid together.
+public struct Configuration: Hashable, Sendable {
+    public var agent: AgentSettings
+    /// Sorted by name.
+    public var services: [Service]
+    /// By name.
+    public var policies: [String: Policy]
+
+    public init(agent: AgentSettings, services: [Service], policies: [String: Policy]) {
+        self.agent = agent
+        self.services = services
+        self.policies = policies
+    }
+
+    /// The policies of a service, in its order.
+    public func policies(of service: Service) -> [Policy] { service.policies.compactMap { policies[$0] } }
+}

@@ -1,0 +1,231 @@
+/// A named set of checks.
+public struct Policy: Hashable, Codable, Sendable {
+    public var name: String
+    public var description: String
+    public var onNoData: NoDataRule
+    /// Names are unique within a policy.
+    public var checks: [Check]
+
+    public init(name: String, description: String = "", onNoData: NoDataRule = .hold, checks: [Check]) {
+        self.name = name
+        self.description = description
+        self.onNoData = onNoData
+        self.checks = checks
+    }
+}
+
+public enum NoDataRule: Hashable, Codable, Sendable {
+    case hold
+    /// Revert when there was no data for this long.
+    case revert(after: Duration)
+}
+
+/// One question that a policy asks of a candidate.
+public struct Check: Hashable, Codable, Sendable {
+    public var name: String
+    public var kind: CheckKind
+    public var mode: CheckMode
+    /// Weight beside the other checks in the risk budget, > 0.
+    public var share: Double
+    /// For `judge: threshold`.
+    public var limits: ThresholdLimits
+
+    public init(
+        name: String, kind: CheckKind, mode: CheckMode = .enforce, share: Double = 1,
+        limits: ThresholdLimits = ThresholdLimits()
+    ) {
+        self.name = name
+        self.kind = kind
+        self.mode = mode
+        self.share = share
+        self.limits = limits
+    }
+}
+
+public enum CheckMode: String, Hashable, Codable, Sendable {
+    case enforce
+    /// Measured and shown, never decides.
+    case observe
+}
+
+public enum CheckKind: Hashable, Codable, Sendable {
+    case errors(ErrorsCheck)
+    case latency(LatencyCheck)
+    case quality(QualityCheck)
+    case metric(MetricCheck)
+}
+
+public enum ObservationOrigin: String, Hashable, Codable, Sendable {
+    case proxy
+    case scrape
+}
+
+/// The share of judged requests that failed. At least one of `max` and `maxIncrease` is set.
+public struct ErrorsCheck: Hashable, Codable, Sendable {
+    /// Ceiling, a fraction 0 ... 1.
+    public var max: Double?
+    /// Over the baseline's rate, relative: 0.5 allows half as much again.
+    public var maxIncrease: Double?
+    /// A candidate's rate at or below this never fails `maxIncrease`. Fraction 0 ... 1.
+    public var floor: Double
+    public var from: ObservationOrigin
+
+    public init(
+        max: Double? = nil, maxIncrease: Double? = nil, floor: Double = 0, from: ObservationOrigin = .proxy
+    ) {
+        self.max = max
+        self.maxIncrease = maxIncrease
+        self.floor = floor
+        self.from = from
+    }
+}
+
+/// A quantile of latency. At least one of `max` and `maxIncrease` is set.
+public struct LatencyCheck: Hashable, Codable, Sendable {
+    /// 0 < quantile < 1.
+    public var quantile: Double
+    public var of: LatencyMeasure
+    /// Ceiling.
+    public var max: Duration?
+    /// Over the baseline's quantile, relative: 0.1 allows 10 % more.
+    public var maxIncrease: Double?
+    public var from: ObservationOrigin
+
+    public init(
+        quantile: Double, of: LatencyMeasure = .total, max: Duration? = nil, maxIncrease: Double? = nil,
+        from: ObservationOrigin = .proxy
+    ) {
+        self.quantile = quantile
+        self.of = of
+        self.max = max
+        self.maxIncrease = maxIncrease
+        self.from = from
+    }
+}
+
+public enum LatencyMeasure: String, Hashable, Codable, Sendable {
+    case total
+    case firstByte
+}
+
+/// A measure of quality by group, from labelled feedback; the candidate against the baseline.
+public struct QualityCheck: Hashable, Codable, Sendable {
+    public var measure: QualityMeasure
+    /// Empty: all rows as one group.
+    public var groups: [GroupSelector]
+    /// The most that the measure may fall, as a fraction: 0.05 is 5 percentage points.
+    public var maxDrop: Double?
+    /// The most that it may rise; for measures of which more is worse.
+    public var maxRise: Double?
+    /// Samples that the measure rests on (for recall: positives), in each arm, before a group is judged.
+    public var minSamples: Int
+    /// What a group does that never reaches `minSamples`.
+    public var small: SmallGroupRule
+
+    public init(
+        measure: QualityMeasure, groups: [GroupSelector] = [], maxDrop: Double? = nil, maxRise: Double? = nil,
+        minSamples: Int = 100, small: SmallGroupRule = .report
+    ) {
+        self.measure = measure
+        self.groups = groups
+        self.maxDrop = maxDrop
+        self.maxRise = maxRise
+        self.minSamples = minSamples
+        self.small = small
+    }
+}
+
+public enum QualityMeasure: String, CaseIterable, Hashable, Codable, Sendable {
+    /// prediction = label, over all rows.
+    case accuracy
+    /// prediction = 1 among label = 1.
+    case recall
+    /// prediction = 1 among label = 0.
+    case falsePositiveRate
+    /// prediction = 1, over all rows; needs no label.
+    case selectionRate
+    /// Mean of `score`.
+    case score
+}
+
+/// `sex` means every value of that attribute, each by itself; `sex=Female` only that one.
+public struct GroupSelector: Hashable, Codable, Sendable, CustomStringConvertible {
+    public var attribute: String
+    public var value: String?
+
+    public init(attribute: String, value: String? = nil) {
+        self.attribute = attribute
+        self.value = value
+    }
+
+    public var description: String { value.map { "\(attribute)=\($0)" } ?? attribute }
+}
+
+public enum SmallGroupRule: String, Hashable, Codable, Sendable {
+    /// Promotion waits for it.
+    case block
+    /// It is shown as too small.
+    case report
+}
+
+/// A bound on a scraped series.
+public struct MetricCheck: Hashable, Codable, Sendable {
+    /// A name with optional label matchers: `nv_gpu_memory_used_bytes{gpu="0"}`.
+    public var series: String
+    public var aggregate: MetricAggregate
+    public var max: Double?
+    public var min: Double?
+    /// Over the baseline, relative; for `rate` and `quantile`.
+    public var maxIncrease: Double?
+    /// Fresh scrapes in a row that have to be beyond the bound. At least 1.
+    public var forScrapes: Int
+
+    public init(
+        series: String, aggregate: MetricAggregate, max: Double? = nil, min: Double? = nil, maxIncrease: Double? = nil,
+        forScrapes: Int = 1
+    ) {
+        self.series = series
+        self.aggregate = aggregate
+        self.max = max
+        self.min = min
+        self.maxIncrease = maxIncrease
+        self.forScrapes = forScrapes
+    }
+}
+
+public enum MetricAggregate: Hashable, Codable, Sendable {
+    /// Over the matching samples of all servers of a version, at one scrape.
+    case max, min, sum, mean
+    /// Increase per second of a counter over the window.
+    case rate
+    /// Quantile of a histogram's increase over the window. 0 < q < 1.
+    case quantile(Double)
+}
+
+/// How the threshold judge counts, in the terms of Argo Rollouts' analysis.
+public struct ThresholdLimits: Hashable, Codable, Sendable {
+    /// Time between two measurements.
+    public var interval: Duration
+    /// What a measurement looks back on. Quality looks back on the whole rollout instead.
+    public var window: Duration
+    /// Requests in each arm (each arm that the bound speaks of) before a measurement counts.
+    public var minSamples: Int
+    /// Failed measurements that are tolerated; one more fails the check.
+    public var failureLimit: Int
+    /// Inconclusive measurements that are tolerated; one more pauses the rollout.
+    public var inconclusiveLimit: Int
+    /// Errors of the measurement in a row that are tolerated; one more makes the provider count as down.
+    public var consecutiveErrorLimit: Int
+
+    public init(
+        interval: Duration = .seconds(10), window: Duration = .seconds(60), minSamples: Int = 50,
+        failureLimit: Int = 2, inconclusiveLimit: Int = 1000, consecutiveErrorLimit: Int = 4
+    ) {
+        self.interval = interval
+        self.window = window
+        self.minSamples = minSamples
+        self.failureLimit = failureLimit
+        self.inconclusiveLimit = inconclusiveLimit
+        self.consecutiveErrorLimit = consecutiveErrorLimit
+    }
+}

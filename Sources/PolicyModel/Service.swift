@@ -1,0 +1,138 @@
+/// A named place that takes traffic, as its file declares it.
+public struct Service: Hashable, Codable, Sendable {
+    public var name: String
+    /// At least one.
+    public var listen: [ListenAddress]
+    public var route: Route
+    /// In the order of the file; names are unique.
+    public var versions: [Version]
+    /// Name of the version that serves while no state exists.
+    public var baseline: String
+    /// Name of the version to roll out; nil: none.
+    public var candidate: String?
+    /// Names of policies, in order.
+    public var policies: [String]
+    public var traffic: TrafficRules
+    public var strategy: Strategy
+    public var analysis: AnalysisRules
+
+    public init(
+        name: String, listen: [ListenAddress], route: Route = Route(), versions: [Version], baseline: String,
+        candidate: String? = nil, policies: [String] = [], traffic: TrafficRules = TrafficRules(),
+        strategy: Strategy = Strategy(), analysis: AnalysisRules = AnalysisRules()
+    ) {
+        self.name = name
+        self.listen = listen
+        self.route = route
+        self.versions = versions
+        self.baseline = baseline
+        self.candidate = candidate
+        self.policies = policies
+        self.traffic = traffic
+        self.strategy = strategy
+        self.analysis = analysis
+    }
+
+    public func version(named name: String) -> Version? { versions.first { $0.name == name } }
+}
+
+/// Which requests of a listener are this service's: the host and the longest path prefix win.
+public struct Route: Hashable, Codable, Sendable {
+    /// Lower case, without port; nil: any.
+    public var host: String?
+    /// Starts with `/`; matches whole segments: `/v2` matches `/v2` and `/v2/models`, not `/v20`.
+    public var path: String
+
+    public init(host: String? = nil, path: String = "/") {
+        self.host = host
+        self.path = path
+    }
+}
+
+/// Where a service or an API listens.
+public enum ListenAddress: Hashable, Codable, Sendable, CustomStringConvertible {
+    /// Host is an IPv4 or IPv6 literal or a name; port 0 lets the system choose.
+    case tcp(host: String, port: UInt16)
+    case unix(path: String)
+    /// A socket that systemd passed under this name (FileDescriptorName=).
+    case systemd(name: String)
+
+    public var description: String {
+        switch self {
+        case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        case .systemd(let name): "systemd:\(name)"
+        }
+    }
+}
+
+/// A named set of servers.
+public struct Version: Hashable, Codable, Sendable {
+    public var name: String
+    /// At least one.
+    public var servers: [ServerAddress]
+    public var revision: String?
+    /// Nil: not scraped.
+    public var metrics: MetricsSource?
+
+    public init(name: String, servers: [ServerAddress], revision: String? = nil, metrics: MetricsSource? = nil) {
+        self.name = name
+        self.servers = servers
+        self.revision = revision
+        self.metrics = metrics
+    }
+
+    public var identity: VersionIdentity { VersionIdentity(name: name, revision: revision) }
+}
+
+/// What a version is, whatever servers it runs on today.
+public struct VersionIdentity: Hashable, Codable, Sendable, CustomStringConvertible {
+    public var name: String
+    public var revision: String?
+
+    public init(name: String, revision: String? = nil) {
+        self.name = name
+        self.revision = revision
+    }
+
+    public var description: String { revision.map { "\(name)@\($0)" } ?? name }
+}
+
+public enum ServerAddress: Hashable, Codable, Sendable, CustomStringConvertible {
+    case http(host: String, port: UInt16)
+    /// The embedded reference model server with this artefact: a name in the artefact folder, or a path.
+    case reference(artefact: String)
+
+    public var description: String {
+        switch self {
+        case .http(let host, let port): host.contains(":") ? "http://[\(host)]:\(port)" : "http://\(host):\(port)"
+        case .reference(let artefact): "reference:\(artefact)"
+        }
+    }
+}
+
+/// Where and how a version's servers are scraped.
+public struct MetricsSource: Hashable, Codable, Sendable {
+    /// Name of a preset (`reference`, `triton`, `mlserver`, `bentoml`); nil: only raw series.
+    public var preset: String?
+    /// Overrides of the preset.
+    public var path: String?
+    public var port: UInt16?
+    /// The `model` or `model_name` label to keep, where a server carries several models.
+    public var model: String?
+    /// Time between two scrapes of a server.
+    public var interval: Duration
+    public var timeout: Duration
+
+    public init(
+        preset: String? = nil, path: String? = nil, port: UInt16? = nil, model: String? = nil,
+        interval: Duration = .seconds(5), timeout: Duration = .seconds(2)
+    ) {
+        self.preset = preset
+        self.path = path
+        self.port = port
+        self.model = model
+        self.interval = interval
+        self.timeout = timeout
+    }
+}

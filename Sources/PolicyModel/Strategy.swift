@@ -1,0 +1,129 @@
+/// How a rollout moves.
+public struct Strategy: Hashable, Codable, Sendable {
+    public var start: Initiation
+    public var warmup: Warmup?
+    /// May be empty: then the proof is made at `bake`'s weight or at once. Weights rise.
+    public var steps: [Step]
+    public var promotion: Initiation
+    public var bake: Bake?
+    public var deadline: Deadline?
+
+    public init(
+        start: Initiation = .automatic, warmup: Warmup? = nil, steps: [Step] = Strategy.defaultSteps,
+        promotion: Initiation = .automatic, bake: Bake? = nil, deadline: Deadline? = nil
+    ) {
+        self.start = start
+        self.warmup = warmup
+        self.steps = steps
+        self.promotion = promotion
+        self.bake = bake
+        self.deadline = deadline
+    }
+
+    /// 1 % for 2 minutes, 10 % for 10, 50 % for 30.
+    public static let defaultSteps: [Step] = [
+        .weight(Weight(clamping: 100), hold: .seconds(120)),
+        .weight(Weight(clamping: 1000), hold: .seconds(600)),
+        .weight(Weight(clamping: 5000), hold: .seconds(1800)),
+    ]
+}
+
+public enum Initiation: String, Hashable, Codable, Sendable {
+    case automatic
+    case manual
+}
+
+/// What the candidate has to answer before it is judged.
+public struct Warmup: Hashable, Codable, Sendable {
+    public var requests: Int
+    public var within: Duration
+
+    public init(requests: Int, within: Duration) {
+        self.requests = requests
+        self.within = within
+    }
+}
+
+public enum Step: Hashable, Codable, Sendable {
+    case weight(Weight, hold: Duration)
+    /// Until someone resumes, or for a time.
+    case pause(Duration?)
+}
+
+/// The time after the steps in which the old version stays ready and a control group stays on it.
+public struct Bake: Hashable, Codable, Sendable {
+    public var duration: Duration
+    /// The baseline's share while baking.
+    public var control: Weight
+
+    public init(duration: Duration, control: Weight = Weight(clamping: 500)) {
+        self.duration = duration
+        self.control = control
+    }
+}
+
+public struct Deadline: Hashable, Codable, Sendable {
+    /// From the start, leaving pauses out.
+    public var after: Duration
+    public var then: Consequence
+
+    public enum Consequence: String, Hashable, Codable, Sendable {
+        case pause
+        case revert
+    }
+
+    public init(after: Duration, then: Consequence = .pause) {
+        self.after = after
+        self.then = then
+    }
+}
+
+/// What is looked at, and how it is judged.
+public struct AnalysisRules: Hashable, Codable, Sendable {
+    /// Time between two looks.
+    public var interval: Duration
+    public var requests: JudgedRequests
+    public var judge: JudgeKind
+    public var risk: Risk
+
+    public init(
+        interval: Duration = .seconds(1), requests: JudgedRequests = JudgedRequests(), judge: JudgeKind = .threshold,
+        risk: Risk = Risk()
+    ) {
+        self.interval = interval
+        self.requests = requests
+        self.judge = judge
+        self.risk = risk
+    }
+}
+
+/// The judged population. Empty lists mean all; other requests are relayed and not judged.
+public struct JudgedRequests: Hashable, Codable, Sendable {
+    /// Upper case as on the wire.
+    public var methods: [String]
+    /// Exact paths, without the query.
+    public var paths: [String]
+
+    public init(methods: [String] = [], paths: [String] = []) {
+        self.methods = methods
+        self.paths = paths
+    }
+}
+
+public enum JudgeKind: String, Hashable, Codable, Sendable {
+    /// Bounds at each interval, with Argo Rollouts' limits.
+    case threshold
+    /// E-processes, valid at every look.
+    case sequential
+}
+
+/// Of the whole rollout, all policies together. 0 < each < 1.
+public struct Risk: Hashable, Codable, Sendable {
+    public var falseRevert: Double
+    public var falsePromote: Double
+
+    public init(falseRevert: Double = 0.01, falsePromote: Double = 0.05) {
+        self.falseRevert = falseRevert
+        self.falsePromote = falsePromote
+    }
+}
