@@ -78,7 +78,8 @@ let tests: [Target] = [
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
     .testTarget(name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"]),
-    .testTarget(name: "PrometheusTextTests", dependencies: ["PrometheusText"]),
+    .testTarget(
+        name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine"]),
     .testTarget(name: "TrafficProxyTests", dependencies: ["TrafficProxy", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"]),

@@ -1,0 +1,121 @@
+/// A histogram as a server shows it: how many observations were at or below each bound since the server started.
+public struct HistogramSample: Hashable, Sendable {
+    /// Without `le`, sorted by name.
+    public var labels: [Label]
+    /// Ascending; the last is +Inf.
+    public var bounds: [Double]
+    /// One for each bound, not falling. The last is the number of all observations.
+    public var cumulative: [Double]
+    /// Nil where the server shows none.
+    public var sum: Double?
+
+    public var count: Double { cumulative.last ?? 0 }
+
+    public init(labels: [Label] = [], bounds: [Double], cumulative: [Double], sum: Double?) {
+        self.labels = labels
+        self.bounds = bounds
+        self.cumulative = cumulative
+        self.sum = sum
+    }
+}
+
+public struct SummarySample: Hashable, Sendable {
+    /// Without `quantile`, sorted by name.
+    public var labels: [Label]
+    /// Value by quantile 0 ... 1; empty where the server counts only.
+    public var quantiles: [Double: Double]
+    public var sum: Double?
+    public var count: Double?
+}
+
+extension Exposition {
+    /// The matching samples, labels sorted by name. A series that occurs twice counts once, its first sample.
+    public func select(_ selector: SeriesSelector) -> [Sample] {
+        var seen: Set<[Label]> = []
+        var matching: [Sample] = []
+        for var sample in samples(named: selector.name) where selector.matches(sample) {
+            sample.labels.sort { $0.name < $1.name }
+            if seen.insert(sample.labels).inserted { matching.append(sample) }
+        }
+        return matching
+    }
+
+    /// Sum over the matching samples; nil where there is none, or none with a number: no data is not zero.
+    public func sum(_ selector: SeriesSelector) -> Double? {
+        let values = select(selector).lazy.map(\.value).filter { !$0.isNaN }
+        return values.isEmpty ? nil : values.reduce(0, +)
+    }
+
+    /// The matching histograms, by label set; the selector names the family, without `_bucket`. Those without a
+    /// bucket, or with a bucket that is no number, are left out.
+    public func histograms(_ selector: SeriesSelector) -> [HistogramSample] {
+        var groups = LabelGroups<[(bound: Double, count: Double)]>(initial: [])
+        for sample in select(SeriesSelector(selector.name + "_bucket", selector.matchers)) {
+            guard let bound = NumberText.parse(sample["le"]), !bound.isNaN else { continue }
+            groups.update(sample.labels.filter { $0.name != "le" }) { $0.append((bound, sample.value)) }
+        }
+        let sums = select(SeriesSelector(selector.name + "_sum", selector.matchers))
+        let counts = select(SeriesSelector(selector.name + "_count", selector.matchers))
+        return groups.entries.compactMap { labels, buckets in
+            HistogramSample(
+                labels: labels, buckets: buckets, sum: sums.first { $0.labels == labels }?.value,
+                count: counts.first { $0.labels == labels }?.value)
+        }
+    }
+
+    /// The matching summaries, by label set; the selector names the family.
+    public func summaries(_ selector: SeriesSelector) -> [SummarySample] {
+        var groups = LabelGroups(initial: SummarySample(labels: [], quantiles: [:]))
+        for sample in select(selector) {
+            guard let quantile = NumberText.parse(sample["quantile"]) else { continue }
+            groups.update(sample.labels.filter { $0.name != "quantile" }) { $0.quantiles[quantile] = sample.value }
+        }
+        for sample in select(SeriesSelector(selector.name + "_sum", selector.matchers)) {
+            groups.update(sample.labels) { $0.sum = sample.value }
+        }
+        for sample in select(SeriesSelector(selector.name + "_count", selector.matchers)) {
+            groups.update(sample.labels) { $0.count = sample.value }
+        }
+        return groups.entries.map { labels, summary in
+            var summary = summary
+            summary.labels = labels
+            return summary
+        }
+    }
+}
+
+extension HistogramSample {
+    /// In ascending order, with +Inf, never falling: a scrape may catch a server between two increments.
+    fileprivate init?(labels: [Label], buckets: [(bound: Double, count: Double)], sum: Double?, count: Double?) {
+        guard !buckets.isEmpty, buckets.allSatisfy({ $0.count.isFinite }) else { return nil }
+        var sorted = buckets.sorted { $0.bound < $1.bound }
+        if sorted.last?.bound != .infinity {
+            guard let count, count.isFinite else { return nil }
+            sorted.append((.infinity, count))
+        }
+        var highest = 0.0
+        let cumulative = sorted.map { bucket in
+            highest = max(highest, bucket.count)
+            return highest
+        }
+        self.init(labels: labels, bounds: sorted.map(\.bound), cumulative: cumulative, sum: sum)
+    }
+}
+
+/// Values by label set, in the order in which the sets were first seen.
+private struct LabelGroups<Value> {
+    let initial: Value
+    private(set) var entries: [(labels: [Label], value: Value)] = []
+    private var places: [[Label]: Int] = [:]
+
+    init(initial: Value) { self.initial = initial }
+
+    mutating func update(_ labels: [Label], _ change: (inout Value) -> Void) {
+        let place = places[labels] ?? entries.count
+        if place == entries.count {
+            places[labels] = place
+            entries.append((labels, initial))
+        }
+        change(&entries[place].value)
+    }
+}

@@ -1,0 +1,84 @@
+/// What a `# TYPE` line says of a family.
+public enum FamilyKind: String, CaseIterable, Hashable, Sendable {
+    case counter
+    case gauge
+    case histogram
+    case summary
+    /// No TYPE line, or one of the OpenMetrics types that this format does not know.
+    case untyped
+}
+
+public struct Label: Hashable, Sendable {
+    public var name: String
+    public var value: String
+
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// One line of an exposition.
+public struct Sample: Hashable, Sendable {
+    /// With its suffix: `x_bucket`, `x_total`.
+    public var name: String
+    /// In the order of the line; names are unique.
+    public var labels: [Label]
+    public var value: Double
+    /// Index into `Exposition.families`.
+    public var family: Int
+
+    public init(name: String, labels: [Label] = [], value: Double, family: Int) {
+        self.name = name
+        self.labels = labels
+        self.value = value
+        self.family = family
+    }
+
+    /// A label that is not there reads as empty, as Prometheus has it.
+    public subscript(label: String) -> String {
+        for candidate in labels where candidate.name == label { return candidate.value }
+        return ""
+    }
+}
+
+/// What belongs to one HELP and TYPE. It may be without samples: a server that has not worked yet.
+public struct Family: Hashable, Sendable {
+    public var name: String
+    public var kind: FamilyKind
+    public var help: String?
+
+    public init(name: String, kind: FamilyKind = .untyped, help: String? = nil) {
+        self.name = name
+        self.kind = kind
+        self.help = help
+    }
+}
+
+/// A whole reply of a metrics endpoint.
+public struct Exposition: Sendable {
+    /// In the order in which they were first named.
+    public let families: [Family]
+    /// In the order of the lines.
+    public let samples: [Sample]
+    private let placesByName: [String: [Int]]
+
+    init(families: [Family], samples: [Sample]) {
+        self.families = families
+        self.samples = samples
+        var places: [String: [Int]] = [:]
+        for (place, sample) in samples.enumerated() { places[sample.name, default: []].append(place) }
+        placesByName = places
+    }
+
+    public func family(named name: String) -> Family? { families.first { $0.name == name } }
+
+    /// All samples of a family, those of `x_bucket`, `x_sum` and `x_count` for a histogram x.
+    public func samples(of family: String) -> [Sample] {
+        guard let index = families.firstIndex(where: { $0.name == family }) else { return [] }
+        return samples.filter { $0.family == index }
+    }
+
+    /// Samples of exactly this name.
+    public func samples(named name: String) -> [Sample] { (placesByName[name] ?? []).map { samples[$0] } }
+}

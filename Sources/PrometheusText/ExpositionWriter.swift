@@ -1,0 +1,97 @@
+/// Writes the text exposition format 0.0.4 into one buffer. Declare a family, then write its samples.
+///
+/// Names come from code, never from input: they are checked in debug builds only. Help texts and label values may be
+/// anything.
+public struct ExpositionWriter: Sendable {
+    /// The Content-Type to send the text with.
+    public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+    public private(set) var bytes: [UInt8] = []
+
+    public init(reserving capacity: Int = 8_192) { bytes.reserveCapacity(capacity) }
+
+    /// The HELP and TYPE lines. Once for each family, before its samples.
+    public mutating func family(_ name: String, _ kind: FamilyKind, _ help: String) {
+        assert(Self.isName(name), "not a metric name: \(name)")
+        bytes += "# HELP \(name) ".utf8
+        appendEscaped(help, quotes: false)
+        bytes += "\n# TYPE \(name) \(kind.rawValue)\n".utf8
+    }
+
+    /// A counter, a gauge, or one line of anything else.
+    public mutating func sample(_ name: String, _ labels: [(String, String)] = [], value: Double) {
+        line(name, suffix: "", labels, extra: nil, value)
+    }
+
+    public mutating func sample(_ name: String, _ labels: [(String, String)] = [], value: some BinaryInteger) {
+        line(name, suffix: "", labels, extra: nil, Double(value))
+    }
+
+    /// `bounds`: ascending, without +Inf. `counts`: observations in each bucket by itself, not cumulative, one more
+    /// than bounds: the last one is above every bound.
+    public mutating func histogram(
+        _ name: String, _ labels: [(String, String)] = [], bounds: [Double], counts: [UInt64], sum: Double
+    ) {
+        precondition(counts.count == bounds.count + 1, "a histogram needs a count above its last bound")
+        var total: UInt64 = 0
+        for (place, count) in counts.enumerated() {
+            total += count
+            var bound: [UInt8] = []
+            NumberText.append(place < bounds.count ? bounds[place] : .infinity, to: &bound)
+            line(name, suffix: "_bucket", labels, extra: ("le", String(decoding: bound, as: UTF8.self)), Double(total))
+        }
+        line(name, suffix: "_sum", labels, extra: nil, sum)
+        line(name, suffix: "_count", labels, extra: nil, Double(total))
+    }
+
+    private mutating func line(
+        _ name: String, suffix: String, _ labels: [(String, String)], extra: (String, String)?, _ value: Double
+    ) {
+        assert(Self.isName(name), "not a metric name: \(name)")
+        bytes += name.utf8
+        bytes += suffix.utf8
+        if !labels.isEmpty || extra != nil {
+            bytes.append(UInt8(ascii: "{"))
+            for (place, label) in labels.enumerated() { append(label, first: place == 0) }
+            if let extra { append(extra, first: labels.isEmpty) }
+            bytes.append(UInt8(ascii: "}"))
+        }
+        bytes.append(UInt8(ascii: " "))
+        NumberText.append(value, to: &bytes)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    private mutating func append(_ label: (String, String), first: Bool) {
+        assert(Self.isName(label.0) && !label.0.utf8.contains(UInt8(ascii: ":")), "not a label name: \(label.0)")
+        if !first { bytes.append(UInt8(ascii: ",")) }
+        bytes += label.0.utf8
+        bytes += "=\"".utf8
+        appendEscaped(label.1, quotes: true)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func appendEscaped(_ text: String, quotes: Bool) {
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"): bytes += #"\\"#.utf8
+            case UInt8(ascii: "\n"): bytes += #"\n"#.utf8
+            case UInt8(ascii: "\"") where quotes: bytes += #"\""#.utf8
+            default: bytes.append(byte)
+            }
+        }
+    }
+
+    /// A label value as it stands between quotes.
+    static func escaped(_ value: String) -> String {
+        var writer = ExpositionWriter(reserving: value.utf8.count)
+        writer.appendEscaped(value, quotes: true)
+        return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    private static func isName(_ name: String) -> Bool {
+        Array(name.utf8).withUnsafeBufferPointer { bytes in
+            var cursor = LineCursor(bytes: bytes, number: 1)
+            return (try? cursor.takeMetricName(limit: .max)) != nil && cursor.peek == nil
+        }
+    }
+}

@@ -1,0 +1,191 @@
+/// A place in one line, and the tokens that can be taken from there.
+struct LineCursor {
+    /// Without the newline.
+    let bytes: UnsafeBufferPointer<UInt8>
+    let number: Int
+    private(set) var position = 0
+
+    init(bytes: UnsafeBufferPointer<UInt8>, number: Int) {
+        self.bytes = bytes
+        self.number = number
+    }
+
+    var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+    var peekNext: UInt8? { position + 1 < bytes.count ? bytes[position + 1] : nil }
+    var atBlankOrEnd: Bool { peek.map(Self.isBlank) ?? true }
+
+    mutating func advance() { position += 1 }
+
+    mutating func skipBlanks() {
+        while position < bytes.count, Self.isBlank(bytes[position]) { position += 1 }
+    }
+
+    mutating func takeWord() -> Slice<UnsafeBufferPointer<UInt8>> {
+        let start = position
+        while position < bytes.count, !Self.isBlank(bytes[position]) { position += 1 }
+        return bytes[start..<position]
+    }
+
+    /// `like`: handed back where the name is the same.
+    mutating func takeMetricName(limit: Int, like previous: String? = nil) throws(ExpositionError) -> String {
+        try takeName("a metric name", colons: true, limit: limit, like: previous)
+    }
+
+    mutating func takeLabelName(limit: Int, like previous: String? = nil) throws(ExpositionError) -> String {
+        try takeName("a label name or }", colons: false, limit: limit, like: previous)
+    }
+
+    private mutating func takeName(
+        _ what: StaticString, colons: Bool, limit: Int, like previous: String?
+    ) throws(ExpositionError) -> String {
+        let start = position
+        while position < bytes.count, Self.isNameByte(bytes[position], colons: colons, first: position == start) {
+            position += 1
+        }
+        guard position > start else { throw unexpected("\(what)") }
+        guard position - start <= limit else { throw failure("a name of more than \(limit) bytes") }
+        return shared(start..<position, previous)
+    }
+
+    /// From behind the opening brace to behind the closing one.
+    mutating func takeLabels(limits: ExpositionLimits, like previous: [Label]) throws(ExpositionError) -> [Label] {
+        var labels: [Label] = []
+        labels.reserveCapacity(previous.count)
+        while true {
+            skipBlanks()
+            if peek == UInt8(ascii: "}") {
+                advance()
+                return labels
+            }
+            guard labels.count < limits.labels else { throw failure("more than \(limits.labels) labels") }
+            let like = labels.count < previous.count ? previous[labels.count] : nil
+            let name = try takeLabelName(limit: limits.textLength, like: like?.name)
+            guard !labels.contains(where: { $0.name == name }) else {
+                throw failure("the label \(name) occurs twice")
+            }
+            skipBlanks()
+            try expect("=", "= after the label name")
+            skipBlanks()
+            try expect("\"", "a quoted label value")
+            labels.append(Label(name, try takeQuotedRest(limit: limits.textLength, like: like?.value)))
+            skipBlanks()
+            if peek == UInt8(ascii: ",") {
+                advance()
+            } else if peek != UInt8(ascii: "}") {
+                throw unexpected(", or } after the label value")
+            }
+        }
+    }
+
+    /// From behind the opening quote to behind the closing one. An escape that the format does not know stays as it
+    /// is written, as Prometheus has it.
+    mutating func takeQuotedRest(limit: Int, like previous: String? = nil) throws(ExpositionError) -> String {
+        let start = position
+        var escapes = false
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
+            if bytes[position] == UInt8(ascii: "\\") {
+                escapes = true
+                position += 1
+            }
+            position += 1
+        }
+        guard position < bytes.count else {
+            position = bytes.count
+            throw failure("a label value without its closing quote")
+        }
+        let range = start..<position
+        advance()
+        guard range.count <= limit else { throw failure("a label value of more than \(limit) bytes") }
+        if !escapes, let previous, Self.same(bytes[range], previous) { return previous }
+        let text =
+            escapes
+            ? String(validating: unescaped(range), as: UTF8.self)
+            : String(validating: bytes[range], as: UTF8.self)
+        guard let text else { throw failure("a label value that is not UTF-8") }
+        return text
+    }
+
+    mutating func takeNumber(_ what: StaticString) throws(ExpositionError) -> Double {
+        let start = position
+        let word = takeWord()
+        guard let value = NumberText.parse(word) else {
+            position = start
+            throw unexpected("\(what)")
+        }
+        return value
+    }
+
+    mutating func takeHelp() -> String {
+        let range = position..<bytes.count
+        position = bytes.count
+        return String(decoding: unescaped(range), as: UTF8.self)
+    }
+
+    mutating func expect(_ character: Unicode.Scalar, _ what: StaticString) throws(ExpositionError) {
+        guard peek == UInt8(ascii: character) else { throw unexpected("\(what)") }
+        advance()
+    }
+
+    private func unescaped(_ range: Range<Int>) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(range.count)
+        var place = range.lowerBound
+        while place < range.upperBound {
+            let byte = bytes[place]
+            place += 1
+            guard byte == UInt8(ascii: "\\"), place < range.upperBound else {
+                text.append(byte)
+                continue
+            }
+            switch bytes[place] {
+            case UInt8(ascii: "n"): text.append(UInt8(ascii: "\n"))
+            case UInt8(ascii: "\\"): text.append(UInt8(ascii: "\\"))
+            case UInt8(ascii: "\""): text.append(UInt8(ascii: "\""))
+            default: text += [byte, bytes[place]]
+            }
+            place += 1
+        }
+        return text
+    }
+
+    private func shared(_ range: Range<Int>, _ previous: String?) -> String {
+        if let previous, Self.same(bytes[range], previous) { return previous }
+        return String(decoding: bytes[range], as: UTF8.self)
+    }
+
+    private static func same(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, _ text: String) -> Bool {
+        bytes.count == text.utf8.count && bytes.elementsEqual(text.utf8)
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+
+    private static func isNameByte(_ byte: UInt8, colons: Bool, first: Bool) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): true
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): !first
+        case UInt8(ascii: ":"): colons
+        default: false
+        }
+    }
+}
+
+extension LineCursor {
+    /// Bytes of the offending text that a message repeats.
+    private static let excerptLength = 24
+
+    func failure(_ reason: String) -> ExpositionError { ExpositionError(line: number, reason: reason) }
+
+    func unexpected(_ wanted: String) -> ExpositionError {
+        guard position < bytes.count else { return failure("expected \(wanted), found the end of the line") }
+        return failure("expected \(wanted) at column \(position + 1), found \(Self.quoted(bytes[position...]))")
+    }
+
+    /// Printable, short and in quotes: it may be anything, and it goes to logs and terminals.
+    static func quoted(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
+        var text = "\""
+        for byte in bytes.prefix(excerptLength) {
+            text.unicodeScalars.append((0x20..<0x7F).contains(byte) ? Unicode.Scalar(byte) : "?")
+        }
+        return text + (bytes.count > excerptLength ? "…\"" : "\"")
+    }
+}

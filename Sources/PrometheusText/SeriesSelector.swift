@@ -1,0 +1,128 @@
+/// Which samples are meant: a name, and conditions on labels that all must hold.
+public struct SeriesSelector: Hashable, Sendable, CustomStringConvertible {
+    public var name: String
+    public var matchers: [LabelMatcher]
+
+    public init(_ name: String, _ matchers: [LabelMatcher] = []) {
+        self.name = name
+        self.matchers = matchers
+    }
+
+    public func matches(_ sample: Sample) -> Bool { sample.name == name && matchers.allSatisfy { $0.matches(sample) } }
+
+    public var description: String {
+        matchers.isEmpty ? name : "\(name){\(matchers.map(\.description).joined(separator: ","))}"
+    }
+}
+
+/// A condition on one label. A label that is not there counts as empty.
+public struct LabelMatcher: Hashable, Sendable, CustomStringConvertible {
+    public enum Condition: Hashable, Sendable {
+        case equals(String)
+        case differs(String)
+        /// The rest cannot be written in a selector; presets use them.
+        case isOneOf([String])
+        case isNoneOf([String])
+        case startsWith(String)
+        case startsNotWith(String)
+    }
+
+    public var label: String
+    public var condition: Condition
+
+    public init(_ label: String, _ condition: Condition) {
+        self.label = label
+        self.condition = condition
+    }
+
+    public func matches(_ sample: Sample) -> Bool {
+        let value = sample[label]
+        return switch condition {
+        case .equals(let wanted): value == wanted
+        case .differs(let unwanted): value != unwanted
+        case .isOneOf(let wanted): wanted.contains(value)
+        case .isNoneOf(let unwanted): !unwanted.contains(value)
+        case .startsWith(let prefix): value.hasPrefix(prefix)
+        case .startsNotWith(let prefix): !value.hasPrefix(prefix)
+        }
+    }
+
+    public var description: String {
+        switch condition {
+        case .equals(let value): "\(label)=\"\(ExpositionWriter.escaped(value))\""
+        case .differs(let value): "\(label)!=\"\(ExpositionWriter.escaped(value))\""
+        case .isOneOf(let values): "\(label)=~\"\(values.joined(separator: "|"))\""
+        case .isNoneOf(let values): "\(label)!~\"\(values.joined(separator: "|"))\""
+        case .startsWith(let prefix): "\(label)=~\"\(prefix).*\""
+        case .startsNotWith(let prefix): "\(label)!~\"\(prefix).*\""
+        }
+    }
+}
+
+/// What is wrong with a written selector, and where.
+public struct SelectorError: Error, Hashable, Sendable, CustomStringConvertible {
+    public var reason: String
+
+    public var description: String { reason }
+}
+
+extension SeriesSelector {
+    /// As policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`. Values are quoted and
+    /// escaped as in the exposition format; regular expressions are refused.
+    public init(parsing text: String) throws(SelectorError) {
+        do throws(ExpositionError) {
+            self = try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(ExpositionError) in
+                try Self.read(LineCursor(bytes: bytes, number: 1))
+            }
+        } catch {
+            throw SelectorError(reason: "\(error.reason) in the series \(text)")
+        }
+    }
+
+    private static func read(_ start: LineCursor) throws(ExpositionError) -> SeriesSelector {
+        let limits = ExpositionLimits()
+        var cursor = start
+        cursor.skipBlanks()
+        var selector = SeriesSelector(try cursor.takeMetricName(limit: limits.textLength))
+        cursor.skipBlanks()
+        if cursor.peek == UInt8(ascii: "{") {
+            cursor.advance()
+            selector.matchers = try cursor.takeMatchers(limits: limits)
+            cursor.skipBlanks()
+        }
+        guard cursor.peek == nil else { throw cursor.unexpected("{ or the end") }
+        return selector
+    }
+}
+
+extension LineCursor {
+    fileprivate mutating func takeMatchers(limits: ExpositionLimits) throws(ExpositionError) -> [LabelMatcher] {
+        var matchers: [LabelMatcher] = []
+        while true {
+            skipBlanks()
+            if peek == UInt8(ascii: "}") {
+                advance()
+                return matchers
+            }
+            guard matchers.count < limits.labels else { throw failure("more than \(limits.labels) conditions") }
+            let name = try takeLabelName(limit: limits.textLength)
+            skipBlanks()
+            let negated = peek == UInt8(ascii: "!")
+            if negated { advance() }
+            if peek == UInt8(ascii: "~") || (!negated && peek == UInt8(ascii: "=") && peekNext == UInt8(ascii: "~")) {
+                throw failure("regular expressions (=~, !~) are not supported: use = or !=")
+            }
+            try expect("=", negated ? "= after !" : "= or != after the label name")
+            skipBlanks()
+            try expect("\"", "a quoted label value")
+            let value = try takeQuotedRest(limit: limits.textLength)
+            matchers.append(LabelMatcher(name, negated ? .differs(value) : .equals(value)))
+            skipBlanks()
+            if peek == UInt8(ascii: ",") {
+                advance()
+            } else if peek != UInt8(ascii: "}") {
+                throw unexpected(", or } after the label value")
+            }
+        }
+    }
+}
