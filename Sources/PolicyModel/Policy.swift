@@ -124,7 +124,7 @@ public struct QualityCheck: Hashable, Codable, Sendable {
 
     public init(
         measure: QualityMeasure, groups: [GroupSelector] = [], maxDrop: Double? = nil, maxRise: Double? = nil,
-        minSamples: Int = 100, small: SmallGroupRule = .report
+        minSamples: Int = 100, small: SmallGroupRule = .block
     ) {
         self.measure = measure
         self.groups = groups

@@ -1,0 +1,122 @@
+import PolicyModel
+
+/// The answer of a check, or of all of them.
+public enum Verdict: String, CaseIterable, Codable, Sendable {
+    case pass
+    case fail
+    /// There are data, and they do not tell.
+    case inconclusive
+    /// Too little to look at.
+    case noData
+    /// The measurement itself failed: the provider of the data is down.
+    case error
+}
+
+/// What a number counts.
+public enum MeasureUnit: String, Codable, Sendable {
+    /// A fraction, shown as per cent.
+    case ratio
+    /// A difference of fractions, shown as percentage points.
+    case points
+    case seconds
+    /// As the server exports it.
+    case plain
+}
+
+/// One comparison of a value with a bound, with every number that it rests on.
+public struct Measurement: Hashable, Codable, Sendable {
+    /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
+    public var subject: String
+    public var unit: MeasureUnit
+    /// Nil where there was no sample. Infinite is written as `.greatestFiniteMagnitude`, which JSON can hold.
+    public var candidate: Double?
+    public var baseline: Double?
+    /// Samples that each value rests on.
+    public var candidateSamples: UInt64
+    public var baselineSamples: UInt64
+    /// The bound on `value`.
+    public var bound: Double
+    /// What is held against the bound: the candidate's value, or its drop or rise against the baseline.
+    public var value: Double?
+    /// True: the value may be at most the bound; false: at least.
+    public var atMost: Bool
+    public var verdict: Verdict
+    /// What is missing or uncertain, in words; empty where nothing is.
+    public var note: String
+
+    public init(
+        subject: String, unit: MeasureUnit, candidate: Double? = nil, baseline: Double? = nil,
+        candidateSamples: UInt64 = 0, baselineSamples: UInt64 = 0, bound: Double, value: Double? = nil,
+        atMost: Bool = true, verdict: Verdict, note: String = ""
+    ) {
+        self.subject = subject
+        self.unit = unit
+        self.candidate = candidate.map(Self.finite)
+        self.baseline = baseline.map(Self.finite)
+        self.candidateSamples = candidateSamples
+        self.baselineSamples = baselineSamples
+        self.bound = Self.finite(bound)
+        self.value = value.map(Self.finite)
+        self.atMost = atMost
+        self.verdict = verdict
+        self.note = note
+    }
+
+    private static func finite(_ x: Double) -> Double {
+        x.isNaN ? 0 : min(max(x, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
+    }
+}
+
+/// One check at one look.
+public struct CheckResult: Hashable, Codable, Sendable {
+    public var policy: String
+    public var check: String
+    public var mode: CheckMode
+    /// What the check decides.
+    public var verdict: Verdict
+    /// What the newest measurement alone says.
+    public var measured: Verdict
+    public var measurements: [Measurement]
+    /// Failed measurements so far, and how many are tolerated.
+    public var failures: Int
+    public var failureLimit: Int
+    public var inconclusives: Int
+    public var consecutiveErrors: Int
+    /// Whether promotion may rest on this check now.
+    public var proven: Bool
+    /// What is still missing for that, in words; empty where nothing is.
+    public var missing: String
+    /// A step may end although this check has no data: only promotion waits for it.
+    public var waitsOnlyForPromotion: Bool
+    /// More inconclusive measurements than the policy tolerates: someone has to look.
+    public var isOverInconclusiveLimit = false
+
+    public init(
+        policy: String, check: String, mode: CheckMode, verdict: Verdict, measured: Verdict,
+        measurements: [Measurement] = [], failures: Int = 0, failureLimit: Int = 0, inconclusives: Int = 0,
+        consecutiveErrors: Int = 0, proven: Bool = false, missing: String = "", waitsOnlyForPromotion: Bool = false
+    ) {
+        self.policy = policy
+        self.check = check
+        self.mode = mode
+        self.verdict = verdict
+        self.measured = measured
+        self.measurements = measurements
+        self.failures = failures
+        self.failureLimit = failureLimit
+        self.inconclusives = inconclusives
+        self.consecutiveErrors = consecutiveErrors
+        self.proven = proven
+        self.missing = missing
+        self.waitsOnlyForPromotion = waitsOnlyForPromotion
+    }
+
+    /// `policy/check`.
+    public var path: String { "\(policy)/\(check)" }
+    public var isEnforced: Bool { mode == .enforce }
+
+    /// The measurement that decides: the first that is as bad as the check.
+    public var decisive: Measurement? {
+        measurements.first { $0.verdict == measured } ?? measurements.first
+    }
+}

@@ -1,0 +1,99 @@
+import PolicyModel
+
+/// What became of feedback. Every row that came in is counted in exactly one of these, `pending` while it waits.
+public struct FeedbackCounts: Hashable, Codable, Sendable {
+    public var joined: UInt64 = 0
+    /// The id was labelled before.
+    public var duplicate: UInt64 = 0
+    /// The id was seen on both arms.
+    public var ambiguous: UInt64 = 0
+    /// No request with this id was seen in time.
+    public var unmatched: UInt64 = 0
+    /// The request is of a rollout that is over.
+    public var late: UInt64 = 0
+    /// Waits for its request to end.
+    public var pending: UInt64 = 0
+
+    public init() {}
+}
+
+/// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
+public struct FeedbackJoin: Sendable {
+    /// Requests remembered; the oldest go first. About 40 bytes each.
+    public let capacity: Int
+    /// Feedback that may wait for its request, and for how long: requests are handed over once a tick.
+    public static let maximumPending = 50_000
+    public static let patience: Duration = .seconds(30)
+
+    private enum Seen {
+        case answered(slot: UInt32, arm: Arm)
+        case labelled
+        case ambiguous
+    }
+    private var seen: [UInt64: Seen] = [:]
+    /// Order of arrival, as a ring.
+    private var order: [UInt64] = []
+    private var next = 0
+    private var pending: [(row: Feedback, since: Int64)] = []
+    public private(set) var counts = FeedbackCounts()
+
+    public init(capacity: Int = 200_000) { self.capacity = max(capacity, 1) }
+
+    /// A judged request ended.
+    public mutating func record(_ o: Observation) {
+        guard o.requestHash != 0 else { return }
+        switch seen[o.requestHash] {
+        case nil:
+            seen[o.requestHash] = .answered(slot: o.slot, arm: o.arm)
+            if order.count < capacity {
+                order.append(o.requestHash)
+            } else {
+                seen[order[next]] = nil
+                order[next] = o.requestHash
+                next = (next + 1) % capacity
+            }
+        case .answered(let slot, let arm):
+            if slot != o.slot || arm != o.arm { seen[o.requestHash] = .ambiguous }
+        case .labelled, .ambiguous: break
+        }
+    }
+
+    /// Takes feedback in; it is joined by `settle`.
+    /// - Returns: false when too much is waiting and this row was not taken.
+    public mutating func submit(_ row: Feedback, now: Int64) -> Bool {
+        guard pending.count < Self.maximumPending else { return false }
+        pending.append((row, now))
+        counts.pending = UInt64(pending.count)
+        return true
+    }
+
+    /// Joins what can be joined now. Call it after the requests of a tick were recorded.
+    /// - Parameter slot: the rollout that is running.
+    public mutating func settle(slot: UInt32?, now: Int64) -> [(row: Feedback, arm: Arm)] {
+        var joined: [(row: Feedback, arm: Arm)] = []
+        var waiting: [(row: Feedback, since: Int64)] = []
+        for entry in pending {
+            switch seen[entry.row.requestHash] {
+            case nil:
+                if now - entry.since > Self.patience.nanoseconds {
+                    counts.unmatched += 1
+                } else {
+                    waiting.append(entry)
+                }
+            case .answered(let itsSlot, let arm):
+                if itsSlot == slot {
+                    counts.joined += 1
+                    joined.append((entry.row, arm))
+                } else {
+                    counts.late += 1
+                }
+                seen[entry.row.requestHash] = .labelled
+            case .labelled: counts.duplicate += 1
+            case .ambiguous: counts.ambiguous += 1
+            }
+        }
+        pending = waiting
+        counts.pending = UInt64(pending.count)
+        return joined
+    }
+}

@@ -1,0 +1,122 @@
+import PolicyModel
+
+/// A labelled row, as a feedback posts it.
+public struct Feedback: Hashable, Sendable {
+    /// `RequestIdentifier.hash` of the inference id.
+    public var requestHash: UInt64
+    /// The truth, 0 or 1; nil where only a prediction or score is reported.
+    public var label: Int?
+    public var prediction: Int?
+    public var score: Double?
+    /// Attribute to value: `sex` to `Female`.
+    public var groups: [String: String]
+
+    public init(
+        requestHash: UInt64, label: Int? = nil, prediction: Int? = nil, score: Double? = nil,
+        groups: [String: String] = [:]
+    ) {
+        self.requestHash = requestHash
+        self.label = label
+        self.prediction = prediction
+        self.score = score
+        self.groups = groups
+    }
+}
+
+/// Rows of one group on one arm.
+public struct GroupCounts: Hashable, Codable, Sendable {
+    /// Rows with label and prediction, by (label, prediction).
+    public var truePositives: UInt64 = 0
+    public var falsePositives: UInt64 = 0
+    public var trueNegatives: UInt64 = 0
+    public var falseNegatives: UInt64 = 0
+    /// Rows with a prediction, labelled or not, and how many of them were 1.
+    public var predictions: UInt64 = 0
+    public var selected: UInt64 = 0
+    public var scores: UInt64 = 0
+    public var scoreSum: Double = 0
+    public var scoreSquares: Double = 0
+
+    public init() {}
+
+    public mutating func add(_ row: Feedback) {
+        if let prediction = row.prediction {
+            predictions += 1
+            selected += prediction == 1 ? 1 : 0
+            switch (row.label, prediction) {
+            case (1, 1): truePositives += 1
+            case (1, _): falseNegatives += 1
+            case (nil, _): break
+            case (_, 1): falsePositives += 1
+            case (_, _): trueNegatives += 1
+            }
+        }
+        if let score = row.score, score.isFinite {
+            scores += 1
+            scoreSum += score
+            scoreSquares += score * score
+        }
+    }
+
+    /// Value, samples that it rests on and its variance by sample (p(1 − p) for a proportion).
+    public func measure(_ measure: QualityMeasure) -> (value: Double, samples: UInt64, variance: Double)? {
+        func proportion(_ k: UInt64, _ n: UInt64) -> (Double, UInt64, Double)? {
+            guard n > 0 else { return nil }
+            let p = Double(k) / Double(n)
+            // One success and one failure more than seen: at 0 of n the variance is small, not nothing.
+            let q = (Double(k) + 1) / (Double(n) + 2)
+            return (p, n, q * (1 - q))
+        }
+        switch measure {
+        case .accuracy:
+            let n = truePositives + trueNegatives + falsePositives + falseNegatives
+            return proportion(truePositives + trueNegatives, n)
+        case .recall: return proportion(truePositives, truePositives + falseNegatives)
+        case .falsePositiveRate: return proportion(falsePositives, falsePositives + trueNegatives)
+        case .selectionRate: return proportion(selected, predictions)
+        case .score:
+            guard scores > 0 else { return nil }
+            let mean = scoreSum / Double(scores)
+            return (mean, scores, max(scoreSquares / Double(scores) - mean * mean, 0))
+        }
+    }
+}
+
+/// Quality of both arms by group, since the rollout began. Only the attributes that a check names are kept.
+public struct QualityTable: Hashable, Codable, Sendable {
+    /// Different values of all attributes together; rows of further values count only in the whole.
+    public static let maximumGroups = 1_000
+
+    /// All rows, by arm.
+    public private(set) var whole: [GroupCounts] = [GroupCounts(), GroupCounts()]
+    /// By attribute and value, then by arm.
+    public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
+    /// Rows whose group was not kept because there were too many.
+    public private(set) var overflow: UInt64 = 0
+    private var kept = 0
+
+    public init() {}
+
+    public mutating func add(_ row: Feedback, arm: Arm, attributes: Set<String>) {
+        whole[Int(arm.rawValue)].add(row)
+        for (attribute, value) in row.groups where attributes.contains(attribute) {
+            if groups[attribute]?[value] == nil {
+                guard kept < Self.maximumGroups else {
+                    overflow += 1
+                    continue
+                }
+                kept += 1
+            }
+            groups[attribute, default: [:]][value, default: [GroupCounts(), GroupCounts()]][Int(arm.rawValue)].add(row)
+        }
+    }
+
+    /// The groups that a selector means, sorted by name, each with its counts by arm.
+    public func select(_ selector: GroupSelector) -> [(name: String, counts: [GroupCounts])] {
+        let values = groups[selector.attribute] ?? [:]
+        if let value = selector.value {
+            return [(selector.description, values[value] ?? [GroupCounts(), GroupCounts()])]
+        }
+        return values.sorted { $0.key < $1.key }.map { ("\(selector.attribute)=\($0.key)", $0.value) }
+    }
+}

@@ -1,0 +1,136 @@
+import PolicyModel
+import Statistics
+
+extension ThresholdLook {
+    func measure(_ errors: ErrorsCheck) -> [Measurement] {
+        let c = snapshot.observations.summary(.candidate, since: since).outcomes
+        let b = snapshot.observations.summary(.baseline, since: since).outcomes
+        return compare(
+            errors, candidate: Proportion(c.errors, of: c.judged), baseline: Proportion(b.errors, of: b.judged))
+    }
+
+    func compare(_ errors: ErrorsCheck, candidate: Proportion, baseline: Proportion) -> [Measurement] {
+        var measurements: [Measurement] = []
+        if let ceiling = errors.max {
+            var m = measurement("ceiling", .ratio, candidate, baseline, bound: ceiling)
+            if let few = fewSamples(candidate.trials, nil) {
+                m.note = few
+            } else {
+                decide(
+                    &m, isBeyond: candidate.rate ?? 0 > ceiling, isSurely: candidate.lowerBound() > ceiling,
+                    baselineBeyond: baseline.lowerBound() > ceiling && !candidate.isAbove(baseline, times: 1))
+            }
+            measurements.append(m)
+        }
+        if let increase = errors.maxIncrease {
+            let bound = max((baseline.rate ?? 0) * (1 + increase), errors.floor)
+            var m = measurement("increase", .ratio, candidate, baseline, bound: bound)
+            if let few = fewSamples(candidate.trials, baseline.trials) {
+                m.note = few
+            } else {
+                decide(
+                    &m, isBeyond: candidate.rate ?? 0 > bound,
+                    isSurely: candidate.isAbove(baseline, times: 1 + increase)
+                        && candidate.lowerBound() > errors.floor)
+            }
+            measurements.append(m)
+        }
+        return measurements
+    }
+
+    func measure(_ latency: LatencyCheck) -> [Measurement] {
+        let c = snapshot.observations.summary(.candidate, since: since)
+        let b = snapshot.observations.summary(.baseline, since: since)
+        let p = latency.quantile
+        let candidate = c.quantile(p, of: latency.of)
+        let baseline = b.quantile(p, of: latency.of)
+        let few = { (needsBaseline: Bool) in
+            fewSamples(candidate?.samples ?? 0, needsBaseline ? baseline?.samples ?? 0 : nil)
+        }
+        func exceeding(_ summary: ArmSummary, _ seconds: Double) -> Proportion {
+            let (slower, of) = summary.exceedances(latency.of, atOrAbove: Self.bucketAbove(seconds))
+            return Proportion(slower, of: of)
+        }
+        var measurements: [Measurement] = []
+        if let ceiling = latency.max?.seconds {
+            var m = measurement("ceiling", candidate, baseline, bound: ceiling)
+            if let note = few(false) {
+                m.note = note
+            } else {
+                let mine = exceeding(c, ceiling)
+                let theirs = exceeding(b, ceiling)
+                decide(
+                    &m, isBeyond: candidate.map { $0.value > ceiling } ?? false, isSurely: mine.lowerBound() > 1 - p,
+                    baselineBeyond: theirs.lowerBound() > 1 - p && !mine.isAbove(theirs, times: 1))
+            }
+            measurements.append(m)
+        }
+        if let increase = latency.maxIncrease {
+            let bound = (baseline?.value ?? 0) * (1 + increase)
+            var m = measurement("increase", candidate, baseline, bound: bound)
+            if let note = few(true) {
+                m.note = note
+            } else if bound.isFinite {
+                decide(
+                    &m, isBeyond: candidate.map { $0.value > bound } ?? false,
+                    isSurely: exceeding(c, bound).isAbove(exceeding(b, baseline?.value ?? 0), times: 1))
+            } else {
+                m.verdict = .inconclusive
+                m.note = "the baseline fails so often that its \(latency.quantileName) is an error"
+            }
+            measurements.append(m)
+        }
+        return measurements
+    }
+
+    /// The lowest bucket all of which is above the threshold.
+    private static func bucketAbove(_ seconds: Double) -> Int {
+        let microseconds = UInt32(min(max((seconds * 1e6).rounded(.up), 0), Double(UInt32.max)))
+        let bucket = LatencyBuckets.index(microseconds)
+        return LatencyBuckets.lowerBound(bucket) >= UInt64(microseconds) ? bucket : bucket + 1
+    }
+
+    /// - Parameter baselineBeyond: the baseline is beyond this bound as surely, and the candidate is no worse.
+    func decide(_ m: inout Measurement, isBeyond: Bool, isSurely: Bool, baselineBeyond: Bool = false) {
+        if !isBeyond {
+            m.verdict = .pass
+        } else if baselineBeyond {
+            m.verdict = .inconclusive
+            m.note = "the baseline is beyond this bound too, and the candidate is no worse"
+        } else if isSurely {
+            m.verdict = .fail
+        } else {
+            m.verdict = .inconclusive
+            m.note = "beyond the bound, but by less than two standard errors"
+        }
+    }
+
+    func measurement(
+        _ subject: String, _ unit: MeasureUnit, _ candidate: Proportion, _ baseline: Proportion, bound: Double
+    ) -> Measurement {
+        Measurement(
+            subject: subject, unit: unit, candidate: candidate.rate, baseline: baseline.rate,
+            candidateSamples: candidate.trials, baselineSamples: baseline.trials, bound: bound, value: candidate.rate,
+            verdict: .noData)
+    }
+
+    func measurement(
+        _ subject: String, _ candidate: (value: Double, samples: UInt64)?,
+        _ baseline: (value: Double, samples: UInt64)?, bound: Double
+    ) -> Measurement {
+        Measurement(
+            subject: subject, unit: .seconds, candidate: candidate?.value, baseline: baseline?.value,
+            candidateSamples: candidate?.samples ?? 0, baselineSamples: baseline?.samples ?? 0, bound: bound,
+            value: candidate?.value, verdict: .noData)
+    }
+}
+
+extension LatencyCheck {
+    /// `P95`, `P99.9`.
+    public var quantileName: String {
+        let hundredths = Int((quantile * 10_000).rounded())
+        let rest = hundredths % 100
+        if rest == 0 { return "P\(hundredths / 100)" }
+        return "P\(hundredths / 100)." + (rest % 10 == 0 ? "\(rest / 10)" : rest < 10 ? "0\(rest)" : "\(rest)")
+    }
+}

@@ -1,0 +1,66 @@
+import PolicyModel
+
+extension Measurement {
+    /// One line for people: `sex=Female: 17.3% against 53.9% on the baseline, a drop of 36.6 points (at most 15)`.
+    public var words: String {
+        guard let value else { return note.isEmpty ? subject : "\(subject): \(note)" }
+        let limit = "\(atMost ? "at most" : "at least") \(Self.format(bound, unit))"
+        var text = subject + ": "
+        switch unit {
+        case .points:
+            let mine = candidate.map { Self.format($0, .ratio) } ?? "-"
+            let theirs = baseline.map { Self.format($0, .ratio) } ?? "-"
+            let change =
+                value >= 0 ? "worse by \(Self.format(value, .points))" : "better by \(Self.format(-value, .points))"
+            text += "\(mine) against \(theirs) on the baseline, \(change) (\(limit))"
+        case .ratio, .seconds, .plain:
+            text += "\(Self.format(value, unit)) (\(limit))"
+            if let baseline { text += ", baseline \(Self.format(baseline, unit))" }
+        }
+        if candidateSamples > 0 { text += ", \(candidateSamples) and \(baselineSamples) samples" }
+        return note.isEmpty ? text : "\(text); \(note)"
+    }
+
+    /// A value in its unit: `1.25%`, `15 points`, `84.2 ms`, `75161927680`.
+    public static func format(_ value: Double, _ unit: MeasureUnit) -> String {
+        if abs(value) >= .greatestFiniteMagnitude { return value > 0 ? "beyond measure" : "-beyond measure" }
+        switch unit {
+        case .ratio: return "\(decimals(value * 100, 2))%"
+        case .points: return "\(decimals(value * 100, 1)) points"
+        case .seconds:
+            let size = abs(value)
+            if size < 0.001 { return "\(decimals(value * 1e6, 0)) µs" }
+            if size < 1 { return "\(decimals(value * 1e3, size < 0.1 ? 2 : 1)) ms" }
+            return "\(decimals(value, 2)) s"
+        case .plain: return abs(value) >= 1e15 ? "\(value)" : decimals(value, 3)
+        }
+    }
+
+    /// Rounded to at most `places` decimals, without trailing zeros.
+    public static func decimals(_ value: Double, _ places: Int) -> String {
+        var scale = 1.0
+        for _ in 0..<places { scale *= 10 }
+        guard value.isFinite, abs(value * scale) < 9e18 else { return "\(value)" }
+        let scaled = Int64((value * scale).rounded())
+        let unit = Int64(scale)
+        let magnitude = scaled.magnitude
+        var text = "\(scaled < 0 ? "-" : "")\(magnitude / UInt64(unit))"
+        var rest = magnitude % UInt64(unit)
+        if rest > 0 {
+            var digits = ""
+            var place = UInt64(unit) / 10
+            while rest > 0 {
+                digits += "\(rest / place)"
+                rest %= place
+                place /= 10
+            }
+            text += "." + digits
+        }
+        return text
+    }
+}
+
+extension CheckResult {
+    /// `sensitive-groups/recall: sex=Female: 17.3% against …`.
+    public var words: String { decisive.map { "\(path): \($0.words)" } ?? "\(path): no measurement" }
+}

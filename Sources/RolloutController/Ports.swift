@@ -1,0 +1,163 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+// What the controller sees of its surroundings. Each port has a real implementation in a shell and a simulated one in
+// the tests; all are called on the control thread only.
+
+/// Both clocks.
+public protocol ControlClock: AnyObject {
+    var now: Moment { get }
+}
+
+/// The data plane.
+public protocol DataPlane: AnyObject {
+    /// Opens what the plan's listeners need that is not open yet, and changes nothing that is.
+    /// - Throws: an error that names the address and the mend.
+    func prepare(_ plan: RoutingPlan) throws
+    /// Puts the plan in force on every loop and returns when it is.
+    func publish(_ plan: RoutingPlan)
+    /// What ended since the last call, and what is open.
+    func drain() -> ObservationBatch
+}
+
+/// What must outlive the agent.
+public protocol StateStore: AnyObject {
+    /// All services' states as last committed, and whether the agent said goodbye.
+    func load() throws -> StoredAgent
+    /// State, evidence and events of one service, in one transaction: all or nothing, on disk when it returns.
+    func commit(_ change: StateChange) throws
+    /// From now on a stop without `markStopped` is unclean.
+    func markRunning() throws
+    func markStopped() throws
+    /// Newest last, ids above `after`; of one service or of all; at most `limit`.
+    func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
+    /// The newest `limit`, newest last.
+    func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
+    func entry(id: Int64) throws -> JournalEntry?
+    /// Newest first.
+    func history(service: String, limit: Int) throws -> [RolloutRecord]
+}
+
+public struct StoredAgent: Sendable {
+    public var services: [StoredService]
+    /// False after a crash, a kill or a power loss.
+    public var stoppedCleanly: Bool
+
+    public init(services: [StoredService] = [], stoppedCleanly: Bool = true) {
+        self.services = services
+        self.stoppedCleanly = stoppedCleanly
+    }
+}
+
+public struct StoredService: Sendable {
+    public var state: ServiceState
+    public var evidence: Evidence?
+
+    public init(state: ServiceState, evidence: Evidence?) {
+        self.state = state
+        self.evidence = evidence
+    }
+}
+
+/// What a rollout's judge has gathered; kept with the state, so that a restart goes on where it was.
+public struct Evidence: Hashable, Codable, Sendable {
+    /// Of which rollout.
+    public var rollout: String
+    public var judge: Judge
+    public var quality: QualityTable
+    public var sinceStart: [OutcomeCounts]
+    public var sinceStep: [OutcomeCounts]
+
+    public init(
+        rollout: String, judge: Judge, quality: QualityTable, sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]
+    ) {
+        self.rollout = rollout
+        self.judge = judge
+        self.quality = quality
+        self.sinceStart = sinceStart
+        self.sinceStep = sinceStep
+    }
+}
+
+public struct StateChange: Sendable {
+    public var state: ServiceState
+    /// Nil without a rollout that is judged.
+    public var evidence: Evidence?
+    public var events: [Event]
+    /// Milliseconds since 1970.
+    public var at: Int64
+
+    public init(state: ServiceState, evidence: Evidence?, events: [Event], at: Int64) {
+        self.state = state
+        self.evidence = evidence
+        self.events = events
+        self.at = at
+    }
+}
+
+/// An event as the journal holds it.
+public struct JournalEntry: Hashable, Sendable {
+    /// Grows by at least one with each entry of the agent.
+    public var id: Int64
+    public var service: String
+    /// Milliseconds since 1970.
+    public var at: Int64
+    public var event: Event
+
+    public init(id: Int64, service: String, at: Int64, event: Event) {
+        self.id = id
+        self.service = service
+        self.at = at
+        self.event = event
+    }
+}
+
+/// A rollout as the history shows it.
+public struct RolloutRecord: Hashable, Sendable {
+    public enum Result: String, Codable, Sendable { case running, promoted, reverted }
+    public var id: String
+    public var service: String
+    public var baseline: VersionIdentity
+    public var candidate: VersionIdentity
+    public var startedAt: Int64
+    /// Nil while it runs.
+    public var endedAt: Int64?
+    public var result: Result
+    /// Of its end; empty while it runs.
+    public var reason: String
+    /// Journal id of the event that ended it.
+    public var decision: Int64?
+    /// Judged requests that the candidate got.
+    public var candidateRequests: UInt64
+
+    public init(
+        id: String, service: String, baseline: VersionIdentity, candidate: VersionIdentity, startedAt: Int64,
+        endedAt: Int64? = nil, result: Result = .running, reason: String = "", decision: Int64? = nil,
+        candidateRequests: UInt64 = 0
+    ) {
+        self.id = id
+        self.service = service
+        self.baseline = baseline
+        self.candidate = candidate
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.result = result
+        self.reason = reason
+        self.decision = decision
+        self.candidateRequests = candidateRequests
+    }
+}
+
+/// Holds a lowered split where the store cannot: a file in the runtime directory.
+public protocol LoweringMarker: AnyObject {
+    /// Keeps the whole state; best effort, and says whether it was kept.
+    func mark(_ state: ServiceState) -> Bool
+    func clear(service: String)
+    func marked() -> [ServiceState]
+}
+
+/// Told of every event once it is in force.
+public protocol EventListener: AnyObject {
+    func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool)
+}

@@ -1,0 +1,107 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// Everything that a reader may want to know of a service now.
+public struct ServiceView: Sendable {
+    public var service: Service
+    public var state: ServiceState
+    /// The newest look; nil without a rollout.
+    public var evaluation: Evaluation?
+    /// Of the current rollout, or of the last seconds without one.
+    public var baseline: ArmView
+    public var candidate: ArmView?
+    /// What has to happen before the rollout moves, in words; empty where nothing has.
+    public var waitsFor: [String]
+    /// What happens next and when, as far as that can be told.
+    public var next: String
+    /// Seconds that the phase still has to hold; nil where it does not wait for time.
+    public var holdLeft: Duration?
+    public var feedback: FeedbackCounts
+    /// What the user should know: pinned edits that wait for the next rollout, a `baseline` line that is out of date,
+    /// a state that is not on disk.
+    public var notes: [String]
+    /// False while a change is in force that could not be written.
+    public var isDurable: Bool
+
+    public init(
+        service: Service, state: ServiceState, evaluation: Evaluation?, baseline: ArmView, candidate: ArmView?,
+        waitsFor: [String], next: String, holdLeft: Duration?, feedback: FeedbackCounts, notes: [String],
+        isDurable: Bool
+    ) {
+        self.service = service
+        self.state = state
+        self.evaluation = evaluation
+        self.baseline = baseline
+        self.candidate = candidate
+        self.waitsFor = waitsFor
+        self.next = next
+        self.holdLeft = holdLeft
+        self.feedback = feedback
+        self.notes = notes
+        self.isDurable = isDurable
+    }
+}
+
+/// One arm over the last minute.
+public struct ArmView: Sendable {
+    public var identity: VersionIdentity
+    public var servers: Int
+    public var reachable: Int
+    /// Judged requests a second over the last 10 s.
+    public var requestRate: Double
+    /// 0 ... 1 over the last minute; nil without requests.
+    public var errorRate: Double?
+    /// Seconds, over the last minute; infinite among errors.
+    public var p50: Double?
+    public var p95: Double?
+    public var p99: Double?
+    /// Judged requests since the rollout began.
+    public var requests: UInt64
+    public var errors: UInt64
+    /// P95 in seconds by 5-second spans of the last 2 minutes, oldest first; nil where nothing was.
+    public var latencyTrend: [Double?]
+
+    public init(
+        identity: VersionIdentity, servers: Int, reachable: Int, requestRate: Double, errorRate: Double?,
+        p50: Double?, p95: Double?, p99: Double?, requests: UInt64, errors: UInt64, latencyTrend: [Double?]
+    ) {
+        self.identity = identity
+        self.servers = servers
+        self.reachable = reachable
+        self.requestRate = requestRate
+        self.errorRate = errorRate
+        self.p50 = p50
+        self.p95 = p95
+        self.p99 = p99
+        self.requests = requests
+        self.errors = errors
+        self.latencyTrend = latencyTrend
+    }
+}
+
+/// What became of a command.
+public enum CommandOutcome: Sendable {
+    /// In force. `durable` is false when it could not be written yet.
+    case done(message: String, view: ServiceView, durable: Bool)
+    case refused(Refused)
+    case unknownService(known: [String])
+    /// It would have given a candidate more, and could not be written: nothing changed.
+    case notWritten(String)
+}
+
+/// What became of posted feedback.
+public struct FeedbackReceipt: Sendable {
+    /// Taken in; it is joined with its request at the next tick.
+    public var accepted: Int
+    /// Too much was waiting: post these again.
+    public var rejected: Int
+    /// Of the service, since its rollout began.
+    public var counts: FeedbackCounts
+
+    public init(accepted: Int, rejected: Int, counts: FeedbackCounts) {
+        self.accepted = accepted
+        self.rejected = rejected
+        self.counts = counts
+    }
+}

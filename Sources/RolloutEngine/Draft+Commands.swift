@@ -1,0 +1,202 @@
+import Analysis
+import PolicyModel
+
+extension Draft {
+    mutating func obey(_ command: Command) {
+        if let seen = command.generation, seen != state.generation {
+            return refuse(
+                .staleGeneration,
+                "\(state.service) is at generation \(state.generation), not \(seen): it changed since you looked; "
+                    + "see canaryctl status \(state.service) and decide again")
+        }
+        switch command.verb {
+        case .start: start(command)
+        case .advance: advance(command)
+        case .promote(let force): promote(command, force: force)
+        case .revert(let to, let force): revert(command, to: to, force: force)
+        case .pause: pauseByHand(command)
+        case .resume: resume(command)
+        case .retry: retry(command)
+        case .restart: restart(command)
+        case .freeze: freeze(command)
+        case .unfreeze: unfreeze(command)
+        }
+    }
+
+    private mutating func refuse(_ code: Refused.Code, _ message: String) { reply = .refused(Refused(code, message)) }
+    private mutating func done(_ message: String) { reply = .done(message) }
+
+    private mutating func noRollout(_ hint: String) {
+        refuse(.noRollout, "no rollout of \(state.service) is running, \(state.serving) serves all; \(hint)")
+    }
+
+    /// What to do to get a rollout.
+    private var startHint: String {
+        if let refused = state.refused {
+            return
+                "\(refused.identity) was reverted (\(refused.reason)): canaryctl retry \(state.service) tries it again"
+        }
+        return "name another version as candidate in the service's file and reload"
+    }
+
+    private mutating func start(_ command: Command) {
+        guard let rollout = state.rollout else { return noRollout(startHint) }
+        guard rollout.phase == .waiting else {
+            return refuse(.wrongPhase, "\(rollout.id) runs already, in phase \(rollout.phase.name)")
+        }
+        guard state.freeze == nil else { return refuseFrozen() }
+        begin(by: command.by)
+        done("\(rollout.id) started: \(rollout.candidate) against \(state.serving)")
+    }
+
+    private mutating func refuseFrozen(_ also: String = "") {
+        let freeze = state.freeze
+        refuse(
+            .frozen,
+            "\(state.service) is frozen by \(freeze?.by ?? "") (\(freeze?.reason ?? "")): canaryctl unfreeze first\(also)"
+        )
+    }
+
+    private mutating func advance(_ command: Command) {
+        guard let rollout = state.rollout else { return noRollout(startHint) }
+        guard state.freeze == nil else { return refuseFrozen() }
+        if let failing = command.evaluation?.failing {
+            return refuse(.checkFailing, "a check fails: \(failing.words); revert, or wait until it passes")
+        }
+        switch rollout.phase {
+        case .waiting: return refuse(.wrongPhase, "\(rollout.id) waits to be started: canaryctl start \(state.service)")
+        case .proving, .ready, .baking:
+            return refuse(.wrongPhase, "\(rollout.id) has no step left: canaryctl promote \(state.service)")
+        case .warmup, .step: break
+        }
+        state.rollout?.pause = nil
+        nextStep(by: command.by)
+        done("\(rollout.id) advanced: \(state.split.candidate) to \(rollout.candidate)")
+    }
+
+    private mutating func promote(_ command: Command, force: Bool) {
+        guard let rollout = state.rollout else { return noRollout(startHint) }
+        if state.freeze != nil, !force { return refuseFrozen(", or promote --force") }
+        if let failing = command.evaluation?.failing, !force {
+            return refuse(.checkFailing, "a check fails: \(failing.words); --force promotes all the same")
+        }
+        if let candidate = command.evaluation?.candidate, candidate.isDown, !force {
+            return refuse(.checkFailing, "\(rollout.candidate) is down; --force promotes all the same")
+        }
+        let unproven = (command.evaluation?.unproven ?? []).map { "\($0.path) (\($0.missing))" }
+        let note = unproven.isEmpty ? "" : "; not proven: \(unproven.joined(separator: ", "))"
+        let why = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
+        win(why + note, by: command.by, evaluation: command.evaluation)
+        let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
+        done("\(rollout.candidate) \(now)\(note)")
+    }
+
+    private mutating func revert(_ command: Command, to: String?, force: Bool) {
+        let why = command.reason.isEmpty ? "reverted by hand" : command.reason
+        if let rollout = state.rollout {
+            if let to, to != state.serving.name, to != "\(state.serving)" {
+                return refuse(
+                    .unknownVersion,
+                    "while \(rollout.id) runs one can only revert to its baseline \(state.serving); revert first, then "
+                        + "revert --to \(to)")
+            }
+            if let e = command.evaluation, e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline), !force {
+                return refuse(
+                    .baselineDown,
+                    "\(state.serving) is down and \(rollout.candidate) is not; --force reverts all the same")
+            }
+            end(why, by: command.by, refuse: true, evaluation: command.evaluation)
+            return done("\(rollout.candidate) reverted: \(state.serving) serves all")
+        }
+        guard let to else {
+            let before = state.previous.map {
+                "; to return to \($0) say canaryctl revert \(state.service) --to \($0.name)"
+            }
+            return noRollout("there is nothing to revert\(before ?? "")")
+        }
+        guard let target = declaration.versions.first(where: { $0.name == to || "\($0)" == to }) else {
+            let known = declaration.versions.map(\.description).joined(separator: ", ")
+            return refuse(.unknownVersion, "\(state.service) has no version \(to); it has \(known)")
+        }
+        guard target != state.serving else { return refuse(.nothingToDo, "\(target) serves already") }
+        let left = state.serving
+        state.previous = left
+        state.serving = target
+        state.refused = Refusal(identity: left, reason: why, at: now.wall, times: 1)
+        tell(.returned, "\(target) serves all again instead of \(left): \(why)", by: command.by)
+        done("\(target) serves all; \(left) is refused until canaryctl retry")
+    }
+
+    private mutating func pauseByHand(_ command: Command) {
+        guard let rollout = state.rollout else { return noRollout("there is nothing to pause") }
+        guard rollout.pause == nil else { return refuse(.nothingToDo, "\(rollout.id) is paused already") }
+        pause(.manual, command.reason.isEmpty ? "paused by hand" : command.reason, by: command.by)
+        done("\(rollout.id) paused at \(state.split.candidate); reverts still happen")
+    }
+
+    private mutating func resume(_ command: Command) {
+        guard let rollout = state.rollout else { return noRollout("there is nothing to resume") }
+        var isPauseStep = false
+        if case .step(let index) = rollout.phase, index < rollout.plan.strategy.steps.count,
+            case .pause = rollout.plan.strategy.steps[index]
+        {
+            isPauseStep = true
+        }
+        guard rollout.pause != nil || isPauseStep else { return refuse(.nothingToDo, "\(rollout.id) is not paused") }
+        if rollout.pause?.cause == .inconclusive { state.rollout?.toleratesInconclusive = true }
+        let wasPaused = rollout.pause != nil
+        state.rollout?.pause = nil
+        tell(.resumed, command.reason.isEmpty ? "resumed" : "resumed: \(command.reason)", by: command.by)
+        if isPauseStep, !wasPaused { nextStep(by: command.by) }
+        done("\(rollout.id) goes on at \(state.split.candidate)\(state.freeze == nil ? "" : ", once it is unfrozen")")
+    }
+
+    private mutating func retry(_ command: Command) {
+        if let rollout = state.rollout { return refuse(.wrongPhase, "\(rollout.id) is running") }
+        guard let refused = state.refused else {
+            return refuse(.nothingToDo, "no version of \(state.service) is refused")
+        }
+        guard declaration.candidate == refused.identity else {
+            return refuse(
+                .nothingToDo,
+                "the service's file does not name \(refused.identity) as candidate any more; it names "
+                    + (declaration.candidate.map(\.description) ?? "none"))
+        }
+        create(refused.identity)
+        tell(.retried, "\(refused.identity) is tried again after \(refused.times) revert(s)", by: command.by)
+        done("\(state.rollout?.id ?? "") tries \(refused.identity) again; each retry spends its risk afresh")
+    }
+
+    private mutating func restart(_ command: Command) {
+        guard let candidate = declaration.candidate, candidate != state.serving else {
+            return refuse(.noRollout, "the service's file names no candidate but what serves; \(startHint)")
+        }
+        if state.rollout != nil {
+            end("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
+        }
+        create(candidate)
+        done("\(state.rollout?.id ?? "") takes over with the files as they are now")
+    }
+
+    private mutating func freeze(_ command: Command) {
+        guard state.freeze == nil else { return refuse(.nothingToDo, "\(state.service) is frozen already") }
+        state.freeze = Freeze(
+            reason: command.reason.isEmpty ? "no reason given" : command.reason, by: command.by, at: now.wall)
+        tell(.frozen, "frozen: \(state.freeze?.reason ?? "")", by: command.by)
+        done("\(state.service) is frozen: nothing starts, advances or promotes; reverts still happen")
+    }
+
+    private mutating func unfreeze(_ command: Command) {
+        guard state.freeze != nil else { return refuse(.nothingToDo, "\(state.service) is not frozen") }
+        state.freeze = nil
+        tell(.unfrozen, command.reason.isEmpty ? "unfrozen" : "unfrozen: \(command.reason)", by: command.by)
+        done("\(state.service) is not frozen any more")
+    }
+}
+
+extension Evaluation {
+    /// The first enforced check that fails, or whose newest measurement does.
+    var failing: CheckResult? {
+        results.first { $0.isEnforced && ($0.verdict == .fail || $0.measured == .fail) }
+    }
+}

@@ -1,0 +1,66 @@
+import Analysis
+import PolicyModel
+
+/// Something that happened to a service, as the journal keeps it.
+public struct Event: Hashable, Codable, Sendable {
+    public enum Kind: String, CaseIterable, Codable, Sendable {
+        case rolloutStarted = "rollout_started"
+        case warmedUp = "warmed_up"
+        case stepStarted = "step_started"
+        case proving
+        case ready
+        case bakeStarted = "bake_started"
+        case promoted
+        case reverted
+        case paused
+        case resumed
+        case frozen
+        case unfrozen
+        case retried
+        case deadlinePassed = "deadline_passed"
+        case standstill
+        case moving
+        case recovering
+        case recovered
+        case returned
+        case refused
+        case checkChanged = "check_changed"
+        case configurationApplied = "configuration_applied"
+        case alarm
+    }
+    public var kind: Kind
+    /// The rollout that it is about.
+    public var rollout: String?
+    /// One line in words.
+    public var message: String
+    /// Who or what decided: a person's name, or `policy`.
+    public var by: String
+    /// In force after it.
+    public var generation: UInt64
+    public var weight: Weight
+    /// Every number behind a decision; nil where nothing was judged.
+    public var evaluation: Evaluation?
+
+    public init(
+        _ kind: Kind, rollout: String? = nil, message: String, by: String = "policy", generation: UInt64 = 0,
+        weight: Weight = .zero, evaluation: Evaluation? = nil
+    ) {
+        self.kind = kind
+        self.rollout = rollout
+        self.message = message
+        self.by = by
+        self.generation = generation
+        self.weight = weight
+        self.evaluation = evaluation
+    }
+
+    /// Decisions are what `explain` explains.
+    public var isDecision: Bool {
+        switch kind {
+        case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .returned, .ready: true
+        case .warmedUp, .proving, .paused, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .standstill,
+            .moving, .recovering, .recovered, .refused, .checkChanged, .configurationApplied, .alarm:
+            false
+        }
+    }
+}
