@@ -29,6 +29,8 @@ public struct ObservationWindow: Sendable {
     public private(set) var sinceStart: [OutcomeCounts] = [OutcomeCounts(), OutcomeCounts()]
     public private(set) var sinceStep: [OutcomeCounts] = [OutcomeCounts(), OutcomeCounts()]
     public private(set) var stepStartedAt: Int64
+    /// When this window was opened.
+    public let beganAt: Int64
     /// Judged observations whose cohort was gone.
     public private(set) var late: UInt64 = 0
     /// Start of the newest judged request seen, in monotonic nanoseconds; nil before the first.
@@ -37,6 +39,14 @@ public struct ObservationWindow: Sendable {
     public init(retention: Duration, startedAt: Int64) {
         self.retention = retention
         self.stepStartedAt = startedAt
+        self.beganAt = startedAt
+    }
+
+    /// Takes up counts that were kept over a restart. What they count is not in the cohorts any more.
+    public mutating func restore(sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]) {
+        guard sinceStart.count == 2, sinceStep.count == 2 else { return }
+        self.sinceStart = sinceStart
+        self.sinceStep = sinceStep
     }
 
     /// What follows counts as the new step's when it began at or after `instant`.
@@ -99,6 +109,14 @@ public struct ObservationWindow: Sendable {
             summary.recordOpen(age: request.age)
         }
         return summary
+    }
+
+    /// Outcomes alone of what began at or after `since`.
+    public func counts(_ arm: Arm, since: Int64) -> OutcomeCounts {
+        let first = since / Self.cohortLength
+        return cohorts[Int(arm.rawValue)].reversed().prefix { $0.second >= first }.reduce(into: OutcomeCounts()) {
+            $0.add($1.outcomes)
+        }
     }
 
     /// The index of a second's cohort, made where it is missing; nil where it was expired already.

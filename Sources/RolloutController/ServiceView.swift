@@ -96,7 +96,7 @@ public struct FeedbackReceipt: Sendable {
     public var accepted: Int
     /// Too much was waiting: post these again.
     public var rejected: Int
-    /// Of the service, since its rollout began.
+    /// Of the service, since the agent started.
     public var counts: FeedbackCounts
 
     public init(accepted: Int, rejected: Int, counts: FeedbackCounts) {

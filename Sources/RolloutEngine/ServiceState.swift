@@ -43,12 +43,25 @@ public struct Refusal: Hashable, Codable, Sendable {
     public var at: Int64
     /// How often this identity was reverted; each retry spends fresh risk.
     public var times: Int
+
+    public init(identity: VersionIdentity, reason: String, at: Int64, times: Int) {
+        self.identity = identity
+        self.reason = reason
+        self.at = at
+        self.times = times
+    }
 }
 
 public struct Freeze: Hashable, Codable, Sendable {
     public var reason: String
     public var by: String
     public var at: Int64
+
+    public init(reason: String, by: String, at: Int64) {
+        self.reason = reason
+        self.by = by
+        self.at = at
+    }
 }
 
 /// What a rollout was started with; edits to the files count for the next one.

@@ -1,0 +1,191 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// A reload that was not applied; nothing changed.
+public struct ConfigurationRefused: Error, CustomStringConvertible {
+    public var reasons: [String]
+    public var description: String { reasons.joined(separator: "\n") }
+}
+
+extension RolloutController {
+    /// Takes up what was stored, reconciles it with the files, and puts the split in force before anything listens.
+    /// - Parameter lostState: why the stored state is gone, where it is: then the files' baselines serve, and nothing
+    ///   starts until someone says `unfreeze`.
+    /// - Throws: what `prepare` throws: a listener that cannot be opened, a server that cannot be found.
+    public func start(lostState: String? = nil) throws {
+        let now = clock.now
+        var stored = StoredAgent()
+        var lost = lostState
+        do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
+        let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
+        let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
+        for service in configuration.services {
+            let declaration = Declaration(service, policies: configuration.policies(of: service))
+            add(
+                service, declaration, stored: known[service.name], marked: marked[service.name],
+                clean: stored.stoppedCleanly, lost: lost, now: now)
+        }
+        let plan = RoutingPlan(services: try configuration.services.map { try checked($0) })
+        try plane.prepare(plan)
+        publish()
+        try? store.markRunning()
+    }
+
+    /// Writes what is not written and says goodbye.
+    public func stop() {
+        let now = clock.now
+        for runtime in services.values {
+            runtime.isDirty = runtime.isDirty || runtime.state.rollout != nil
+            runtime.writtenAt = .min / 2
+            flush(runtime, now: now)
+        }
+        if services.values.allSatisfy(\.isDurable) { try? store.markStopped() }
+    }
+
+    private func add(
+        _ service: Service, _ declaration: Declaration, stored: StoredService?, marked: ServiceState?, clean: Bool,
+        lost: String?, now: Moment
+    ) {
+        var events: [Event] = []
+        var state = stored?.state ?? newState(for: declaration)
+        if let marked, marked.generation > state.generation || stored == nil {
+            state = marked
+            events.append(
+                Event(.recovered, message: "took up a lower split from the runtime directory", by: "agent"))
+        }
+        if let lost, stored == nil {
+            state.freeze = Freeze(
+                reason:
+                    "the stored state was lost (\(lost)): check that \(state.serving) is what should serve, then unfreeze",
+                by: "agent", at: now.wall)
+            events.append(Event(.alarm, message: "the stored state was lost: \(lost)", by: "agent"))
+        }
+        if !declaration.versions.contains(state.serving) {
+            events.append(
+                Event(
+                    .alarm,
+                    message: "\(state.serving) served, but the file does not declare it any more: "
+                        + "\(declaration.baseline) serves, and nothing starts until someone unfreezes", by: "agent"))
+            let freeze = Freeze(
+                reason: "\(state.serving) is gone from the file", by: "agent", at: now.wall)
+            let generation = state.generation + 1
+            state = newState(for: declaration)
+            state.generation = generation
+            state.freeze = freeze
+        }
+        let runtime = ServiceRuntime(
+            service: service, declaration: declaration, state: state, slot: newSlot(for: service.name), now: now)
+        services[service.name] = runtime
+        if let evidence = stored?.evidence { runtime.restore(evidence) }
+        for input in [Input.recovered(clean: clean), .declared] {
+            let transition = RolloutStateMachine.handle(
+                input, state: runtime.state, declaration: declaration, now: now)
+            if transition.state.rollout?.id != runtime.state.rollout?.id {
+                runtime.state = transition.state
+                runtime.beginRollout(slot: runtime.slot, now: now)
+            }
+            runtime.state = transition.state
+            events += transition.events
+        }
+        for i in events.indices {
+            events[i].generation = runtime.state.generation
+            events[i].weight = runtime.state.split.candidate
+        }
+        // Nothing is published yet, and this only ever lowers: it may be in force before it is on disk.
+        runtime.unwritten = events
+        runtime.isDirty = true
+        runtime.writtenAt = .min / 2
+        flush(runtime, now: now)
+        for event in events {
+            counters.events[event.kind, default: 0] += 1
+            listener.happened(event, service: service.name, at: now.wall, isDurable: runtime.isDurable)
+        }
+    }
+
+    /// Applies changed files, wholly or not at all.
+    /// - Returns: what changed, a line each.
+    /// - Throws: `ConfigurationRefused` with every reason; nothing changed then.
+    public func apply(_ new: Configuration) throws -> [String] {
+        let now = clock.now
+        var reasons: [String] = []
+        for service in new.services {
+            guard let runtime = services[service.name] else { continue }
+            if !service.versions.map(\.identity).contains(runtime.state.serving) {
+                reasons.append(
+                    "\(service.name): \(runtime.state.serving) serves and cannot be removed from the file; keep it, or promote another version first"
+                )
+            }
+            if let rollout = runtime.state.rollout, service.candidate == rollout.candidate.name,
+                service.version(named: rollout.candidate.name) == nil
+            {
+                reasons.append("\(service.name): \(rollout.candidate) is being rolled out and cannot be removed")
+            }
+        }
+        var routed: [RoutedService] = []
+        for service in new.services {
+            do { routed.append(try checked(service)) } catch { reasons.append("\(error)") }
+        }
+        if reasons.isEmpty {
+            do { try plane.prepare(RoutingPlan(services: routed)) } catch { reasons.append("\(error)") }
+        }
+        guard reasons.isEmpty else { throw ConfigurationRefused(reasons: reasons) }
+
+        var changes: [String] = []
+        let old = configuration
+        configuration = new
+        for gone in services.keys.sorted() where !new.services.contains(where: { $0.name == gone }) {
+            services[gone] = nil
+            changes.append("\(gone): removed; its state is kept")
+        }
+        let stored = (try? store.load()) ?? StoredAgent()
+        for service in new.services {
+            let declaration = Declaration(service, policies: new.policies(of: service))
+            guard let runtime = services[service.name] else {
+                let known = stored.services.first { $0.state.service == service.name }
+                add(service, declaration, stored: known, marked: nil, clean: true, lost: nil, now: now)
+                changes.append("\(service.name): added")
+                continue
+            }
+            let before = old.services.first { $0.name == service.name }
+            guard before != service || runtime.declaration != declaration else { continue }
+            runtime.service = service
+            runtime.declaration = declaration
+            let pinned = runtime.state.rollout.map { $0.plan != declaration.plan } ?? false
+            declare(runtime, now: now)
+            changes.append(
+                "\(service.name): changed" + (pinned ? "; policies and strategy count from the next rollout" : ""))
+        }
+        publish()
+        return changes
+    }
+
+    /// Lets the state machine answer to the files as they are now.
+    func declare(_ runtime: ServiceRuntime, now: Moment) {
+        let transition = RolloutStateMachine.handle(
+            .declared, state: runtime.state, declaration: runtime.declaration, now: now)
+        if case .notWritten = carry(transition, runtime, now: now) {
+            runtime.owesDeclaration = true
+        } else {
+            runtime.owesDeclaration = false
+        }
+    }
+
+    /// A service as it would be routed, every server found.
+    private func checked(_ service: Service) throws -> RoutedService {
+        for version in service.versions { for server in version.servers { _ = try resolve(server) } }
+        guard let runtime = services[service.name], let route = route(runtime) else {
+            let baseline = RoutedVersion(
+                name: service.baseline,
+                servers: try (service.version(named: service.baseline)?.servers ?? []).map(resolve))
+            return RoutedService(
+                name: service.name, slot: 0, listen: service.listen, route: service.route, baseline: baseline,
+                candidate: nil, split: TrafficSplit(candidate: .zero, generation: 0, salt: 0),
+                traffic: service.traffic, judged: service.analysis.requests)
+        }
+        var routed = route
+        routed.listen = service.listen
+        routed.route = service.route
+        return routed
+    }
+}

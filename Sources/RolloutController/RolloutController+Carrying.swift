@@ -1,0 +1,141 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// How far a transition came.
+enum Carried {
+    case durable
+    /// In force, not on disk yet; written as soon as it can be.
+    case notYetDurable
+    /// Not in force: it could not be written, and must not be in force before it is.
+    case notWritten(String)
+}
+
+extension RolloutController {
+    /// Writes a transition down and puts it in force, in the order that its direction asks for: what gives the
+    /// candidate more, or lets a rollout move again, is committed first; what gives it less never waits.
+    func carry(_ transition: Transition, _ runtime: ServiceRuntime, now: Moment) -> Carried {
+        let old = runtime.state
+        if transition.state == old, transition.events.isEmpty { return .durable }
+        if transition.events.isEmpty, transition.state.generation == old.generation {
+            // Only time passed: `flush` writes it.
+            runtime.state = transition.state
+            runtime.isDirty = true
+            return .durable
+        }
+        if isRaise(from: old, to: transition.state) {
+            do {
+                try write(transition.state, transition.events, runtime, now: now)
+            } catch {
+                failed(error, runtime, now: now)
+                return .notWritten("\(error)")
+            }
+            putInForce(transition.state, runtime, now: now)
+            tell(transition.events, runtime, now: now, isDurable: true)
+            return .durable
+        }
+        putInForce(transition.state, runtime, now: now)
+        do {
+            try write(transition.state, transition.events, runtime, now: now)
+            tell(transition.events, runtime, now: now, isDurable: true)
+            return .durable
+        } catch {
+            runtime.unwritten += transition.events
+            if !marker.mark(runtime.state) {
+                counters.failedWrites += 1
+            }
+            failed(error, runtime, now: now)
+            tell(transition.events, runtime, now: now, isDurable: false)
+            return .notYetDurable
+        }
+    }
+
+    private func isRaise(from old: ServiceState, to new: ServiceState) -> Bool {
+        if new.serving != old.serving || (new.rollout != nil && new.rollout?.id != old.rollout?.id) { return true }
+        if new.split.candidate > old.split.candidate { return true }
+        let wasStopped = old.freeze != nil || old.rollout?.pause != nil
+        let isStopped = new.freeze != nil || new.rollout?.pause != nil
+        return wasStopped && !isStopped && new.rollout != nil
+    }
+
+    private func write(_ state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment) throws {
+        let evidence = state.rollout?.id == runtime.evidence?.rollout ? runtime.evidence : nil
+        try store.commit(
+            StateChange(state: state, evidence: evidence, events: runtime.unwritten + events, at: now.wall))
+        counters.writes += 1
+        if !runtime.unwritten.isEmpty || runtime.writeFailure != nil {
+            marker.clear(service: state.service)
+            runtime.unwritten = []
+            runtime.writeFailure = nil
+        }
+        runtime.writtenAt = now.monotonic
+        runtime.isDirty = false
+    }
+
+    private func putInForce(_ state: ServiceState, _ runtime: ServiceRuntime, now: Moment) {
+        let old = runtime.state
+        runtime.state = state
+        if state.rollout?.id != old.rollout?.id || state.serving != old.serving {
+            runtime.beginRollout(slot: newSlot(for: state.service), now: now)
+        } else if state.rollout?.committedWeight != old.rollout?.committedWeight
+            || (state.rollout?.phase != old.rollout?.phase && old.rollout?.phase == .warmup)
+        {
+            runtime.window.beginStep(at: now.monotonic)
+            runtime.judge.stepBegan()
+        }
+        if state.generation != old.generation { publish() }
+    }
+
+    private func tell(_ events: [Event], _ runtime: ServiceRuntime, now: Moment, isDurable: Bool) {
+        for event in events {
+            counters.events[event.kind, default: 0] += 1
+            listener.happened(event, service: runtime.state.service, at: now.wall, isDurable: isDurable)
+        }
+    }
+
+    private func failed(_ error: any Error, _ runtime: ServiceRuntime, now: Moment) {
+        counters.failedWrites += 1
+        let why = "\(error)"
+        guard runtime.writeFailure != why else { return }
+        runtime.writeFailure = why
+        let alarm = Event(
+            .alarm, rollout: runtime.state.rollout?.id, message: "the state cannot be written: \(why)", by: "agent",
+            generation: runtime.state.generation, weight: runtime.state.split.candidate)
+        tell([alarm], runtime, now: now, isDurable: false)
+    }
+
+    /// Writes what changed without an event, and what could not be written before.
+    func flush(_ runtime: ServiceRuntime, now: Moment) {
+        let isDue = now.monotonic - runtime.writtenAt >= Self.writeInterval.nanoseconds
+        guard !runtime.unwritten.isEmpty || (runtime.isDirty && isDue) else { return }
+        do {
+            try write(runtime.state, [], runtime, now: now)
+        } catch {
+            runtime.writtenAt = now.monotonic
+            failed(error, runtime, now: now)
+        }
+    }
+
+    /// Hands the data plane what is in force of all services.
+    func publish() {
+        plane.publish(RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) }))
+        counters.publications += 1
+    }
+
+    /// A service's version whose servers cannot be resolved keeps no place in the plan; `apply` refuses it before.
+    func route(_ runtime: ServiceRuntime) -> RoutedService? {
+        guard let baseline = routed(runtime.version(.baseline)) else { return nil }
+        let isRecovering = runtime.state.rollout?.isRecovering ?? true
+        return RoutedService(
+            name: runtime.service.name, slot: runtime.slot, listen: runtime.service.listen,
+            route: runtime.service.route, baseline: baseline,
+            candidate: isRecovering ? nil : routed(runtime.version(.candidate)), split: runtime.state.split,
+            traffic: runtime.service.traffic, judged: runtime.service.analysis.requests)
+    }
+
+    func routed(_ version: Version?) -> RoutedVersion? {
+        guard let version else { return nil }
+        let servers = version.servers.compactMap { try? resolve($0) }
+        return servers.isEmpty ? nil : RoutedVersion(name: version.name, servers: servers)
+    }
+}

@@ -1,0 +1,171 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// The reconcile loop: takes in what was seen, evaluates, decides, writes down, acts. Confined to the control thread;
+/// nothing here waits for anything but the disk and the data plane's acknowledgement of a new plan.
+public final class RolloutController {
+    /// Without a judged request for this long, data do not flow and time does not count.
+    public static let dataGap: Duration = .seconds(60)
+    /// A tick that comes this much later than the interval means that the agent could not see.
+    public static let blindAfter: Duration = .seconds(10)
+    /// State and evidence that changed without an event are written this often: at most so much is lost in a crash.
+    public static let writeInterval: Duration = .seconds(5)
+    /// Requests that may go unlogged in a tick, as a share of the logged ones, before the view is not to be trusted.
+    static let tolerableLoss = 0.01
+
+    public let store: any StateStore
+    let plane: any DataPlane
+    let clock: any ControlClock
+    let marker: any LoweringMarker
+    let listener: any EventListener
+    /// Where a server is to be reached; starts embedded ones.
+    let resolve: (ServerAddress) throws -> Endpoint
+    private let entropy: () -> UInt64
+    public internal(set) var configuration: Configuration
+    /// By name.
+    var services: [String: ServiceRuntime] = [:]
+    private var slots: [UInt32: String] = [:]
+    private var lastSlot: UInt32 = 0
+    private var tickedAt: Int64?
+    /// Batches that could not be taken in whole, evaluations and their duration; for the own metrics.
+    var counters = ControllerCounters()
+
+    public init(
+        configuration: Configuration, store: any StateStore, plane: any DataPlane, clock: any ControlClock,
+        marker: any LoweringMarker, listener: any EventListener,
+        resolve: @escaping (ServerAddress) throws -> Endpoint, entropy: @escaping () -> UInt64
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.plane = plane
+        self.clock = clock
+        self.marker = marker
+        self.listener = listener
+        self.resolve = resolve
+        self.entropy = entropy
+    }
+
+    public var serviceNames: [String] { services.keys.sorted() }
+
+    // MARK: - Ticks
+
+    /// Call it once a second, or as often as the shortest interval asks.
+    public func tick() {
+        let now = clock.now
+        let gap = tickedAt.map { Duration.nanoseconds(now.monotonic - $0) } ?? .zero
+        tickedAt = now.monotonic
+        var blindness = gap > Self.blindAfter ? "it did not look for \(gap.written)" : nil
+        let batch = plane.drain()
+        counters.unlogged += batch.dropped
+        if Double(batch.dropped) > Self.tolerableLoss * Double(batch.ended.count) {
+            blindness = "\(batch.dropped) of \(UInt64(batch.ended.count) + batch.dropped) requests were not logged"
+        }
+        takeIn(batch)
+        for runtime in services.values.sorted(by: { $0.service.name < $1.service.name }) {
+            runtime.settleFeedback(now: now.monotonic)
+            if runtime.owesDeclaration { declare(runtime, now: now) }
+            look(at: runtime, now: now, blindness: blindness)
+            flush(runtime, now: now)
+        }
+    }
+
+    private func takeIn(_ batch: ObservationBatch) {
+        for o in batch.ended { slots[o.slot].flatMap { services[$0] }?.record(o) }
+        var open: [UInt32: [Observation]] = [:]
+        for o in batch.open where o.flags.contains(.judged) { open[o.slot, default: []].append(o) }
+        for runtime in services.values { runtime.window.setOpen(open[runtime.slot] ?? []) }
+        for health in batch.health {
+            guard let runtime = slots[health.slot].flatMap({ services[$0] }), runtime.slot == health.slot else {
+                continue
+            }
+            runtime.health[health.arm] = health
+        }
+    }
+
+    private func look(at runtime: ServiceRuntime, now: Moment, blindness: String?) {
+        guard let rollout = runtime.state.rollout else { return }
+        let elapsed = Duration.nanoseconds(now.monotonic - runtime.evaluatedAt)
+        guard elapsed >= rollout.plan.analysis.interval || rollout.phase == .waiting else { return }
+        runtime.evaluatedAt = now.monotonic
+        let before = runtime.evaluation
+        let started = clock.now.monotonic
+        let evaluation = runtime.evaluate(now: now.monotonic, blindness: blindness) ?? Evaluation()
+        counters.evaluations += 1
+        counters.evaluationSeconds += Duration.nanoseconds(clock.now.monotonic - started).seconds
+        runtime.evaluation = rollout.phase == .waiting ? nil : evaluation
+        var transition = RolloutStateMachine.handle(
+            .evaluated(evaluation, elapsed: min(elapsed, Self.blindAfter)), state: runtime.state,
+            declaration: runtime.declaration, now: now)
+        transition.events.insert(contentsOf: changedChecks(before, evaluation, runtime), at: 0)
+        _ = carry(transition, runtime, now: now)
+    }
+
+    private func changedChecks(_ old: Evaluation?, _ new: Evaluation, _ runtime: ServiceRuntime) -> [Event] {
+        guard let old, let rollout = runtime.state.rollout else { return [] }
+        let before = Dictionary(old.results.map { ($0.path, $0.verdict) }, uniquingKeysWith: { $1 })
+        return new.results.filter { before[$0.path] != nil && before[$0.path] != $0.verdict }.map {
+            Event(
+                .checkChanged, rollout: rollout.id, message: "\($0.verdict.rawValue): \($0.words)",
+                generation: runtime.state.generation, weight: runtime.state.split.candidate)
+        }
+    }
+
+    // MARK: - Commands
+
+    public func command(_ command: Command, service name: String) -> CommandOutcome {
+        guard let runtime = services[name] else { return .unknownService(known: serviceNames) }
+        let now = clock.now
+        var command = command
+        command.evaluation = runtime.evaluation
+        let transition = RolloutStateMachine.handle(
+            .command(command), state: runtime.state, declaration: runtime.declaration, now: now)
+        guard case .done(let message) = transition.reply else {
+            if case .refused(let refused) = transition.reply { return .refused(refused) }
+            return .refused(Refused(.nothingToDo, "nothing to do"))
+        }
+        switch carry(transition, runtime, now: now) {
+        case .durable: return .done(message: message, view: describe(runtime), durable: true)
+        case .notYetDurable: return .done(message: message, view: describe(runtime), durable: false)
+        case .notWritten(let why): return .notWritten(why)
+        }
+    }
+
+    /// Nil for an unknown service.
+    public func feedback(_ rows: [Feedback], service name: String) -> FeedbackReceipt? {
+        guard let runtime = services[name] else { return nil }
+        let now = clock.now.monotonic
+        let accepted = rows.reduce(0) { $0 + (runtime.join.submit($1, now: now) ? 1 : 0) }
+        return FeedbackReceipt(accepted: accepted, rejected: rows.count - accepted, counts: runtime.join.counts)
+    }
+
+    public func view(of service: String) -> ServiceView? { services[service].map(describe) }
+
+    // MARK: - Slots
+
+    /// A name that no earlier (service, rollout) had.
+    func newSlot(for service: String) -> UInt32 {
+        lastSlot += 1
+        slots[lastSlot] = service
+        // What began under a rollout long gone is counted nowhere; the table must not grow for ever.
+        let own = slots.filter { $0.value == service }.keys.sorted()
+        for old in own.dropLast(8) { slots[old] = nil }
+        return lastSlot
+    }
+
+    func newState(for declaration: Declaration) -> ServiceState {
+        ServiceState(service: declaration.service, serving: declaration.baseline, seed: entropy())
+    }
+}
+
+struct ControllerCounters {
+    var evaluations: UInt64 = 0
+    var evaluationSeconds = 0.0
+    /// Requests that ended and found the log full.
+    var unlogged: UInt64 = 0
+    var writes: UInt64 = 0
+    var failedWrites: UInt64 = 0
+    var publications: UInt64 = 0
+    /// By kind.
+    var events: [Event.Kind: UInt64] = [:]
+}

@@ -1,0 +1,167 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+import Statistics
+
+/// One service as the controller keeps it: what the files say, what is in force, and what was seen.
+final class ServiceRuntime {
+    var service: Service
+    var declaration: Declaration
+    var state: ServiceState
+    /// Of the current (service, rollout).
+    var slot: UInt32
+    var window: ObservationWindow
+    var quality = QualityTable()
+    var judge: Judge
+    var join: FeedbackJoin
+    var evaluation: Evaluation?
+    var totals: [String: VersionTotals] = [:]
+    var health: [Arm: ArmHealth] = [:]
+    /// Monotonic instants of the last evaluation and of the last time that state and evidence were written.
+    var evaluatedAt: Int64
+    var writtenAt: Int64
+    /// State or evidence changed since.
+    var isDirty = false
+    /// Events of changes that are in force and not written yet.
+    var unwritten: [Event] = []
+    var isDurable: Bool { unwritten.isEmpty }
+    /// The files changed and what follows could not be written yet: it is tried again at each tick.
+    var owesDeclaration = false
+    /// The last failure to write, so that it is told once.
+    var writeFailure: String?
+
+    init(service: Service, declaration: Declaration, state: ServiceState, slot: UInt32, now: Moment) {
+        self.service = service
+        self.declaration = declaration
+        self.state = state
+        self.slot = slot
+        let plan = state.rollout?.plan ?? declaration.plan
+        window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
+        judge = Judge(plan.analysis.judge)
+        join = FeedbackJoin()
+        evaluatedAt = now.monotonic
+        writtenAt = now.monotonic
+    }
+
+    var plan: RolloutPlan { state.rollout?.plan ?? declaration.plan }
+
+    /// Whether feedback can be joined: then request ids are remembered.
+    var wantsFeedback: Bool { !attributesAndWhole.isEmpty }
+
+    /// Attributes that a quality check names; an empty string stands for the rows as a whole.
+    private var attributesAndWhole: Set<String> {
+        var names: Set<String> = []
+        for policy in plan.policies {
+            for check in policy.checks {
+                if case .quality(let quality) = check.kind {
+                    names.insert("")
+                    for group in quality.groups { names.insert(group.attribute) }
+                }
+            }
+        }
+        return names
+    }
+
+    /// Starts seeing anew: another rollout, or none.
+    func beginRollout(slot: UInt32, now: Moment) {
+        self.slot = slot
+        window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
+        quality = QualityTable()
+        judge = Judge(plan.analysis.judge)
+        evaluation = nil
+        health = [:]
+        evaluatedAt = now.monotonic
+    }
+
+    func restore(_ evidence: Evidence) {
+        guard evidence.rollout == state.rollout?.id else { return }
+        judge = evidence.judge
+        quality = evidence.quality
+        window.restore(sinceStart: evidence.sinceStart, sinceStep: evidence.sinceStep)
+    }
+
+    var evidence: Evidence? {
+        state.rollout.map {
+            Evidence(
+                rollout: $0.id, judge: judge, quality: quality, sinceStart: window.sinceStart,
+                sinceStep: window.sinceStep)
+        }
+    }
+
+    // MARK: - Taking in
+
+    /// A request of any slot of this service.
+    func record(_ o: Observation) {
+        let version = o.arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
+        totals[o.slot == slot ? version : "previous", default: VersionTotals()].record(o)
+        guard o.slot == slot, o.flags.contains(.judged) else { return }
+        window.record(o)
+        if wantsFeedback { join.record(o) }
+    }
+
+    func settleFeedback(now: Int64) {
+        for (row, arm) in join.settle(slot: slot, now: now) {
+            quality.add(row, arm: arm, attributes: attributesAndWhole)
+            isDirty = true
+        }
+    }
+
+    // MARK: - Looking
+
+    /// Of a rollout under way; nil without one, or while it waits to be started.
+    func evaluate(now: Int64, blindness: String?) -> Evaluation? {
+        guard let rollout = state.rollout, rollout.phase != .waiting else { return nil }
+        window.expire(now: now)
+        let snapshot = WindowSnapshot(observations: window, quality: quality)
+        let lastSeen = max(window.newestStart ?? .min, window.beganAt)
+        return Evaluation(
+            results: judge.evaluate(rollout.plan.policies, snapshot, now: now),
+            baseline: condition(.baseline, now: now), candidate: condition(.candidate, now: now),
+            isDataFlowing: now - lastSeen <= RolloutController.dataGap.nanoseconds, blindness: blindness)
+    }
+
+    private func condition(_ arm: Arm, now: Int64) -> ArmCondition {
+        let all = window.sinceStart[Int(arm.rawValue)]
+        let recent = window.counts(arm, since: now - ArmCondition.recentSpan.nanoseconds)
+        let declared = servers(of: arm)
+        return ArmCondition(
+            servers: health[arm]?.servers ?? declared, reachable: health[arm]?.reachable ?? declared,
+            requests: all.judged, errors: all.errors, recentRequests: recent.judged, recentErrors: recent.errors)
+    }
+
+    func version(_ arm: Arm) -> Version? {
+        let identity = arm == .baseline ? state.serving : state.rollout?.candidate
+        return identity.flatMap { service.version(named: $0.name) }
+    }
+
+    func servers(of arm: Arm) -> Int { version(arm)?.servers.count ?? 0 }
+
+    /// The longest look back of any check, and enough for the views.
+    private static func retention(_ plan: RolloutPlan) -> Duration {
+        let windows = plan.policies.flatMap(\.checks).map(\.limits.window)
+        return max(windows.max() ?? .zero, .seconds(130))
+    }
+}
+
+/// All requests that a version got since the agent started, judged or not: for the agent's own metrics.
+struct VersionTotals {
+    /// Upper bounds in seconds of the exported histogram.
+    static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+    var outcomes = OutcomeCounts()
+    /// Requests at or below each bound, not cumulated; the last is above all.
+    var buckets = [UInt64](repeating: 0, count: bounds.count + 1)
+    var seconds = 0.0
+    var keyless: UInt64 = 0
+    var matched: UInt64 = 0
+
+    mutating func record(_ o: Observation) {
+        outcomes.add(o.outcome)
+        if o.flags.contains(.keyless) { keyless += 1 }
+        if o.flags.contains(.matched) { matched += 1 }
+        let duration = Double(o.total) / 1e6
+        seconds += duration
+        var place = 0
+        while place < Self.bounds.count, duration > Self.bounds[place] { place += 1 }
+        buckets[place] += 1
+    }
+}

@@ -1,0 +1,82 @@
+import Analysis
+import PolicyModel
+
+/// What a rollout waits for and what comes next, for people; decides nothing.
+public struct Outlook: Hashable, Sendable {
+    /// In words; empty where it only waits for time, or for nothing.
+    public var waitsFor: [String] = []
+    public var next = ""
+    /// Nil where it does not wait for time.
+    public var holdLeft: Duration?
+
+    public init(_ state: ServiceState, _ evaluation: Evaluation?) {
+        guard let rollout = state.rollout else {
+            next =
+                state.refused.map { "nothing: \($0.identity) was reverted; canaryctl retry tries it again" }
+                ?? "nothing"
+            return
+        }
+        if let freeze = state.freeze { waitsFor.append("unfreeze (frozen by \(freeze.by): \(freeze.reason))") }
+        if let pause = rollout.pause { waitsFor.append("resume (paused by \(pause.by): \(pause.reason))") }
+        if let standstill = rollout.standstill { waitsFor.append(standstill.words) }
+        let strategy = rollout.plan.strategy
+        switch rollout.phase {
+        case .waiting:
+            next = strategy.start == .manual ? "canaryctl start" : "starts at the next tick"
+        case .warmup:
+            let need = strategy.warmup?.requests ?? 0
+            let seen = evaluation?.candidate.requests ?? 0
+            waitsFor.append("warm-up: \(min(seen, UInt64(need))) of \(need) requests")
+            next = Self.describe(step: 0, of: strategy)
+        case .step(let index):
+            if index < strategy.steps.count {
+                switch strategy.steps[index] {
+                case .weight(_, let hold): holdLeft = max(hold - rollout.held, .zero)
+                case .pause(let time?): holdLeft = max(time - rollout.held, .zero)
+                case .pause(nil): waitsFor.append("canaryctl resume (a pause step)")
+                }
+            }
+            next = Self.describe(step: index + 1, of: strategy)
+            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation) }
+        case .proving:
+            waitsFor += (evaluation?.unproven ?? []).map { "proof of \($0.path): \($0.missing)" }
+            next = strategy.promotion == .manual ? "ready for canaryctl promote" : Self.describeWin(strategy)
+        case .ready: next = "canaryctl promote, then " + Self.describeWin(strategy)
+        case .baking:
+            holdLeft = max((strategy.bake?.duration ?? .zero) - rollout.held, .zero)
+            next = "\(rollout.candidate) serves all"
+            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation) }
+        }
+    }
+
+    private static func unsettled(_ evaluation: Evaluation?) -> [String] {
+        (evaluation?.results ?? []).filter {
+            $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
+        }.map { $0.missing.isEmpty ? "\($0.path): \($0.verdict.rawValue)" : "\($0.path): \($0.missing)" }
+    }
+
+    private static func describe(step index: Int, of strategy: Strategy) -> String {
+        guard index < strategy.steps.count else { return "proof, then " + describeWin(strategy) }
+        switch strategy.steps[index] {
+        case .weight(let weight, let hold): return "step \(index + 1): \(weight) for \(hold.written)"
+        case .pause(let time): return "step \(index + 1): pause" + (time.map { " for \($0.written)" } ?? "")
+        }
+    }
+
+    private static func describeWin(_ strategy: Strategy) -> String {
+        strategy.bake.map { "bake at \($0.control.complement) for \($0.duration.written)" } ?? "promotion"
+    }
+}
+
+extension Standstill {
+    var words: String {
+        switch self {
+        case .tooLittleTraffic: "more traffic"
+        case .noData: "judged requests (there are none)"
+        case .providerDown: "the metric provider (it is down)"
+        case .agentBlind: "the agent's own view (it is blind)"
+        case .badBaseline: "the baseline (it is down)"
+        case .recovering: "a first healthy evaluation after the restart"
+        }
+    }
+}
