@@ -1,0 +1,221 @@
+import PolicyModel
+
+/// How an arm's counters and histograms grew over an interval, all of its servers together.
+public struct SeriesDelta: Hashable, Sendable {
+    /// The first and the last scrape that it rests on: monotonic, in nanoseconds.
+    public var from: Int64
+    public var to: Int64
+    /// Servers that added to it.
+    public var servers: Int
+    /// Nil: no data. Not negative.
+    public var requests: Double?
+    public var errors: Double?
+    public var latency: LatencyReading
+    /// Failures that the latency histogram leaves out and that count as slower than all of it.
+    public var slower: Double
+    public var series: [SeriesQuery: SeriesIncrease]
+
+    /// Nil without data.
+    public func latencyQuantile(_ quantile: Double) -> QuantileEstimate? {
+        guard case .histogram(let histogram) = latency else { return nil }
+        return histogram.quantile(quantile, slower: slower)
+    }
+}
+
+public enum SeriesIncrease: Hashable, Sendable {
+    /// Of all matching counters; the rate is the sum of each server's own, over its own scrapes.
+    case counter(increase: Double, perSecond: Double)
+    case histogram(CumulativeHistogram)
+    case noData
+    case unavailable(String)
+}
+
+extension SeriesWindow {
+    /// The growth of one arm; nil where no server has two scrapes in the interval.
+    public func delta(of arm: Arm, from start: Int64, to end: Int64) -> SeriesDelta? {
+        var sum: SeriesDelta?
+        for history in histories[arm]!.values {
+            let scrapes = history.scrapes(from: start, to: end)
+            guard scrapes.count > 1 else { continue }
+            let own = SeriesDelta(of: scrapes)
+            sum = sum.map { $0.merged(with: own) } ?? own
+        }
+        return sum
+    }
+
+    /// Both arms over the interval that both have scrapes of; nil where there is none.
+    public func deltas(from start: Int64, to end: Int64) -> (baseline: SeriesDelta, candidate: SeriesDelta)? {
+        guard let one = covered(.baseline, from: start, to: end), let other = covered(.candidate, from: start, to: end)
+        else { return nil }
+        let common = max(one.from, other.from, start)..<max(min(one.to, other.to), max(one.from, other.from, start))
+        guard !common.isEmpty,
+            let baseline = delta(of: .baseline, from: common.lowerBound, to: common.upperBound),
+            let candidate = delta(of: .candidate, from: common.lowerBound, to: common.upperBound)
+        else { return nil }
+        return (baseline, candidate)
+    }
+
+    private func covered(_ arm: Arm, from start: Int64, to end: Int64) -> (from: Int64, to: Int64)? {
+        let scrapes = histories[arm]!.values.map { $0.scrapes(from: start, to: end) }.filter { $0.count > 1 }
+        guard let from = scrapes.compactMap(\.first?.at).min(), let to = scrapes.compactMap(\.last?.at).max() else {
+            return nil
+        }
+        return (from, to)
+    }
+}
+
+extension SeriesDelta {
+    /// Of one server; at least two scrapes.
+    fileprivate init(of scrapes: ArraySlice<ScrapeSample>) {
+        let last = scrapes.last!
+        from = scrapes.first!.at
+        to = last.at
+        servers = 1
+        requests = CounterIncrease.over(scrapes.lazy.map(\.requests))
+        errors = CounterIncrease.over(scrapes.lazy.map(\.errors))
+        slower = last.latencyExcludesErrors ? errors ?? 0 : 0
+        if case .unavailable = last.latency {
+            latency = last.latency
+        } else {
+            let readings = scrapes.lazy.map { scrape -> CumulativeHistogram? in
+                if case .histogram(let histogram) = scrape.latency { histogram } else { nil }
+            }
+            latency = HistogramIncrease.over(readings).map { .histogram($0) } ?? .noData
+        }
+        let seconds = Double(to - from) * 1e-9
+        series = [:]
+        for (query, reading) in last.series {
+            series[query] = SeriesIncrease(of: query, last: reading, scrapes: scrapes, seconds: seconds)
+        }
+    }
+
+    fileprivate func merged(with other: SeriesDelta) -> SeriesDelta {
+        SeriesDelta(
+            from: min(from, other.from), to: max(to, other.to), servers: servers + other.servers,
+            requests: added(requests, other.requests), errors: added(errors, other.errors),
+            latency: latency.merged(with: other.latency), slower: slower + other.slower,
+            series: series.merging(other.series) { $0.merged(with: $1) })
+    }
+
+    private func added(_ one: Double?, _ other: Double?) -> Double? {
+        guard let one, let other else { return one ?? other }
+        return one + other
+    }
+}
+
+extension LatencyReading {
+    fileprivate func merged(with other: LatencyReading) -> LatencyReading {
+        switch (self, other) {
+        case (.unavailable, _), (_, .noData): self
+        case (_, .unavailable), (.noData, _): other
+        case (.histogram(let one), .histogram(let other)):
+            one.merged(with: other).map { .histogram($0) } ?? .unavailable(HistogramIncrease.differentBounds)
+        }
+    }
+}
+
+extension SeriesIncrease {
+    fileprivate init(
+        of query: SeriesQuery, last: SeriesReading, scrapes: ArraySlice<ScrapeSample>, seconds: Double
+    ) {
+        switch last {
+        case .unavailable(let reason): self = .unavailable(reason)
+        case .values:
+            let increase = CounterIncrease.over(scrapes.lazy.map { $0.series[query]?.values })
+            self = increase.map { .counter(increase: $0, perSecond: $0 / seconds) } ?? .noData
+        case .histograms:
+            var sum: CumulativeHistogram?
+            let labels = Set(scrapes.flatMap { $0.series[query]?.histograms?.keys.map(\.self) ?? [] })
+            for label in labels {
+                let own = HistogramIncrease.over(scrapes.lazy.map { $0.series[query]?.histograms?[label] })
+                guard let own else { continue }
+                guard let merged = sum.map({ $0.merged(with: own) }) ?? own else {
+                    self = .unavailable(HistogramIncrease.differentBounds)
+                    return
+                }
+                sum = merged
+            }
+            self = sum.map { .histogram($0) } ?? .noData
+        }
+    }
+
+    fileprivate func merged(with other: SeriesIncrease) -> SeriesIncrease {
+        switch (self, other) {
+        case (.unavailable, _), (_, .noData): self
+        case (_, .unavailable), (.noData, _): other
+        case (.counter(let increase, let rate), .counter(let otherIncrease, let otherRate)):
+            .counter(increase: increase + otherIncrease, perSecond: rate + otherRate)
+        case (.histogram(let one), .histogram(let other)):
+            one.merged(with: other).map { .histogram($0) } ?? .unavailable(HistogramIncrease.differentBounds)
+        case (.counter, .histogram), (.histogram, .counter):
+            .unavailable("a counter on one server and a histogram on another")
+        }
+    }
+}
+
+extension SeriesReading {
+    fileprivate var values: [String: Double]? { if case .values(let values) = self { values } else { nil } }
+    fileprivate var histograms: [String: CumulativeHistogram]? {
+        if case .histograms(let histograms) = self { histograms } else { nil }
+    }
+}
+
+private enum CounterIncrease {
+    /// Nil where no step has a value at its end. A counter that was not shown and now is began at zero.
+    static func over(_ readings: some Sequence<Double?>) -> Double? {
+        over(readings.lazy.map { reading in reading.map { ["": $0] } })
+    }
+
+    /// Series by series, so that one that comes or goes does not look like a reset of all. One that is missing from a
+    /// scrape and comes back goes on from its last value.
+    static func over(_ readings: some Sequence<[String: Double]?>) -> Double? {
+        var previous: [String: Double] = [:]
+        var increase: Double?
+        for (place, reading) in readings.enumerated() {
+            for (labels, value) in reading ?? [:] where value.isFinite {
+                let before = previous.updateValue(value, forKey: labels) ?? 0
+                if place > 0 { increase = (increase ?? 0) + (value >= before ? value - before : value) }
+            }
+        }
+        return increase
+    }
+}
+
+private enum HistogramIncrease {
+    static let differentBounds = "the servers' histograms share no bucket bounds"
+
+    /// A histogram in which any bucket fell was reset as a whole, and counts from zero. Other bounds start anew.
+    static func over(_ readings: some Sequence<CumulativeHistogram?>) -> CumulativeHistogram? {
+        var increase: CumulativeHistogram?
+        var previous: CumulativeHistogram?
+        for (place, current) in readings.enumerated() {
+            guard let current else { continue }
+            defer { previous = current }
+            guard place > 0 else { continue }
+            if let previous, previous.bounds != current.bounds {
+                increase = nil
+                continue
+            }
+            let step = previous.map { current.step(since: $0) } ?? current
+            increase = increase?.merged(with: step) ?? step
+        }
+        return increase
+    }
+}
+
+extension CumulativeHistogram {
+    fileprivate func step(since previous: CumulativeHistogram) -> CumulativeHistogram {
+        guard zip(counts, previous.counts).allSatisfy({ $0 >= $1 }) else { return self }
+        return CumulativeHistogram(bounds: bounds, counts: zip(counts, previous.counts).map { $0 - $1 })
+            .notFalling
+    }
+
+    /// A scrape may catch a server between two buckets, and differences would fall then.
+    private var notFalling: CumulativeHistogram {
+        var result = self
+        for place in counts.indices.dropFirst() {
+            result.counts[place] = max(result.counts[place], result.counts[place - 1])
+        }
+        return result
+    }
+}
