@@ -1,0 +1,83 @@
+import PolicyModel
+
+/// What the agent's file said, as far as it could be read.
+struct AgentDraft {
+    var settings = AgentSettings()
+    /// Folders and files to read, with the mark of their mention; nil where the default stands.
+    var services: [Located<String>]?
+    var policies: [Located<String>]?
+    var report: FileReport
+}
+
+/// Reads the agent's own file.
+struct AgentReader {
+    let report: FileReport
+    /// Folder of the file.
+    let base: String
+
+    static func read(_ root: Node, base: String, report: FileReport) -> AgentDraft {
+        AgentReader(report: report, base: base).agent(root)
+    }
+
+    private func agent(_ root: Node) -> AgentDraft {
+        var draft = AgentDraft(report: report)
+        let keys = ["state", "services", "policies", "admin", "feedback", "loops", "log"]
+        guard let section = Section(root, "the agent's file", keys: keys, report: report) else { return draft }
+        if let state = section.read("state", "/var/lib/canaryd", { (text) throws(Mend) in try path(text) }) {
+            draft.settings.stateDirectory = FilePaths.absolute(state, base: base)
+        }
+        draft.services = sources("services", section)
+        draft.policies = sources("policies", section)
+        draft.settings.admin = socket("admin", section) ?? draft.settings.admin
+        draft.settings.feedback = socket("feedback", section) ?? draft.settings.feedback
+        if draft.settings.admin == draft.settings.feedback {
+            report.error(
+                section.mark(section.has("feedback") ? "feedback" : "admin"),
+                "admin and feedback share a socket, so label jobs could promote: give them one each")
+        }
+        draft.settings.loops =
+            section.read("loops", "auto") { (text) throws(Mend) -> Int? in
+                if text == "auto" { return nil }
+                let value = try Units.integer(text)
+                guard (1...256).contains(value) else { throw Mend("is out of range: write auto, or 1 to 256") }
+                return value
+            } ?? nil
+        if let log = section.section("log", "log", keys: ["level", "format"]) {
+            draft.settings.logLevel = log.choice("level", AgentSettings.LogLevel.self) ?? .info
+            draft.settings.logFormat = log.choice("format", AgentSettings.LogFormat.self) ?? .auto
+        }
+        return draft
+    }
+
+    private func path(_ text: String) throws(Mend) -> String {
+        guard !text.isEmpty, !text.utf8.contains(0) else { throw Mend("is no path") }
+        return text
+    }
+
+    /// A folder, a file, or a list of them.
+    private func sources(_ key: String, _ section: Section) -> [Located<String>]? {
+        guard section.has(key) else { return nil }
+        let items = section.list(key, "'\(key)'", atMost: ConfigurationLimits.files, orOne: true) ?? []
+        return items.compactMap { item in
+            report.read(item, "\(key)/") { (text) throws(Mend) in try path(text) }
+                .map { Located(value: $0, mark: item.mark) }
+        }
+    }
+
+    private func socket(_ key: String, _ section: Section) -> ListenAddress? {
+        let sample = "{socket: /run/canaryd/\(key).sock}"
+        guard let node = section.node(key) else { return nil }
+        if case .mapping(let entries) = node.content,
+            let tcp = entries.first(where: { ["listen", "tcp", "token", "tls", "port", "address"].contains($0.name) })
+        {
+            report.error(tcp.key, "'\(key)' over TCP comes with a later release: write \(sample)")
+            return nil
+        }
+        guard let part = Section(node, "'\(key)'", keys: ["socket"], report: report) else { return nil }
+        part.require("socket", "socket: /run/canaryd/\(key).sock")
+        return part.read("socket", "/run/canaryd/\(key).sock") { (text) throws(Mend) -> ListenAddress in
+            if text.hasPrefix("unix:") { throw Mend("is a path already by its key: write \(text.dropFirst(5))") }
+            return .unix(path: try Addresses.socketPath(text, base: base))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import PolicyModel
+
+/// What came of reading files.
+public struct Loaded<Value: Sendable>: Sendable {
+    /// Nil where any diagnostic is an error.
+    public var value: Value?
+    /// Of all files, sorted by file, line and column; warnings may stand beside a value.
+    public var diagnostics: [Diagnostic]
+
+    public var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
+
+    init(_ value: Value?, _ reports: [FileReport]) {
+        diagnostics = FileReport.diagnostics(of: reports)
+        self.value = reports.contains(where: \.hasErrors) ? nil : value
+    }
+}
+
+extension Loaded where Value == Configuration {
+    public var configuration: Configuration? { value }
+}
+
+/// Reads configuration files. Every file is read to its end, and everything wrong with any of them comes at once.
+public enum ConfigurationLoader {
+    /// The agent's file and all services and policies that it names. Relative paths, those in services too, are
+    /// relative to it. Files in diagnostics are named from where `agentFile` is.
+    public static func load(agentFile: String) -> Loaded<Configuration> {
+        let (configuration, reports) = read(agentFile: agentFile)
+        return Loaded(configuration, reports)
+    }
+
+    /// A service by itself: whether its policies exist is not looked at. Paths are relative to its file.
+    public static func load(serviceFile: String) -> Loaded<Service> {
+        let (root, report) = Document.read(serviceFile)
+        let base = FilePaths.folder(of: serviceFile)
+        return Loaded(root.flatMap { ServiceReader.read($0, base: base, report: report).service }, [report])
+    }
+
+    public static func load(policyFile: String) -> Loaded<Policy> {
+        let (root, report) = Document.read(policyFile)
+        return Loaded(root.flatMap { PolicyReader.read($0, report: report).policy }, [report])
+    }
+
+    /// A policy test with the policies that it names.
+    public static func load(policyTestFile: String) -> Loaded<PolicyTest> {
+        let (root, report) = Document.read(policyTestFile)
+        guard let root else { return Loaded(nil, [report]) }
+        let (test, others) = PolicyTestReader.read(root, file: policyTestFile, report: report)
+        return Loaded(test, [report] + others)
+    }
+
+    /// Any of our files, each recognised by its keys; a folder means the policies, services and tests in it. The value
+    /// is the number of files that were read.
+    public static func lint(files: [String]) -> Loaded<Int> {
+        var run = LintRun()
+        for file in files { run.take(file) }
+        CrossChecks.policyNames(run.policies)
+        return Loaded(run.count, run.reports)
+    }
+
+    static func read(agentFile: String) -> (Configuration?, [FileReport]) {
+        let (root, report) = Document.read(agentFile, mayBeEmpty: true)
+        guard let root else {
+            // Where else the agent might look is the caller's to know; that it is the agent's file is ours.
+            return (nil, [report])
+        }
+        let folder = FilePaths.folder(of: agentFile)
+        let agent = AgentReader.read(root, base: folder, report: report)
+        let set = ConfigurationSet.read(agent, folder: folder)
+        CrossChecks.run(set, agent: agent)
+        let policies = set.policies.compactMap(\.policy).map { ($0.name, $0) }
+        let configuration = Configuration(
+            agent: agent.settings, services: set.services.compactMap(\.service).sorted { $0.name < $1.name },
+            policies: Dictionary(policies, uniquingKeysWith: { first, _ in first }))
+        return (configuration, [report] + set.reports)
+    }
+}
+
+/// What `lint` has seen so far.
+private struct LintRun {
+    var reports: [FileReport] = []
+    var policies: [PolicyDraft] = []
+    var count = 0
+
+    mutating func take(_ file: String) {
+        guard Files.kind(file) == .folder else { return takeFile(file) }
+        do {
+            let files = try Files.configurations(in: file, tests: true)
+            files.forEach { takeFile($0) }
+        } catch {
+            let report = FileReport(file: file)
+            report.error(nil, error.message)
+            reports.append(report)
+        }
+    }
+
+    private mutating func takeFile(_ file: String) {
+        count += 1
+        let (root, report) = Document.read(file)
+        reports.append(report)
+        guard let root else { return }
+        switch Document.kind(of: root, file: file) {
+        case .policy: policies.append(PolicyReader.read(root, report: report))
+        case .service: _ = ServiceReader.read(root, base: FilePaths.folder(of: file), report: report)
+        case .policyTest: reports += PolicyTestReader.read(root, file: file, report: report).others
+        case .agent:
+            reports.removeLast()
+            reports += ConfigurationLoader.read(agentFile: file).1
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import PolicyModel
+
+/// What only files together can show.
+enum CrossChecks {
+    static func run(_ set: ConfigurationSet, agent: AgentDraft) {
+        policyNames(set.policies)
+        serviceNames(set.services)
+        routes(set.services)
+        sockets(set.services, agent: agent.settings)
+        let policies = Dictionary(
+            set.policies.compactMap { draft in draft.name.map { ($0.value, draft.policy) } },
+            uniquingKeysWith: { first, _ in first })
+        for draft in set.services {
+            for name in draft.policies {
+                guard let known = policies[name.value] else {
+                    unknown(name, among: policies.keys.sorted(), set: set, draft: draft)
+                    continue
+                }
+                if let policy = known { scraped(policy, at: name.mark, draft: draft) }
+            }
+        }
+    }
+
+    static func policyNames(_ drafts: [PolicyDraft]) {
+        var first: [String: String] = [:]
+        for draft in drafts {
+            guard let name = draft.name else { continue }
+            if let file = first[name.value] {
+                draft.report.error(
+                    name.mark, "a second policy '\(name.value)', the first is in \(file): rename one of them")
+            } else {
+                first[name.value] = draft.report.file
+            }
+        }
+    }
+
+    private static func serviceNames(_ drafts: [ServiceDraft]) {
+        var first: [String: String] = [:]
+        for draft in drafts {
+            guard let name = draft.name else { continue }
+            if let file = first[name.value] {
+                draft.report.error(
+                    name.mark, "a second service '\(name.value)', the first is in \(file): rename one of them")
+            } else {
+                first[name.value] = draft.report.file
+            }
+        }
+    }
+
+    private static func unknown(
+        _ name: Located<String>, among known: [String], set: ConfigurationSet, draft: ServiceDraft
+    ) {
+        guard set.knowsAllPolicies else { return }
+        let hint =
+            known.isEmpty
+            ? "no policy file was found; put one into the policies folder"
+            : Suggestion.hint(for: name.value, among: known)
+        draft.report.error(name.mark, "there is no policy '\(name.value)': \(hint)")
+    }
+
+    /// Services on one address are told apart by host and path, so no two may have both the same.
+    private static func routes(_ drafts: [ServiceDraft]) {
+        struct Place: Hashable {
+            var listen: ListenAddress
+            var route: Route
+        }
+        var first: [Place: ServiceDraft] = [:]
+        for draft in drafts {
+            for address in draft.listen {
+                if case .tcp(_, 0) = address.value { continue }
+                let place = Place(listen: address.value, route: draft.route)
+                guard let other = first[place] else {
+                    first[place] = draft
+                    continue
+                }
+                let route =
+                    "\(draft.route.host ?? "any host")\(draft.route.path == "/" ? "" : ", path \(draft.route.path)")"
+                draft.report.error(
+                    draft.routeMark ?? address.mark,
+                    "service '\(other.name?.value ?? "")' in \(other.report.file) takes the same requests of"
+                        + " \(address.value) (\(route)): give one of them another route or address")
+            }
+        }
+    }
+
+    private static func sockets(_ drafts: [ServiceDraft], agent: AgentSettings) {
+        for draft in drafts {
+            for address in draft.listen where address.value == agent.admin || address.value == agent.feedback {
+                draft.report.error(address.mark, "the agent's own API listens on \(address.value): choose another")
+            }
+        }
+    }
+
+    /// A check that reads scrapes needs versions that are scraped.
+    private static func scraped(_ policy: Policy, at mark: Mark, draft: ServiceDraft) {
+        guard let service = draft.service else { return }
+        let arms = [service.baseline, service.candidate].compactMap { $0 }.compactMap(service.version(named:))
+        for check in policy.checks {
+            let needsPreset: Bool
+            switch check.kind {
+            case .errors(let errors) where errors.from == .scrape: needsPreset = true
+            case .latency(let latency) where latency.from == .scrape: needsPreset = true
+            case .metric: needsPreset = false
+            case .errors, .latency, .quality: continue
+            }
+            for version in arms {
+                let metrics = version.metrics
+                if metrics == nil || (needsPreset && metrics?.preset == nil) {
+                    let mend = needsPreset ? "metrics: {preset: NAME}" : "metrics: {preset: NAME} or {path: /metrics}"
+                    draft.report.error(
+                        mark,
+                        "check '\(check.name)' of policy '\(policy.name)' reads scrapes, and version"
+                            + " '\(version.name)' has none: give it \(mend)")
+                    return
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import PolicyModel
+
+/// What was found wrong in one file, in the words of that file.
+final class FileReport {
+    /// As shown to people.
+    let file: String
+    private let lines: [Substring]
+    private(set) var diagnostics: [Diagnostic] = []
+
+    init(file: String, text: String = "") {
+        self.file = file
+        lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    }
+
+    var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
+
+    func error(_ mark: Mark?, _ message: String) { add(.error, mark, message) }
+    func warning(_ mark: Mark?, _ message: String) { add(.warning, mark, message) }
+
+    private func add(_ severity: Diagnostic.Severity, _ mark: Mark?, _ message: String) {
+        guard diagnostics.count < ConfigurationLimits.diagnostics else { return }
+        if diagnostics.count == ConfigurationLimits.diagnostics - 1 {
+            diagnostics.append(Diagnostic(file: file, message: "and more: mend what is above first"))
+            return
+        }
+        guard let mark else {
+            diagnostics.append(Diagnostic(file: file, severity: severity, message: message))
+            return
+        }
+        var excerpt: String?
+        var column = mark.column
+        if lines.indices.contains(mark.line - 1) {
+            var line = lines[mark.line - 1]
+            if line.last == "\r" { line.removeLast() }
+            excerpt = String(line)
+            column = String(line.unicodeScalars.prefix(mark.column - 1)).count + 1
+        }
+        diagnostics.append(
+            Diagnostic(
+                file: file, line: mark.line, column: column, severity: severity, message: message, excerpt: excerpt))
+    }
+}
+
+/// Thrown by what reads a single value: what is wrong with it and how to mend it, to go behind the quoted value.
+struct Mend: Error {
+    var message: String
+
+    init(_ message: String) { self.message = message }
+}
+
+extension FileReport {
+    /// Of several files in one order: by file, then by place.
+    static func diagnostics(of reports: [FileReport]) -> [Diagnostic] {
+        reports.flatMap(\.diagnostics).sorted { a, b in
+            (a.file, a.line ?? 0, a.column ?? 0, a.message) < (b.file, b.line ?? 0, b.column ?? 0, b.message)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import Glibc
+
+/// Paths as text: no links are followed.
+enum FilePaths {
+    /// The folder of a file; `.` for a bare name.
+    static func folder(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// As shown to people: `base` is left out where it is the working folder.
+    static func join(_ base: String, _ path: String) -> String {
+        if path.hasPrefix("/") || base == "." { return path }
+        return base.hasSuffix("/") ? base + path : base + "/" + path
+    }
+
+    /// Absolute and without `.`, `..` and doubled slashes; `base` itself may be relative to the working folder.
+    static func absolute(_ path: String, base: String) -> String {
+        var full = join(base, path)
+        if !full.hasPrefix("/") { full = workingFolder() + "/" + full }
+        var parts: [Substring] = []
+        for part in full.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
+    private static func workingFolder() -> String {
+        guard let path = getcwd(nil, 0) else { return "/" }
+        defer { free(path) }
+        return String(cString: path)
+    }
+}
+
+/// Reading files and folders, with what to say where it fails.
+enum Files {
+    enum Kind { case file, folder, other, missing }
+
+    static func kind(_ path: String) -> Kind {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return .missing }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .folder
+        default: return .other
+        }
+    }
+
+    /// The text of a file of at most `ConfigurationLimits.fileBytes`.
+    static func read(_ path: String) throws(Mend) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Mend(explanation(errno)) }
+        defer { close(descriptor) }
+        // Refused before reading: a FIFO or a device never ends.
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Mend(explanation(errno)) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw Mend("is not a regular file: name a YAML file") }
+        let limit = ConfigurationLimits.fileBytes
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw Mend(explanation(errno))
+            }
+            if count == 0 { break }
+            bytes += chunk[0..<count]
+            if bytes.count > limit { throw Mend("is larger than 1 MiB, the most that is read: split it up") }
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Mend("is not UTF-8 text: save it as UTF-8")
+        }
+        return text
+    }
+
+    /// Paths of the configuration files in a folder, sorted: `*.yaml` and `*.yml` without hidden files and
+    /// `*.test.yaml`; these too where `tests` says so.
+    static func configurations(in folder: String, tests: Bool = false) throws(Mend) -> [String] {
+        guard let directory = opendir(folder) else { throw Mend(explanation(errno)) }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard !name.hasPrefix("."), name.hasSuffix(".yaml") || name.hasSuffix(".yml"), tests || !isTest(name)
+            else { continue }
+            names.append(name)
+            guard names.count <= ConfigurationLimits.files else {
+                throw Mend("holds more than \(ConfigurationLimits.files) files: split it up")
+            }
+        }
+        return names.sorted().map { FilePaths.join(folder.hasSuffix("/") ? String(folder.dropLast()) : folder, $0) }
+    }
+
+    static func isTest(_ path: String) -> Bool { path.hasSuffix(".test.yaml") || path.hasSuffix(".test.yml") }
+
+    private static func explanation(_ code: Int32) -> String {
+        switch code {
+        case ENOENT: "does not exist: create it, or correct the path"
+        case EACCES: "may not be read: give the agent's user read permission"
+        case ENOTDIR: "lies under something that is not a folder: correct the path"
+        case EISDIR: "is a folder: name a file in it"
+        default: "cannot be read: \(String(cString: strerror(code)))"
+        }
+    }
+}

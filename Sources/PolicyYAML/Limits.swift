@@ -1,0 +1,27 @@
+/// What a configuration may grow to. Each is far beyond use and small enough that a slip, or a file that is none of
+/// ours, costs neither memory nor time.
+public enum ConfigurationLimits {
+    /// Bytes of one file.
+    public static let fileBytes = 1 << 20
+    /// Levels of nesting in a file; ours need eight.
+    public static let depth = 20
+    /// Files in one folder or list.
+    public static let files = 4096
+    public static let versions = 64
+    public static let serversOfVersion = 256
+    public static let listenAddresses = 16
+    public static let steps = 64
+    public static let checks = 64
+    public static let groups = 64
+    public static let matches = 64
+    /// Methods, and paths, of the judged requests.
+    public static let judged = 256
+    public static let scenarios = 256
+    public static let phases = 256
+    /// Characters of a name: it goes into addresses and labels.
+    public static let name = 63
+    /// Bytes of a Unix socket's path: `sun_path` less its ending zero.
+    public static let socketPath = 107
+    /// Diagnostics of one file that are shown; a file with more is not one of ours.
+    public static let diagnostics = 100
+}

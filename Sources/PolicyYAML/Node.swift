@@ -1,0 +1,42 @@
+/// A place in a file. Both count from 1; the column counts Unicode scalars, as libyaml does.
+struct Mark: Hashable {
+    var line: Int
+    var column: Int
+}
+
+/// A piece of a YAML document and where it stands.
+struct Node {
+    enum Content {
+        case scalar(String, quoted: Bool)
+        case list([Node])
+        /// In the order of the file; keys are unique.
+        case mapping([Entry])
+        /// Was reported already; readers pass over it in silence.
+        case unusable
+    }
+
+    struct Entry {
+        var name: String
+        var key: Mark
+        var value: Node
+    }
+
+    var mark: Mark
+    var content: Content
+
+    /// A value that was left out, `~` or `null`.
+    var isEmpty: Bool {
+        guard case .scalar(let text, quoted: false) = content else { return false }
+        return text.isEmpty || text == "~" || text == "null"
+    }
+
+    /// For messages: `found a list`.
+    var kind: String {
+        switch content {
+        case .scalar: isEmpty ? "nothing" : "a plain value"
+        case .list: "a list"
+        case .mapping: "a mapping"
+        case .unusable: "something unusable"
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import PolicyModel
+
+extension PolicyReader {
+    func errors(_ check: Section) -> ErrorsCheck? {
+        guard let part = check.section("errors", "errors", keys: ["max", "maxIncrease", "floor", "from"]) else {
+            return nil
+        }
+        let value = ErrorsCheck(
+            max: part.fraction("max"), maxIncrease: part.increase("maxIncrease"), floor: part.fraction("floor") ?? 0,
+            from: origin(part))
+        needsBound(part, ["max", "maxIncrease"], example: "max: 1%")
+        if part.has("floor"), !part.has("maxIncrease") {
+            report.error(
+                part.mark("floor"),
+                "'floor' says which rates are too small for 'maxIncrease': write that too, or remove it")
+        } else if let max = value.max, value.floor > 0, value.floor >= max {
+            report.error(
+                part.mark("floor"),
+                "a floor of \(Units.percent(value.floor)) at or above the ceiling of \(Units.percent(max)) leaves nothing"
+                    + " to 'maxIncrease': write a lower one")
+        }
+        return value
+    }
+
+    func latency(_ check: Section) -> LatencyCheck? {
+        let keys = ["quantile", "of", "max", "maxIncrease", "from"]
+        guard let part = check.section("latency", "latency", keys: keys) else { return nil }
+        part.require("quantile", "quantile: p95")
+        let value = LatencyCheck(
+            quantile: part.read("quantile", "p95", Units.quantile) ?? 0.95,
+            of: part.choice("of", [("total", LatencyMeasure.total), ("firstByte", .firstByte)]) ?? .total,
+            max: part.duration("max"), maxIncrease: part.increase("maxIncrease"), from: origin(part))
+        needsBound(part, ["max", "maxIncrease"], example: "max: 200ms")
+        if value.of == .firstByte, value.from == .scrape {
+            report.error(part.mark("from"), "the first byte is seen by the proxy alone: remove from: scrape")
+        }
+        return value
+    }
+
+    private func origin(_ part: Section) -> ObservationOrigin {
+        part.choice("from", [("proxy", ObservationOrigin.proxy), ("scrape", .scrape)]) ?? .proxy
+    }
+
+    /// At least one bound; reported at the section where there is none.
+    private func needsBound(_ part: Section, _ bounds: [String], example: String) {
+        guard !bounds.contains(where: { part.has($0) }) else { return }
+        let names = bounds.map { "'\($0)'" }.joined(separator: " or ")
+        report.error(part.mark, "'\(part.what)' has no bound: write \(names), such as \(example)")
+    }
+
+    func quality(_ check: Section) -> QualityCheck? {
+        let keys = ["measure", "groups", "maxDrop", "maxRise", "from", "minSamples", "small"]
+        guard let part = check.section("quality", "quality", keys: keys) else { return nil }
+        part.require("measure", "measure: recall")
+        let measures = QualityMeasure.allCases.map { ($0.rawValue, $0) }
+        let later = ["disagreement": "needs mirrored traffic, which comes with a later release: choose another measure"]
+        let measure = part.choice("measure", measures, refused: later)
+        let bound = { (key: String) in
+            part.read(key, "5pp") { (text) throws(Mend) -> Double in
+                let value = try Units.points(text)
+                guard value > 0, value <= 1 else {
+                    throw Mend("is out of range: write more than 0pp and at most 100pp")
+                }
+                return value
+            }
+        }
+        let value = QualityCheck(
+            measure: measure ?? .accuracy, groups: groups(part), maxDrop: bound("maxDrop"), maxRise: bound("maxRise"),
+            minSamples: part.integer("minSamples", in: 1...1_000_000_000) ?? 100,
+            small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .report)
+        let example = measure == .falsePositiveRate ? "maxRise: 5pp" : "maxDrop: 5pp"
+        needsBound(part, ["maxDrop", "maxRise"], example: example)
+        if measure == .falsePositiveRate, part.has("maxDrop"), !part.has("maxRise") {
+            report.warning(
+                part.mark("maxDrop"), "a fall of the false positive rate is no harm: 'maxRise' is mostly meant")
+        }
+        _ = part.choice(
+            "from", [("feedback", true)], refused: ["proxy": "sees no labels: write feedback, or remove the key"])
+        return value
+    }
+
+    private func groups(_ part: Section) -> [GroupSelector] {
+        guard let items = part.list("groups", "'groups'", atMost: ConfigurationLimits.groups) else { return [] }
+        if items.isEmpty {
+            report.error(part.mark("groups"), "'groups' is empty: write [sex], or remove it to judge all rows as one")
+        }
+        var seen: [GroupSelector] = []
+        for item in items {
+            let selector = report.read(item, "sex or sex=Female") { (text) throws(Mend) -> GroupSelector in
+                let selector = try Self.group(text)
+                if seen.contains(selector) { throw Mend("is repeated: remove one of them") }
+                let whole = GroupSelector(attribute: selector.attribute)
+                if selector.value != nil, seen.contains(whole) {
+                    throw Mend("is part of '\(whole)', written before it: remove one of them")
+                }
+                if selector.value == nil, let value = seen.first(where: { $0.attribute == selector.attribute }) {
+                    throw Mend("holds '\(value)', written before it: remove one of them")
+                }
+                return selector
+            }
+            if let selector { seen.append(selector) }
+        }
+        return seen
+    }
+
+    private static func group(_ text: String) throws(Mend) -> GroupSelector {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let tidy = parts.allSatisfy { part in
+            !part.isEmpty && part.count <= 128 && part.first != " " && part.last != " "
+                && part.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+        }
+        guard tidy else { throw Mend("is no group: write an attribute such as sex, or one value such as sex=Female") }
+        return GroupSelector(attribute: parts[0], value: parts.count == 2 ? parts[1] : nil)
+    }
+
+    func metric(_ check: Section) -> MetricCheck? {
+        let keys = ["series", "aggregate", "max", "min", "maxIncrease", "for"]
+        guard let part = check.section("metric", "metric", keys: keys) else { return nil }
+        part.require("series", "series: nv_gpu_memory_used_bytes")
+        part.require("aggregate", "aggregate: max")
+        let series = part.read("series", "up", SeriesSelector.checked)
+        let aggregate = part.read("aggregate", "max", Self.aggregate)
+        let value = MetricCheck(
+            series: series ?? "", aggregate: aggregate ?? .max, max: part.read("max", "70GiB", Units.quantity),
+            min: part.read("min", "1", Units.quantity), maxIncrease: part.increase("maxIncrease"),
+            forScrapes: scrapes(part))
+        needsBound(part, ["max", "min", "maxIncrease"], example: "max: 70GiB")
+        if let max = value.max, let min = value.min, min > max {
+            report.error(part.mark("min"), "'min' lies above 'max', so nothing passes: swap them")
+        }
+        if part.has("maxIncrease") {
+            switch aggregate {
+            case .rate, .quantile, nil: break
+            case .max, .min, .sum, .mean:
+                report.error(
+                    part.mark("maxIncrease"),
+                    "'maxIncrease' compares what happened in both arms: write aggregate: rate or p95, or a plain 'max'")
+            }
+        }
+        return value
+    }
+
+    private func scrapes(_ part: Section) -> Int {
+        part.read("for", "3") { (text) throws(Mend) -> Int in
+            if Double(text) == nil, (try? Units.duration(text)) != nil {
+                throw Mend("is a time, and this counts scrapes in a row: write 3")
+            }
+            let value = try Units.integer(text)
+            guard (1...1000).contains(value) else { throw Mend("is out of range: write 1 to 1000 scrapes") }
+            return value
+        } ?? 1
+    }
+
+    private static func aggregate(_ text: String) throws(Mend) -> MetricAggregate {
+        let plain: [(String, MetricAggregate)] = [
+            ("max", .max), ("min", .min), ("sum", .sum), ("mean", .mean), ("rate", .rate),
+        ]
+        if let match = plain.first(where: { $0.0 == text }) { return match.1 }
+        if text == "avg" { throw Mend("is not known here: did you mean 'mean'?") }
+        if text.hasPrefix("p"), text.dropFirst().first?.isNumber == true { return .quantile(try Units.quantile(text)) }
+        if Units.number(Substring(text)) != nil { return .quantile(try Units.quantile(text)) }
+        throw Mend("is not known here: \(Suggestion.hint(for: text, among: plain.map(\.0) + ["p95"]))")
+    }
+}

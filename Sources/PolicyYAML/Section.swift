@@ -1,0 +1,76 @@
+/// A mapping whose keys are known. What it does not know is reported when it is made, with the nearest key.
+struct Section {
+    let mark: Mark
+    let report: FileReport
+    /// With its article, as messages say it: `a service`.
+    let what: String
+    private let known: [String]
+    private let entries: [String: Node.Entry]
+
+    /// Nil, and reported, where the node is no mapping.
+    init?(_ node: Node, _ what: String, keys: [String], report: FileReport) {
+        guard case .mapping(let list) = node.content else {
+            if case .unusable = node.content { return nil }
+            let keys = keys.prefix(4).joined(separator: ", ")
+            report.error(node.mark, "\(what) is a mapping with keys such as \(keys); found \(node.kind)")
+            return nil
+        }
+        var entries: [String: Node.Entry] = [:]
+        for entry in list {
+            if keys.contains(entry.name) {
+                entries[entry.name] = entry
+            } else {
+                let hint = Suggestion.hint(for: entry.name, among: keys)
+                report.error(entry.key, "unknown key '\(entry.name)' in \(what): \(hint)")
+            }
+        }
+        mark = node.mark
+        self.what = what
+        self.report = report
+        known = keys
+        self.entries = entries
+    }
+
+    /// Written, whatever its value.
+    func has(_ key: String) -> Bool { entries[key] != nil }
+
+    /// Where the key stands, or the section where it does not.
+    func mark(_ key: String) -> Mark { entries[key]?.key ?? mark }
+
+    /// Nil where it is not written; reported and nil where it is empty.
+    func node(_ key: String) -> Node? {
+        assert(known.contains(key), "\(what) does not declare '\(key)'")
+        guard let entry = entries[key] else { return nil }
+        guard entry.value.isEmpty else { return entry.value }
+        report.error(entry.key, "key '\(key)' has no value: write one, or remove the key")
+        return nil
+    }
+
+    /// Reports a key that is missing; what is wrong with a written one is its reader's to say.
+    func require(_ key: String, _ example: String) {
+        if !has(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
+    }
+
+    /// A value of a mapping inside, read by its own reader.
+    func section(_ key: String, _ what: String, keys: [String]) -> Section? {
+        node(key).flatMap { Section($0, what, keys: keys, report: report) }
+    }
+
+    /// The entries of a list; reported where it is none, or longer than `limit`.
+    func list(_ key: String, _ what: String, atMost limit: Int, orOne: Bool = false) -> [Node]? {
+        guard let node = node(key) else { return nil }
+        switch node.content {
+        case .list(let items):
+            if items.count > limit {
+                report.error(node.mark, "\(what) has \(items.count) entries: at most \(limit) are read")
+                return nil
+            }
+            return items
+        case .scalar, .mapping:
+            if orOne { return [node] }
+            report.error(node.mark, "\(what) is a list: write [A, B], or each on a line after '- '; found \(node.kind)")
+            return nil
+        case .unusable: return nil
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import PolicyModel
+
+extension ServiceReader {
+    func traffic(_ section: Section) -> TrafficRules {
+        let keys = ["sticky", "match", "mirror", "rescue", "timeouts"]
+        guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
+        if part.has("mirror") {
+            report.error(part.mark("mirror"), "mirrored traffic comes with a later release: remove 'mirror'")
+        }
+        if part.boolean("rescue") == true {
+            report.error(
+                part.mark("rescue"), "rescue of failed requests comes with a later release: write rescue: false")
+        }
+        return TrafficRules(sticky: sticky(part), match: matches(part), timeouts: timeouts(part))
+    }
+
+    private func sticky(_ part: Section) -> StickyKey {
+        guard let node = part.node("sticky") else { return .none }
+        if case .scalar = node.content {
+            _ = report.read(node, "{header: x-user-id}") { (text) throws(Mend) in
+                if text == "none" { return }
+                throw Mend("is not known here: write none, {header: x-user-id} or {cookie: session}")
+            }
+            return .none
+        }
+        guard let key = Section(node, "sticky", keys: ["header", "cookie"], report: report) else { return .none }
+        switch (key.has("header"), key.has("cookie")) {
+        case (true, true):
+            report.error(key.mark("cookie"), "requests are kept by a header or by a cookie: remove one of them")
+        case (true, false):
+            if let name = key.read("header", "x-user-id", Self.headerName) { return .header(name) }
+        case (false, true):
+            let name = key.read("cookie", "session") { (text) throws(Mend) -> String in
+                guard Names.isToken(text) else { throw Mend("is no name of a cookie: write one such as session") }
+                return text
+            }
+            if let name { return .cookie(name) }
+        case (false, false):
+            report.error(key.mark, "sticky needs a header or a cookie: write {header: x-user-id}")
+        }
+        return .none
+    }
+
+    private static func headerName(_ text: String) throws(Mend) -> String {
+        guard Names.isToken(text) else { throw Mend("is no name of a header: write one such as x-user-id") }
+        return text.lowercased()
+    }
+
+    private func matches(_ part: Section) -> [HeaderMatch] {
+        guard let items = part.list("match", "'match'", atMost: ConfigurationLimits.matches) else { return [] }
+        return items.compactMap { item in
+            guard let match = Section(item, "a match", keys: ["header", "equals", "to"], report: report) else {
+                return nil
+            }
+            match.require("header", "header: x-canary")
+            match.require("equals", "equals: always")
+            match.require("to", "to: candidate")
+            let header = match.read("header", "x-canary", Self.headerName)
+            let equals = match.text("equals")
+            let arms = [("candidate", Arm.candidate), ("baseline", .baseline)]
+            let arm = match.choice("to", arms)
+            guard let header, let equals, let arm else { return nil }
+            return HeaderMatch(header: header, equals: equals, to: arm)
+        }
+    }
+
+    private func timeouts(_ part: Section) -> Timeouts {
+        guard let part = part.section("timeouts", "timeouts", keys: ["connect", "response", "idle"]) else {
+            return Timeouts()
+        }
+        let defaults = Timeouts()
+        return Timeouts(
+            connect: part.duration("connect", atMost: .seconds(300)) ?? defaults.connect,
+            response: part.duration("response", atMost: .seconds(86_400)) ?? defaults.response,
+            idle: part.duration("idle", atMost: .seconds(86_400)) ?? defaults.idle)
+    }
+
+    func analysis(_ section: Section, route: Route) -> AnalysisRules {
+        let keys = ["interval", "requests", "judge", "risk"]
+        guard let part = section.section("analysis", "analysis", keys: keys) else { return AnalysisRules() }
+        let later = ["sequential": "comes with a later release: write threshold, or remove the key"]
+        _ = part.choice("judge", [("threshold", JudgeKind.threshold)], refused: later)
+        let defaults = AnalysisRules()
+        return AnalysisRules(
+            interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? defaults.interval,
+            requests: judged(part, route: route), judge: .threshold, risk: risk(part))
+    }
+
+    private func risk(_ part: Section) -> Risk {
+        guard let part = part.section("risk", "risk", keys: ["falseRevert", "falsePromote"]) else { return Risk() }
+        let chance = { (key: String, initial: Double) in
+            part.read(key, "1%") { (text) throws(Mend) -> Double in
+                let value = try Units.fraction(text)
+                guard value > 0, value < 1 else { throw Mend("is out of range: write more than 0% and less than 100%") }
+                return value
+            } ?? initial
+        }
+        let defaults = Risk()
+        return Risk(
+            falseRevert: chance("falseRevert", defaults.falseRevert),
+            falsePromote: chance("falsePromote", defaults.falsePromote))
+    }
+
+    private func judged(_ part: Section, route: Route) -> JudgedRequests {
+        guard let part = part.section("requests", "requests", keys: ["methods", "paths"]) else {
+            return JudgedRequests()
+        }
+        let methods = part.list("methods", "'methods'", atMost: ConfigurationLimits.judged)?.compactMap { item in
+            report.read(item, "POST") { (text) throws(Mend) -> String in
+                guard Names.isToken(text) else { throw Mend("is no method: write one such as POST") }
+                if text != text.uppercased() {
+                    throw Mend("is not upper case as on the wire: write \(text.uppercased())")
+                }
+                return text
+            }
+        }
+        let paths = part.list("paths", "'paths'", atMost: ConfigurationLimits.judged)?.compactMap { item in
+            report.read(item, "/v2/models/income/infer") { (text) throws(Mend) -> String in
+                try Self.path(text)
+                let inside = route.path == "/" || text == route.path || text.hasPrefix(route.path + "/")
+                guard inside else {
+                    throw Mend("lies outside the route \(route.path), so it is never seen: correct one of them")
+                }
+                return text
+            }
+        }
+        return JudgedRequests(methods: methods ?? [], paths: paths ?? [])
+    }
+}

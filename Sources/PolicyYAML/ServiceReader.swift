@@ -1,0 +1,127 @@
+import PolicyModel
+
+/// What a service file said, as far as it could be read, with the places that are held against other files.
+struct ServiceDraft {
+    var name: Located<String>?
+    /// Nil where anything in the file is wrong.
+    var service: Service?
+    var listen: [Located<ListenAddress>] = []
+    var route = Route()
+    var routeMark: Mark?
+    var policies: [Located<String>] = []
+    var report: FileReport
+}
+
+/// Reads a service.
+struct ServiceReader {
+    let report: FileReport
+    /// What relative paths are relative to.
+    let base: String
+
+    static func read(_ root: Node, base: String, report: FileReport) -> ServiceDraft {
+        ServiceReader(report: report, base: base).service(root)
+    }
+
+    private static let keys = [
+        "service", "listen", "route", "versions", "baseline", "candidate", "policies", "traffic", "strategy",
+        "analysis",
+    ]
+
+    private func service(_ root: Node) -> ServiceDraft {
+        var draft = ServiceDraft(report: report)
+        guard let section = Section(root, "a service", keys: Self.keys, report: report) else { return draft }
+        draft.name = section.name("service", "service: income")
+        draft.listen = listen(section)
+        (draft.route, draft.routeMark) = route(section)
+        let versions = versions(section, listen: draft.listen)
+        let baseline = versionName("baseline", section, versions)
+        let candidate = versionName("candidate", section, versions)
+        draft.policies = policies(section)
+        let traffic = traffic(section)
+        let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
+        let analysis = analysis(section, route: draft.route)
+        if candidate != nil, candidate != baseline, draft.policies.isEmpty, !section.has("policies") {
+            report.warning(
+                section.mark("candidate"),
+                "no policy judges this candidate, so it is promoted by time alone: write policies: [standard]")
+        }
+        guard let name = draft.name, let versions, let baseline, !report.hasErrors else { return draft }
+        draft.service = Service(
+            name: name.value, listen: draft.listen.map(\.value), route: draft.route, versions: versions.map(\.value),
+            baseline: baseline, candidate: candidate, policies: draft.policies.map(\.value), traffic: traffic,
+            strategy: strategy, analysis: analysis)
+        return draft
+    }
+
+    private func listen(_ section: Section) -> [Located<ListenAddress>] {
+        section.require("listen", "listen: 127.0.0.1:8080")
+        guard
+            let items = section.list(
+                "listen", "'listen'", atMost: ConfigurationLimits.listenAddresses, orOne: true)
+        else { return [] }
+        if items.isEmpty { report.error(section.mark("listen"), "'listen' is empty: write at least one address") }
+        var seen: [ListenAddress] = []
+        return items.compactMap { item in
+            let address = report.read(item, "127.0.0.1:8080") { (text) throws(Mend) -> ListenAddress in
+                let address = try Addresses.listen(text, base: base)
+                if seen.contains(address) { throw Mend("is repeated: remove one of them") }
+                return address
+            }
+            guard let address else { return nil }
+            seen.append(address)
+            return Located(value: address, mark: item.mark)
+        }
+    }
+
+    private func route(_ section: Section) -> (Route, Mark?) {
+        guard let part = section.section("route", "route", keys: ["host", "path"]) else { return (Route(), nil) }
+        let host = part.read("host", "models.example") { (text) throws(Mend) -> String in
+            if text.contains(":") { throw Mend("has a port or scheme in it: write the host name alone") }
+            guard !text.isEmpty, text.utf8.count <= 253,
+                text.utf8.allSatisfy({ Names.isAlphanumeric($0) || ".-_".utf8.contains($0) })
+            else { throw Mend("is no host name: write one such as models.example; wildcards are not matched") }
+            return text.lowercased()
+        }
+        let path = part.read("path", "/v2/models/income") { (text) throws(Mend) -> String in
+            try Self.path(text)
+            if text.count > 1, text.hasSuffix("/") {
+                throw Mend("ends with '/': whole segments are matched anyway; write \(text.dropLast())")
+            }
+            return text
+        }
+        return (Route(host: host, path: path ?? "/"), section.mark("route"))
+    }
+
+    static func path(_ text: String) throws(Mend) {
+        guard text.hasPrefix("/") else { throw Mend("does not start with '/': write /\(text)") }
+        if text.contains(where: { "?#".contains($0) }) { throw Mend("has a query or fragment: write the path alone") }
+        guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+            throw Mend("holds spaces or other than ASCII: write it percent-encoded, as it is on the wire")
+        }
+    }
+
+    private func policies(_ section: Section) -> [Located<String>] {
+        guard let items = section.list("policies", "'policies'", atMost: 64) else { return [] }
+        var seen: Set<String> = []
+        return items.compactMap { item in
+            let name = report.read(item, "standard") { (text) throws(Mend) -> String in
+                let name = try Names.checked(text)
+                guard seen.insert(name).inserted else { throw Mend("is repeated: remove one of them") }
+                return name
+            }
+            return name.map { Located(value: $0, mark: item.mark) }
+        }
+    }
+
+    /// The name of a version of this file. Without readable versions nothing is said of it.
+    private func versionName(_ key: String, _ section: Section, _ versions: [Located<Version>]?) -> String? {
+        if key == "baseline" { section.require(key, "the name of the version that serves first") }
+        guard section.has(key) else { return nil }
+        return section.read(key, "fp32-v1") { (text) throws(Mend) -> String in
+            guard let versions else { return text }
+            if versions.contains(where: { $0.value.name == text }) { return text }
+            let hint = Suggestion.hint(for: text, among: versions.map(\.value.name))
+            throw Mend("is not among the versions: \(hint)")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+/// Values as configurations write them, with their units. Each function says in its `Mend` what is wrong and how to
+/// write it instead; the caller puts the value before it.
+enum Units {
+    static let durationUnits: [(name: String, nanoseconds: Double)] = [
+        ("d", 86_400e9), ("h", 3_600e9), ("m", 60e9), ("s", 1e9), ("ms", 1e6), ("us", 1e3),
+    ]
+
+    /// `250ms`, `1.5s`, `5m`, `1h30m`, `24h`, `7d`: units from large to small, each once.
+    static func duration(_ text: String) throws(Mend) -> Duration {
+        if Double(text) != nil { throw Mend("has no unit: write \(text)s or \(text)m") }
+        var rest = Substring(text)
+        var total = 0.0
+        var smallest = -1
+        while !rest.isEmpty {
+            let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+            let unit = rest.dropFirst(digits.count).prefix { $0.isASCII && $0.isLetter }
+            guard let value = Double(digits), !unit.isEmpty else {
+                throw Mend("is no duration: write 250ms, 5m or 1h30m")
+            }
+            guard let index = durationUnits.firstIndex(where: { $0.name == unit }) else {
+                throw Mend("has an unknown unit '\(unit)': write d, h, m, s, ms or us")
+            }
+            guard index > smallest else { throw Mend("names its units out of order: write 1h30m, large units first") }
+            smallest = index
+            total += value * durationUnits[index].nanoseconds
+            rest = rest.dropFirst(digits.count + unit.count)
+        }
+        guard total <= 3650 * 86_400e9 else { throw Mend("is longer than ten years") }
+        return .nanoseconds(Int64(total.rounded()))
+    }
+
+    /// `1%` or `0.01`. Not bounded here.
+    static func fraction(_ text: String) throws(Mend) -> Double {
+        if text.hasSuffix("pp") {
+            throw Mend("is in percentage points, which are for drops: write \(text.dropLast(2))%")
+        }
+        if text.hasSuffix("%") {
+            guard let value = number(text.dropLast()) else { throw Mend("is no share: write 1% or 0.01") }
+            return value / 100
+        }
+        guard let value = number(Substring(text)) else { throw Mend("is no share: write 1% or 0.01") }
+        guard value <= 1 else { throw Mend("has no unit: write \(text)%") }
+        return value
+    }
+
+    /// `5pp` or `0.05`: a difference of two shares.
+    static func points(_ text: String) throws(Mend) -> Double {
+        if text.hasSuffix("%") {
+            throw Mend("is a relative change, and this is a difference: write \(text.dropLast())pp (percentage points)")
+        }
+        if text.hasSuffix("pp") {
+            guard let value = number(text.dropLast(2)) else { throw Mend("is no difference: write 5pp or 0.05") }
+            return value / 100
+        }
+        guard let value = number(Substring(text)) else { throw Mend("is no difference: write 5pp or 0.05") }
+        guard value <= 1 else { throw Mend("has no unit: write \(text)pp") }
+        return value
+    }
+
+    static let quantiles: [(name: String, value: Double)] = [
+        ("p50", 0.5), ("p75", 0.75), ("p80", 0.8), ("p90", 0.9), ("p95", 0.95), ("p98", 0.98), ("p99", 0.99),
+        ("p99.5", 0.995), ("p99.9", 0.999), ("p99.99", 0.9999), ("p25", 0.25), ("p10", 0.1), ("p5", 0.05), ("p1", 0.01),
+    ]
+
+    /// The names that people use, and any other as a number. A slip of the fingers such as `p59` is no quantile that
+    /// anyone means, so other names are refused.
+    static func quantile(_ text: String) throws(Mend) -> Double {
+        if let known = quantiles.first(where: { $0.name == text.lowercased() }) { return known.value }
+        if let value = number(Substring(text)) {
+            guard value > 0, value < 1 else { throw Mend("is out of range: write p95, or a number between 0 and 1") }
+            return value
+        }
+        let hint = Suggestion.hint(for: text, among: quantiles.map(\.name))
+        guard text.lowercased().hasPrefix("p"), let percent = number(text.dropFirst()), percent > 0, percent < 100
+        else { throw Mend("is no quantile: \(hint)") }
+        throw Mend("is no usual quantile: \(hint) Write \(decimal(percent / 100)) where it is meant")
+    }
+
+    static let sizes: [(suffix: String, factor: Double)] = [
+        ("TiB", 1_099_511_627_776), ("GiB", 1_073_741_824), ("MiB", 1_048_576), ("KiB", 1024),
+        ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1),
+    ]
+
+    /// A bound in a series' base unit: `70GiB` in bytes, `250ms` in seconds, `90%` as 0.9, or a plain number.
+    static func quantity(_ text: String) throws(Mend) -> Double {
+        if let value = number(Substring(text)) { return value }
+        if text.hasSuffix("%"), let value = number(text.dropLast()) { return value / 100 }
+        for (suffix, factor) in sizes where text.hasSuffix(suffix) {
+            if let value = number(text.dropLast(suffix.count)) { return value * factor }
+        }
+        if let duration = try? duration(text) { return duration.seconds }
+        throw Mend("is no quantity: write a number, alone or with a unit such as 70GiB, 250ms or 90%")
+    }
+
+    /// `20/s`, `1200/m`, `5/h`: per second.
+    static func rate(_ text: String) throws(Mend) -> Double {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        if parts.count == 1, number(parts[0]) != nil { throw Mend("has no unit: write \(text)/s") }
+        let seconds: [Substring: Double] = ["s": 1, "m": 60, "h": 3600]
+        guard parts.count == 2, let count = number(parts[0]), count >= 0, let unit = seconds[parts[1]] else {
+            throw Mend("is no rate: write 20/s, 1200/m or 5/h")
+        }
+        return count / unit
+    }
+
+    static func integer(_ text: String) throws(Mend) -> Int {
+        guard let value = Int(text), !text.hasPrefix("+") else { throw Mend("is no whole number: write it in digits") }
+        return value
+    }
+
+    static func boolean(_ text: String) throws(Mend) -> Bool {
+        switch text {
+        case "true": return true
+        case "false": return false
+        case "yes", "on", "Yes", "On", "True", "TRUE": throw Mend("is read as text: write true")
+        case "no", "off", "No", "Off", "False", "FALSE": throw Mend("is read as text: write false")
+        default: throw Mend("is neither true nor false")
+        }
+    }
+
+    /// Decimal digits with an optional sign, point and exponent; no hexadecimals, infinities or NaN.
+    static func number(_ text: Substring) -> Double? {
+        guard let first = text.first, first.isASCII, first.isNumber || first == "-" || first == ".",
+            text.allSatisfy({ $0.isASCII && ($0.isNumber || ".-+eE".contains($0)) }),
+            let value = Double(text), value.isFinite
+        else { return nil }
+        return value
+    }
+
+    /// As short as it can be told apart from its neighbours at four decimals.
+    static func decimal(_ value: Double) -> String {
+        let rounded = (value * 10_000).rounded() / 10_000
+        return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"
+    }
+
+    /// A share as files write it: `5%`, `0.2%`.
+    static func percent(_ value: Double) -> String { decimal(value * 100) + "%" }
+}
