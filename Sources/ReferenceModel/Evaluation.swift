@@ -1,0 +1,117 @@
+/// How a model did on labelled rows, by group.
+public struct Evaluation: Hashable, Sendable {
+    public struct Group: Hashable, Sendable {
+        /// `all`, or a value of a group column.
+        public var name: String
+        public var rows = 0
+        public var positives = 0
+        public var correct = 0
+        public var truePositives = 0
+        public var selected = 0
+
+        /// Fractions; nil where there is nothing to divide by.
+        public var accuracy: Double? { rows > 0 ? Double(correct) / Double(rows) : nil }
+        public var recall: Double? { positives > 0 ? Double(truePositives) / Double(positives) : nil }
+    }
+
+    public var name: ArtefactName
+    /// `all` first, then the values of sex and race, the largest group first.
+    public var groups: [Group]
+
+    init(_ artefact: Artefact, data: AdultData, rows: [Int32], path: KernelPath = .best) {
+        name = ArtefactName(kind: artefact.kind, seed: artefact.seed)
+        let scores = artefact.scores(data.features(of: rows, by: artefact.encoding), path: path)
+        var all = Group(name: "all")
+        var byValue: [String: Group] = [:]
+        var order: [[String]] = Array(repeating: [], count: AdultData.groupColumns.count)
+        for (place, row) in rows.enumerated() {
+            let label = data.labels[Int(row)] == 1
+            let prediction = scores[place] >= InferenceRule.threshold
+            all.count(label: label, prediction: prediction)
+            for (column, value) in data.groups(Int(row)).enumerated() {
+                if byValue[value] == nil { order[column].append(value) }
+                byValue[value, default: Group(name: value)].count(label: label, prediction: prediction)
+            }
+        }
+        groups = [all]
+        for values in order {
+            groups += values.compactMap { byValue[$0] }.sorted { ($1.rows, $0.name) < ($0.rows, $1.name) }
+        }
+    }
+
+    public subscript(group: String) -> Group? { groups.first { $0.name == group } }
+}
+
+extension Evaluation.Group {
+    fileprivate mutating func count(label: Bool, prediction: Bool) {
+        rows += 1
+        if label { positives += 1 }
+        if prediction { selected += 1 }
+        if label == prediction { correct += 1 }
+        if label && prediction { truePositives += 1 }
+    }
+}
+
+/// The decision that a score leads to.
+enum InferenceRule {
+    /// Scores from here on are label 1.
+    static let threshold: Float = 0.5
+}
+
+/// Accuracy and recall of several models, side by side.
+public struct EvaluationTable: Sendable {
+    public var evaluations: [Evaluation]
+
+    public init(_ evaluations: [Evaluation]) { self.evaluations = evaluations }
+
+    /// One line a group; the first model in percent, the others as points against it.
+    public var text: String {
+        guard let reference = evaluations.first else { return "" }
+        var lines = [
+            left("", 20) + right("", 14) + "   accuracy" + right("", 9 * evaluations.count - 8) + "   recall",
+            left("group", 20) + right("rows", 7) + right("pos.", 7) + header + header,
+        ]
+        for group in reference.groups {
+            var line = left(group.name, 20) + right(String(group.rows), 7) + right(String(group.positives), 7)
+            for value in [\Evaluation.Group.accuracy, \.recall] {
+                line += "   "
+                for (index, evaluation) in evaluations.enumerated() {
+                    line += right(
+                        cell(evaluation[group.name]?[keyPath: value], index == 0 ? nil : group[keyPath: value]), 9)
+                }
+            }
+            lines.append(line)
+        }
+        return lines.map { $0.trimmingTail() }.joined(separator: "\n") + "\n"
+    }
+
+    private var header: String { "   " + evaluations.map { right($0.name.description, 9) }.joined() }
+
+    private func cell(_ value: Double?, _ reference: Double?) -> String {
+        guard let value else { return "–" }
+        guard let reference else { return tenths(value * 100) }
+        let text = tenths((value - reference) * 100)
+        return text.hasPrefix("-") || text == "0.0" ? text : "+" + text
+    }
+
+    private func tenths(_ value: Double) -> String {
+        let rounded = Int((abs(value) * 10).rounded())
+        return (value < 0 && rounded > 0 ? "-" : "") + "\(rounded / 10).\(rounded % 10)"
+    }
+
+    private func left(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    private func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+}
+
+extension String {
+    fileprivate func trimmingTail() -> String {
+        var text = self
+        while text.hasSuffix(" ") { text.removeLast() }
+        return text
+    }
+}

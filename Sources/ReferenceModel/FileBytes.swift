@@ -1,0 +1,83 @@
+import Glibc
+
+/// A file that could not be read or written, or whose content is not what it has to be.
+public struct FileError: Error, Hashable, CustomStringConvertible, Sendable {
+    public var path: String
+    /// What is wrong and how to mend it.
+    public var message: String
+
+    public init(path: String, message: String) {
+        self.path = path
+        self.message = message
+    }
+
+    public var description: String { "\(path): \(message)" }
+}
+
+enum FileBytes {
+    /// The whole file, if it has at most `limit` bytes.
+    static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, "cannot be opened") }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure(path, "cannot be examined") }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(path: path, message: "is not a regular file")
+        }
+        let size = Int(status.st_size)
+        guard size <= limit else {
+            throw FileError(path: path, message: "has \(size) bytes, more than the limit of \(limit)")
+        }
+        var done = 0
+        var problem: FileError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while done < size {
+                let got = Glibc.read(descriptor, buffer.baseAddress! + done, size - done)
+                if got < 0, errno == EINTR { continue }
+                if got < 0 { problem = failure(path, "cannot be read") }
+                if got <= 0 { break }
+                done += got
+            }
+            count = done
+        }
+        if let problem { throw problem }
+        return bytes
+    }
+
+    /// Writes beside the file and renames, so that a reader sees the old content or the new, never a part.
+    static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
+        let temporary = path + ".\(getpid()).new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure(temporary, "cannot be created") }
+        var done = 0
+        var problem: FileError?
+        bytes.withUnsafeBytes { buffer in
+            while done < buffer.count, problem == nil {
+                let put = Glibc.write(descriptor, buffer.baseAddress! + done, buffer.count - done)
+                if put < 0, errno == EINTR { continue }
+                if put < 0 { problem = failure(temporary, "cannot be written") } else { done += put }
+            }
+        }
+        if problem == nil, fsync(descriptor) != 0 { problem = failure(temporary, "cannot be flushed to disk") }
+        close(descriptor)
+        if problem == nil, rename(temporary, path) != 0 { problem = failure(path, "cannot be put in place") }
+        if let problem {
+            unlink(temporary)
+            throw problem
+        }
+    }
+
+    /// Makes the directory and those above it.
+    static func makeDirectory(_ path: String) throws(FileError) {
+        var made = path.hasPrefix("/") ? "/" : ""
+        for part in path.split(separator: "/") {
+            made += (made.isEmpty || made.hasSuffix("/") ? "" : "/") + part
+            if mkdir(made, 0o755) != 0, errno != EEXIST, errno != EISDIR { throw failure(made, "cannot be made") }
+        }
+    }
+
+    private static func failure(_ path: String, _ what: String) -> FileError {
+        FileError(path: path, message: "\(what): \(String(cString: strerror(errno)))")
+    }
+}
