@@ -80,7 +80,7 @@ let tests: [Target] = [
     .testTarget(name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"]),
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
-    .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine"]),
+    .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "TrafficProxyTests", dependencies: ["TrafficProxy", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"]),
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),

@@ -1,0 +1,268 @@
+import CLinuxEngine
+import Glibc
+import Synchronization
+
+/// One thread, one epoll. Everything that belongs to a loop is touched on its thread only.
+public final class EventLoop: @unchecked Sendable {
+    public let name: String
+    /// Monotonic nanoseconds, read once a turn.
+    public private(set) var now: Int64
+    /// Owner of records registered with `register(record:)`; set before the loop starts.
+    public var driver: RecordDriver?
+
+    private let epoll: Int32
+    private let wake: Int32
+    private let inbox = Mutex(Inbox())
+    private let events: UnsafeMutableRawPointer
+    private var timers = TimerQueue()
+    private var departed: [Unmanaged<EventSource>] = []
+    private let thread = Atomic<UInt>(0)
+    private var handle = pthread_t()
+    private var started = false
+
+    /// Events taken from the kernel in one call. More only delays timers and posts.
+    private static let eventsPerTurn = 256
+
+    private struct Inbox {
+        var jobs: [@Sendable () -> Void] = []
+        var stopping = false
+    }
+
+    /// Throws where the process has no descriptors left.
+    public init(name: String) throws {
+        self.name = name
+        epoll = ce_epoll_create()
+        guard epoll >= 0 else { throw SystemError(code: -epoll, during: "epoll_create1") }
+        wake = ce_eventfd()
+        guard wake >= 0 else {
+            close(epoll)
+            throw SystemError(code: -wake, during: "eventfd")
+        }
+        events = .allocate(byteCount: Self.eventsPerTurn * Int(CE_EVENT_SIZE), alignment: 16)
+        now = ce_monotonic()
+        _ = ce_epoll_add(epoll, wake, UInt32(CE_READABLE), 0)
+    }
+
+    deinit {
+        close(epoll)
+        close(wake)
+        events.deallocate()
+    }
+
+    /// Spawns the thread. Signals are blocked in it, so that the main thread gets them.
+    public func start() {
+        precondition(!started, "a loop starts once")
+        started = true
+        var everything = sigset_t()
+        var before = sigset_t()
+        sigfillset(&everything)
+        pthread_sigmask(SIG_BLOCK, &everything, &before)
+        let me = Unmanaged.passRetained(self)
+        let status = pthread_create(
+            &handle, nil,
+            { context in
+                let loop = Unmanaged<EventLoop>.fromOpaque(context!).takeRetainedValue()
+                loop.run()
+                return nil
+            }, me.toOpaque())
+        pthread_sigmask(SIG_SETMASK, &before, nil)
+        precondition(status == 0, "the system gives no thread for loop \(name): \(describeErrno(status))")
+    }
+
+    /// From any thread; runs on the loop, in order. What is posted after the loop has ended is dropped.
+    public func post(_ job: @escaping @Sendable () -> Void) {
+        let first = inbox.withLock { inbox in
+            inbox.jobs.append(job)
+            return inbox.jobs.count == 1
+        }
+        if first { ce_eventfd_signal(wake) }
+    }
+
+    /// Runs on the loop and waits for it. On the loop's own thread it runs at once.
+    public func sync<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
+        if isCurrent { return try body() }
+        let box = ResultBox<Value>()
+        post { box.put(Result(catching: body)) }
+        return try box.wait().get()
+    }
+
+    /// Ends the thread after what is posted.
+    public func stop() {
+        inbox.withLock { $0.stopping = true }
+        ce_eventfd_signal(wake)
+    }
+
+    /// Waits for the thread to end.
+    public func join() {
+        guard started else { return }
+        pthread_join(handle, nil)
+        thread.store(0, ordering: .relaxed)
+        started = false
+    }
+
+    /// On the loop's thread, or before it starts.
+    @discardableResult
+    public func schedule(after delay: Duration, _ job: @escaping () -> Void) -> Timer {
+        assertCurrent()
+        let (seconds, attoseconds) = delay.components
+        let nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let wait = nanoseconds.overflow ? Int64.max / 4 : nanoseconds.partialValue + attoseconds / 1_000_000_000
+        let timer = Timer(deadline: ce_monotonic() &+ min(max(wait, 0), .max / 4), job: job)
+        timers.insert(timer)
+        return timer
+    }
+
+    public func cancel(_ timer: Timer) {
+        assertCurrent()
+        timers.remove(timer)
+    }
+
+    public var isCurrent: Bool {
+        let owner = thread.load(ordering: .relaxed)
+        return owner == 0 || owner == UInt(pthread_self())
+    }
+
+    public func assertCurrent() { assert(isCurrent, "loop \(name) is used from another thread") }
+
+    /// Reads the clock itself, where `now` is too coarse.
+    @inline(__always) public static func clock() -> Int64 { ce_monotonic() }
+}
+
+extension EventLoop {
+    private func run() {
+        thread.store(UInt(pthread_self()), ordering: .relaxed)
+        ce_name_thread(String(name.prefix(15)))
+        while true {
+            now = ce_monotonic()
+            let stopping = runJobs()
+            if stopping { return }
+            while let job = timers.next(upTo: now) { job() }
+            if let driver, driver.wakeAt <= now { driver.overdue(now: now) }
+            let count = ce_wait(epoll, events, Int32(Self.eventsPerTurn), timeout())
+            now = ce_monotonic()
+            if count > 0 { dispatch(Int(count)) }
+            for source in departed { source.release() }
+            departed.removeAll(keepingCapacity: true)
+            driver?.turnEnded()
+        }
+    }
+
+    private func runJobs() -> Bool {
+        // Jobs posted by jobs wait for the next turn; the wake-up that they caused brings it at once.
+        let (jobs, stopping) = inbox.withLock { inbox in
+            let jobs = inbox.jobs
+            inbox.jobs = []
+            return (jobs, inbox.stopping)
+        }
+        for job in jobs { job() }
+        return stopping && jobs.isEmpty
+    }
+
+    private func timeout() -> Int32 {
+        if inbox.withLock({ !$0.jobs.isEmpty || $0.stopping }) { return 0 }
+        var next = timers.nextDeadline
+        if let driver { next = min(next, driver.wakeAt) }
+        if next == .max { return -1 }
+        let wait = next - now
+        if wait <= 0 { return 0 }
+        return Int32(clamping: (wait + 999_999) / 1_000_000)
+    }
+
+    private func dispatch(_ count: Int) {
+        for i in 0..<count {
+            let data = ce_event_data(events, Int32(i))
+            let ready = ReadyEvents(rawValue: ce_event_flags(events, Int32(i)))
+            if data == 0 {
+                ce_eventfd_clear(wake)
+            } else if data & EventLoop.recordTag == 0 {
+                let source = Unmanaged<EventSource>.fromOpaque(UnsafeRawPointer(bitPattern: UInt(data))!)
+                source._withUnsafeGuaranteedRef { if $0.descriptor >= 0 { $0.ready(ready) } }
+            } else {
+                driver.unsafelyUnwrapped.ready(data & ~EventLoop.recordTag, ready)
+            }
+        }
+    }
+}
+
+extension EventLoop {
+    /// Marks the epoll data of a record; sources and records are aligned to more than one byte.
+    private static let recordTag: UInt64 = 1
+
+    /// Level-triggered. The source is retained until it is deregistered.
+    public func register(_ source: EventSource, descriptor: Int32, interest: ReadyEvents) throws {
+        assertCurrent()
+        precondition(source.descriptor < 0, "registered twice")
+        let unmanaged = Unmanaged.passRetained(source)
+        let status = ce_epoll_add(epoll, descriptor, interest.rawValue, UInt64(UInt(bitPattern: unmanaged.toOpaque())))
+        guard status >= 0 else {
+            unmanaged.release()
+            throw SystemError(code: -status, during: "epoll_ctl")
+        }
+        source.descriptor = descriptor
+    }
+
+    public func modify(_ source: EventSource, interest: ReadyEvents) {
+        assertCurrent()
+        let data = UInt64(UInt(bitPattern: Unmanaged.passUnretained(source).toOpaque()))
+        _ = ce_epoll_modify(epoll, source.descriptor, interest.rawValue, data)
+    }
+
+    /// Does not close the descriptor. Events of this turn that are still to come are skipped.
+    public func deregister(_ source: EventSource) {
+        assertCurrent()
+        guard source.descriptor >= 0 else { return }
+        _ = ce_epoll_remove(epoll, source.descriptor)
+        source.descriptor = -1
+        departed.append(Unmanaged.passUnretained(source))
+    }
+
+    /// Registers something that is no object: `data` comes back to the driver. Its lowest bit has to be clear.
+    @discardableResult
+    public func register(record data: UInt64, descriptor: Int32, interest: ReadyEvents) -> Bool {
+        ce_epoll_add(epoll, descriptor, interest.rawValue, data | Self.recordTag) >= 0
+    }
+
+    public func modify(record data: UInt64, descriptor: Int32, interest: ReadyEvents) {
+        _ = ce_epoll_modify(epoll, descriptor, interest.rawValue, data | Self.recordTag)
+    }
+
+    /// A descriptor that other loops wait on as well: only one of them wakes up.
+    @discardableResult
+    public func register(sharedRecord data: UInt64, descriptor: Int32) -> Bool {
+        ce_epoll_add_exclusive(epoll, descriptor, data | Self.recordTag) >= 0
+    }
+
+    /// Needed only where the descriptor stays open; closing one removes it.
+    public func deregister(record descriptor: Int32) { _ = ce_epoll_remove(epoll, descriptor) }
+}
+
+/// Carries a value from a loop to a thread that waits.
+private final class ResultBox<Value: Sendable>: @unchecked Sendable {
+    private var mutex = pthread_mutex_t()
+    private var condition = pthread_cond_t()
+    private var result: Result<Value, any Error>?
+
+    init() {
+        pthread_mutex_init(&mutex, nil)
+        pthread_cond_init(&condition, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(&mutex)
+        pthread_cond_destroy(&condition)
+    }
+
+    func put(_ value: Result<Value, any Error>) {
+        pthread_mutex_lock(&mutex)
+        result = value
+        pthread_cond_signal(&condition)
+        pthread_mutex_unlock(&mutex)
+    }
+
+    func wait() -> Result<Value, any Error> {
+        pthread_mutex_lock(&mutex)
+        defer { pthread_mutex_unlock(&mutex) }
+        while result == nil { pthread_cond_wait(&condition, &mutex) }
+        return result!
+    }
+}

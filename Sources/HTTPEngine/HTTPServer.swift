@@ -1,0 +1,167 @@
+import CLinuxEngine
+import Glibc
+
+/// An HTTP/1.1 server on one loop and confined to it: keep-alive, pipelining, whole requests in, whole or streamed
+/// answers out.
+public final class HTTPServer: @unchecked Sendable {
+    public let loop: EventLoop
+    public let limits: HTTPServerLimits
+    let handler: (HTTPRequest, HTTPResponder) -> Void
+    let parser: HeadParser
+    let date = HTTPDate()
+    /// What a read fills; connections take from it at once.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    private var sweep: Timer?
+    private var whenDrained: (() -> Void)?
+    private(set) var isDraining = false
+
+    /// Deadlines are looked at this often; they are seconds long.
+    private static let sweepInterval = Duration.milliseconds(250)
+
+    /// The handler is called on the loop and answers there, at once or later.
+    public init(
+        loop: EventLoop, limits: HTTPServerLimits = .init(),
+        handler: @escaping (HTTPRequest, HTTPResponder) -> Void
+    ) {
+        self.loop = loop
+        self.limits = limits
+        self.handler = handler
+        parser = HeadParser(maxTarget: min(limits.maxHead, 8192))
+    }
+
+    deinit { scratch.deallocate() }
+
+    /// Returns the bound address, with the port that the system chose.
+    @discardableResult
+    public func listen(_ address: SocketAddress) throws -> SocketAddress {
+        loop.assertCurrent()
+        let socket = try ListenSocket.open(address)
+        let listener = Listener(server: self, socket: socket)
+        try loop.register(listener, descriptor: socket.descriptor, interest: .readable)
+        listeners.append(listener)
+        return socket.bound
+    }
+
+    public var connectionCount: Int { connections.count }
+
+    /// Stops accepting, finishes what is open, cuts what is still open after the grace, then calls `then`, on the loop.
+    public func drain(grace: Duration, then: @escaping () -> Void) {
+        loop.assertCurrent()
+        for listener in listeners {
+            loop.deregister(listener)
+            listener.socket.close()
+        }
+        listeners = []
+        isDraining = true
+        whenDrained = then
+        for connection in Array(connections.values) { connection.drain() }
+        guard !connections.isEmpty else { return finishDrain() }
+        loop.schedule(after: grace) { [self] in
+            for connection in Array(connections.values) { connection.close() }
+        }
+    }
+
+    /// Drops everything at once, listeners included; socket files stay. For when the loop has ended.
+    public func close() {
+        for listener in listeners {
+            let descriptor = listener.descriptor
+            loop.deregister(listener)
+            Glibc.close(descriptor)
+        }
+        listeners = []
+        for connection in Array(connections.values) { connection.close() }
+    }
+
+    private func finishDrain() {
+        guard let then = whenDrained else { return }
+        whenDrained = nil
+        if let sweep { loop.cancel(sweep) }
+        sweep = nil
+        then()
+    }
+}
+
+extension HTTPServer {
+    /// Takes what waits, up to the limit of connections.
+    fileprivate func accept(_ listener: Listener) {
+        for _ in 0..<Self.acceptsPerTurn {
+            guard connections.count < limits.maxConnections else { return listener.pause() }
+            let descriptor = ce_accept(listener.socket.descriptor)
+            if descriptor < 0 {
+                if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS || descriptor == -ENOMEM {
+                    listener.pause()
+                    loop.schedule(after: .milliseconds(100)) { listener.resume() }
+                }
+                return
+            }
+            _ = ce_set_no_delay(descriptor)
+            let connection = ServerConnection(server: self, peer: listener.isUnix ? peer(descriptor) : nil)
+            guard (try? loop.register(connection, descriptor: descriptor, interest: [.readable, .peerClosed])) != nil
+            else {
+                Glibc.close(descriptor)
+                return
+            }
+            connections[ObjectIdentifier(connection)] = connection
+            connection.started()
+            armSweep()
+        }
+    }
+
+    /// So that a flood of connections does not starve those that are open.
+    private static let acceptsPerTurn = 64
+
+    private func peer(_ descriptor: Int32) -> HTTPRequest.Peer? {
+        var pid: Int32 = 0
+        var uid: UInt32 = 0
+        guard ce_peer_credentials(descriptor, &pid, &uid) >= 0 else { return nil }
+        return HTTPRequest.Peer(pid: pid, uid: uid)
+    }
+
+    func closed(_ connection: ServerConnection) {
+        connections[ObjectIdentifier(connection)] = nil
+        for listener in listeners { listener.resume() }
+        if isDraining, connections.isEmpty { finishDrain() }
+    }
+
+    private func armSweep() {
+        guard sweep == nil else { return }
+        sweep = loop.schedule(after: Self.sweepInterval) { [weak self] in
+            guard let self else { return }
+            sweep = nil
+            let now = loop.now
+            for connection in Array(connections.values) where connection.deadline <= now { connection.expire() }
+            if !connections.isEmpty { armSweep() }
+        }
+    }
+}
+
+/// One listening socket. Paused while there is no room for a connection, so that a level-triggered epoll does not spin.
+private final class Listener: EventSource {
+    let socket: ListenSocket
+    private unowned let server: HTTPServer
+    private var paused = false
+
+    init(server: HTTPServer, socket: ListenSocket) {
+        self.server = server
+        self.socket = socket
+    }
+
+    var isUnix: Bool { if case .tcp = socket.bound { false } else { true } }
+
+    override func ready(_ events: ReadyEvents) { server.accept(self) }
+
+    func pause() {
+        guard !paused, descriptor >= 0 else { return }
+        paused = true
+        server.loop.modify(self, interest: [])
+    }
+
+    func resume() {
+        guard paused, descriptor >= 0 else { return }
+        paused = false
+        server.loop.modify(self, interest: .readable)
+    }
+}

@@ -1,0 +1,34 @@
+/// Bounds of an `HTTPServer`, each with a reason.
+public struct HTTPServerLimits: Hashable, Sendable {
+    /// Bytes of a request's body; beyond it 413. The body is held in memory.
+    public var maxBody: Int
+    /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer.
+    public var maxHead: Int
+    /// Beyond it new connections wait in the backlog.
+    public var maxConnections: Int
+    /// Of a kept-alive connection with nothing in flight.
+    public var idle: Duration
+    /// From a head's first byte to its last: a client that drips is cut.
+    public var headTimeout: Duration
+    /// From the head to the body's last byte.
+    public var bodyTimeout: Duration
+    /// Without any progress in sending.
+    public var writeTimeout: Duration
+    /// Bytes that may wait for a slow reader; beyond it the connection is cut, since streams have no other brake.
+    public var maxPendingWrite: Int
+
+    public init(
+        maxBody: Int = 16 << 20, maxHead: Int = 32 << 10, maxConnections: Int = 1024, idle: Duration = .seconds(120),
+        headTimeout: Duration = .seconds(10), bodyTimeout: Duration = .seconds(60),
+        writeTimeout: Duration = .seconds(30), maxPendingWrite: Int = 64 << 20
+    ) {
+        self.maxBody = maxBody
+        self.maxHead = maxHead
+        self.maxConnections = maxConnections
+        self.idle = idle
+        self.headTimeout = headTimeout
+        self.bodyTimeout = bodyTimeout
+        self.writeTimeout = writeTimeout
+        self.maxPendingWrite = maxPendingWrite
+    }
+}

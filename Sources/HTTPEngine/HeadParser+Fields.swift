@@ -1,0 +1,229 @@
+import CLinuxEngine
+
+extension HeadParser {
+    /// Field lines up to the empty line that ends the head.
+    func parseFields(
+        _ p: UnsafePointer<UInt8>, _ count: Int, _ start: Int, _ summary: inout FieldSummary
+    ) -> HeadError? {
+        var i = start
+        var number = 0
+        while p[i] != 13 {
+            if p[i] == 0x20 || p[i] == 9 { return .folding }
+            guard number < maxFields else { return .tooManyFields }
+            let nameStart = i
+            while ce_class(p[i]) & UInt8(CE_TOKEN) != 0 { i += 1 }
+            guard p[i] == 0x3a, i > nameStart else { return .fieldName }
+            let name = HeadRange(nameStart, i - nameStart)
+            i += 1
+            while p[i] == 0x20 || p[i] == 9 { i += 1 }
+            let valueStart = i
+            i += ce_field_end(p + i, count - i)
+            guard p[i] == 13 else { return p[i] == 10 ? .lineEnding : .fieldValue }
+            guard i + 1 < count, p[i + 1] == 10 else { return .lineEnding }
+            var valueEnd = i
+            while valueEnd > valueStart, p[valueEnd - 1] == 0x20 || p[valueEnd - 1] == 9 { valueEnd -= 1 }
+            i += 2
+            let value = HeadRange(valueStart, valueEnd - valueStart)
+            let kind = fieldName(p + nameStart, Int(name.length))
+            fields[number] = HeadField(name: name, value: value, kind: kind, isHopByHop: false)
+            number += 1
+            if kind != .other, let error = note(p, kind, name, value, &summary) { return error }
+        }
+        guard i + 2 == count, p[i + 1] == 10 else { return .lineEnding }
+        summary.count = number
+        if summary.namesHopByHop { markHopByHop(p, summary) }
+        return nil
+    }
+
+    private func note(
+        _ p: UnsafePointer<UInt8>, _ kind: FieldName, _ name: HeadRange, _ value: HeadRange,
+        _ summary: inout FieldSummary
+    ) -> HeadError? {
+        switch kind {
+        case .host:
+            summary.hosts = summary.hosts == .max ? .max : summary.hosts + 1
+            summary.host = value
+        case .contentLength:
+            if summary.contentLength >= 0 { return .repeatedContentLength }
+            guard let length = decimal(p, value) else { return .badContentLength }
+            summary.contentLength = length
+        case .transferEncoding:
+            if summary.isChunked { return .badTransferCoding }
+            guard equals(p, value, "chunked") else {
+                // A single well-formed coding that we do not know is another matter than a list or a typing error.
+                return isToken(p, value) && !equals(p, value, "identity") || endsWithChunked(p, value)
+                    ? .unknownTransferCoding : .badTransferCoding
+            }
+            summary.isChunked = true
+        case .connection:
+            return noteConnection(p, value, &summary)
+        case .upgrade:
+            summary.upgrade = true
+        case .expect:
+            if equals(p, value, "100-continue") { summary.expectsContinue = true } else { summary.expectsOther = true }
+        case .xRequestID:
+            summary.requestIDs = summary.requestIDs == .max ? .max : summary.requestIDs + 1
+            summary.requestID = value
+        case .reservedAlias:
+            // Only those that frame are dangerous to pass on and to drop alike.
+            if name.length == 14 || name.length == 17 { return .aliasedFraming }
+        case .other, .keepAlive, .proxyConnection, .te, .trailer, .date, .proxyAuthenticate, .proxyAuthorization,
+            .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xCanaryVersion:
+            break
+        }
+        return nil
+    }
+
+    /// A list of tokens. Empty elements are allowed by RFC 9110, 5.6.1.
+    private func noteConnection(
+        _ p: UnsafePointer<UInt8>, _ value: HeadRange, _ summary: inout FieldSummary
+    ) -> HeadError? {
+        var bad = false
+        forEachElement(p, value) { element in
+            if equals(p, element, "close") {
+                summary.connectionClose = true
+            } else if equals(p, element, "keep-alive") {
+                summary.connectionKeepAlive = true
+            } else if isToken(p, element) {
+                summary.namesHopByHop = true
+            } else {
+                bad = true
+            }
+        }
+        return bad ? .fieldValue : nil
+    }
+
+    /// Marks the fields that Connection names, but for those that the message cannot do without.
+    private func markHopByHop(_ p: UnsafePointer<UInt8>, _ summary: FieldSummary) {
+        for c in 0..<summary.count where fields[c].kind == .connection {
+            forEachElement(p, fields[c].value) { element in
+                for i in 0..<summary.count where fields[i].kind != .connection {
+                    let name = fields[i].name
+                    guard name.length == element.length, equalsIgnoringCase(p, name, p, element) else { continue }
+                    switch fields[i].kind {
+                    case .host, .contentLength, .transferEncoding: break
+                    default: fields[i].isHopByHop = true
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension HeadParser {
+    @inline(__always)
+    private func forEachElement(_ p: UnsafePointer<UInt8>, _ value: HeadRange, _ body: (HeadRange) -> Void) {
+        var i = Int(value.start)
+        let end = value.end
+        while i < end {
+            while i < end, p[i] == 0x2c || p[i] == 0x20 || p[i] == 9 { i += 1 }
+            let start = i
+            while i < end, p[i] != 0x2c { i += 1 }
+            var stop = i
+            while stop > start, p[stop - 1] == 0x20 || p[stop - 1] == 9 { stop -= 1 }
+            if stop > start { body(HeadRange(start, stop - start)) }
+        }
+    }
+
+    /// 1*DIGIT that fits into Int64.
+    private func decimal(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> Int64? {
+        guard !value.isEmpty else { return nil }
+        var result: Int64 = 0
+        for i in Int(value.start)..<value.end {
+            guard isDigit(p[i]) else { return nil }
+            let (times, overflow) = result.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = times.addingReportingOverflow(Int64(p[i] - 0x30))
+            if overflow || carry { return nil }
+            result = sum
+        }
+        return result
+    }
+
+    private func isToken(_ p: UnsafePointer<UInt8>, _ range: HeadRange) -> Bool {
+        for i in Int(range.start)..<range.end where ce_class(p[i]) & UInt8(CE_TOKEN) == 0 { return false }
+        return !range.isEmpty
+    }
+
+    /// One coding, a comma, chunked: `gzip, chunked`. Twice chunked is not meant.
+    private func endsWithChunked(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> Bool {
+        var elements = 0
+        var chunked = 0
+        var lastIsChunked = false
+        var tokens = true
+        forEachElement(p, value) { element in
+            elements += 1
+            lastIsChunked = equals(p, element, "chunked")
+            if lastIsChunked { chunked += 1 }
+            if !isToken(p, element) { tokens = false }
+        }
+        return elements > 1 && chunked == 1 && lastIsChunked && tokens && p[Int(value.start)] != 0x2c
+    }
+
+    @inline(__always)
+    func equals(_ p: UnsafePointer<UInt8>, _ range: HeadRange, _ lowercase: StaticString) -> Bool {
+        Int(range.length) == lowercase.utf8CodeUnitCount && hasPrefix(p + Int(range.start), lowercase)
+    }
+
+    /// Of the same length.
+    func equalsIgnoringCase(
+        _ p: UnsafePointer<UInt8>, _ a: HeadRange, _ q: UnsafePointer<UInt8>, _ b: HeadRange
+    ) -> Bool {
+        for i in 0..<Int(a.length)
+        where asciiLowercase(p[Int(a.start) + i]) != asciiLowercase(q[Int(b.start) + i]) { return false }
+        return true
+    }
+}
+
+/// A to Z become a to z; all else stays.
+@inlinable @inline(__always) public func asciiLowercase(_ byte: UInt8) -> UInt8 {
+    byte &- 0x41 < 26 ? byte | 0x20 : byte
+}
+
+@inline(__always) private func hasPrefix(_ p: UnsafePointer<UInt8>, _ lowercase: StaticString) -> Bool {
+    for i in 0..<lowercase.utf8CodeUnitCount where asciiLowercase(p[i]) != lowercase.utf8Start[i] { return false }
+    return true
+}
+
+/// Length first, then the first letter: nearly every field is told apart without comparing.
+private func fieldName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
+    switch (n, asciiLowercase(p[0])) {
+    case (2, 0x74): hasPrefix(p, "te") ? .te : .other
+    case (4, 0x68): hasPrefix(p, "host") ? .host : .other
+    case (4, 0x64): hasPrefix(p, "date") ? .date : .other
+    case (6, 0x65): hasPrefix(p, "expect") ? .expect : .other
+    case (6, 0x63): hasPrefix(p, "cookie") ? .cookie : .other
+    case (7, 0x75): hasPrefix(p, "upgrade") ? .upgrade : .other
+    case (7, 0x74): hasPrefix(p, "trailer") ? .trailer : .other
+    case (9, 0x66): hasPrefix(p, "forwarded") ? .forwarded : .other
+    case (10, 0x63): hasPrefix(p, "connection") ? .connection : .other
+    case (10, 0x6b): hasPrefix(p, "keep-alive") ? .keepAlive : .other
+    case (12, 0x78): hasPrefix(p, "x-request-id") ? .xRequestID : hasPrefix(p, "x_request_id") ? .reservedAlias : .other
+    case (14, 0x63):
+        hasPrefix(p, "content-length") ? .contentLength : hasPrefix(p, "content_length") ? .reservedAlias : .other
+    case (15, 0x78):
+        hasPrefix(p, "x-forwarded-for")
+            ? .xForwardedFor : hasAliasedPrefix(p, "x-forwarded-for") ? .reservedAlias : .other
+    case (16, 0x78):
+        hasPrefix(p, "x-canary-version")
+            ? .xCanaryVersion : hasAliasedPrefix(p, "x-canary-version") ? .reservedAlias : .other
+    case (16, 0x70): hasPrefix(p, "proxy-connection") ? .proxyConnection : .other
+    case (17, 0x74):
+        hasPrefix(p, "transfer-encoding")
+            ? .transferEncoding : hasPrefix(p, "transfer_encoding") ? .reservedAlias : .other
+    case (17, 0x78):
+        hasPrefix(p, "x-forwarded-proto")
+            ? .xForwardedProto : hasAliasedPrefix(p, "x-forwarded-proto") ? .reservedAlias : .other
+    case (18, 0x70): hasPrefix(p, "proxy-authenticate") ? .proxyAuthenticate : .other
+    case (19, 0x70): hasPrefix(p, "proxy-authorization") ? .proxyAuthorization : .other
+    default: .other
+    }
+}
+
+/// The name with underscores for any of its hyphens.
+private func hasAliasedPrefix(_ p: UnsafePointer<UInt8>, _ lowercase: StaticString) -> Bool {
+    for i in 0..<lowercase.utf8CodeUnitCount {
+        let byte = p[i] == 0x5f ? 0x2d : asciiLowercase(p[i])
+        if byte != lowercase.utf8Start[i] { return false }
+    }
+    return true
+}

@@ -1,0 +1,100 @@
+import CLinuxEngine
+
+/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. One for each
+/// loop; its table of fields is overwritten by the next head.
+public final class HeadParser {
+    /// Of the last head; `FieldSummary.count` are valid.
+    public let fields: UnsafeMutablePointer<HeadField>
+    public let maxFields: Int
+    public let maxTarget: Int
+
+    /// - Parameters:
+    ///   - maxFields: more is a 431. 128 is beyond what browsers and clients send.
+    ///   - maxTarget: in bytes, more is a 414. 8000 is what RFC 9112 asks for at least.
+    public init(maxFields: Int = 128, maxTarget: Int = 8192) {
+        self.maxFields = maxFields
+        self.maxTarget = maxTarget
+        fields = .allocate(capacity: maxFields)
+    }
+
+    deinit { fields.deallocate() }
+
+    /// - Parameters:
+    ///   - bytes: a whole head as `HeadScanner` found it.
+    ///   - count: its length with the empty line.
+    public func parse(
+        request bytes: UnsafePointer<UInt8>, _ count: Int, into head: inout RequestHead
+    ) -> HeadError? {
+        head = RequestHead()
+        var at = 0
+        if let error = parseRequestLine(bytes, count, &at, &head) { return error }
+        if let error = parseFields(bytes, count, at, &head.fields) { return error }
+        if let error = frameRequest(&head) { return error }
+        return parseHost(bytes, &head)
+    }
+
+    /// - Parameter toHead: whether the request's method was HEAD.
+    public func parse(
+        response bytes: UnsafePointer<UInt8>, _ count: Int, toHead: Bool, into head: inout ResponseHead
+    ) -> HeadError? {
+        head = ResponseHead()
+        var at = 0
+        if let error = parseStatusLine(bytes, count, &at, &head) { return error }
+        if let error = parseFields(bytes, count, at, &head.fields) { return error }
+        return frameResponse(&head, toHead: toHead)
+    }
+
+    /// The verdict on a first line whose head is not complete yet: what is no HTTP/1.1 need not wait for more.
+    public func check(requestLine bytes: UnsafePointer<UInt8>, _ count: Int) -> HeadError? {
+        var head = RequestHead()
+        var at = 0
+        return parseRequestLine(bytes, count, &at, &head)
+    }
+}
+
+extension HeadParser {
+    private func frameRequest(_ head: inout RequestHead) -> HeadError? {
+        if head.fields.isChunked {
+            if head.fields.contentLength >= 0 { return .bothLengths }
+            if head.minor == 0 { return .transferCodingInOldVersion }
+            head.framing = .chunked
+        } else if head.fields.contentLength > 0 {
+            head.framing = .length(head.fields.contentLength)
+        }
+        return nil
+    }
+
+    private func frameResponse(_ head: inout ResponseHead, toHead: Bool) -> HeadError? {
+        if head.fields.isChunked {
+            if head.fields.contentLength >= 0 { return .bothLengths }
+            if head.minor == 0 { return .transferCodingInOldVersion }
+        }
+        // RFC 9112, 6.3: these end with their head whatever the fields say.
+        if toHead || head.status < 200 || head.status == 204 || head.status == 304 {
+            head.framing = .none
+        } else if head.fields.isChunked {
+            head.framing = .chunked
+        } else if head.fields.contentLength >= 0 {
+            head.framing = head.fields.contentLength == 0 ? .none : .length(head.fields.contentLength)
+        } else {
+            head.framing = .untilClose
+        }
+        return nil
+    }
+
+    private func parseHost(_ bytes: UnsafePointer<UInt8>, _ head: inout RequestHead) -> HeadError? {
+        if head.fields.hosts > 1 { return .repeatedHost }
+        if head.fields.hosts == 0 {
+            if head.minor == 1 { return .missingHost }
+            if head.authority.isEmpty { return nil }
+        } else {
+            var name = HeadRange()
+            guard parseAuthority(bytes, head.fields.host, host: &name) else { return .badHost }
+            if head.authority.isEmpty {
+                head.authority = head.fields.host
+                head.host = name
+            }
+        }
+        return nil
+    }
+}

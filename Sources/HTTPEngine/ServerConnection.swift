@@ -1,0 +1,400 @@
+import CLinuxEngine
+import Glibc
+
+/// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is answered.
+final class ServerConnection: EventSource, @unchecked Sendable {
+    let server: HTTPServer
+    private let peer: HTTPRequest.Peer?
+    private var phase = Phase.head
+    private var input: [UInt8] = []
+    private var scanner = HeadScanner()
+    private var checkedFirstLine = false
+    private var skippedEmptyLine = false
+    private var head = RequestHead()
+    private var body: [UInt8] = []
+    private var remaining: Int64 = 0
+    private var decoder = ChunkDecoder()
+    private var request = HTTPRequest(method: "", path: "")
+    private weak var responder: HTTPResponder?
+
+    private var output: [UInt8] = []
+    private var sent = 0
+    private var interest: ReadyEvents = [.readable, .peerClosed]
+    private var keepAlive = true
+    private var isHead = false
+    private var isChunkedReply = false
+    private var closeWhenSent = false
+    /// Guards against recursion: answers that handlers give at once are followed by a loop, not by a call.
+    private var isParsing = false
+    private(set) var deadline: Int64 = .max
+
+    private enum Phase {
+        /// Waiting for a head, or in the middle of one.
+        case head
+        case body
+        /// The handler has it.
+        case answering
+        /// The answer is out and the rest of the request is thrown away, so that the client gets to read it.
+        case lingering
+        case closed
+    }
+
+    init(server: HTTPServer, peer: HTTPRequest.Peer?) {
+        self.server = server
+        self.peer = peer
+    }
+
+    func started() { expect(within: server.limits.headTimeout) }
+
+    var pendingBytes: Int { output.count - sent }
+
+    override func ready(_ events: ReadyEvents) {
+        if events.contains(.writable) { flush() }
+        guard phase != .closed else { return }
+        if phase == .answering, !events.isDisjoint(with: [.peerClosed, .failed, .hungUp]) { return close() }
+        if !events.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) { receive() }
+    }
+
+    /// The deadline has passed.
+    func expire() {
+        switch phase {
+        case .head where input.isEmpty, .answering, .lingering, .closed: close()
+        case .head, .body: fail(status: 408, "the request did not come in time")
+        }
+    }
+
+    /// What is in flight is finished, and then the connection ends.
+    func drain() {
+        keepAlive = false
+        if phase == .head, input.isEmpty, pendingBytes == 0 { close() }
+    }
+
+    func close() {
+        guard phase != .closed else { return }
+        phase = .closed
+        let fd = descriptor
+        server.loop.deregister(self)
+        Glibc.close(fd)
+        server.closed(self)
+        output = []
+        responder?.connectionClosed()
+        responder = nil
+    }
+
+    /// The responder was let go without an answer.
+    func abandon(streaming: Bool) {
+        guard phase == .answering else { return }
+        if streaming { return close() }
+        let body = ServerConnection.errorBody(code: "no_answer", message: "the handler gave no answer")
+        sendResponse(status: 500, headers: [("Content-Type", "application/json")], body: body)
+    }
+
+    private func expect(within time: Duration) {
+        let (seconds, attoseconds) = time.components
+        deadline = server.loop.now &+ min(seconds, 1 << 32) * 1_000_000_000 &+ attoseconds / 1_000_000_000
+    }
+
+    private func watch(_ wanted: ReadyEvents) {
+        guard wanted != interest, descriptor >= 0 else { return }
+        interest = wanted
+        server.loop.modify(self, interest: wanted)
+    }
+}
+
+// MARK: In
+
+extension ServerConnection {
+    /// Bytes of later requests that wait while one is being answered.
+    private static let maxAhead = 64 << 10
+
+    private func receive() {
+        if phase == .answering, input.count >= Self.maxAhead { return watch(interest.subtracting(.readable)) }
+        let status = ce_receive(descriptor, server.scratch.baseAddress!, server.scratch.count)
+        if status == -Int(EAGAIN) || status == -Int(EINTR) { return }
+        // An end of input is a client that left: nobody waits for the answer.
+        guard status > 0 else { return close() }
+        input.append(contentsOf: server.scratch[..<status])
+        switch phase {
+        case .head, .body: parse()
+        case .lingering: input = []
+        case .answering, .closed: break
+        }
+    }
+
+    /// Goes on until it needs more bytes, or an answer is awaited.
+    private func parse() {
+        guard !isParsing else { return }
+        isParsing = true
+        defer { isParsing = false }
+        while true {
+            switch phase {
+            case .head: guard parseHead() else { return }
+            case .body: guard parseBody() else { return }
+            case .answering, .lingering, .closed: return
+            }
+        }
+    }
+
+    /// False: more bytes are needed, or nothing more will be read.
+    private func parseHead() -> Bool {
+        if !skippedEmptyLine, input.count >= 2, input[0] == 13, input[1] == 10 {
+            // RFC 9112, 2.2: one empty line before a request is ignored.
+            input.removeFirst(2)
+            skippedEmptyLine = true
+        }
+        guard !input.isEmpty else {
+            input = []
+            expect(within: server.limits.idle)
+            return false
+        }
+        if scanner.scanned == 0 { expect(within: server.limits.headTimeout) }
+        switch input.withUnsafeBufferPointer({ scanner.scan($0.baseAddress!, min($0.count, server.limits.maxHead)) }) {
+        case .failed(let error): return refuse(error)
+        case .incomplete: return checkIncomplete()
+        case .complete(let length):
+            let error = input.withUnsafeBufferPointer {
+                server.parser.parse(request: $0.baseAddress!, length, into: &head)
+            }
+            if let error { return refuse(error) }
+            input.withUnsafeBufferPointer { makeRequest($0.baseAddress!) }
+            input.removeFirst(length)
+            scanner = HeadScanner()
+            checkedFirstLine = false
+            skippedEmptyLine = false
+            return startBody()
+        }
+    }
+
+    private func checkIncomplete() -> Bool {
+        let first = input[0]
+        if ce_class(first) & UInt8(CE_TOKEN) == 0, first != 13 { return refuse(.method) }
+        let length = input.withUnsafeBufferPointer { HeadScanner.firstLine($0.baseAddress!, $0.count) }
+        if let length, !checkedFirstLine {
+            checkedFirstLine = true
+            let error = input.withUnsafeBufferPointer { server.parser.check(requestLine: $0.baseAddress!, length) }
+            if let error { return refuse(error) }
+        }
+        if input.count >= server.limits.maxHead { return refuse(length == nil ? .targetTooLong : .headTooLarge) }
+        return false
+    }
+
+    private func refuse(_ error: HeadError) -> Bool {
+        fail(status: error.status, error.message)
+        return false
+    }
+
+    private func makeRequest(_ p: UnsafePointer<UInt8>) {
+        var headers = HTTPHeaders()
+        for i in 0..<head.fields.count {
+            let field = server.parser.fields[i]
+            headers.append(field.name.string(in: p), field.value.string(in: p))
+        }
+        var query: String?
+        if !head.query.isEmpty {
+            query = HeadRange(Int(head.query.start) + 1, Int(head.query.length) - 1).string(in: p)
+        }
+        let path = head.path.isEmpty ? "/" : head.path.string(in: p)
+        request = HTTPRequest(
+            method: head.method.string(in: p), path: path, query: query, headers: headers, peer: peer)
+    }
+
+    private func startBody() -> Bool {
+        isHead = head.kind == .head
+        keepAlive = head.keepsAlive && !server.isDraining
+        if head.kind == .connect {
+            fail(status: 501, "CONNECT is not served here")
+            return false
+        }
+        if head.fields.expectsOther {
+            fail(status: 417, "only Expect: 100-continue is known")
+            return false
+        }
+        body = []
+        switch head.framing {
+        case .none, .untilClose:
+            deliver()
+            return true
+        case .length(let length):
+            guard length <= Int64(server.limits.maxBody) else { return refuseBody() }
+            remaining = length
+            body.reserveCapacity(min(Int(length), 1 << 20))
+        case .chunked: decoder = ChunkDecoder()
+        }
+        phase = .body
+        expect(within: server.limits.bodyTimeout)
+        if head.fields.expectsContinue, head.minor == 1, input.isEmpty {
+            output.append(contentsOf: Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+            flush()
+        }
+        return true
+    }
+
+    private func refuseBody() -> Bool {
+        fail(status: 413, "the body is larger than \(server.limits.maxBody) bytes")
+        return false
+    }
+
+    private func parseBody() -> Bool {
+        if case .length = head.framing {
+            let take = min(Int(remaining), input.count)
+            body.append(contentsOf: input.prefix(take))
+            input.removeFirst(take)
+            remaining -= Int64(take)
+            guard remaining == 0 else { return false }
+            deliver()
+            return true
+        }
+        var at = 0
+        let step = input.withUnsafeBufferPointer { bytes in
+            while true {
+                let step = decoder.next(bytes.baseAddress!, bytes.count, &at)
+                guard case .data(let start, let length) = step else { return step }
+                body.append(contentsOf: bytes[start..<start + length])
+                if body.count > server.limits.maxBody { return step }
+            }
+        }
+        input.removeFirst(at)
+        switch step {
+        case .needsMore: return false
+        case .data: return refuseBody()
+        case .failed:
+            fail(status: 400, "the chunked coding is broken")
+            return false
+        case .end:
+            deliver()
+            return true
+        }
+    }
+
+    private func deliver() {
+        phase = .answering
+        deadline = .max
+        request.body = body
+        body = []
+        let taken = request
+        request = HTTPRequest(method: "", path: "")
+        let responder = HTTPResponder(loop: server.loop, connection: self)
+        self.responder = responder
+        server.handler(taken, responder)
+    }
+}
+
+// MARK: Out
+
+extension ServerConnection {
+    /// After this the connection is closed: what follows on it cannot be trusted.
+    private func fail(status: Int, _ message: String) {
+        keepAlive = false
+        let code = reasonPhrase(status).lowercased().replacing(" ", with: "_")
+        let body = Self.errorBody(code: code, message: message)
+        phase = .answering
+        sendResponse(status: status, headers: [("Content-Type", "application/json")], body: body, linger: true)
+    }
+
+    static func errorBody(code: String, message: String) -> [UInt8] {
+        Array("{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n".utf8)
+    }
+
+    private func appendHead(_ status: Int, _ headers: [(String, String)]) {
+        var text = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\nDate: \(server.date.now())\r\n"
+        for (name, value) in headers {
+            // A line break in a value would let its author write fields of their own.
+            text += "\(name): "
+            text.unicodeScalars.append(contentsOf: value.unicodeScalars.filter { $0.value >= 0x20 || $0 == "\t" })
+            text += "\r\n"
+        }
+        if !keepAlive {
+            text += "Connection: close\r\n"
+        } else if head.minor == 0 {
+            text += "Connection: keep-alive\r\n"
+        }
+        output.append(contentsOf: text.utf8)
+    }
+
+    func sendResponse(status: Int, headers: [(String, String)], body: [UInt8], linger: Bool = false) {
+        guard phase == .answering else { return }
+        if server.isDraining { keepAlive = false }
+        appendHead(status, headers)
+        let bodiless = status == 204 || status == 304
+        output.append(contentsOf: (bodiless ? "\r\n" : "Content-Length: \(body.count)\r\n\r\n").utf8)
+        if !isHead, !bodiless { output.append(contentsOf: body) }
+        finish(linger: linger)
+    }
+
+    func startStream(status: Int, headers: [(String, String)]) {
+        guard phase == .answering else { return }
+        isChunkedReply = head.minor == 1
+        if !isChunkedReply || server.isDraining { keepAlive = false }
+        appendHead(status, headers)
+        output.append(contentsOf: (isChunkedReply ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n").utf8)
+        flush()
+    }
+
+    func writeChunk(_ bytes: [UInt8]) {
+        guard phase == .answering, !isHead else { return }
+        if isChunkedReply {
+            output.append(contentsOf: "\(String(bytes.count, radix: 16))\r\n".utf8)
+            output.append(contentsOf: bytes)
+            output.append(contentsOf: [13, 10])
+        } else {
+            output.append(contentsOf: bytes)
+        }
+        flush()
+        if pendingBytes > server.limits.maxPendingWrite { close() }
+    }
+
+    func endStream() {
+        guard phase == .answering else { return }
+        if isChunkedReply, !isHead { output.append(contentsOf: "0\r\n\r\n".utf8) }
+        finish(linger: false)
+    }
+
+    /// The answer is complete.
+    private func finish(linger: Bool) {
+        responder = nil
+        if keepAlive {
+            phase = .head
+            expect(within: server.limits.idle)
+        } else {
+            phase = .lingering
+            closeWhenSent = true
+        }
+        flush()
+        guard phase == .head else { return }
+        if pendingBytes == 0 { watch([.readable, .peerClosed]) }
+        if !input.isEmpty, pendingBytes < Self.maxAhead { parse() }
+    }
+
+    private func flush() {
+        while sent < output.count {
+            let status = output.withUnsafeBytes { ce_send(descriptor, $0.baseAddress! + sent, $0.count - sent, 0) }
+            if status == -Int(EINTR) { continue }
+            if status == -Int(EAGAIN) {
+                expect(within: server.limits.writeTimeout)
+                // A client that does not read its answers gets no further request read.
+                return watch([.writable, .peerClosed])
+            }
+            guard status > 0 else { return close() }
+            sent += status
+        }
+        output = []
+        sent = 0
+        if phase == .answering { deadline = .max }
+        if closeWhenSent { return lingerThenClose() }
+        if interest.contains(.writable) {
+            watch([.readable, .peerClosed])
+            responder?.onDrained?()
+            if phase == .head, !input.isEmpty { parse() }
+        }
+    }
+
+    private func lingerThenClose() {
+        guard closeWhenSent, descriptor >= 0 else { return }
+        closeWhenSent = false
+        // Closing with unread input sends a reset, which may overtake the answer.
+        _ = ce_shutdown_write(descriptor)
+        input = []
+        watch([.readable, .peerClosed])
+        expect(within: .seconds(1))
+    }
+}

@@ -1,0 +1,190 @@
+import Glibc
+
+/// A blocking TCP or Unix client that sends bytes as they are and reads what comes, each read bounded in time.
+public final class RawClient {
+    public let descriptor: Int32
+
+    /// How long any read waits before the test fails; far beyond what a loaded machine needs.
+    private static let patience: Int = 20
+
+    public init(port: UInt16) {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        precondition(status == 0, "cannot connect to port \(port)")
+        setPatience()
+    }
+
+    /// Takes over a connected descriptor.
+    public init(descriptor: Int32) {
+        self.descriptor = descriptor
+        setPatience()
+    }
+
+    public init(path: String) {
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        precondition(status == 0, "cannot connect to \(path)")
+        setPatience()
+    }
+
+    deinit { close() }
+
+    private var isOpen = true
+
+    private func setPatience() {
+        var limit = timeval(tv_sec: Self.patience, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    public func close() {
+        guard isOpen else { return }
+        isOpen = false
+        _ = Glibc.close(descriptor)
+    }
+
+    /// Closes with a reset instead of an end.
+    public func reset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+        close()
+    }
+
+    public func finishWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    public func send(_ text: String) { send(Array(text.utf8)) }
+
+    /// False when the other side no longer takes anything.
+    @discardableResult
+    public func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let n = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            guard n > 0 else { return false }
+            sent += n
+        }
+        return true
+    }
+
+    /// What one read gives; nil at the end, at a reset, or when patience ran out.
+    public func receive(_ most: Int = 65_536) -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: most)
+        let n = recv(descriptor, &buffer, most, 0)
+        guard n > 0 else { return nil }
+        return Array(buffer[..<n])
+    }
+
+    /// Bytes that came and were not asked for yet.
+    private var pending: [UInt8] = []
+
+    /// Exactly so many bytes, or fewer where the connection ends.
+    public func receive(exactly count: Int) -> [UInt8] {
+        while pending.count < count, let more = receive() { pending += more }
+        let taken = Array(pending.prefix(count))
+        pending.removeFirst(taken.count)
+        return taken
+    }
+
+    /// Everything up to and with the given text, or what came before the end.
+    public func receive(until end: String) -> String {
+        let mark = Array(end.utf8)
+        var from = 0
+        while true {
+            var i = from
+            while i + mark.count <= pending.count {
+                if pending[i..<i + mark.count].elementsEqual(mark) {
+                    let taken = pending[..<(i + mark.count)]
+                    pending.removeFirst(taken.count)
+                    return String(decoding: taken, as: UTF8.self)
+                }
+                i += 1
+            }
+            from = max(0, pending.count - mark.count)
+            guard let more = receive() else { break }
+            pending += more
+        }
+        defer { pending = [] }
+        return String(decoding: pending, as: UTF8.self)
+    }
+
+    /// Everything until the other side closes.
+    public func receiveAll() -> String {
+        while let more = receive() { pending += more }
+        defer { pending = [] }
+        return String(decoding: pending, as: UTF8.self)
+    }
+
+    /// One response with Content-Length, chunked, or bodiless.
+    public func receiveResponse(toHead: Bool = false) -> RawResponse {
+        let head = receive(until: "\r\n\r\n")
+        var response = RawResponse(head: head)
+        if toHead || response.status == 204 || response.status == 304 || response.status < 200 { return response }
+        if let length = response["content-length"].flatMap({ Int($0) }) {
+            response.body = receive(exactly: length)
+            response.isComplete = response.body.count == length
+        } else if response["transfer-encoding"] == "chunked" {
+            response.isComplete = false
+            while true {
+                let line = receive(until: "\r\n")
+                guard let size = Int(line.dropLast(2), radix: 16) else { break }
+                if size == 0 {
+                    response.isComplete = receive(until: "\r\n") == "\r\n"
+                    break
+                }
+                response.body += receive(exactly: size)
+                guard receive(until: "\r\n") == "\r\n" else { break }
+            }
+        } else {
+            while let more = receive() { pending += more }
+            response.body = pending
+            pending = []
+        }
+        return response
+    }
+}
+
+public struct RawResponse {
+    public let head: String
+    public var body: [UInt8] = []
+    /// False where the framing promised more than came.
+    public var isComplete = true
+
+    public init(head: String) { self.head = head }
+
+    public var status: Int { Int(head.split(separator: " ", maxSplits: 2).dropFirst().first ?? "") ?? 0 }
+    public var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// The first of that name.
+    public subscript(name: String) -> String? { all(name).first }
+
+    public func all(_ name: String) -> [String] {
+        head.split(separator: "\r\n").dropFirst().compactMap { line in
+            let parts = line.split(separator: ":", maxSplits: 1)
+            guard let first = parts.first, first.lowercased() == name else { return nil }
+            return parts.count > 1 ? parts[1].trimmed : ""
+        }
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        String(drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+}
