@@ -3,6 +3,7 @@ import Statistics
 
 extension ThresholdLook {
     func measure(_ errors: ErrorsCheck) -> [Measurement] {
+        guard errors.from == .proxy else { return measureScraped(errors) }
         let c = snapshot.observations.summary(.candidate, since: since).outcomes
         let b = snapshot.observations.summary(.baseline, since: since).outcomes
         return compare(
@@ -39,17 +40,21 @@ extension ThresholdLook {
     }
 
     func measure(_ latency: LatencyCheck) -> [Measurement] {
-        let c = snapshot.observations.summary(.candidate, since: since)
-        let b = snapshot.observations.summary(.baseline, since: since)
+        guard latency.from == .proxy else { return measureScraped(latency) }
+        func sample(_ arm: Arm) -> ProxyLatency {
+            ProxyLatency(summary: snapshot.observations.summary(arm, since: since), measure: latency.of)
+        }
+        return compare(latency, candidate: sample(.candidate), baseline: sample(.baseline))
+    }
+
+    func compare(_ latency: LatencyCheck, candidate c: some LatencySample, baseline b: some LatencySample)
+        -> [Measurement]
+    {
         let p = latency.quantile
-        let candidate = c.quantile(p, of: latency.of)
-        let baseline = b.quantile(p, of: latency.of)
+        let candidate = c.quantile(p)
+        let baseline = b.quantile(p)
         let few = { (needsBaseline: Bool) in
             fewSamples(candidate?.samples ?? 0, needsBaseline ? baseline?.samples ?? 0 : nil)
-        }
-        func exceeding(_ summary: ArmSummary, _ seconds: Double) -> Proportion {
-            let (slower, of) = summary.exceedances(latency.of, atOrAbove: Self.bucketAbove(seconds))
-            return Proportion(slower, of: of)
         }
         var measurements: [Measurement] = []
         if let ceiling = latency.max?.seconds {
@@ -57,8 +62,8 @@ extension ThresholdLook {
             if let note = few(false) {
                 m.note = note
             } else {
-                let mine = exceeding(c, ceiling)
-                let theirs = exceeding(b, ceiling)
+                let mine = c.exceeding(ceiling)
+                let theirs = b.exceeding(ceiling)
                 decide(
                     &m, isBeyond: candidate.map { $0.value > ceiling } ?? false, isSurely: mine.lowerBound() > 1 - p,
                     baselineBeyond: theirs.lowerBound() > 1 - p && !mine.isAbove(theirs, times: 1))
@@ -73,7 +78,7 @@ extension ThresholdLook {
             } else if bound.isFinite {
                 decide(
                     &m, isBeyond: candidate.map { $0.value > bound } ?? false,
-                    isSurely: exceeding(c, bound).isAbove(exceeding(b, baseline?.value ?? 0), times: 1))
+                    isSurely: c.exceeding(bound).isAbove(b.exceeding(baseline?.value ?? 0), times: 1))
             } else {
                 m.verdict = .inconclusive
                 m.note = "the baseline fails so often that its \(latency.quantileName) is an error"
@@ -81,13 +86,6 @@ extension ThresholdLook {
             measurements.append(m)
         }
         return measurements
-    }
-
-    /// The lowest bucket all of which is above the threshold.
-    private static func bucketAbove(_ seconds: Double) -> Int {
-        let microseconds = UInt32(min(max((seconds * 1e6).rounded(.up), 0), Double(UInt32.max)))
-        let bucket = LatencyBuckets.index(microseconds)
-        return LatencyBuckets.lowerBound(bucket) >= UInt64(microseconds) ? bucket : bucket + 1
     }
 
     /// - Parameter baselineBeyond: the baseline is beyond this bound as surely, and the candidate is no worse.
@@ -122,6 +120,26 @@ extension ThresholdLook {
             subject: subject, unit: .seconds, candidate: candidate?.value, baseline: baseline?.value,
             candidateSamples: candidate?.samples ?? 0, baselineSamples: baseline?.samples ?? 0, bound: bound,
             value: candidate?.value, verdict: .noData)
+    }
+}
+
+/// Latencies that the proxy measured.
+struct ProxyLatency: LatencySample {
+    let summary: ArmSummary
+    let measure: LatencyMeasure
+
+    func quantile(_ p: Double) -> (value: Double, samples: UInt64)? { summary.quantile(p, of: measure) }
+
+    func exceeding(_ seconds: Double) -> Proportion {
+        let (slower, of) = summary.exceedances(measure, atOrAbove: Self.bucketAbove(seconds))
+        return Proportion(slower, of: of)
+    }
+
+    /// The lowest bucket all of which is above the threshold.
+    private static func bucketAbove(_ seconds: Double) -> Int {
+        let microseconds = UInt32(min(max((seconds * 1e6).rounded(.up), 0), Double(UInt32.max)))
+        let bucket = LatencyBuckets.index(microseconds)
+        return LatencyBuckets.lowerBound(bucket) >= UInt64(microseconds) ? bucket : bucket + 1
     }
 }
 

@@ -15,13 +15,15 @@ struct ThresholdLook {
         case .errors(let errors): measure(errors)
         case .latency(let latency): measure(latency)
         case .quality(let quality): measure(quality)
-        case .metric: []
+        case .metric(let metric): measure(metric)
         }
     }
 
     /// What promotion still waits for: enough requests that began in this step, enough rows in each group.
     func missing(measured: Verdict, measurements: [Measurement]) -> String {
         switch check.kind {
+        case .errors where isScraped, .latency where isScraped:
+            return measured == .pass ? "" : reason(measurements, measured)
         case .errors, .latency:
             for arm in [Arm.candidate, .baseline] {
                 let n = snapshot.observations.sinceStep[Int(arm.rawValue)].judged
@@ -29,6 +31,14 @@ struct ThresholdLook {
             }
             return measured == .pass ? "" : reason(measurements, measured)
         case .quality, .metric: return measured == .pass ? "" : reason(measurements, measured)
+        }
+    }
+
+    private var isScraped: Bool {
+        switch check.kind {
+        case .errors(let errors): errors.from == .scrape
+        case .latency(let latency): latency.from == .scrape
+        case .quality, .metric: false
         }
     }
 

@@ -21,6 +21,57 @@ public protocol DataPlane: AnyObject {
     func drain() -> ObservationBatch
 }
 
+/// The scrapes of the versions' own metrics.
+public protocol MetricSource: AnyObject {
+    /// From now on these are scraped, and no others.
+    func setTargets(_ targets: [MetricTarget])
+    /// What came in since the last call, in no order.
+    func drain() -> [MetricReading]
+}
+
+/// One server of one version to scrape.
+public struct MetricTarget: Hashable, Sendable {
+    public var service: String
+    public var version: String
+    public var server: Endpoint
+    public var source: MetricsSource
+    /// Raw series that the policies ask for.
+    public var series: Set<SeriesQuery>
+
+    public init(
+        service: String, version: String, server: Endpoint, source: MetricsSource, series: Set<SeriesQuery>
+    ) {
+        self.service = service
+        self.version = version
+        self.server = server
+        self.source = source
+        self.series = series
+    }
+}
+
+/// One scrape of one target.
+public struct MetricReading: Sendable {
+    public enum Outcome: Sendable {
+        case sample(ScrapeSample)
+        /// Why there is none.
+        case failure(String)
+    }
+    public var service: String
+    public var version: String
+    public var server: Endpoint
+    /// Monotonic nanoseconds at its begin.
+    public var at: Int64
+    public var outcome: Outcome
+
+    public init(service: String, version: String, server: Endpoint, at: Int64, outcome: Outcome) {
+        self.service = service
+        self.version = version
+        self.server = server
+        self.at = at
+        self.outcome = outcome
+    }
+}
+
 /// What must outlive the agent.
 public protocol StateStore: AnyObject {
     /// All services' states as last committed, and whether the agent said goodbye.

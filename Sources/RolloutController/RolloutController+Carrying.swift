@@ -120,6 +120,25 @@ extension RolloutController {
     func publish() {
         plane.publish(RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) }))
         counters.publications += 1
+        aim()
+    }
+
+    /// Says whose metrics are wanted: of what serves, and of the candidate.
+    private func aim() {
+        var targets: [MetricTarget] = []
+        for name in serviceNames {
+            guard let runtime = services[name] else { continue }
+            for arm in Arm.allCases {
+                guard let version = runtime.version(arm), let source = version.metrics else { continue }
+                let servers = version.servers.compactMap { try? resolve($0) }
+                runtime.series.setServers(servers, of: arm)
+                targets += servers.map {
+                    MetricTarget(
+                        service: name, version: version.name, server: $0, source: source, series: runtime.queries)
+                }
+            }
+        }
+        metrics.setTargets(targets)
     }
 
     /// A service's version whose servers cannot be resolved keeps no place in the plan; `apply` refuses it before.

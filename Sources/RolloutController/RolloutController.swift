@@ -16,6 +16,7 @@ public final class RolloutController {
 
     public let store: any StateStore
     let plane: any DataPlane
+    let metrics: any MetricSource
     let clock: any ControlClock
     let marker: any LoweringMarker
     let listener: any EventListener
@@ -32,13 +33,14 @@ public final class RolloutController {
     var counters = ControllerCounters()
 
     public init(
-        configuration: Configuration, store: any StateStore, plane: any DataPlane, clock: any ControlClock,
-        marker: any LoweringMarker, listener: any EventListener,
+        configuration: Configuration, store: any StateStore, plane: any DataPlane, metrics: any MetricSource,
+        clock: any ControlClock, marker: any LoweringMarker, listener: any EventListener,
         resolve: @escaping (ServerAddress) throws -> Endpoint, entropy: @escaping () -> UInt64
     ) {
         self.configuration = configuration
         self.store = store
         self.plane = plane
+        self.metrics = metrics
         self.clock = clock
         self.marker = marker
         self.listener = listener
@@ -62,6 +64,7 @@ public final class RolloutController {
             blindness = "\(batch.dropped) of \(UInt64(batch.ended.count) + batch.dropped) requests were not logged"
         }
         takeIn(batch)
+        for reading in metrics.drain() { services[reading.service]?.record(reading) }
         for runtime in services.values.sorted(by: { $0.service.name < $1.service.name }) {
             runtime.settleFeedback(now: now.monotonic)
             if runtime.owesDeclaration { declare(runtime, now: now) }

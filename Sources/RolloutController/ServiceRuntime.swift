@@ -12,6 +12,7 @@ final class ServiceRuntime {
     var slot: UInt32
     var window: ObservationWindow
     var quality = QualityTable()
+    var series = SeriesWindow()
     var judge: Judge
     var join: FeedbackJoin
     var evaluation: Evaluation?
@@ -67,6 +68,7 @@ final class ServiceRuntime {
         self.slot = slot
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         quality = QualityTable()
+        series = SeriesWindow()
         judge = Judge(plan.analysis.judge)
         evaluation = nil
         health = [:]
@@ -106,13 +108,30 @@ final class ServiceRuntime {
         }
     }
 
+    func record(_ reading: MetricReading) {
+        for arm in Arm.allCases where version(arm)?.name == reading.version {
+            switch reading.outcome {
+            case .sample(let sample): series.record(sample, of: reading.server, arm: arm)
+            case .failure(let reason): series.recordFailure(reason, at: reading.at, of: reading.server, arm: arm)
+            }
+        }
+    }
+
+    /// What the checks of the plan ask of every scrape.
+    var queries: Set<SeriesQuery> {
+        Set(
+            plan.policies.flatMap(\.checks).compactMap {
+                if case .metric(let metric) = $0.kind { metric.query } else { nil }
+            })
+    }
+
     // MARK: - Looking
 
     /// Of a rollout under way; nil without one, or while it waits to be started.
     func evaluate(now: Int64, blindness: String?) -> Evaluation? {
         guard let rollout = state.rollout, rollout.phase != .waiting else { return nil }
         window.expire(now: now)
-        let snapshot = WindowSnapshot(observations: window, quality: quality)
+        let snapshot = WindowSnapshot(observations: window, quality: quality, series: series)
         let lastSeen = max(window.newestStart ?? .min, window.beganAt)
         return Evaluation(
             results: judge.evaluate(rollout.plan.policies, snapshot, now: now),
