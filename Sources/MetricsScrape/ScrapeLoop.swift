@@ -1,0 +1,182 @@
+import Analysis
+import CCurl
+import Glibc
+import PolicyModel
+import PrometheusText
+import Synchronization
+
+/// One thread that scrapes all targets, each at its own interval and offset, at most once at a time. Only plain HTTP
+/// to the named host: no redirects, proxies, cookies or credentials, whatever the environment says.
+public final class ScrapeLoop: Sendable {
+    struct Shared: ~Copyable {
+        var targets: Set<ScrapeTarget> = []
+        var targetsChanged = false
+        var stopping = false
+        var pending: [ScrapeTarget: [ScrapeResult]] = [:]
+        var dropped: UInt64 = 0
+        var thread: pthread_t?
+    }
+
+    /// The multi handle: `curl_multi_wakeup` may be called from any thread, all else is the loop's.
+    struct Multi: @unchecked Sendable { let handle: UnsafeMutableRawPointer }
+
+    let limits: ScrapeLimits
+    let shared = Mutex(Shared())
+    let multi: Multi
+
+    /// libcurl is initialised once a process, before any thread uses it.
+    private static let initialised: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+
+    /// Starts the thread, which waits for targets and lives until `stop`.
+    public init(limits: ScrapeLimits = ScrapeLimits()) {
+        self.limits = limits
+        precondition(Self.initialised, "libcurl could not be initialised")
+        guard let handle = curl_multi_init() else { preconditionFailure("libcurl has no memory for a multi handle") }
+        multi = Multi(handle: handle)
+        _ = ccurl_multi_set_long(handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, limits.connections)
+        _ = ccurl_multi_set_long(handle, CURLMOPT_MAXCONNECTS, limits.connections)
+        var thread = pthread_t()
+        let failure = pthread_create(
+            &thread, nil,
+            { context in
+                Unmanaged<ScrapeLoop>.fromOpaque(context!).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        precondition(failure == 0, "no thread for scrapes: \(String(cString: strerror(failure)))")
+        shared.withLock { $0.thread = thread }
+    }
+
+    /// What is to be scraped from now on. Targets that stay keep their rhythm; scrapes of those that go are given up.
+    public func setTargets(_ targets: [ScrapeTarget]) {
+        shared.withLock { shared in
+            shared.targets = Set(targets)
+            shared.targetsChanged = true
+            shared.pending = shared.pending.filter { shared.targets.contains($0.key) }
+        }
+        curl_multi_wakeup(multi.handle)
+    }
+
+    /// What was scraped since the last call, oldest first.
+    public func drain() -> [ScrapeResult] {
+        let pending = shared.withLock { shared in
+            let pending = shared.pending
+            shared.pending = [:]
+            return pending
+        }
+        return pending.values.flatMap(\.self).sorted { $0.startedAt < $1.startedAt }
+    }
+
+    /// Results that nobody drained in time, since the start.
+    public var dropped: UInt64 { shared.withLock { $0.dropped } }
+
+    /// Gives up what is under way and ends the thread. Further calls do nothing.
+    public func stop() {
+        let thread = shared.withLock { shared in
+            shared.stopping = true
+            defer { shared.thread = nil }
+            return shared.thread
+        }
+        guard let thread else { return }
+        curl_multi_wakeup(multi.handle)
+        pthread_join(thread, nil)
+    }
+
+    deinit { curl_multi_cleanup(multi.handle) }
+
+    private func run() {
+        var worker = ScrapeWorker(loop: self)
+        while true {
+            let (stopping, targets) = shared.withLock { shared in
+                defer { shared.targetsChanged = false }
+                return (shared.stopping, shared.targetsChanged ? shared.targets : nil)
+            }
+            if stopping { break }
+            if let targets { worker.setTargets(targets) }
+            worker.turn()
+        }
+        worker.setTargets([])
+    }
+
+    func publish(_ result: ScrapeResult) {
+        shared.withLock { shared in
+            // It may have been taken out while the scrape was under way.
+            guard shared.targets.contains(result.target) else { return }
+            shared.pending[result.target, default: []].append(result)
+            let excess = shared.pending[result.target]!.count - limits.pending
+            guard excess > 0 else { return }
+            shared.pending[result.target]!.removeFirst(excess)
+            shared.dropped += UInt64(excess)
+        }
+    }
+}
+
+/// Confined to the loop's thread.
+private struct ScrapeWorker {
+    unowned let loop: ScrapeLoop
+    /// When each target is due next.
+    private var due: [ScrapeTarget: Int64] = [:]
+    private var transfers: [ScrapeTarget: ScrapeTransfer] = [:]
+    private var multi: UnsafeMutableRawPointer { loop.multi.handle }
+
+    init(loop: ScrapeLoop) { self.loop = loop }
+
+    mutating func setTargets(_ targets: Set<ScrapeTarget>) {
+        for (target, transfer) in transfers where !targets.contains(target) {
+            curl_multi_remove_handle(multi, transfer.easy)
+            transfers[target] = nil
+        }
+        due = due.filter { targets.contains($0.key) }
+        let now = Self.now()
+        for target in targets where due[target] == nil { due[target] = target.due(after: now) }
+    }
+
+    /// Starts what is due, moves bytes, hands over what has ended, and waits for the next event.
+    mutating func turn() {
+        start(Self.now())
+        var running: Int32 = 0
+        curl_multi_perform(multi, &running)
+        collect()
+        let wait = (due.values.min() ?? .max) - Self.now()
+        // Rounded up: waking a moment early would only turn once more.
+        let milliseconds = wait <= 0 ? 0 : min(60_000, wait / 1_000_000 + 1)
+        curl_multi_poll(multi, nil, 0, Int32(milliseconds), nil)
+    }
+
+    private mutating func start(_ now: Int64) {
+        for (target, time) in due where time <= now {
+            due[target] = target.due(after: now)
+            // The last one is still under way: its timeout is longer than the interval. This turn is left out.
+            guard transfers[target] == nil else { continue }
+            guard let transfer = ScrapeTransfer(target: target, limits: loop.limits, startedAt: now) else {
+                publish(target, now, .failure(reason: "no memory for a scrape of \(target.url)"))
+                continue
+            }
+            transfers[target] = transfer
+            curl_multi_add_handle(multi, transfer.easy)
+        }
+    }
+
+    private mutating func collect() {
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
+            let result = message.pointee.data.result
+            guard let transfer = transfers.first(where: { $0.value.easy == easy })?.value else { continue }
+            curl_multi_remove_handle(multi, easy)
+            transfers[transfer.target] = nil
+            publish(transfer.target, transfer.startedAt, transfer.outcome(result))
+        }
+    }
+
+    private func publish(_ target: ScrapeTarget, _ startedAt: Int64, _ outcome: ScrapeResult.Outcome) {
+        loop.publish(
+            ScrapeResult(
+                target: target, startedAt: startedAt, duration: .nanoseconds(Self.now() - startedAt), outcome: outcome))
+    }
+
+    private static func now() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+}

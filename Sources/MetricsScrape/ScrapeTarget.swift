@@ -1,0 +1,117 @@
+import Analysis
+import PolicyModel
+
+/// One server's metrics endpoint, and how it is scraped.
+public struct ScrapeTarget: Hashable, Sendable {
+    public var service: String
+    public var version: VersionIdentity
+    /// The server as the service names it.
+    public var server: Endpoint
+    /// Where its metrics are: often another port.
+    public var metrics: Endpoint
+    /// Begins with `/`; may have a query.
+    public var path: String
+    /// Name of a preset; nil: only `queries` are read.
+    public var preset: String?
+    public var model: String?
+    public var interval: Duration
+    /// For the whole scrape.
+    public var timeout: Duration
+    /// What the policies' checks ask for.
+    public var queries: Set<SeriesQuery>
+
+    /// Intervals below this are raised to it: a scrape is work for the server too.
+    public static let shortestInterval = Duration.milliseconds(100)
+
+    public init(
+        service: String, version: VersionIdentity, server: Endpoint, metrics: Endpoint, path: String = "/metrics",
+        preset: String? = nil, model: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2),
+        queries: Set<SeriesQuery> = []
+    ) {
+        self.service = service
+        self.version = version
+        self.server = server
+        self.metrics = metrics
+        self.path = path
+        self.preset = preset
+        self.model = model
+        self.interval = max(interval, Self.shortestInterval)
+        self.timeout = timeout
+        self.queries = queries
+    }
+
+    /// One target for each server of a version, as its file says: the preset's path and port, unless the source
+    /// has its own. Servers are passed apart, since embedded ones have their address only when they run.
+    public static func targets(
+        service: String, version: VersionIdentity, servers: [Endpoint], source: MetricsSource,
+        queries: Set<SeriesQuery> = []
+    ) throws(UnknownPreset) -> [ScrapeTarget] {
+        var preset: MetricsPreset?
+        if let name = source.preset {
+            preset = MetricsPreset.named(name)
+            if preset == nil { throw UnknownPreset(name: name) }
+        }
+        return servers.map { server in
+            var metrics = server
+            if case .fixed(let port) = preset?.port { metrics.port = port }
+            if let port = source.port { metrics.port = port }
+            return ScrapeTarget(
+                service: service, version: version, server: server, metrics: metrics,
+                path: source.path ?? preset?.path ?? "/metrics", preset: source.preset, model: source.model,
+                interval: source.interval, timeout: source.timeout, queries: queries)
+        }
+    }
+
+    public var url: String { "http://\(metrics)\(path)" }
+
+    /// When within each interval it is scraped, so that many targets do not all come at once: fixed by the server's
+    /// address, and so the same after a restart. In nanoseconds.
+    var offset: Int64 {
+        // FNV-1a: Swift's own hash differs in every process.
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in "\(service)/\(version)/\(url)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return Int64(hash % UInt64(interval.nanoseconds))
+    }
+
+    /// The first time after `now` that it is due.
+    func due(after now: Int64) -> Int64 {
+        let period = interval.nanoseconds
+        let next = now / period * period + offset
+        return next > now ? next : next + period
+    }
+}
+
+/// How one scrape went.
+public struct ScrapeResult: Sendable {
+    public enum Outcome: Sendable {
+        case success(ScrapeSample)
+        /// One line: what, and where it helps, what to do.
+        case failure(reason: String)
+    }
+
+    public var target: ScrapeTarget
+    /// Monotonic, in nanoseconds.
+    public var startedAt: Int64
+    public var duration: Duration
+    public var outcome: Outcome
+}
+
+/// What a scrape may cost, whatever the server sends.
+public struct ScrapeLimits: Hashable, Sendable {
+    /// Bytes of the body as they come over the wire, and again as they are inflated. The largest real reply known,
+    /// of a server with many models, has about 1 MiB.
+    public var body: Int
+    /// Bytes of status line and headers, interim replies included.
+    public var head: Int
+    /// Connections that are open at once; further targets wait for one, on their own timeout.
+    public var connections: Int
+    /// Results of a target that wait to be drained; the oldest goes first.
+    public var pending: Int
+
+    public init(body: Int = 4 << 20, head: Int = 64 << 10, connections: Int = 64, pending: Int = 4) {
+        self.body = body
+        self.head = head
+        self.connections = connections
+        self.pending = pending
+    }
+}

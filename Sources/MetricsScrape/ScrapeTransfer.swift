@@ -1,0 +1,131 @@
+import Analysis
+import CCurl
+import Glibc
+import PolicyModel
+import PrometheusText
+
+/// One scrape under way. Confined to the loop's thread; libcurl calls back on it.
+final class ScrapeTransfer {
+    let target: ScrapeTarget
+    let startedAt: Int64
+    let easy: UnsafeMutableRawPointer
+    private let limits: ScrapeLimits
+    private var body: [UInt8] = []
+    private var headBytes = 0
+    /// Why this side gave the transfer up.
+    private var refusal: String?
+    /// libcurl writes its own words for a failure here.
+    private let errorText: UnsafeMutablePointer<CChar>
+
+    init?(target: ScrapeTarget, limits: ScrapeLimits, startedAt: Int64) {
+        guard let easy = curl_easy_init() else { return nil }
+        self.target = target
+        self.limits = limits
+        self.startedAt = startedAt
+        self.easy = easy
+        errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
+        errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        configure()
+    }
+
+    deinit {
+        curl_easy_cleanup(easy)
+        errorText.deallocate()
+    }
+
+    private func configure() {
+        // The handle goes with this object, so it may point back without a count.
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        _ = ccurl_set_text(easy, CURLOPT_URL, target.url)
+        _ = ccurl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http")
+        _ = ccurl_set_long(easy, CURLOPT_PATH_AS_IS, 1)
+        _ = ccurl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
+        // An empty proxy also overrides http_proxy of the environment.
+        _ = ccurl_set_text(easy, CURLOPT_PROXY, "")
+        _ = ccurl_set_long(easy, CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
+        _ = ccurl_set_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        _ = ccurl_set_text(easy, CURLOPT_ACCEPT_ENCODING, "gzip")
+        _ = ccurl_set_text(easy, CURLOPT_USERAGENT, "canaryd")
+        // Signals belong to the agent.
+        _ = ccurl_set_long(easy, CURLOPT_NOSIGNAL, 1)
+        _ = ccurl_set_long(easy, CURLOPT_TIMEOUT_MS, max(1, Int(target.timeout.nanoseconds / 1_000_000)))
+        _ = ccurl_set_pointer(easy, CURLOPT_ERRORBUFFER, errorText)
+        _ = ccurl_set_data_callback(easy, CURLOPT_WRITEFUNCTION) { data, size, count, context in
+            ScrapeTransfer.from(context).take(data, size * count)
+        }
+        _ = ccurl_set_pointer(easy, CURLOPT_WRITEDATA, context)
+        _ = ccurl_set_data_callback(easy, CURLOPT_HEADERFUNCTION) { _, size, count, context in
+            ScrapeTransfer.from(context).takeHead(size * count)
+        }
+        _ = ccurl_set_pointer(easy, CURLOPT_HEADERDATA, context)
+        _ = ccurl_set_progress_callback(easy) { context, _, downloaded, _, _ in
+            ScrapeTransfer.from(context).mayGoOn(downloaded) ? 0 : 1
+        }
+        _ = ccurl_set_pointer(easy, CURLOPT_XFERINFODATA, context)
+        _ = ccurl_set_long(easy, CURLOPT_NOPROGRESS, 0)
+    }
+
+    private static func from(_ context: UnsafeMutableRawPointer?) -> ScrapeTransfer {
+        Unmanaged<ScrapeTransfer>.fromOpaque(context!).takeUnretainedValue()
+    }
+
+    /// Inflated bytes, at most 16 KiB at once, so that a small reply that inflates without end stops at the limit.
+    /// Any number but `count` ends the transfer.
+    private func take(_ data: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
+        guard body.count + count <= limits.body else {
+            refusal = "the reply is larger than \(limits.body) bytes"
+            return 0
+        }
+        body.append(contentsOf: UnsafeRawBufferPointer(start: data, count: count))
+        return count
+    }
+
+    private func takeHead(_ count: Int) -> Int {
+        headBytes += count
+        guard headBytes <= limits.head else {
+            refusal = "the reply's headers are larger than \(limits.head) bytes"
+            return 0
+        }
+        return count
+    }
+
+    /// Bytes on the wire: compressed ones may also come without end and inflate to nothing.
+    private func mayGoOn(_ downloaded: Int) -> Bool {
+        guard downloaded > limits.body else { return true }
+        refusal = "the reply is larger than \(limits.body) bytes"
+        return false
+    }
+
+    /// After the transfer has ended, before the handle is reused or gone.
+    func outcome(_ code: CURLcode) -> ScrapeResult.Outcome {
+        if let refusal { return .failure(reason: refusal) }
+        guard code == CURLE_OK else { return .failure(reason: explanation(code)) }
+        let status = ccurl_response_code(easy)
+        if let destination = ccurl_redirect_url(easy) {
+            return .failure(
+                reason: "answered \(status), a redirect to \(Self.printable(String(cString: destination))); redirects "
+                    + "are not followed: set the metrics' path and port to where they are")
+        }
+        guard status == 200 else { return .failure(reason: "answered \(status) instead of 200") }
+        do throws(ExpositionError) {
+            let exposition = try ExpositionParser.parse(body)
+            let reader = SampleReader(
+                preset: target.preset.flatMap(MetricsPreset.named), model: target.model, queries: target.queries)
+            return .success(reader.read(exposition, at: startedAt))
+        } catch {
+            return .failure(reason: "the reply is not Prometheus text: \(error)")
+        }
+    }
+
+    private func explanation(_ code: CURLcode) -> String {
+        if code == CURLE_OPERATION_TIMEDOUT { return "no whole reply within \(target.timeout.written)" }
+        let words = String(cString: errorText)
+        return Self.printable(words.isEmpty ? String(cString: curl_easy_strerror(code)) : words)
+    }
+
+    /// What a server sent, or a name that cannot be resolved, goes to logs and terminals: short and without controls.
+    private static func printable(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(text.unicodeScalars.prefix(200).filter { $0.value >= 0x20 && $0.value != 0x7F }))
+    }
+}

@@ -1,0 +1,203 @@
+import Analysis
+import Glibc
+import PolicyModel
+import PrometheusText
+import Testing
+
+@testable import MetricsScrape
+
+@Suite("Scrape loop", .timeLimit(.minutes(1)))
+struct ScrapeLoopTests {
+    private func target(
+        _ metrics: Endpoint, path: String = "/metrics", timeout: Duration = .seconds(20),
+        interval: Duration = .milliseconds(100), preset: String? = nil
+    ) -> ScrapeTarget {
+        ScrapeTarget(
+            service: "income", version: VersionIdentity(name: "v1"), server: metrics, metrics: metrics, path: path,
+            preset: preset, interval: interval, timeout: timeout,
+            queries: [SeriesQuery(selector: "x", kind: .gauge)])
+    }
+
+    /// Scrapes until there are as many results, and gives them in order.
+    private func scrape(
+        _ target: ScrapeTarget, results: Int = 1, limits: ScrapeLimits = ScrapeLimits()
+    ) async throws -> [ScrapeResult] {
+        let loop = ScrapeLoop(limits: limits)
+        defer { loop.stop() }
+        loop.setTargets([target])
+        var collected: [ScrapeResult] = []
+        while collected.count < results {
+            collected += loop.drain()
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return Array(collected.prefix(results))
+    }
+
+    private func failure(
+        _ reply: RawServer.Reply, timeout: Duration = .seconds(20), limits: ScrapeLimits = ScrapeLimits()
+    ) async throws -> String? {
+        let server = try RawServer(reply)
+        defer { server.close() }
+        let result = try await scrape(target(server.endpoint, timeout: timeout), limits: limits)[0]
+        guard case .failure(let reason) = result.outcome else { return nil }
+        return reason
+    }
+
+    private func value(_ result: ScrapeResult) -> [Double]? {
+        guard case .success(let sample) = result.outcome,
+            case .values(let values) = sample.series[SeriesQuery(selector: "x", kind: .gauge)]
+        else { return nil }
+        return Array(values.values)
+    }
+
+    @Test(
+        "replies in every shape that servers send",
+        arguments: [
+            RawServer.Reply.ok("x 1\n", headers: "Content-Type: text/plain; version=1.0.0\r\n"),
+            .text("HTTP/1.0 200 OK\r\n\r\nx 1\n"),
+            .text("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nx \r\n2\r\n1\n\r\n0\r\n\r\n"),
+            .ok(Gzip.x1, headers: "Content-Encoding: gzip\r\n"),
+        ])
+    func shapes(reply: RawServer.Reply) async throws {
+        let server = try RawServer(reply)
+        defer { server.close() }
+        let results = try await scrape(target(server.endpoint), results: 2)
+        #expect(results.map(value) == [[1], [1]])
+        #expect(results[0].startedAt < results[1].startedAt)
+        let head = try #require(server.heads.first)
+        #expect(head.hasPrefix("GET /metrics HTTP/1.1\r\nHost: \(server.endpoint)\r\n"))
+        #expect(head.contains("Accept-Encoding: gzip\r\n") && !head.contains("ookie") && !head.contains("uthorization"))
+    }
+
+    @Test("a server that is silent is given up after the timeout")
+    func timeout() async throws {
+        #expect(try await failure(.silence, timeout: .milliseconds(60)) == "no whole reply within 60ms")
+    }
+
+    @Test("nothing listens there")
+    func refused() async throws {
+        let result = try await scrape(target(Endpoint(host: "127.0.0.1", port: 1)))[0]
+        guard case .failure(let reason) = result.outcome else {
+            Issue.record("a port without a listener gave a sample")
+            return
+        }
+        #expect(reason.hasPrefix("Failed to connect to 127.0.0.1 port 1"))
+    }
+
+    @Test("a redirect is not followed, and says where it points")
+    func redirect() async throws {
+        let reason = try await failure(
+            .text("HTTP/1.1 307 Temporary Redirect\r\nLocation: /metrics/\r\nContent-Length: 0\r\n\r\n"))
+        #expect(reason?.contains("answered 307, a redirect to http://127.0.0.1:") == true)
+        #expect(reason?.contains("/metrics/; redirects are not followed") == true)
+    }
+
+    @Test("any other status is a failure")
+    func status() async throws {
+        #expect(
+            try await failure(.text("HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nx 1\n"))
+                == "answered 503 instead of 200")
+    }
+
+    @Test("garbage is refused with line and reason")
+    func garbage() async throws {
+        #expect(
+            try await failure(.ok("x 1\n<html>\n"))
+                == "the reply is not Prometheus text: line 2: expected a metric name at column 1, found \"<html>\"")
+        #expect(
+            try await failure(.text("HTTP/1.0 200 OK\r\n\r\nx 12\nx 1"))
+                == "the reply is not Prometheus text: line 2: the text does not end with a newline: "
+                + "the reply was cut off")
+    }
+
+    @Test("too many series are refused")
+    func series() async throws {
+        let reason = try await failure(.ok((0...20_000).map { "x{i=\"\($0)\"} 1\n" }.joined()))
+        #expect(reason == "the reply is not Prometheus text: line 20001: more than 20000 samples")
+    }
+
+    @Test("a reply, a head and a gzip bomb without end stop at their limits")
+    func sizes() async throws {
+        let limits = ScrapeLimits(body: 100_000, head: 10_000)
+        let line = [UInt8](String(repeating: "#", count: 999).utf8) + [10]
+        let tooLarge = "the reply is larger than 100000 bytes"
+        let endless = RawServer.Reply.forever(head: [UInt8]("HTTP/1.0 200 OK\r\n\r\n".utf8), chunk: line)
+        #expect(try await failure(endless, limits: limits) == tooLarge)
+        #expect(
+            try await failure(.ok(Gzip.mebibyteOfHashes, headers: "Content-Encoding: gzip\r\n"), limits: limits)
+                == tooLarge)
+        // A gzip header whose file name does not end: many bytes come in and none goes out.
+        let hollow = RawServer.Reply.forever(
+            head: [UInt8]("HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n".utf8)
+                + [0x1F, 0x8B, 8, 8, 0, 0, 0, 0, 0, 3], chunk: line.map { $0 == 10 ? 35 : $0 })
+        #expect(try await failure(hollow, limits: limits) == tooLarge)
+        let head = RawServer.Reply.forever(
+            head: [UInt8]("HTTP/1.1 200 OK\r\n".utf8), chunk: [UInt8]("X-Again: and again\r\n".utf8))
+        #expect(
+            try await failure(head, limits: limits) == "the reply's headers are larger than 10000 bytes")
+    }
+
+    @Test("a failure is followed by a success when the server recovers, and a counter reset gives no negative step")
+    func recovers() async throws {
+        let server = try RawServer(
+            .ok("reference_requests_total{code=\"200\"} 10\n"), .text("nonsense\r\n\r\n"),
+            .ok("reference_requests_total{code=\"200\"} 14\n"), .ok("reference_requests_total{code=\"200\"} 3\n"))
+        defer { server.close() }
+        var window = SeriesWindow()
+        let results = try await scrape(target(server.endpoint, preset: "reference"), results: 4)
+        for result in results {
+            switch result.outcome {
+            case .success(let sample): window.record(sample, of: server.endpoint, arm: .candidate)
+            case .failure(let reason):
+                window.recordFailure(reason, at: result.startedAt, of: server.endpoint, arm: .candidate)
+            }
+        }
+        let delta = try #require(window.delta(of: .candidate, from: results[0].startedAt, to: .max))
+        #expect(delta.requests == 7 && delta.errors == 0)
+        #expect(window.freshness(of: .candidate)[0].lastFailure != nil)
+        #expect(window.freshness(of: .candidate)[0].consecutiveFailures == 0)
+    }
+
+    @Test("results that nobody drains are bounded and counted")
+    func bounded() async throws {
+        let server = try RawServer(.ok("x 1\n"))
+        defer { server.close() }
+        let loop = ScrapeLoop(limits: ScrapeLimits(pending: 2))
+        defer { loop.stop() }
+        loop.setTargets([target(server.endpoint)])
+        while loop.dropped < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(loop.drain().count == 2)
+    }
+
+    @Test("targets that are taken out give no more results, and stop ends a scrape that hangs")
+    func removal() async throws {
+        let silent = try RawServer(.silence)
+        let lively = try RawServer(.ok("x 1\n"))
+        defer {
+            silent.close()
+            lively.close()
+        }
+        let loop = ScrapeLoop()
+        loop.setTargets([target(silent.endpoint, timeout: .seconds(3600)), target(lively.endpoint)])
+        while silent.heads.isEmpty || lively.heads.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        loop.setTargets([target(silent.endpoint, timeout: .seconds(3600))])
+        #expect(loop.drain().allSatisfy { $0.target.metrics == silent.endpoint })
+        loop.stop()
+        loop.stop()
+        #expect(loop.drain().isEmpty)
+    }
+
+    @Test("many targets at once, over fewer connections than targets")
+    func many() async throws {
+        let servers = try (0..<8).map { _ in try RawServer(.ok("x 1\n")) }
+        defer { servers.forEach { $0.close() } }
+        let loop = ScrapeLoop(limits: ScrapeLimits(connections: 3))
+        defer { loop.stop() }
+        loop.setTargets(servers.map { target($0.endpoint) })
+        var seen: Set<Endpoint> = []
+        while seen.count < servers.count {
+            for result in loop.drain() where value(result) == [1] { seen.insert(result.target.metrics) }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}
