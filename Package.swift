@@ -37,7 +37,7 @@ let shells: [Target] = [
         ]),
     .target(
         name: "RolloutController",
-        dependencies: ["PolicyModel", "Statistics", "Analysis", "RolloutEngine"]),
+        dependencies: ["PolicyModel", "Statistics", "Analysis", "RolloutEngine", "PrometheusText"]),
     .target(name: "AdminTypes"),
     .target(
         name: "AdminAPI",

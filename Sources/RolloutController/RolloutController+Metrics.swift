@@ -1,0 +1,136 @@
+import Analysis
+import PolicyModel
+import PrometheusText
+import RolloutEngine
+
+extension RolloutController {
+    /// The controller's part of the agent's own /metrics. One label set for each service and version.
+    public func writeMetrics(into w: inout ExpositionWriter) {
+        let runtimes = serviceNames.compactMap { services[$0] }
+        writeTraffic(runtimes, into: &w)
+        writeRollouts(runtimes, into: &w)
+        writeChecks(runtimes, into: &w)
+        w.family("canaryd_evaluations_total", .counter, "Looks at a rollout.")
+        w.sample("canaryd_evaluations_total", value: counters.evaluations)
+        w.family("canaryd_evaluation_seconds_total", .counter, "Time that the looks took.")
+        w.sample("canaryd_evaluation_seconds_total", value: counters.evaluationSeconds)
+        w.family("canaryd_unlogged_requests_total", .counter, "Requests that ended and found the log full.")
+        w.sample("canaryd_unlogged_requests_total", value: counters.unlogged)
+        w.family("canaryd_split_publications_total", .counter, "Times that a new plan was handed to the data plane.")
+        w.sample("canaryd_split_publications_total", value: counters.publications)
+        w.family("canaryd_store_writes_total", .counter, "Transactions by result.")
+        w.sample("canaryd_store_writes_total", [("result", "ok")], value: counters.writes)
+        w.sample("canaryd_store_writes_total", [("result", "failed")], value: counters.failedWrites)
+        w.family("canaryd_events_total", .counter, "Events by kind; decisions are among them.")
+        for (kind, count) in counters.events.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            w.sample("canaryd_events_total", [("kind", kind.rawValue)], value: count)
+        }
+    }
+
+    private func writeTraffic(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
+        func each(_ body: ([(String, String)], VersionTotals) -> Void) {
+            for runtime in runtimes {
+                for (version, totals) in runtime.totals.sorted(by: { $0.key < $1.key }) {
+                    body([("service", runtime.service.name), ("version", version)], totals)
+                }
+            }
+        }
+        w.family("canaryd_requests_total", .counter, "Relayed requests by outcome, judged or not.")
+        each { labels, totals in
+            for outcome in Outcome.allCases where outcome != .open {
+                w.sample(
+                    "canaryd_requests_total", labels + [("outcome", outcome.label)], value: totals.outcomes[outcome])
+            }
+        }
+        w.family("canaryd_request_duration_seconds", .histogram, "From a request's first byte to its end.")
+        each { labels, totals in
+            w.histogram(
+                "canaryd_request_duration_seconds", labels, bounds: VersionTotals.bounds, counts: totals.buckets,
+                sum: totals.seconds)
+        }
+        w.family("canaryd_keyless_requests_total", .counter, "Requests without the key that the service deals by.")
+        each { w.sample("canaryd_keyless_requests_total", $0, value: $1.keyless) }
+        w.family("canaryd_matched_requests_total", .counter, "Requests whose arm a header chose; never judged.")
+        each { w.sample("canaryd_matched_requests_total", $0, value: $1.matched) }
+    }
+
+    private func writeRollouts(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
+        w.family("canaryd_candidate_weight_ratio", .gauge, "The candidate's share of traffic, 0 to 1.")
+        for runtime in runtimes {
+            w.sample(
+                "canaryd_candidate_weight_ratio", [("service", runtime.service.name)],
+                value: runtime.state.split.candidate.fraction)
+        }
+        w.family("canaryd_split_generation", .gauge, "Grows with each change of the split.")
+        for runtime in runtimes {
+            w.sample(
+                "canaryd_split_generation", [("service", runtime.service.name)], value: runtime.state.generation)
+        }
+        w.family("canaryd_phase", .gauge, "1 for the phase that the service is in.")
+        for runtime in runtimes {
+            let phase = runtime.state.rollout?.phase.name ?? "idle"
+            for name in ["idle", "waiting", "warmup", "step", "proving", "ready", "baking"] {
+                w.sample(
+                    "canaryd_phase", [("service", runtime.service.name), ("phase", name)], value: name == phase ? 1 : 0)
+            }
+        }
+        w.family("canaryd_servers", .gauge, "Servers of an arm, and how many of them take connections.")
+        for runtime in runtimes {
+            for arm in Arm.allCases {
+                guard let version = runtime.version(arm) else { continue }
+                let labels = [("service", runtime.service.name), ("version", version.name)]
+                let known = version.servers.count
+                w.sample("canaryd_servers", labels + [("state", "declared")], value: known)
+                w.sample(
+                    "canaryd_servers", labels + [("state", "reachable")], value: runtime.health[arm]?.reachable ?? known
+                )
+            }
+        }
+        w.family("canaryd_feedback_total", .counter, "Feedback rows by what became of them.")
+        for runtime in runtimes {
+            let counts = runtime.join.counts
+            for (result, n) in [
+                ("joined", counts.joined), ("duplicate", counts.duplicate), ("ambiguous", counts.ambiguous),
+                ("unmatched", counts.unmatched), ("late", counts.late),
+            ] {
+                w.sample(
+                    "canaryd_feedback_total", [("service", runtime.service.name), ("result", result)], value: n)
+            }
+        }
+        w.family("canaryd_state_durable", .gauge, "0 while a change is in force that could not be written.")
+        for runtime in runtimes {
+            w.sample(
+                "canaryd_state_durable", [("service", runtime.service.name)], value: runtime.isDurable ? 1 : 0)
+        }
+    }
+
+    private func writeChecks(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
+        func each(_ body: ([(String, String)], CheckResult) -> Void) {
+            for runtime in runtimes {
+                for result in runtime.evaluation?.results ?? [] {
+                    body(
+                        [("service", runtime.service.name), ("policy", result.policy), ("check", result.check)], result)
+                }
+            }
+        }
+        func eachMeasurement(_ body: ([(String, String)], Measurement) -> Void) {
+            each { labels, result in
+                for m in result.measurements { body(labels + [("subject", m.subject)], m) }
+            }
+        }
+        w.family("canaryd_check_value", .gauge, "What is held against the bound: ratios, seconds, or as exported.")
+        eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: value) } }
+        w.family("canaryd_check_threshold", .gauge, "The bound.")
+        eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
+        w.family("canaryd_check_failures", .gauge, "Failed measurements in this rollout.")
+        each { w.sample("canaryd_check_failures", $0, value: $1.failures) }
+        w.family("canaryd_check_verdict", .gauge, "1 for the check's verdict.")
+        each { labels, result in
+            for verdict in Verdict.allCases {
+                w.sample(
+                    "canaryd_check_verdict", labels + [("verdict", verdict.rawValue)],
+                    value: verdict == result.verdict ? 1 : 0)
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+import ArgumentParser
+
+@main
+struct Canaryd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "canaryd",
+        abstract: "Canary deployment controller and rollback agent for model servers.",
+        version: Build.version,
+        subcommands: [AgentCommand.self],
+        defaultSubcommand: AgentCommand.self)
+}
