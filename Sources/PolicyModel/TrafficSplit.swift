@@ -30,7 +30,7 @@ public struct TrafficSplit: Hashable, Codable, Sendable {
 
     /// The place of a key in 0 ..< 10 000: the finaliser of MurmurHash3 over hash and salt, then a multiply-shift.
     @inlinable public static func place(of keyHash: UInt64, salt: UInt64) -> UInt64 {
-        (mix(keyHash ^ salt) >> 32) &* 10_000 >> 32
+        ((mix(keyHash ^ salt) >> 32) &* 10_000) >> 32
     }
 
     /// The 64-bit finaliser of MurmurHash3 (Appleby, public domain): every input bit reaches every output bit.
