@@ -18,11 +18,13 @@ public struct ScrapeSample: Hashable, Sendable {
     public var saturation: Double?
     /// What the policies' checks asked for.
     public var series: [SeriesQuery: SeriesReading]
+    /// What the operator should know of this scrape though it succeeded: a model that the server does not show.
+    public var remark: String?
 
     public init(
         at: Int64, requests: Double? = nil, errors: Double? = nil, latency: LatencyReading = .noData,
         latencyExcludesErrors: Bool = false, queue: Double? = nil, saturation: Double? = nil,
-        series: [SeriesQuery: SeriesReading] = [:]
+        series: [SeriesQuery: SeriesReading] = [:], remark: String? = nil
     ) {
         self.at = at
         self.requests = requests
@@ -32,6 +34,7 @@ public struct ScrapeSample: Hashable, Sendable {
         self.queue = queue
         self.saturation = saturation
         self.series = series
+        self.remark = remark
     }
 }
 

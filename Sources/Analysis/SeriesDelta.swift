@@ -13,6 +13,7 @@ public struct SeriesDelta: Hashable, Sendable {
     public var latency: LatencyReading
     /// Failures that the latency histogram leaves out and that count as slower than all of it.
     public var slower: Double
+    /// Counters and histograms; gauges are read by `SeriesWindow.gauges`.
     public var series: [SeriesQuery: SeriesIncrease]
 
     /// Nil without data.
@@ -84,7 +85,7 @@ extension SeriesDelta {
         }
         let seconds = Double(to - from) * 1e-9
         series = [:]
-        for (query, reading) in last.series {
+        for (query, reading) in last.series where query.kind != .gauge {
             series[query] = SeriesIncrease(of: query, last: reading, scrapes: scrapes, seconds: seconds)
         }
     }

@@ -11,6 +11,8 @@ public struct SampleReader: Sendable {
     public var queries: Set<SeriesQuery>
     /// Series that one query may match on one server. A check that matches more is a mistake in its labels.
     public static let maxSeries = 256
+    /// Models that a remark names; a server may carry hundreds.
+    private static let shownModels = 5
 
     public init(preset: MetricsPreset?, model: String? = nil, queries: Set<SeriesQuery> = []) {
         self.preset = preset
@@ -30,6 +32,7 @@ public struct SampleReader: Sendable {
                 exposition.select(selector($0)).map(\.value).filter { !$0.isNaN }.max()
             }
             sample.latency = latency(preset, exposition)
+            sample.remark = remark(preset, exposition)
             if case .histogram(_, _, let excludesErrors) = preset.latency {
                 sample.latencyExcludesErrors = excludesErrors
             }
@@ -71,6 +74,14 @@ public struct SampleReader: Sendable {
             }
             return .histogram(merged)
         }
+    }
+
+    private func remark(_ preset: MetricsPreset, _ exposition: Exposition) -> String? {
+        guard let model else { return nil }
+        let models = models(preset, exposition)
+        guard !models.isEmpty, !models.contains(model) else { return nil }
+        let shown = models.sorted().prefix(Self.shownModels).joined(separator: ", ")
+        return "the server shows no model \(model), but \(shown)\(models.count > Self.shownModels ? ", …" : "")"
     }
 
     private func models(_ preset: MetricsPreset, _ exposition: Exposition) -> Set<String> {

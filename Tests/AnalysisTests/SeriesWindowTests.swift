@@ -172,6 +172,7 @@ struct SeriesWindowTests {
         #expect(filled.gauges(query, of: .candidate, last: 1, since: 0).count == 1)
         #expect(filled.gauges(query, of: .baseline, last: 1, since: 0).isEmpty)
         #expect(filled.unavailable(query, of: .candidate) == nil)
+        #expect(filled.delta(of: .candidate, from: 0, to: 30 * Self.second)?.series.isEmpty == true)
         filled.record(
             ScrapeSample(at: 30 * Self.second, series: [query: .unavailable("no such thing")]), of: one, arm: .candidate
         )

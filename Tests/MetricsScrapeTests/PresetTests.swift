@@ -100,7 +100,19 @@ struct PresetTests {
     func idle() throws {
         let idle = try sample("mlserver", [UInt8]("# TYPE model_infer_request_success_total counter\n".utf8))
         #expect(idle.requests == nil && idle.errors == nil && idle.latency == .noData && idle.queue == nil)
-        #expect(try sample("triton", "triton.txt", model: "other").requests == nil)
+    }
+
+    @Test("a model that the server does not show is named beside those that it shows")
+    func unknownModel() throws {
+        let sample = try sample("triton", "triton.txt", model: "incme")
+        #expect(sample.requests == nil && sample.errors == nil)
+        #expect(sample.remark == "the server shows no model incme, but income")
+        #expect(try self.sample("triton", "triton.txt", model: "income").remark == nil)
+        #expect(try self.sample("triton", [], model: "income").remark == nil)
+        let many = (0..<9).map { "nv_inference_request_success{model=\"m\($0)\"} 1\n" }.joined()
+        #expect(
+            try self.sample("triton", [UInt8](many.utf8), model: "x").remark
+                == "the server shows no model x, but m0, m1, m2, m3, m4, …")
     }
 
     @Test("wanted series come as values or histograms by their labels, or with the reason why not")
