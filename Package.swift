@@ -82,7 +82,7 @@ let tests: [Target] = [
         name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "TrafficProxyTests", dependencies: ["TrafficProxy", "TestSupport"]),
-    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"]),
+    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"], exclude: ["Fixtures"]),
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
     .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),

@@ -14,7 +14,10 @@ enum Addresses {
             return .systemd(name: name)
         }
         if text.contains("://") { throw Mend("is a URL: write host and port alone, such as 127.0.0.1:8080") }
-        if text.hasPrefix(":") { throw Mend("has no host: write 0.0.0.0\(text) for all, 127.0.0.1\(text) for local") }
+        if text.hasPrefix(":"), !text.hasPrefix("::") {
+            throw Mend("has no host: write 0.0.0.0\(text) for all, 127.0.0.1\(text) for local")
+        }
+        if UInt16(text) != nil { throw Mend("has no host: write 0.0.0.0:\(text) for all, 127.0.0.1:\(text) for local") }
         let (host, port) = try hostAndPort(text, example: "127.0.0.1:8080")
         guard let port else { throw Mend("has no port: write \(text):8080") }
         return .tcp(host: host, port: port)

@@ -86,12 +86,20 @@ final class EventReader {
         if let context = parser.pointee.context.map({ String(cString: $0) }) {
             let begun = Mark(parser.pointee.context_mark)
             message += " \(context)"
-            if begun.line != mark.line { message += " (begun at line \(begun.line))" }
-            // The end of the file shows nothing; where it began does.
-            if problem.contains("end of stream") { mark = begun }
+            if isBlank(line: mark.line) {
+                // The end of the file shows nothing; where it began does.
+                mark = begun
+            } else if begun.line != mark.line {
+                message += " (begun at line \(begun.line))"
+            }
         }
         if let mend = Self.mends.first(where: { problem.contains($0.problem) })?.mend { message += "; \(mend)" }
         return SyntaxError(mark: mark, message: message)
+    }
+
+    private func isBlank(line: Int) -> Bool {
+        let lines = bytes.split(separator: 0x0a, omittingEmptySubsequences: false)
+        return line > lines.count || lines[line - 1].allSatisfy { $0 <= 0x20 }
     }
 
     private func mark(ofByte offset: Int) -> Mark {
@@ -115,6 +123,8 @@ final class EventReader {
         ("',' or ']'", "close it with ']', and put quotes around values that hold any of { } [ ] ,"),
         ("'-' indicator", "start each entry of the list with '- ' in the same column"),
         ("block sequence entries", "start the list on a line of its own"),
+        ("unexpected ':'", "put quotes around a value that ends with a colon"),
+        ("expected node content", "put quotes around a value that starts with : ? or -"),
         ("end of stream", "close the quotation mark"),
         ("undefined tag", "tags are not read: remove it"),
         ("control characters", "remove the character"),

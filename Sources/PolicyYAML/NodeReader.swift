@@ -48,7 +48,11 @@ struct NodeReader {
         if let anchor = event.anchor {
             report.error(event.mark, "anchor '&\(anchor)': anchors are not read; remove it")
         }
-        if let tag = event.tag { report.error(event.mark, "tag '\(tag)': tags are not read; remove it") }
+        if let tag = event.tag {
+            let core = "tag:yaml.org,2002:"
+            let tag = tag.hasPrefix(core) ? "!!" + tag.dropFirst(core.count) : tag
+            report.error(event.mark, "tag '\(tag)': tags are not read; remove it")
+        }
         switch event.kind {
         case .scalar(let text, let quoted):
             return Node(mark: event.mark, content: .scalar(text, quoted: quoted))

@@ -67,7 +67,7 @@ extension PolicyReader {
         let value = QualityCheck(
             measure: measure ?? .accuracy, groups: groups(part), maxDrop: bound("maxDrop"), maxRise: bound("maxRise"),
             minSamples: part.integer("minSamples", in: 1...1_000_000_000) ?? 100,
-            small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .report)
+            small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .block)
         let example = measure == .falsePositiveRate ? "maxRise: 5pp" : "maxDrop: 5pp"
         needsBound(part, ["maxDrop", "maxRise"], example: example)
         if measure == .falsePositiveRate, part.has("maxDrop"), !part.has("maxRise") {

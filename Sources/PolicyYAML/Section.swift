@@ -6,6 +6,8 @@ struct Section {
     let what: String
     private let known: [String]
     private let entries: [String: Node.Entry]
+    /// Keys that are most likely there, under a name that was reported.
+    private let misspelt: Set<String>
 
     /// Nil, and reported, where the node is no mapping.
     init?(_ node: Node, _ what: String, keys: [String], report: FileReport) {
@@ -16,10 +18,12 @@ struct Section {
             return nil
         }
         var entries: [String: Node.Entry] = [:]
+        var misspelt: Set<String> = []
         for entry in list {
             if keys.contains(entry.name) {
                 entries[entry.name] = entry
             } else {
+                if let near = Suggestion.nearest(to: entry.name, in: keys) { misspelt.insert(near) }
                 let hint = Suggestion.hint(for: entry.name, among: keys)
                 report.error(entry.key, "unknown key '\(entry.name)' in \(what): \(hint)")
             }
@@ -29,6 +33,7 @@ struct Section {
         self.report = report
         known = keys
         self.entries = entries
+        self.misspelt = misspelt
     }
 
     /// Written, whatever its value.
@@ -48,7 +53,7 @@ struct Section {
 
     /// Reports a key that is missing; what is wrong with a written one is its reader's to say.
     func require(_ key: String, _ example: String) {
-        if !has(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
+        if !has(key), !misspelt.contains(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
     }
 
     /// A value of a mapping inside, read by its own reader.

@@ -68,7 +68,7 @@ struct StrategyReader {
                 step.mark("weight"), "weights rise, and \(weight) is not above the \(last) before it: reorder the steps"
             )
         }
-        highest = max(weight, highest ?? weight)
+        if weight < .full { highest = max(weight, highest ?? weight) }
         return hold.map { .weight(weight, hold: $0) }
     }
 

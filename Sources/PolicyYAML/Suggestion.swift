@@ -8,7 +8,9 @@ enum Suggestion {
             let letters = Array(candidate.lowercased())
             let distance = editDistance(wanted, letters)
             guard distance <= max(1, min(wanted.count, letters.count) / 3) else { continue }
-            if distance < best?.distance ?? .max { best = (candidate, distance) }
+            // Of two as near, the one of the same letters: `p59` is `p95` before it is `p50`.
+            let swapped = distance == best?.distance && letters.sorted() == wanted.sorted()
+            if swapped || distance < best?.distance ?? .max { best = (candidate, distance) }
         }
         return best?.name
     }
