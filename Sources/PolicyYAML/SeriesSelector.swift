@@ -1,4 +1,4 @@
-/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0"}`.
+/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`.
 enum SeriesSelector {
     /// The text itself where it is well formed.
     static func checked(_ text: String) throws(Mend) -> String {
@@ -15,9 +15,10 @@ enum SeriesSelector {
         while !rest.isEmpty {
             let label = rest.prefix { $0 != "=" && $0 != "!" }
             rest = rest.dropFirst(label.count)
-            if rest.hasPrefix("!") || rest.hasPrefix("=~") {
-                throw Mend("has a matcher other than '=': only label=\"value\" is read")
+            if rest.hasPrefix("!~") || rest.hasPrefix("=~") {
+                throw Mend("has a regular expression, which is not read: write label=\"value\" or label!=\"value\"")
             }
+            if rest.hasPrefix("!") { rest = rest.dropFirst() }
             guard isName(label, colons: false), rest.hasPrefix("=\"") else { throw Mend(broken) }
             rest = rest.dropFirst(2)
             guard let close = rest.firstIndex(of: "\"") else { throw Mend(broken) }

@@ -76,6 +76,20 @@ struct UnitsTests {
         #expect(message { () throws(Mend) in _ = try Units.fraction(text + "%") } != nil)
     }
 
+    @Test(
+        "Series with label matchers, as the scrape's own reader takes them",
+        arguments: ["m", ":tensorflow:count", "m{}", "m{a=\"1\"}", "m{a=\"1\",b!=\"x,}y\",}"])
+    func series(_ text: String) throws {
+        #expect(try SeriesSelector.checked(text) == text)
+    }
+
+    @Test(
+        "Series that cannot be read are refused",
+        arguments: ["", "0m", "m{", "m{a}", "m{a=1}", "m{a=\"1\"b=\"2\"}", "m{a!~\"x\"}", "m{a:b=\"1\"}", "a b"])
+    func badSeries(_ text: String) {
+        #expect(message { () throws(Mend) in _ = try SeriesSelector.checked(text) } != nil)
+    }
+
     @Test("Rates per second, minute and hour", arguments: [("20/s", 20), ("1200/m", 20), ("7200/h", 2), ("0/s", 0)])
     func rates(_ text: String, _ value: Double) throws {
         #expect(try Units.rate(text) == value)
