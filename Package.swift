@@ -87,7 +87,7 @@ let tests: [Target] = [
     .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
     .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),
     .testTarget(name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "TestSupport"]),
-    .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel"]),
+    .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "CKernels"]),
     .testTarget(name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "TestSupport"]),
 ]
 

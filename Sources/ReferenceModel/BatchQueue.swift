@@ -49,10 +49,10 @@ struct BatchQueue<Job> {
         return true
     }
 
-    /// A batch starts when it is full, or its first request has waited for long enough, or nothing more will come.
-    func decide(now: Int64, closing: Bool) -> Decision {
+    /// A batch starts when it is full, or its first request has waited for long enough, or nothing is to wait any more.
+    func decide(now: Int64, hurried: Bool) -> Decision {
         guard let first = entries.first else { return .idle }
-        if closing || rows >= limits.rows || now >= first.arrival + delay { return .run }
+        if hurried || rows >= limits.rows || now >= first.arrival + delay { return .run }
         return .wait(until: first.arrival + delay)
     }
 

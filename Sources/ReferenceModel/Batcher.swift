@@ -14,8 +14,9 @@ final class Batcher<Token: Sendable>: @unchecked Sendable {
         var scores: [Float]
     }
 
-    // `queue` and `closing` belong to whoever holds the lock, `session` to the thread.
+    // `queue`, `hurried` and `closing` belong to whoever holds the lock, `session` to the thread.
     private var queue: BatchQueue<Job>
+    private var hurried = false
     private var closing = false
     private let session: InferenceSession
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -61,6 +62,14 @@ final class Batcher<Token: Sendable>: @unchecked Sendable {
         return queue.count
     }
 
+    /// From now on no request waits for others.
+    func hurry() {
+        pthread_mutex_lock(lock)
+        hurried = true
+        pthread_cond_signal(changed)
+        pthread_mutex_unlock(lock)
+    }
+
     /// Answers what waits and ends the thread. To be called once.
     func close() {
         pthread_mutex_lock(lock)
@@ -89,7 +98,7 @@ final class Batcher<Token: Sendable>: @unchecked Sendable {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         while true {
-            switch queue.decide(now: Self.now(), closing: closing) {
+            switch queue.decide(now: Self.now(), hurried: hurried || closing) {
             case .run: return queue.take()
             case .idle:
                 if closing { return nil }

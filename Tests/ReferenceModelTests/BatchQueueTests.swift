@@ -11,23 +11,23 @@ import Testing
     @Test("The first request of a batch waits for the delay and no longer")
     func delay() {
         var queue = Self.queue()
-        #expect(queue.decide(now: 0, closing: false) == .idle)
+        #expect(queue.decide(now: 0, hurried: false) == .idle)
         #expect(queue.push("a", rows: 1, now: 1_000) == true)
         #expect(queue.push("b", rows: 1, now: 900_000) == true)
-        #expect(queue.decide(now: 1_000_000, closing: false) == .wait(until: 2_001_000))
-        #expect(queue.decide(now: 2_000_999, closing: false) == .wait(until: 2_001_000))
-        #expect(queue.decide(now: 2_001_000, closing: false) == .run)
+        #expect(queue.decide(now: 1_000_000, hurried: false) == .wait(until: 2_001_000))
+        #expect(queue.decide(now: 2_000_999, hurried: false) == .wait(until: 2_001_000))
+        #expect(queue.decide(now: 2_001_000, hurried: false) == .run)
         #expect(queue.take() == ["a", "b"])
-        #expect(queue.decide(now: 2_001_000, closing: false) == .idle)
+        #expect(queue.decide(now: 2_001_000, hurried: false) == .idle)
     }
 
     @Test("A full batch starts at once, and takes no more than fits")
     func size() {
         var queue = Self.queue()
         for (job, rows) in [("a", 3), ("b", 4), ("c", 2)] { _ = queue.push(job, rows: rows, now: 0) }
-        #expect(queue.decide(now: 0, closing: false) == .run)
+        #expect(queue.decide(now: 0, hurried: false) == .run)
         #expect(queue.take() == ["a", "b"])
-        #expect(queue.decide(now: 0, closing: false) == .wait(until: 2_000_000))
+        #expect(queue.decide(now: 0, hurried: false) == .wait(until: 2_000_000))
         #expect(queue.take() == ["c"])
     }
 
@@ -36,7 +36,7 @@ import Testing
         var queue = Self.queue()
         _ = queue.push("big", rows: 20, now: 0)
         _ = queue.push("b", rows: 1, now: 0)
-        #expect(queue.decide(now: 0, closing: false) == .run)
+        #expect(queue.decide(now: 0, hurried: false) == .run)
         #expect(queue.take() == ["big"])
         #expect(queue.take() == ["b"])
     }
@@ -52,14 +52,14 @@ import Testing
         #expect(queue.push("c", rows: 1, now: 0) == true)
     }
 
-    @Test("While closing nothing waits; without a delay nothing waits either")
+    @Test("While draining nothing waits; without a delay nothing waits either")
     func closing() {
         var queue = Self.queue()
         _ = queue.push("a", rows: 1, now: 0)
-        #expect(queue.decide(now: 0, closing: true) == .run)
+        #expect(queue.decide(now: 0, hurried: true) == .run)
         var eager = Self.queue(delay: .zero)
         _ = eager.push("a", rows: 1, now: 5)
-        #expect(eager.decide(now: 5, closing: false) == .run)
+        #expect(eager.decide(now: 5, hurried: false) == .run)
     }
 
     @Test("A batcher answers every request with its own scores, also those that wait while it closes")

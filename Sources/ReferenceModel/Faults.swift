@@ -1,0 +1,105 @@
+/// How a server misbehaves on purpose, so that what watches it can be tested. Written as `latency=80ms`, `latency=2s@5%`,
+/// `errors=5%`, `hang=1%`, `truncate=1%`, `bias=sex=Female@80%`; the share is that of the requests (of the group's rows
+/// for `bias`), 100 % where it is left out.
+public struct Faults: Hashable, Sendable {
+    /// Added to the reply of `share` of the requests.
+    public struct Latency: Hashable, Sendable {
+        public var added: Duration
+        public var share: Double
+    }
+
+    /// Rows of this group get label 0, whatever the score.
+    public struct Bias: Hashable, Sendable {
+        public var attribute: String
+        public var value: String
+        public var share: Double
+    }
+
+    public var latency: Latency?
+    /// Share of requests that are answered 500.
+    public var errors = 0.0
+    /// Share of requests that are never answered.
+    public var hang = 0.0
+    /// Share of replies that are cut off in the middle.
+    public var truncate = 0.0
+    public var bias: Bias?
+
+    /// A fault that is not understood, and how it is written.
+    public struct Unreadable: Error, Hashable, CustomStringConvertible, Sendable {
+        public var text: String
+        public var description: String {
+            "fault `\(text)` is not understood; write latency=80ms, latency=2s@5%, errors=5%, hang=1%, truncate=1% or "
+                + "bias=sex=Female@80%"
+        }
+    }
+
+    /// Nobody waits longer than this for a reply, so longer would be a hang.
+    static let latencyLimit = Duration.seconds(600)
+
+    public init() {}
+
+    public init(parsing texts: [String]) throws(Unreadable) { for text in texts { try add(text) } }
+
+    private mutating func add(_ text: String) throws(Unreadable) {
+        let unreadable = Unreadable(text: text)
+        guard let equals = text.firstIndex(of: "=") else { throw unreadable }
+        var value = text[text.index(after: equals)...]
+        var share = 1.0
+        if let at = value.lastIndex(of: "@") {
+            guard let given = Self.share(value[value.index(after: at)...]) else { throw unreadable }
+            share = given
+            value = value[..<at]
+        }
+        switch text[..<equals] {
+        case "latency":
+            guard let added = Self.duration(value), added <= Self.latencyLimit else { throw unreadable }
+            latency = Latency(added: added, share: share)
+        case "bias":
+            let parts = value.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2 else { throw unreadable }
+            bias = Bias(attribute: String(parts[0]), value: String(parts[1]), share: share)
+        case "errors", "hang", "truncate":
+            guard share == 1, let rate = Self.share(value) else { throw unreadable }
+            switch text[..<equals] {
+            case "errors": errors = rate
+            case "hang": hang = rate
+            default: truncate = rate
+            }
+        default: throw unreadable
+        }
+    }
+
+    /// `5%` or `0.05`.
+    private static func share(_ text: Substring) -> Double? {
+        let isPercent = text.hasSuffix("%")
+        guard let value = Double(isPercent ? text.dropLast() : text) else { return nil }
+        let share = isPercent ? value / 100 : value
+        return (0...1).contains(share) ? share : nil
+    }
+
+    /// `250us`, `80ms`, `1.5s`.
+    private static func duration(_ text: Substring) -> Duration? {
+        for (unit, seconds) in [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)] where text.hasSuffix(unit) {
+            guard let value = Double(text.dropLast(unit.count)), value >= 0, value.isFinite else { return nil }
+            return .nanoseconds(Int64(min(value * seconds, 1e6) * 1e9))
+        }
+        return nil
+    }
+
+    /// As it would be written; empty: none.
+    public var texts: [String] {
+        var texts: [String] = []
+        if let latency {
+            let (seconds, attoseconds) = latency.added.components
+            let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+            texts.append("latency=\(Double(microseconds) / 1000)ms" + at(latency.share))
+        }
+        for (name, rate) in [("errors", errors), ("hang", hang), ("truncate", truncate)] where rate > 0 {
+            texts.append("\(name)=\(rate)")
+        }
+        if let bias { texts.append("bias=\(bias.attribute)=\(bias.value)" + at(bias.share)) }
+        return texts
+    }
+
+    private func at(_ share: Double) -> String { share == 1 ? "" : "@\(share)" }
+}

@@ -1,0 +1,124 @@
+import HTTPEngine
+
+/// An inference request between its arrival and its reply; belongs to the loop.
+final class PendingInference: @unchecked Sendable {
+    let responder: HTTPResponder
+    let began: Int64
+    let requestID: String?
+    let id: String?
+    let outputs: [InferenceRequest.Output]
+    /// Rows whose label a bias sets to 0; empty: none.
+    let biased: [Bool]
+    let rows: Int
+
+    init(
+        responder: HTTPResponder, began: Int64, requestID: String?, request: InferenceRequest,
+        outputs: [InferenceRequest.Output], biased: [Bool], rows: Int
+    ) {
+        self.responder = responder
+        self.began = began
+        self.requestID = requestID
+        id = request.id ?? requestID
+        self.outputs = outputs
+        self.biased = biased
+        self.rows = rows
+    }
+}
+
+extension ModelService {
+    func infer(_ request: HTTPRequest, _ responder: HTTPResponder) {
+        let began = EventLoop.clock()
+        if draws(faults.hang) {
+            hanging[ObjectIdentifier(responder)] = responder
+            responder.onClose = { [weak self] in self?.hanging[ObjectIdentifier(responder)] = nil }
+            return
+        }
+        do throws(RequestError) {
+            if draws(faults.errors) { throw RequestError(status: 500, message: "an injected fault") }
+            let pending = try prepare(request, responder, began)
+            guard batcher.submit(pending) else {
+                throw RequestError(status: 503, message: "the queue is full; try again later")
+            }
+        } catch {
+            metrics.answered(status: error.status, seconds: 0, rows: 0)
+            refuse(responder, error, requestID: request.headers["x-request-id"])
+        }
+    }
+
+    private func prepare(
+        _ request: HTTPRequest, _ responder: HTTPResponder, _ began: Int64
+    ) throws(RequestError) -> Batcher<PendingInference>.Job {
+        if let coding = request.headers["content-encoding"], coding != "identity" {
+            throw RequestError(
+                status: 415, message: "content-encoding `\(coding)` is not taken; send the body as it is")
+        }
+        var headerLength: Int?
+        if let text = request.headers["inference-header-content-length"] {
+            guard let length = Int(text) else {
+                throw .bad("Inference-Header-Content-Length `\(text)` is not a number")
+            }
+            headerLength = length
+        }
+        let parsed = try InferenceRequest(parsing: request.body, headerLength: headerLength)
+        var outputs = parsed.outputs
+        if outputs.isEmpty {
+            outputs = InferenceResponse.outputNames.map { .init(name: $0, binary: parsed.binaryOutput) }
+        }
+        for output in outputs where !InferenceResponse.outputNames.contains(output.name) {
+            throw .bad("output `\(output.name)` is unknown; the model has label and score")
+        }
+        let (features, rows) = try artefact.encoding.features(of: parsed)
+        let pending = PendingInference(
+            responder: responder, began: began, requestID: request.headers["x-request-id"], request: parsed,
+            outputs: outputs, biased: biasedRows(features, rows), rows: rows)
+        return .init(features: features, rows: rows, token: pending)
+    }
+
+    private func biasedRows(_ features: [Float], _ rows: Int) -> [Bool] {
+        guard let bias = faults.bias,
+            let input = artefact.encoding.input(of: bias.attribute, value: bias.value)
+        else { return [] }
+        let width = artefact.encoding.width
+        return (0..<rows).map { features[$0 * width + input] > 0.5 && draws(bias.share) }
+    }
+
+    func finish(_ answers: [Batcher<PendingInference>.Answer]) {
+        metrics.ranBatch()
+        for answer in answers {
+            if let latency = faults.latency, draws(latency.share) {
+                loop.schedule(after: latency.added) { [self] in reply(answer) }
+            } else {
+                reply(answer)
+            }
+        }
+    }
+
+    private func reply(_ answer: Batcher<PendingInference>.Answer) {
+        let pending = answer.token
+        var labels = answer.scores.map { $0 >= InferenceRule.threshold ? Int64(1) : 0 }
+        for (row, isBiased) in pending.biased.enumerated() where isBiased { labels[row] = 0 }
+        let response = InferenceResponse(
+            modelName: model, modelVersion: version, id: pending.id, outputs: pending.outputs, labels: labels,
+            scores: answer.scores)
+        let (body, headerLength) = response.encoded()
+        var headers: [(String, String)] = []
+        if let headerLength {
+            headers.append(("Content-Type", "application/octet-stream"))
+            headers.append(("Inference-Header-Content-Length", String(headerLength)))
+        } else {
+            headers.append(("Content-Type", "application/json"))
+        }
+        if let requestID = pending.requestID { headers.append(("x-request-id", requestID)) }
+        let seconds = Double(EventLoop.clock() - pending.began) * 1e-9
+        metrics.answered(status: 200, seconds: seconds, rows: pending.rows)
+        guard draws(faults.truncate) else {
+            return pending.responder.respond(status: 200, headers: headers, body: body)
+        }
+        pending.responder.startStream(status: 200, headers: headers)
+        pending.responder.write(Array(body.prefix(body.count / 2)))
+        // The half has to be on its way before the connection is cut.
+        loop.schedule(after: .milliseconds(1)) { pending.responder.abort() }
+    }
+
+    private func draws(_ share: Double) -> Bool { share > 0 && (share >= 1 || Double(generator.uniform()) < share) }
+}
