@@ -1,0 +1,1 @@
+// The agent is on its way: its parts land first.
