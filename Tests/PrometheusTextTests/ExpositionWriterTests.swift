@@ -80,7 +80,8 @@ struct ExpositionWriterTests {
     }
 }
 
-private struct SplitMix: RandomNumberGenerator {
+/// Seeded, so that a failure can be seen again.
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
