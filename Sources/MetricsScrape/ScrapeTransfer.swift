@@ -119,8 +119,13 @@ final class ScrapeTransfer {
 
     private func explanation(_ code: CURLcode) -> String {
         if code == CURLE_OPERATION_TIMEDOUT { return "no whole reply within \(target.timeout.written)" }
-        let words = String(cString: errorText)
-        return Self.printable(words.isEmpty ? String(cString: curl_easy_strerror(code)) : words)
+        let own = String(cString: errorText)
+        let words = Self.printable(own.isEmpty ? String(cString: curl_easy_strerror(code)) : own)
+        return switch code {
+        case CURLE_COULDNT_RESOLVE_HOST: "\(words): check the server's name in the service's file"
+        case CURLE_COULDNT_CONNECT: "\(words): is the server up, and is this its metrics port?"
+        default: words
+        }
     }
 
     /// What a server sent, or a name that cannot be resolved, goes to logs and terminals: short and without controls.

@@ -82,6 +82,7 @@ struct ScrapeLoopTests {
             return
         }
         #expect(reason.hasPrefix("Failed to connect to 127.0.0.1 port 1"))
+        #expect(reason.hasSuffix(": is the server up, and is this its metrics port?"))
     }
 
     @Test("a redirect is not followed, and says where it points")
