@@ -5,7 +5,8 @@ import PackageDescription
 // imports to the arrows drawn here.
 
 let core: [Target] = [
-    .target(name: "Statistics"),
+    .target(name: "CMath", linkerSettings: [.linkedLibrary("m")]),
+    .target(name: "Statistics", dependencies: ["CMath"]),
     .target(name: "PolicyModel"),
     .target(name: "Analysis", dependencies: ["Statistics", "PolicyModel"]),
     .target(name: "RolloutEngine", dependencies: ["Analysis", "PolicyModel"]),
@@ -75,6 +76,7 @@ let tests: [Target] = [
         name: "TestSupport",
         dependencies: ["PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
         path: "Tests/TestSupport"),
+    .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
     .testTarget(name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"]),

@@ -1,0 +1,54 @@
+/// Evidence about the mean of differences D in [−1, 1], by bets on each: Π (1 + λ(D − m)). D = the baseline's quality
+/// minus the candidate's: of a pair (the same request scored by both, in shadow), or of the means of a block of either
+/// arm. A drop in points is a difference and not an odds ratio, so a test of odds would not do.
+/// (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, 2024; Chugg et al. 2305.17570.)
+public struct BoundedMeanProcess: Hashable, Codable, Sendable {
+    public enum Null: String, Codable, Sendable {
+        /// E[D | past] ≤ m: the quality fell by no more than the margin. Evidence is for a revert.
+        case atMost
+        /// E[D | past] ≥ m: it fell by at least the margin. Evidence is for a promotion.
+        case atLeast
+    }
+
+    /// m, 0 ≤ m < 1.
+    public let margin: Double
+    public let null: Null
+    private var bank: Bank
+
+    /// Shares of the largest bet that can never ruin: 1/(1 + m) or 1/(1 − m).
+    static let shares: [Double] = [1.0 / 64, 1.0 / 32, 1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 3.0 / 4, 15.0 / 16]
+
+    public init(margin: Double, null: Null = .atMost, restarts: RestartWeights = .never, cap: Double? = nil) {
+        precondition(margin >= 0 && margin < 1, "a margin lies in 0 ..< 1")
+        self.margin = margin
+        self.null = null
+        bank = Bank(BankSettings(alternatives: Self.shares.count, restarts: restarts, cap: cap))
+    }
+
+    public var logEvidence: Double { bank.logEvidence }
+    public var strata: Int { bank.strata }
+
+    /// Takes one difference as a stratum of its own.
+    public mutating func observe(_ difference: Double, temper: Double = 1) {
+        observe(stratum: CollectionOfOne(difference), temper: temper)
+    }
+
+    /// Takes the differences of one stratum; none changes nothing.
+    /// - Precondition: each in −1 ... 1.
+    public mutating func observe(stratum differences: some Collection<Double>, temper: Double = 1) {
+        guard !differences.isEmpty else { return }
+        let margin = margin
+        let null = null
+        bank.observe(temper: temper) { j in
+            var sum = 0.0
+            for d in differences {
+                precondition(abs(d) <= 1, "a difference of qualities of \(d)")
+                switch null {
+                case .atMost: sum += ln1p(Self.shares[j] / (1 + margin) * (d - margin))
+                case .atLeast: sum += ln1p(-Self.shares[j] / (1 - margin) * (d - margin))
+                }
+            }
+            return sum
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// Evidence against «the candidate's rate is at most `factor` times the baseline's», for data that clump: it bets on
+/// one bounded number a tick and does not care how requests within the tick depend on each other.
+///
+/// With X = k_c/n_c, Y = k_b/n_b, and u = `clip`:
+///
+///     d = min(X, u) − ψ0 · min(Y, u),        E = mean over λ of Π (1 + λ d),     0 < λ < 1/(ψ0 u)
+///
+/// **Why the mean of each factor is at most 1.** Let the requests of one arm in a tick be exchangeable: given some
+/// environment, they fail independently with a rate Q_c or Q_b (de Finetti), the environments of retry storms and
+/// bursts included. Let g_n(q) = E min(Bin(n, q)/n, u). It is the Bernstein polynomial of a concave function, so it is
+/// concave in q, with g_n(0) = 0, and grows with n. The null is that the candidate's environments are at most ψ0 times
+/// as bad, or at most ψ0 times as frequent, or both in part: E h(Q_c) ≤ ψ0 E h(Q_b) for every concave h ≥ 0 that grows
+/// from h(0) = 0. (Worse: Q_c = ψ0 Q_b, and h(ψ0 q) ≤ ψ0 h(q) by concavity. More frequent: Q_c is Q_b's law with ψ0
+/// times the probability of not being 0.) Then, if n_c ≤ n_b,
+///
+///     E min(X, u) = E g_{n_c}(Q_c) ≤ ψ0 E g_{n_c}(Q_b) ≤ ψ0 E g_{n_b}(Q_b) = ψ0 E min(Y, u).
+///
+/// Where n_c > n_b the last step would fail, so the candidate is thinned to n_b requests drawn at random. Nothing is
+/// drawn here: X's term is replaced by its mean over all draws, which has the same expectation and spreads less.
+/// Clipping after the factor, min(ψ0 Y, u), would not do for ψ0 > 1: with one request an arm and a rate q,
+/// E min(X, u) = u ψ0 q, but E min(ψ0 Y, u) = u q.
+public struct TickLane: Hashable, Codable, Sendable {
+    /// ψ0 ≥ 1, of rates.
+    public let factor: Double
+    /// u: a tick's rate counts as at most this.
+    public let clip: Double
+    private var bank: Bank
+
+    static let shares: [Double] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95]
+
+    public init(factor: Double, clip: Double = 0.2, restarts: RestartWeights = .standard) {
+        precondition(factor >= 1 && clip > 0 && clip <= 1, "a factor of at least 1, and a clip in 0 ... 1")
+        self.factor = factor
+        self.clip = clip
+        bank = Bank(BankSettings(alternatives: Self.shares.count, restarts: restarts, cap: nil))
+    }
+
+    public var logEvidence: Double { bank.logEvidence }
+    public var strata: Int { bank.strata }
+
+    /// Takes one tick. One without requests in both arms changes nothing; nor does one without a hit, which gives
+    /// d = 0 (whether there is one must not decide whether a restart is spent, so it is counted).
+    public mutating func observe(_ tick: Stratum) {
+        guard tick.candidate.trials > 0 && tick.baseline.trials > 0 else { return }
+        let d = Self.difference(tick, factor: factor, clip: clip)
+        let scale = factor * clip
+        bank.observe { ln1p(Self.shares[$0] / scale * d) }
+    }
+
+    static func difference(_ tick: Stratum, factor: Double, clip: Double) -> Double {
+        let thinned = clippedMean(tick.candidate, thinnedTo: tick.baseline.trials, clip: clip)
+        return thinned - factor * min(Double(tick.baseline.hits) / Double(tick.baseline.trials), clip)
+    }
+
+    /// E min(K/m, u), K the hits among m trials drawn without replacement.
+    static func clippedMean(_ tally: Tally, thinnedTo m: Int, clip: Double) -> Double {
+        let (k, n) = (tally.hits, tally.trials)
+        guard n > m else { return min(Double(k) / Double(n), clip) }
+        // u − Σ (u − i/m)⁺ P(K = i): only the few terms below the clip are needed.
+        var shortfall = 0.0
+        let logAll = logChoose(n, m)
+        for i in max(0, m - (n - k))...min(k, m) {
+            let gap = clip - Double(i) / Double(m)
+            if gap <= 0 { break }
+            shortfall += gap * exp(logChoose(k, i) + logChoose(n - k, m - i) - logAll)
+        }
+        return clip - shortfall
+    }
+}

@@ -1,0 +1,92 @@
+/// Evidence against «the candidate's rate is at most `rateBound`, or its odds are at most `oddsBound` times the
+/// baseline's»: it has to be beyond both at once.
+///
+/// One type for two rules. «Half as much again as the baseline, but never mind under .2 %»: the floor is the rate's
+/// bound. «At most 1 %, unless the baseline is as bad»: the ceiling is the rate's bound, and the odds' bound is 1.
+///
+/// Inside a stratum each alternative bets the smaller of its two e-values, which is an e-value under either null. The
+/// minimum of two finished processes is valid too, but useless: an outage of both arms would leave the ceiling's
+/// wealth up for good. Strata have to be blocks (`BlockRule`), as in a small stratum the one bet or the other nearly
+/// always loses a little.
+public struct TwoNullsProcess: Hashable, Codable, Sendable {
+    public let rateBound: Double
+    public let oddsBound: Double
+    public let alternatives: [Double]
+    private var bank: Bank
+
+    public init(
+        rateBound: Double, oddsBound: Double, alternatives: [Double] = Alternatives.worse,
+        restarts: RestartWeights = .standard, cap: Double? = 10
+    ) {
+        precondition(rateBound > 0 && rateBound < 1, "a rate's bound lies between 0 and 1")
+        precondition(oddsBound > 0, "an odds ratio is positive")
+        self.rateBound = rateBound
+        self.oddsBound = oddsBound
+        self.alternatives = alternatives
+        bank = Bank(BankSettings(alternatives: alternatives.count, restarts: restarts, cap: cap))
+    }
+
+    public var logEvidence: Double { bank.logEvidence }
+    public var strata: Int { bank.strata }
+
+    /// Takes one block; one without requests in either arm changes nothing. A block without a hit counts: it says
+    /// nothing of the odds, but it does of the rate, and leaving it out would be looking at outcomes.
+    public mutating func observe(_ block: Stratum, temper: Double = 1) {
+        guard block.candidate.trials > 0 && block.baseline.trials > 0 else { return }
+        let logEValues = Self.logEValues(
+            block, rateBound: rateBound, oddsBound: oddsBound, alternatives: alternatives)
+        bank.observe(temper: temper) { logEValues[$0] }
+    }
+
+    static func logEValues(
+        _ block: Stratum, rateBound: Double, oddsBound: Double, alternatives: [Double]
+    ) -> [Double] {
+        let margins = Margins(block)
+        let logNull = margins.logNormalizer(oddsBound)
+        return alternatives.map { factor in
+            min(
+                margins.logLikelihoodRatio(oddsBound * factor, against: oddsBound, logNull: logNull),
+                RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: factor, against: rateBound))
+        }
+    }
+}
+
+/// When a block of ticks is closed: a rule that looks at time and at the numbers of requests, never at outcomes.
+public struct BlockRule: Hashable, Codable, Sendable {
+    public var seconds: Int
+    /// Of the candidate.
+    public var requests: Int
+
+    /// A block ends after `seconds`, or as soon as it holds `requests` of the candidate.
+    public init(seconds: Int = 30, requests: Int = 50) {
+        self.seconds = seconds
+        self.requests = requests
+    }
+}
+
+/// The block that is being filled.
+public struct BlockBuilder: Hashable, Codable, Sendable {
+    public let rule: BlockRule
+    public private(set) var open = Stratum()
+    private var seconds = 0
+
+    public init(_ rule: BlockRule = BlockRule()) { self.rule = rule }
+
+    /// Adds a tick; the block, when this closed it. An empty arm keeps it open.
+    public mutating func add(_ tick: Stratum, seconds length: Int = 1) -> Stratum? {
+        open += tick
+        seconds += length
+        guard seconds >= rule.seconds || open.candidate.trials >= rule.requests else { return nil }
+        guard open.candidate.trials > 0 && open.baseline.trials > 0 else { return nil }
+        return close()
+    }
+
+    /// Ends the block early, as a change of the weights must: within a block the arms have to be mixed alike.
+    public mutating func close() -> Stratum? {
+        defer {
+            open = Stratum()
+            seconds = 0
+        }
+        return open.candidate.trials > 0 && open.baseline.trials > 0 ? open : nil
+    }
+}

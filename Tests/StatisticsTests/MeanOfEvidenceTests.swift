@@ -1,0 +1,175 @@
+import Testing
+
+@testable import Statistics
+
+/// Exact means by enumeration of every outcome: under the null, the evidence is at most 1 on average however one
+/// stops, so also under the best of all stopping rules (and under a reader who knows every future probability).
+@Suite struct MeanOfEvidenceTests {
+    /// The largest mean of E over all stopping rules, at most `steps` strata: max(E now, mean of the same one later).
+    static func bestMean<Process>(
+        _ process: Process, steps: Int, outcomes: [(probability: Double, apply: (inout Process) -> Void)],
+        logEvidence: (Process) -> Double
+    ) -> Double {
+        let now = exp(logEvidence(process))
+        if steps == 0 { return now }
+        var later = 0.0
+        for outcome in outcomes where outcome.probability > 0 {
+            var next = process
+            outcome.apply(&next)
+            later +=
+                outcome.probability
+                * bestMean(next, steps: steps - 1, outcomes: outcomes, logEvidence: logEvidence)
+        }
+        return max(now, later)
+    }
+
+    static func binomial(_ n: Int, _ p: Double) -> [Double] {
+        (0...n).map { k in
+            (k == 0 ? 1 : (1...k).reduce(1.0) { $0 * Double(n - $1 + 1) / Double($1) })
+                * (0..<k).reduce(1.0) { a, _ in a * p } * (0..<(n - k)).reduce(1.0) { a, _ in a * (1 - p) }
+        }
+    }
+
+    /// Every outcome of both arms with these sizes and rates.
+    static func strata(_ nc: Int, _ pc: Double, _ nb: Int, _ pb: Double) -> [(Double, Stratum)] {
+        let c = binomial(nc, pc)
+        let b = binomial(nb, pb)
+        return (0...nc).flatMap { x in
+            (0...nb).map { y in
+                (c[x] * b[y], Stratum(candidate: Tally(x, of: nc), baseline: Tally(y, of: nb)))
+            }
+        }
+    }
+
+    static let restarts: [RestartWeights] = [.inverseSquare, .logarithmic(early: 0.5), .sparse(early: 0.5)]
+
+    @Test("The odds ratio's evidence, at its bound and below it", arguments: restarts)
+    func oddsRatio(_ restarts: RestartWeights) {
+        for (nc, nb, pb) in [(1, 3, 0.3), (2, 2, 0.5), (3, 1, 0.2)] {
+            for ratio in [0.3, 1.0, 1.5] {
+                let pc = RateCeiling.shifted(pb, oddsBy: ratio)
+                let mean = Self.bestMean(
+                    OddsRatioProcess(bound: 1.5, restarts: restarts), steps: 3,
+                    outcomes: Self.strata(nc, pc, nb, pb).map { p, s in (p, { $0.observe(s) }) },
+                    logEvidence: \.logEvidence)
+                #expect(mean <= 1 + 1e-12, "\(nc) and \(nb) requests, odds × \(ratio): \(mean)")
+            }
+        }
+    }
+
+    @Test("The odds ratio's evidence grows beyond its bound")
+    func oddsRatioPower() {
+        let mean = Self.bestMean(
+            OddsRatioProcess(bound: 1.5), steps: 3,
+            outcomes: Self.strata(2, 0.9, 3, 0.1).map { p, s in (p, { $0.observe(s) }) }, logEvidence: \.logEvidence)
+        #expect(mean > 2)
+    }
+
+    @Test("The ceiling's evidence, at its bound and below it", arguments: restarts)
+    func ceiling(_ restarts: RestartWeights) {
+        for p in [0.01, 0.1, 0.2] {
+            let counts = Self.binomial(4, p)
+            let mean = Self.bestMean(
+                CeilingProcess(bound: 0.2, restarts: restarts), steps: 4,
+                outcomes: (0...4).map { k in (counts[k], { $0.observe(Tally(k, of: 4)) }) },
+                logEvidence: \.logEvidence)
+            #expect(mean <= 1 + 1e-12, "rate \(p): \(mean)")
+        }
+    }
+
+    @Test("The mixture's evidence, of both nulls")
+    func mixture() {
+        for null in [BetaBinomialMixture.Null.atMost, .atLeast] {
+            for p in null == .atMost ? [0.01, 0.1, 0.2] : [0.2, 0.3, 0.9] {
+                let counts = Self.binomial(3, p)
+                let mean = Self.bestMean(
+                    BetaBinomialMixture(bound: 0.2, null: null, tightestAt: 20, alpha: 0.05), steps: 4,
+                    outcomes: (0...3).map { k in (counts[k], { $0.observe(Tally(k, of: 3)) }) },
+                    logEvidence: \.logEvidence)
+                #expect(mean <= 1 + 1e-12, "\(null), rate \(p): \(mean)")
+            }
+        }
+    }
+
+    @Test("The evidence against two nulls at once, where either of them holds")
+    func twoNulls() {
+        // Under the floor with the baseline far below; above the floor with the same odds; an outage of both.
+        for (pc, pb) in [(0.1, 0.001), (0.05, 0.0), (0.3, 0.3), (0.9, 0.9), (0.02, 0.5), (0.1, 0.069)] {
+            for (nc, nb) in [(2, 3), (3, 2), (1, 1)] {
+                let mean = Self.bestMean(
+                    TwoNullsProcess(rateBound: 0.1, oddsBound: 1.5), steps: 3,
+                    outcomes: Self.strata(nc, pc, nb, pb).map { p, s in (p, { $0.observe(s) }) },
+                    logEvidence: \.logEvidence)
+                #expect(mean <= 1 + 1e-12, "rates \(pc), \(pb): \(mean)")
+            }
+        }
+    }
+
+    @Test("Bets on differences, for a revert and for a promotion")
+    func boundedMean() {
+        for null in [BoundedMeanProcess.Null.atMost, .atLeast] {
+            // Values −1, 0, 1 and a mean at the margin of .1.
+            for spread in [0.1, 0.4, 1.0] {
+                let outcomes: [(Double, Double)] = [
+                    ((spread - 0.1) / 2, -1), (1 - spread, 0), ((spread + 0.1) / 2, 1),
+                ]
+                let mean = Self.bestMean(
+                    BoundedMeanProcess(margin: 0.1, null: null, restarts: .inverseSquare), steps: 6,
+                    outcomes: outcomes.map { p, d in (p, { $0.observe(d) }) }, logEvidence: \.logEvidence)
+                #expect(mean <= 1 + 1e-12, "\(null), spread \(spread): \(mean)")
+            }
+        }
+    }
+
+    @Test("The split's evidence, while it is as intended")
+    func sampleRatio() {
+        for share in [0.01, 0.25, 0.5] {
+            let counts = Self.binomial(5, share)
+            let mean = Self.bestMean(
+                SampleRatioProcess(), steps: 3,
+                outcomes: (0...5).map { k in (counts[k], { $0.observe(candidate: k, of: 5, share: share) }) },
+                logEvidence: \.logEvidence)
+            #expect(abs(mean - 1) < 1e-12)
+            let fixed = Self.bestMean(
+                FixedSampleRatioProcess(shares: [share, 1 - share]), steps: 3,
+                outcomes: (0...5).map { k in (counts[k], { $0.observe([k, 5 - k]) }) }, logEvidence: \.logEvidence)
+            #expect(abs(fixed - 1) < 1e-12)
+        }
+    }
+
+    @Test("The proof of a sound candidate, where it is not sound: beyond the margin and beyond the floor")
+    func nonInferiority() {
+        for (pc, pb) in [(0.3, 0.3 / 1.7), (0.1, 0.0), (0.5, 0.1), (0.2, 0.1)] {
+            let mean = Self.bestMean(
+                NonInferiorityProcess(margin: 1.5, floor: 0.1), steps: 3,
+                outcomes: Self.strata(3, pc, 3, pb).map { p, s in (p, { $0.observe(s) }) },
+                logEvidence: \.logEvidence)
+            #expect(mean <= 1 + 1e-12, "rates \(pc), \(pb): \(mean)")
+        }
+    }
+
+    @Test("Counting users: whichever of them fail and when, a fair assignment gives no evidence on average")
+    func firstFailures() {
+        // The stratum in which each of eight users fails; the first fails in every one.
+        let failsAt: [Set<Int>] = [[0, 1, 2, 3], [1], [2, 3], [], [3], [0], [], [1, 2]]
+        for share in [0.2, 0.5] {
+            var mean = 0.0
+            for assignment in 0..<(1 << failsAt.count) {
+                var probability = 1.0
+                for user in failsAt.indices { probability *= assignment >> user & 1 == 1 ? share : 1 - share }
+                var process = OddsRatioProcess(bound: 1)
+                var counter = FirstFailures()
+                for stratum in 0..<4 {
+                    for user in failsAt.indices {
+                        counter.observe(
+                            key: UInt64(user), isCandidate: assignment >> user & 1 == 1,
+                            isHit: failsAt[user].contains(stratum))
+                    }
+                    process.observe(counter.close())
+                }
+                mean += probability * exp(process.logEvidence)
+            }
+            #expect(mean <= 1 + 1e-12, "share \(share): \(mean)")
+        }
+    }
+}

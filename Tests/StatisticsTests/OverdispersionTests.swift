@@ -1,0 +1,70 @@
+import Testing
+
+@testable import Statistics
+
+@Suite struct OverdispersionTests {
+    /// The seconds of an arm with `rate` requests each, some of which fail.
+    private func estimate(
+        seconds: Int = 1800, rate: Int = 80, _ fails: (_ second: Int, _ shard: Int, inout SplitMix) -> Int
+    ) -> Double? {
+        var random = SplitMix(seed: 7)
+        var estimator = OverdispersionEstimator()
+        for second in 0..<seconds {
+            estimator.observe(
+                (0..<8).map { shard in
+                    Tally(min(fails(second, shard, &random), rate / 8), of: rate / 8)
+                })
+        }
+        return estimator.estimate
+    }
+
+    private func draw(_ n: Int, _ p: Double, _ random: inout SplitMix) -> Int {
+        (0..<n).count { _ in Double.random(in: 0..<1, using: &random) < p }
+    }
+
+    @Test("Independent failures are no clumping")
+    func independent() throws {
+        let phi = try #require(estimate { draw(10, 0.02, &$2) })
+        #expect(phi < Lane.independent)
+    }
+
+    @Test("An outage of the whole arm is no clumping")
+    func outage() throws {
+        let phi = try #require(estimate { second, _, random in draw(10, second % 600 < 30 ? 0.9 : 0.01, &random) })
+        #expect(phi < Lane.independent)
+    }
+
+    @Test("Retries in clusters of five are found, about their size")
+    func clusters() throws {
+        let phi = try #require(estimate { 5 * draw(1, 0.05, &$2) })
+        #expect(phi > 3 && phi < 7)
+    }
+
+    @Test("One user who always fails is found")
+    func stickyUser() throws {
+        let phi = try #require(estimate { second, shard, random in shard == 3 && second % 5 == 0 ? 1 : 0 })
+        #expect(phi > Lane.clumped)
+    }
+
+    @Test("Before there are enough failures nothing is known, and that counts as clumped")
+    func unknown() {
+        #expect(estimate(seconds: 100) { second, shard, _ in second % 10 == 0 && shard == 0 ? 1 : 0 } == nil)
+        #expect(Lane(overdispersion: nil) == .counts(temper: 0.2))
+        #expect(Lane(overdispersion: 1.2) == .counts(temper: 1))
+        #expect(Lane(overdispersion: 4) == .counts(temper: 0.25))
+        #expect(Lane(overdispersion: 5.1) == .ticks)
+    }
+}
+
+/// A small seeded generator, so that a failure can be seen again.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}

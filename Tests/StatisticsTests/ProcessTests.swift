@@ -1,0 +1,185 @@
+import Testing
+
+@testable import Statistics
+
+@Suite struct ProcessTests {
+    @Test("No single stratum multiplies the evidence by more than the cap")
+    func cap() {
+        var process = CeilingProcess(bound: 0.01)
+        process.observe(Tally(100, of: 100))
+        #expect(process.logEvidence <= ln(10))
+        var open = CeilingProcess(bound: 0.01, cap: nil)
+        open.observe(Tally(100, of: 100))
+        #expect(open.logEvidence > 100)
+    }
+
+    @Test("A regression that starts late is found about as soon as one that starts at once")
+    func lateOnset() {
+        func strataToFind(after quiet: Int, _ restarts: RestartWeights) -> Int {
+            var process = CeilingProcess(bound: 0.02, restarts: restarts)
+            for _ in 0..<quiet { process.observe(Tally(0, of: 10)) }
+            for n in 1...10_000 {
+                process.observe(Tally(1, of: 10))
+                if process.logEvidence > ln(100) { return n }
+            }
+            return .max
+        }
+        let early = strataToFind(after: 0, .inverseSquare)
+        for restarts in MeanOfEvidenceTests.restarts {
+            #expect(strataToFind(after: 2_000, restarts) < 4 * early)
+        }
+        #expect(strataToFind(after: 2_000, .never) > 20 * early)
+    }
+
+    @Test("Tempering with η is betting the η-th power")
+    func temper() {
+        let stratum = Stratum(candidate: Tally(3, of: 50), baseline: Tally(1, of: 450))
+        var process = OddsRatioProcess(bound: 1, alternatives: [5], restarts: .never, cap: nil)
+        process.observe(stratum, temper: 0.2)
+        #expect(abs(process.logEvidence - 0.2 * 3.491237095356155) < 1e-12)
+        var mixture = BetaBinomialMixture(bound: 0.01, tightestAt: 1000, alpha: 0.05)
+        mixture.observe(Tally(50, of: 1000), temper: 0.1)
+        #expect(abs(mixture.logEvidence - 2.352950626566532) < 1e-9)
+    }
+
+    @Test("Strata whose margins say nothing leave the odds ratio's evidence and its restarts alone")
+    func uninformative() {
+        var process = OddsRatioProcess(bound: 1)
+        for stratum in [
+            Stratum(candidate: Tally(0, of: 5), baseline: Tally(0, of: 50)),
+            Stratum(candidate: Tally(5, of: 5), baseline: Tally(50, of: 50)),
+            Stratum(candidate: Tally(3, of: 5), baseline: Tally(0, of: 0)),
+            Stratum(candidate: Tally(0, of: 0), baseline: Tally(3, of: 5)),
+        ] { process.observe(stratum) }
+        #expect(process.strata == 0 && process.logEvidence == 0)
+    }
+
+    @Test("The normaliser agrees with the plain sum, small and large, and with odds far from 1")
+    func normalizer() {
+        for (nc, nb, k) in [(1, 1, 1), (5, 9, 7), (50, 450, 60), (500, 500, 900), (3000, 200, 1500)] {
+            let margins = Margins(Stratum(candidate: Tally(0, of: nc), baseline: Tally(min(k, nb), of: nb)))
+            for odds in [0.15, 1, 1.5, 30, 150] {
+                let m = Margins(
+                    Stratum(candidate: Tally(k - min(k, nb), of: nc), baseline: Tally(min(k, nb), of: nb)))
+                let plain = logSumExp(
+                    (m.low...m.high).map { logChoose(nc, $0) + logChoose(nb, k - $0) + Double($0) * ln(odds) })
+                #expect(abs(m.logNormalizer(odds) - plain) < 1e-9 * max(1, abs(plain)), "\(nc) \(nb) \(k) \(odds)")
+            }
+            #expect(margins.low <= margins.high)
+        }
+    }
+
+    @Test("An outage of both arms leaves the evidence against two nulls where it was")
+    func outage() {
+        var both = TwoNullsProcess(rateBound: 0.01, oddsBound: 1)
+        var ceilingAlone = CeilingProcess(bound: 0.01)
+        var highest = 0.0
+        for block in 0..<20 {
+            let down = (5..<10).contains(block)
+            let stratum = Stratum(candidate: Tally(down ? 55 : 0, of: 60), baseline: Tally(down ? 495 : 1, of: 540))
+            both.observe(stratum)
+            ceilingAlone.observe(stratum.candidate)
+            highest = max(highest, ceilingAlone.logEvidence)
+            #expect(both.logEvidence < 0.5)
+        }
+        #expect(highest > 3)
+    }
+
+    @Test("A block closes by time or by the candidate's requests, and never while an arm is empty")
+    func blocks() {
+        func tick(_ c: Int, _ b: Int) -> Stratum { Stratum(candidate: Tally(0, of: c), baseline: Tally(0, of: b)) }
+        var builder = BlockBuilder(BlockRule(seconds: 3, requests: 50))
+        #expect(builder.add(tick(1, 9)) == nil)
+        #expect(builder.add(tick(1, 9)) == nil)
+        #expect(builder.add(tick(1, 9)) == tick(3, 27))
+        #expect(builder.add(tick(50, 9)) == tick(50, 9))
+        for _ in 0..<5 { #expect(builder.add(tick(0, 10)) == nil) }
+        #expect(builder.add(tick(1, 10)) == tick(1, 60))
+        #expect(builder.add(tick(2, 2)) == nil)
+        #expect(builder.close() == tick(2, 2))
+        #expect(builder.close() == nil)
+    }
+
+    @Test("A user who always fails is one hit, and one whose arm changes in mid-stratum none")
+    func firstFailures() {
+        var counter = FirstFailures()
+        for stratum in 0..<3 {
+            for key in 0..<10 as Range<UInt64> {
+                counter.observe(key: key, isCandidate: key < 5, isHit: false)
+                counter.observe(key: key, isCandidate: key < 5, isHit: key == 2)
+            }
+            let seen = counter.close()
+            #expect(seen.candidate == (stratum == 0 ? Tally(1, of: 5) : Tally(0, of: 4)))
+            #expect(seen.baseline == Tally(0, of: 5))
+        }
+        counter.observe(key: 7, isCandidate: true, isHit: true)
+        counter.observe(key: 7, isCandidate: false, isHit: true)
+        #expect(counter.close() == Stratum())
+    }
+
+    @Test("However many users there are, only so many are kept")
+    func firstFailuresAreBounded() {
+        var counter = FirstFailures()
+        for key in 0..<100_000 as Range<UInt64> { counter.observe(key: key, isCandidate: key % 2 == 0, isHit: true) }
+        let seen = counter.close()
+        let kept = seen.candidate.trials + seen.baseline.trials
+        #expect(kept <= FirstFailures.capacity && kept > FirstFailures.capacity / 4)
+        #expect(abs(seen.candidate.trials * 2 - kept) < kept / 10)
+    }
+
+    @Test("The risk is divided by source and by share, over what is there")
+    func risk() {
+        let budget = RiskBudget(alpha: 0.01)
+        let weights = budget.weights([(.errors, 1), (.latency, 3), (.latency, 1), (.quality, 2)])
+        #expect(weights == [0.5, 0.1875, 0.0625, 0.25])
+        #expect(budget.weights([(.latency, 1)]) == [1])
+        #expect(abs(budget.logThreshold(weight: 0.5) - ln(200)) < 1e-12)
+        #expect(refuted(logEvidence: [ln(200), 0, ln(25)], alpha: 0.05) == [0])
+        #expect(refuted(logEvidence: [ln(59), 0, 0], alpha: 0.05) == [])
+        #expect(refuted(logEvidence: [ln(200), 0, ln(31)], alpha: 0.05) == [0, 2])
+    }
+
+    @Test("The forecast of a proof is what the process then takes")
+    func forecast() throws {
+        var process = NonInferiorityProcess(margin: 1.5, floor: 0.002)
+        let forecast = try #require(
+            process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, temper: 1))
+        let taken = Self.requestsTaken(&process, rate: 0.02, until: ln(20))
+        #expect(abs(Double(taken) - forecast) < 0.15 * forecast, "\(taken) taken, \(forecast) forecast")
+        #expect(process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, temper: 1) == 0)
+
+        // From half-way, and where the floor is what proves it.
+        var floor = NonInferiorityProcess(margin: 1.5, floor: 0.01)
+        _ = Self.requestsTaken(&floor, rate: 0.0001, until: ln(5))
+        let rest = try #require(floor.requestsNeeded(logThreshold: ln(20), rate: 0.0001, share: 0.5, temper: 1))
+        let restTaken = Self.requestsTaken(&floor, rate: 0.0001, until: ln(20))
+        #expect(abs(Double(restTaken) - rest) < 0.15 * rest, "\(restTaken) taken, \(rest) forecast")
+
+        // A candidate at the margin is never proven.
+        #expect(
+            NonInferiorityProcess(margin: 1.5, floor: nil)
+                .requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, odds: 1.5, temper: 1) == nil)
+    }
+
+    /// Feeds expected strata of fifty requests an arm: hits in thirds of their expectation would be no counts, so the
+    /// evidence is averaged over many seeded runs instead.
+    private static func requestsTaken(
+        _ process: inout NonInferiorityProcess, rate: Double, until threshold: Double
+    ) -> Int {
+        var random = SplitMix(seed: 3)
+        let start = process
+        var total = 0
+        var last = process
+        let runs = 30
+        for _ in 0..<runs {
+            last = start
+            while last.logEvidence < threshold {
+                func hits() -> Int { (0..<50).count { _ in Double.random(in: 0..<1, using: &random) < rate } }
+                last.observe(Stratum(candidate: Tally(hits(), of: 50), baseline: Tally(hits(), of: 50)))
+                total += 50
+            }
+        }
+        process = last
+        return total / runs
+    }
+}
