@@ -33,6 +33,16 @@ public final class ReferenceServer: Sendable {
         return try ReferenceServer(options)
     }
 
+    /// A server of the artefact in a file, with the usual settings. Throws `FileError` as well.
+    public static func start(artefact path: String, host: String = "127.0.0.1", port: UInt16 = 0) throws
+        -> ReferenceServer
+    {
+        try start(Options(artefact: try Artefact.load(path), listen: .tcp(host: host, port: port)))
+    }
+
+    /// The TCP port that it listens on; 0 on a Unix socket.
+    public var port: UInt16 { if case .tcp(_, let port) = endpoint { port } else { 0 } }
+
     private init(_ options: Options) throws {
         let loop = try EventLoop(name: "reference")
         let service = ModelService(loop: loop, options: options)
