@@ -1,0 +1,89 @@
+/// `GET /v1/version`: which agent this is, and what it was started with.
+public struct AgentStatus: Hashable, Codable, Sendable {
+    public var version: String
+    public var pid: Int32
+    public var startedAt: Timestamp
+    /// The agent's wall clock when it answered.
+    public var now: Timestamp
+    /// The agent's file; absent when it runs without one.
+    public var configurationFile: String?
+    /// When the files in force were read.
+    public var configurationReadAt: Timestamp
+    /// Every file in force, the agent's own first.
+    public var configurationFiles: [String]
+    public var stateDirectory: String
+    public var adminAddress: String
+    public var feedbackAddress: String
+
+    public init(
+        version: String, pid: Int32, startedAt: Timestamp, now: Timestamp, configurationFile: String?,
+        configurationReadAt: Timestamp, configurationFiles: [String], stateDirectory: String, adminAddress: String,
+        feedbackAddress: String
+    ) {
+        self.version = version
+        self.pid = pid
+        self.startedAt = startedAt
+        self.now = now
+        self.configurationFile = configurationFile
+        self.configurationReadAt = configurationReadAt
+        self.configurationFiles = configurationFiles
+        self.stateDirectory = stateDirectory
+        self.adminAddress = adminAddress
+        self.feedbackAddress = feedbackAddress
+    }
+}
+
+/// `GET /healthz` and `/readyz`: 200 while `ok`, else 503.
+public struct HealthStatus: Hashable, Codable, Sendable {
+    public var ok: Bool
+    /// Why not; empty while ok.
+    public var problems: [String]
+
+    public init(ok: Bool, problems: [String] = []) {
+        self.ok = ok
+        self.problems = problems
+    }
+}
+
+/// `GET /v1/services/S/targets`: the servers behind a service and their last scrapes.
+public struct TargetList: Hashable, Codable, Sendable {
+    public var targets: [TargetStatus]
+
+    public init(targets: [TargetStatus]) { self.targets = targets }
+}
+
+public struct TargetStatus: Hashable, Codable, Sendable {
+    public var version: String
+    /// `127.0.0.1:9001`.
+    public var server: String
+    /// Takes connections, as the proxy last saw it.
+    public var reachable: Bool
+    /// The last scrape; absent where the version is not scraped or none is over.
+    public var scrape: Scrape?
+
+    public struct Scrape: Hashable, Codable, Sendable {
+        public var url: String
+        public var at: Timestamp
+        public var ok: Bool
+        /// Why not; empty while ok.
+        public var problem: String
+        public var samples: Int
+        public var durationSeconds: Double
+
+        public init(url: String, at: Timestamp, ok: Bool, problem: String, samples: Int, durationSeconds: Double) {
+            self.url = url
+            self.at = at
+            self.ok = ok
+            self.problem = problem
+            self.samples = samples
+            self.durationSeconds = durationSeconds
+        }
+    }
+
+    public init(version: String, server: String, reachable: Bool, scrape: Scrape?) {
+        self.version = version
+        self.server = server
+        self.reachable = reachable
+        self.scrape = scrape
+    }
+}

@@ -1,0 +1,160 @@
+/// The answer of a check.
+public enum CheckVerdict: String, CaseIterable, Codable, Sendable {
+    case pass
+    case fail
+    /// There are data, and they do not tell.
+    case inconclusive
+    /// Too little to look at.
+    case noData
+    /// The measurement itself failed: the provider of the data is down.
+    case error
+}
+
+/// What a figure counts.
+public enum FigureUnit: String, CaseIterable, Codable, Sendable {
+    /// A fraction, 0 ... 1.
+    case ratio
+    /// A difference of fractions: 0.05 is 5 percentage points.
+    case points
+    case seconds
+    /// As the server exports it.
+    case plain
+}
+
+/// One comparison of a value with a bound, with every number that it rests on.
+public struct MeasurementStatus: Hashable, Codable, Sendable {
+    /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
+    public var subject: String
+    public var unit: FigureUnit
+    /// Absent where there was no sample.
+    public var candidate: Figure?
+    public var baseline: Figure?
+    public var candidateSamples: UInt64
+    public var baselineSamples: UInt64
+    /// What is held against the bound: the candidate's value, or its drop or rise against the baseline.
+    public var value: Figure?
+    public var bound: Figure
+    /// True: the value may be at most the bound; false: at least.
+    public var atMost: Bool
+    public var verdict: CheckVerdict
+    /// What is missing or uncertain; empty where nothing is.
+    public var note: String
+
+    public init(
+        subject: String, unit: FigureUnit, candidate: Figure?, baseline: Figure?, candidateSamples: UInt64,
+        baselineSamples: UInt64, value: Figure?, bound: Figure, atMost: Bool, verdict: CheckVerdict, note: String
+    ) {
+        self.subject = subject
+        self.unit = unit
+        self.candidate = candidate
+        self.baseline = baseline
+        self.candidateSamples = candidateSamples
+        self.baselineSamples = baselineSamples
+        self.value = value
+        self.bound = bound
+        self.atMost = atMost
+        self.verdict = verdict
+        self.note = note
+    }
+}
+
+/// One check at one look.
+public struct CheckStatus: Hashable, Codable, Sendable {
+    public var policy: String
+    public var check: String
+    /// False: measured and shown, never decides.
+    public var enforced: Bool
+    /// What the check decides.
+    public var verdict: CheckVerdict
+    /// What the newest measurement alone says.
+    public var measured: CheckVerdict
+    public var measurements: [MeasurementStatus]
+    /// Failed measurements so far, and how many are tolerated.
+    public var failures: Int
+    public var failureLimit: Int
+    public var inconclusives: Int
+    public var consecutiveErrors: Int
+    /// Whether promotion may rest on this check.
+    public var proven: Bool
+    /// What is still missing for that; empty where nothing is.
+    public var missing: String
+    /// The result in one line.
+    public var summary: String
+
+    public init(
+        policy: String, check: String, enforced: Bool, verdict: CheckVerdict, measured: CheckVerdict,
+        measurements: [MeasurementStatus], failures: Int, failureLimit: Int, inconclusives: Int,
+        consecutiveErrors: Int, proven: Bool, missing: String, summary: String
+    ) {
+        self.policy = policy
+        self.check = check
+        self.enforced = enforced
+        self.verdict = verdict
+        self.measured = measured
+        self.measurements = measurements
+        self.failures = failures
+        self.failureLimit = failureLimit
+        self.inconclusives = inconclusives
+        self.consecutiveErrors = consecutiveErrors
+        self.proven = proven
+        self.missing = missing
+        self.summary = summary
+    }
+
+    /// The measurement that decides: the first that is as bad as the newest look.
+    public var decisive: MeasurementStatus? {
+        measurements.first { $0.verdict == measured } ?? measurements.first
+    }
+}
+
+/// All checks at one look, and what the look itself was worth.
+public struct EvaluationStatus: Hashable, Codable, Sendable {
+    /// Over the enforced checks.
+    public var verdict: CheckVerdict
+    public var dataFlowing: Bool
+    /// Why the agent cannot trust its own view; absent where it can.
+    public var blindness: String?
+    public var baseline: ArmCondition
+    public var candidate: ArmCondition
+    /// In the order of the policies and their checks.
+    public var checks: [CheckStatus]
+
+    /// How an arm did at that moment, whatever the policies say.
+    public struct ArmCondition: Hashable, Codable, Sendable {
+        public var servers: Int
+        public var reachable: Int
+        /// Judged requests since the rollout began.
+        public var requests: UInt64
+        public var errors: UInt64
+        /// The same over the last 30 s.
+        public var recentRequests: UInt64
+        public var recentErrors: UInt64
+        /// No server takes connections, or at least half of what it got lately failed.
+        public var down: Bool
+
+        public init(
+            servers: Int, reachable: Int, requests: UInt64, errors: UInt64, recentRequests: UInt64,
+            recentErrors: UInt64, down: Bool
+        ) {
+            self.servers = servers
+            self.reachable = reachable
+            self.requests = requests
+            self.errors = errors
+            self.recentRequests = recentRequests
+            self.recentErrors = recentErrors
+            self.down = down
+        }
+    }
+
+    public init(
+        verdict: CheckVerdict, dataFlowing: Bool, blindness: String?, baseline: ArmCondition, candidate: ArmCondition,
+        checks: [CheckStatus]
+    ) {
+        self.verdict = verdict
+        self.dataFlowing = dataFlowing
+        self.blindness = blindness
+        self.baseline = baseline
+        self.candidate = candidate
+        self.checks = checks
+    }
+}

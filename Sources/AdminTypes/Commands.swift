@@ -1,0 +1,107 @@
+/// What can be asked of a service: `POST /v1/services/S/VERB`.
+public enum CommandVerb: String, CaseIterable, Codable, Sendable {
+    case start, advance, promote, revert, pause, resume, retry, restart, freeze, unfreeze
+
+    public var takesForce: Bool { self == .promote || self == .revert }
+    public var takesTarget: Bool { self == .revert }
+}
+
+/// The body of a command. Everything may be left out, also the body itself.
+public struct CommandRequest: Hashable, Codable, Sendable {
+    public var reason: String?
+    /// Who asks; absent: the user of the connection.
+    public var by: String?
+    /// Refused when the service's generation is another.
+    public var generation: UInt64?
+    /// For promote and revert.
+    public var force: Bool?
+    /// For revert: the version to serve; absent: the rollout's baseline.
+    public var to: String?
+
+    public init(
+        reason: String? = nil, by: String? = nil, generation: UInt64? = nil, force: Bool? = nil, to: String? = nil
+    ) {
+        self.reason = reason
+        self.by = by
+        self.generation = generation
+        self.force = force
+        self.to = to
+    }
+}
+
+/// The answer to a command that is in force.
+public struct CommandResult: Hashable, Codable, Sendable {
+    /// What changed.
+    public var message: String
+    /// False with status 202: applied, not yet durable.
+    public var durable: Bool
+    /// The service after it.
+    public var status: ServiceStatus
+
+    public init(message: String, durable: Bool, status: ServiceStatus) {
+        self.message = message
+        self.durable = durable
+        self.status = status
+    }
+}
+
+/// The body of every answer that is not 2xx.
+public struct ErrorBody: Hashable, Codable, Sendable {
+    public var error: Problem
+
+    public struct Problem: Hashable, Codable, Sendable {
+        /// For programs: `unknown_service`, `frozen`, `bad_field`, ...
+        public var code: String
+        /// What happened and what to do.
+        public var message: String
+        /// Further lines: every bad row, every service that is known. May be empty.
+        public var detail: [String]
+
+        public init(code: String, message: String, detail: [String] = []) {
+            self.code = code
+            self.message = message
+            self.detail = detail
+        }
+    }
+
+    public init(_ problem: Problem) { error = problem }
+}
+
+/// What became of feedback since the rollout began; every row is counted in one of these.
+public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
+    public var joined: UInt64
+    /// The id was labelled before.
+    public var duplicate: UInt64
+    /// The id was seen on both arms.
+    public var ambiguous: UInt64
+    /// No request with this id was seen in time.
+    public var unmatched: UInt64
+    /// The request is of a rollout that is over.
+    public var late: UInt64
+    /// Waits for its request to end.
+    public var pending: UInt64
+
+    public init(
+        joined: UInt64 = 0, duplicate: UInt64 = 0, ambiguous: UInt64 = 0, unmatched: UInt64 = 0, late: UInt64 = 0,
+        pending: UInt64 = 0
+    ) {
+        self.joined = joined
+        self.duplicate = duplicate
+        self.ambiguous = ambiguous
+        self.unmatched = unmatched
+        self.late = late
+        self.pending = pending
+    }
+}
+
+/// The answer to posted feedback.
+public struct FeedbackResult: Hashable, Codable, Sendable {
+    /// Rows taken; each is joined with its request within a tick of its end.
+    public var accepted: Int
+    public var counts: FeedbackCountsStatus
+
+    public init(accepted: Int, counts: FeedbackCountsStatus) {
+        self.accepted = accepted
+        self.counts = counts
+    }
+}

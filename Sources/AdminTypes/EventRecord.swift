@@ -1,0 +1,102 @@
+/// Something that happened to a service, as the journal keeps it.
+public struct EventRecord: Hashable, Codable, Sendable {
+    /// Grows with each entry of the agent. Absent for an event that is in force and not in the journal yet: it comes
+    /// again, with its id, once it is.
+    public var id: Int64?
+    public var service: String
+    public var at: Timestamp
+    /// `rollout_started`, `reverted`, ...: later agents may know more kinds.
+    public var kind: String
+    public var rollout: String?
+    /// One line in words.
+    public var message: String
+    /// A person's name, `policy`, `file` or `agent`.
+    public var by: String
+    /// In force after it.
+    public var generation: UInt64
+    public var candidateWeight: Share
+    /// `GET …/decisions/ID` has the numbers that it rests on.
+    public var decision: Bool
+
+    public init(
+        id: Int64?, service: String, at: Timestamp, kind: String, rollout: String?, message: String, by: String,
+        generation: UInt64, candidateWeight: Share, decision: Bool
+    ) {
+        self.id = id
+        self.service = service
+        self.at = at
+        self.kind = kind
+        self.rollout = rollout
+        self.message = message
+        self.by = by
+        self.generation = generation
+        self.candidateWeight = candidateWeight
+        self.decision = decision
+    }
+}
+
+/// `GET /v1/services/S/events`.
+public struct EventList: Hashable, Codable, Sendable {
+    /// Oldest first.
+    public var events: [EventRecord]
+
+    public init(events: [EventRecord]) { self.events = events }
+}
+
+/// `GET /v1/services/S/decisions/ID`.
+public struct DecisionRecord: Hashable, Codable, Sendable {
+    public var event: EventRecord
+    /// Absent where nothing was judged.
+    public var evaluation: EvaluationStatus?
+
+    public init(event: EventRecord, evaluation: EvaluationStatus?) {
+        self.event = event
+        self.evaluation = evaluation
+    }
+}
+
+public enum RolloutResult: String, CaseIterable, Codable, Sendable { case running, promoted, reverted }
+
+/// A rollout as the history shows it.
+public struct HistoryEntry: Hashable, Codable, Sendable {
+    public var id: String
+    public var baseline: String
+    public var candidate: String
+    public var startedAt: Timestamp
+    /// Absent while it runs.
+    public var endedAt: Timestamp?
+    public var result: RolloutResult
+    /// Of its end; empty while it runs.
+    public var reason: String
+    /// The event that ended it.
+    public var decision: Int64?
+    /// Judged requests that the candidate got.
+    public var candidateRequests: UInt64
+
+    public init(
+        id: String, baseline: String, candidate: String, startedAt: Timestamp, endedAt: Timestamp?,
+        result: RolloutResult, reason: String, decision: Int64?, candidateRequests: UInt64
+    ) {
+        self.id = id
+        self.baseline = baseline
+        self.candidate = candidate
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.result = result
+        self.reason = reason
+        self.decision = decision
+        self.candidateRequests = candidateRequests
+    }
+}
+
+/// `GET /v1/services/S/history`.
+public struct HistoryList: Hashable, Codable, Sendable {
+    public var service: String
+    /// Newest first.
+    public var rollouts: [HistoryEntry]
+
+    public init(service: String, rollouts: [HistoryEntry]) {
+        self.service = service
+        self.rollouts = rollouts
+    }
+}

@@ -1,0 +1,62 @@
+/// A measured number. In JSON a number, or one of the strings `+Inf` and `-Inf`: a P95 among errors is beyond any
+/// number, and JSON has none for that.
+public struct Figure: Hashable, Sendable {
+    /// Never NaN.
+    public var value: Double
+
+    /// The greatest finite magnitude stands for infinity, as the journal writes it. NaN becomes 0.
+    public init(_ value: Double) {
+        if value.isNaN {
+            self.value = 0
+        } else if abs(value) >= .greatestFiniteMagnitude {
+            self.value = value > 0 ? .infinity : -.infinity
+        } else {
+            self.value = value
+        }
+    }
+}
+
+extension Figure: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral {
+    public init(floatLiteral value: Double) { self.init(value) }
+    public init(integerLiteral value: Int) { self.init(Double(value)) }
+}
+
+extension Figure: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let number = try? container.decode(Double.self) {
+            self.init(number)
+            return
+        }
+        switch try container.decode(String.self) {
+        case "+Inf": self.init(.infinity)
+        case "-Inf": self.init(-.infinity)
+        case let other:
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "not a number, +Inf or -Inf: \(other)")
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if value.isFinite { try container.encode(value) } else { try container.encode(value > 0 ? "+Inf" : "-Inf") }
+    }
+}
+
+/// A share of traffic.
+public struct Share: Hashable, Codable, Sendable {
+    /// 0 ... 100, in steps of 0.01.
+    public var percent: Double
+    /// 0 ... 10 000: the same, exactly.
+    public var basisPoints: Int
+
+    public init(basisPoints: Int) {
+        self.basisPoints = basisPoints
+        percent = Double(basisPoints) / 100
+    }
+
+    /// `25%`, `0.5%`.
+    public var words: String {
+        basisPoints % 100 == 0 ? "\(basisPoints / 100)%" : "\(percent)%"
+    }
+}

@@ -1,0 +1,18 @@
+import FoundationEssentials
+
+/// How our types become bytes: keys sorted, slashes as they are, so that the same value always gives the same text.
+public enum JSONCoding {
+    public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
+        return Array(try encoder.encode(value))
+    }
+
+    public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        try JSONDecoder().decode(type, from: Data(bytes))
+    }
+
+    /// As a tree, for other forms of output.
+    public static func tree(_ value: some Encodable) throws -> JSONValue { try JSONReader.parse(encode(value)) }
+}

@@ -1,0 +1,223 @@
+/// `GET /v1/services`.
+public struct ServiceList: Hashable, Codable, Sendable {
+    /// Sorted by name.
+    public var services: [ServiceStatus]
+
+    public init(services: [ServiceStatus]) { self.services = services }
+}
+
+/// `GET /v1/services/S`: everything that a reader may want to know of a service now.
+public struct ServiceStatus: Hashable, Codable, Sendable {
+    public var service: String
+    /// Grows with every change of the split. Commands that carry it are refused once it is out of date.
+    public var generation: UInt64
+    public var phase: ServicePhase
+    /// `name` or `name@revision` of the version that serves as baseline.
+    public var serving: String
+    /// What served before it.
+    public var previous: String?
+    /// The candidate's share of the traffic, in force.
+    public var candidateWeight: Share
+    public var rollout: RolloutStatus?
+    public var baseline: ArmStatus
+    public var candidate: ArmStatus?
+    /// The newest look; absent without a rollout that is judged.
+    public var evaluation: EvaluationStatus?
+    /// What has to happen before the rollout moves; empty where nothing has.
+    public var waitsFor: [String]
+    /// What happens next and when, as far as that can be told.
+    public var next: String
+    /// Seconds that the phase still has to hold; absent where it does not wait for time.
+    public var holdLeftSeconds: Double?
+    public var feedback: FeedbackCountsStatus
+    public var refused: RefusalStatus?
+    public var freeze: FreezeStatus?
+    /// What the user should know: edits that wait for the next rollout, a `baseline` line that is out of date.
+    public var notes: [String]
+    /// False while a change is in force that could not be written.
+    public var durable: Bool
+    public var listen: [String]
+    public var route: RouteStatus
+    public var policies: [String]
+
+    public init(
+        service: String, generation: UInt64, phase: ServicePhase, serving: String, previous: String?,
+        candidateWeight: Share, rollout: RolloutStatus?, baseline: ArmStatus, candidate: ArmStatus?,
+        evaluation: EvaluationStatus?, waitsFor: [String], next: String, holdLeftSeconds: Double?,
+        feedback: FeedbackCountsStatus, refused: RefusalStatus?, freeze: FreezeStatus?, notes: [String],
+        durable: Bool, listen: [String], route: RouteStatus, policies: [String]
+    ) {
+        self.service = service
+        self.generation = generation
+        self.phase = phase
+        self.serving = serving
+        self.previous = previous
+        self.candidateWeight = candidateWeight
+        self.rollout = rollout
+        self.baseline = baseline
+        self.candidate = candidate
+        self.evaluation = evaluation
+        self.waitsFor = waitsFor
+        self.next = next
+        self.holdLeftSeconds = holdLeftSeconds
+        self.feedback = feedback
+        self.refused = refused
+        self.freeze = freeze
+        self.notes = notes
+        self.durable = durable
+        self.listen = listen
+        self.route = route
+        self.policies = policies
+    }
+}
+
+public enum ServicePhase: String, CaseIterable, Codable, Sendable {
+    /// No rollout.
+    case idle
+    /// For `canaryctl start`.
+    case waiting
+    case warmup
+    case step
+    /// Steps done; waits until every enforced check is proven.
+    case proving
+    /// Proven; waits for `canaryctl promote`.
+    case ready
+    case baking
+}
+
+/// The attempt under way.
+public struct RolloutStatus: Hashable, Codable, Sendable {
+    /// `income-12`.
+    public var id: String
+    public var candidate: String
+    public var startedAt: Timestamp
+    /// From 1, while in a step.
+    public var step: Int?
+    public var steps: [StepStatus]
+    /// Time that counted in this phase.
+    public var heldSeconds: Double
+    public var pause: PauseStatus?
+    /// The candidate gets nothing until a first healthy evaluation after a restart.
+    public var recovering: Bool
+    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noData`, `providerDown`, `agentBlind`,
+    /// `badBaseline`, `recovering`.
+    public var standstill: String?
+
+    public init(
+        id: String, candidate: String, startedAt: Timestamp, step: Int?, steps: [StepStatus], heldSeconds: Double,
+        pause: PauseStatus?, recovering: Bool, standstill: String?
+    ) {
+        self.id = id
+        self.candidate = candidate
+        self.startedAt = startedAt
+        self.step = step
+        self.steps = steps
+        self.heldSeconds = heldSeconds
+        self.pause = pause
+        self.recovering = recovering
+        self.standstill = standstill
+    }
+}
+
+/// A weight with its hold, or a pause: then without a weight, and without a hold where it waits for `resume`.
+public struct StepStatus: Hashable, Codable, Sendable {
+    public var weight: Share?
+    public var holdSeconds: Double?
+
+    public init(weight: Share?, holdSeconds: Double?) {
+        self.weight = weight
+        self.holdSeconds = holdSeconds
+    }
+}
+
+public struct PauseStatus: Hashable, Codable, Sendable {
+    /// `manual`, `inconclusive` or `deadline`.
+    public var cause: String
+    public var reason: String
+    public var by: String
+    public var at: Timestamp
+
+    public init(cause: String, reason: String, by: String, at: Timestamp) {
+        self.cause = cause
+        self.reason = reason
+        self.by = by
+        self.at = at
+    }
+}
+
+/// A candidate that was reverted and is not tried again by itself.
+public struct RefusalStatus: Hashable, Codable, Sendable {
+    public var version: String
+    public var reason: String
+    public var at: Timestamp
+    /// How often it was reverted.
+    public var times: Int
+
+    public init(version: String, reason: String, at: Timestamp, times: Int) {
+        self.version = version
+        self.reason = reason
+        self.at = at
+        self.times = times
+    }
+}
+
+public struct FreezeStatus: Hashable, Codable, Sendable {
+    public var reason: String
+    public var by: String
+    public var at: Timestamp
+
+    public init(reason: String, by: String, at: Timestamp) {
+        self.reason = reason
+        self.by = by
+        self.at = at
+    }
+}
+
+public struct RouteStatus: Hashable, Codable, Sendable {
+    /// Absent: any.
+    public var host: String?
+    public var path: String
+
+    public init(host: String?, path: String) {
+        self.host = host
+        self.path = path
+    }
+}
+
+/// One arm over the last minute.
+public struct ArmStatus: Hashable, Codable, Sendable {
+    public var version: String
+    public var servers: Int
+    public var reachable: Int
+    /// Judged requests over the last 10 s.
+    public var requestsPerSecond: Double
+    /// 0 ... 1 over the last minute; absent without requests.
+    public var errorRatio: Double?
+    /// Over the last minute; `+Inf` among errors; absent without requests.
+    public var p50Seconds: Figure?
+    public var p95Seconds: Figure?
+    public var p99Seconds: Figure?
+    /// Judged requests since the rollout began.
+    public var requests: UInt64
+    public var errors: UInt64
+    /// P95 by spans of 5 s over the last 2 minutes, oldest first; null where nothing was.
+    public var p95TrendSeconds: [Figure?]
+
+    public init(
+        version: String, servers: Int, reachable: Int, requestsPerSecond: Double, errorRatio: Double?,
+        p50Seconds: Figure?, p95Seconds: Figure?, p99Seconds: Figure?, requests: UInt64, errors: UInt64,
+        p95TrendSeconds: [Figure?]
+    ) {
+        self.version = version
+        self.servers = servers
+        self.reachable = reachable
+        self.requestsPerSecond = requestsPerSecond
+        self.errorRatio = errorRatio
+        self.p50Seconds = p50Seconds
+        self.p95Seconds = p95Seconds
+        self.p99Seconds = p99Seconds
+        self.requests = requests
+        self.errors = errors
+        self.p95TrendSeconds = p95TrendSeconds
+    }
+}
