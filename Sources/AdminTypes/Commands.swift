@@ -54,7 +54,8 @@ public struct ErrorBody: Hashable, Codable, Sendable {
         public var code: String
         /// What happened and what to do.
         public var message: String
-        /// Further lines: every bad row, every service that is known. May be empty.
+        /// Further lines: every bad row, every service that is known. Empty where there are none; refusals of the
+        /// HTTP layer itself write null.
         public var detail: [String]
 
         public init(code: String, message: String, detail: [String] = []) {
@@ -62,12 +63,19 @@ public struct ErrorBody: Hashable, Codable, Sendable {
             self.message = message
             self.detail = detail
         }
+
+        public init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            code = try container.decode(String.self, forKey: .code)
+            message = try container.decode(String.self, forKey: .message)
+            detail = try container.decodeIfPresent([String].self, forKey: .detail) ?? []
+        }
     }
 
     public init(_ problem: Problem) { error = problem }
 }
 
-/// What became of feedback since the rollout began; every row is counted in one of these.
+/// What became of feedback since the agent started; every row is counted in one of these.
 public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var joined: UInt64
     /// The id was labelled before.

@@ -1,0 +1,32 @@
+import AdminTypes
+import Analysis
+import PrometheusText
+import RolloutController
+import RolloutEngine
+
+/// What the admin API serves: the controller as its clients see it. Confined to the control thread, where the API
+/// calls it synchronously.
+public protocol AdminBackend: AnyObject {
+    /// Sorted.
+    var serviceNames: [String] { get }
+    /// Nil for an unknown service.
+    func view(of service: String) -> ServiceView?
+    func command(_ command: Command, service: String) -> CommandOutcome
+    /// Nil for an unknown service.
+    func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt?
+
+    /// Newest last, ids above `after`; of one service or of all; at most `limit`.
+    func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
+    /// The newest `limit`, newest last.
+    func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
+    func entry(id: Int64) throws -> JournalEntry?
+    /// Newest first.
+    func history(service: String, limit: Int) throws -> [RolloutRecord]
+
+    /// Servers and scrapes; nil for an unknown service.
+    func targets(of service: String) -> [TargetStatus]?
+    /// Ready: listeners open, state loaded.
+    var readiness: HealthStatus { get }
+    var agent: AgentStatus { get }
+    func writeMetrics(into writer: inout ExpositionWriter)
+}

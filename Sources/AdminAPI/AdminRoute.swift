@@ -1,0 +1,118 @@
+import AdminTypes
+
+/// One method on one path. The table is the only place that knows them: the server, its 404 and 405 and the test of
+/// the OpenAPI document all read it.
+public struct AdminRoute: Hashable, Sendable {
+    public enum Socket: String, Sendable { case admin, feedback }
+
+    enum Operation: Hashable, Sendable {
+        case services, service, history, events, decision, targets
+        case command(CommandVerb)
+        case feedback
+        case health, readiness, metrics, version
+    }
+
+    public let socket: Socket
+    public let method: String
+    /// As OpenAPI writes it: `/v1/services/{service}/history`.
+    public let template: String
+    let operation: Operation
+    /// Query keys that it takes; others are refused.
+    public let queryKeys: [String]
+
+    init(_ socket: Socket, _ method: String, _ template: String, _ operation: Operation, queryKeys: [String] = []) {
+        self.socket = socket
+        self.method = method
+        self.template = template
+        self.operation = operation
+        self.queryKeys = queryKeys
+    }
+
+    public static let table: [AdminRoute] =
+        [
+            AdminRoute(.admin, "GET", "/v1/services", .services),
+            AdminRoute(.admin, "GET", "/v1/services/{service}", .service),
+            AdminRoute(.admin, "GET", "/v1/services/{service}/history", .history, queryKeys: ["limit"]),
+            AdminRoute(
+                .admin, "GET", "/v1/services/{service}/events", .events, queryKeys: ["after", "limit", "follow"]),
+            AdminRoute(.admin, "GET", "/v1/services/{service}/decisions/{id}", .decision),
+            AdminRoute(.admin, "GET", "/v1/services/{service}/targets", .targets),
+            AdminRoute(.admin, "GET", "/v1/version", .version),
+            AdminRoute(.admin, "GET", "/healthz", .health),
+            AdminRoute(.admin, "GET", "/readyz", .readiness),
+            AdminRoute(.admin, "GET", "/metrics", .metrics),
+            AdminRoute(.feedback, "POST", "/v1/services/{service}/feedback", .feedback),
+        ]
+        + CommandVerb.allCases.map {
+            AdminRoute(.admin, "POST", "/v1/services/{service}/\($0.rawValue)", .command($0))
+        }
+
+    /// The path's parameters by name; nil where it is not this route's.
+    func match(_ segments: [Substring]) -> [String: String]? {
+        let mine = template.split(separator: "/", omittingEmptySubsequences: false)
+        guard mine.count == segments.count else { return nil }
+        var parameters: [String: String] = [:]
+        for (pattern, segment) in zip(mine, segments) {
+            if pattern.first == "{" {
+                guard let value = percentDecoded(segment), !value.isEmpty else { return nil }
+                parameters[String(pattern.dropFirst().dropLast())] = value
+            } else if pattern != segment {
+                return nil
+            }
+        }
+        return parameters
+    }
+
+    /// The route of a request, or why there is none.
+    static func find(
+        _ method: String, _ path: String, on socket: Socket
+    ) throws(Refusal) -> (route: AdminRoute, parameters: [String: String]) {
+        let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+        var allowed: [String] = []
+        for route in table where route.socket == socket {
+            guard let parameters = route.match(segments) else { continue }
+            if route.method == method { return (route, parameters) }
+            allowed.append(route.method)
+        }
+        if allowed.isEmpty {
+            throw Refusal(
+                404, "unknown_path", "there is no \(printable(path)) on the \(socket.rawValue) socket",
+                detail: table.filter { $0.socket == socket }.map { "\($0.method) \($0.template)" })
+        }
+        throw Refusal(
+            405, "method_not_allowed", "\(printable(path)) takes \(allowed.joined(separator: ", ")), not \(method)",
+            headers: [("Allow", allowed.joined(separator: ", "))])
+    }
+}
+
+/// Nil where an escape is broken or the result is not UTF-8.
+func percentDecoded(_ text: some StringProtocol) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+        guard byte == UInt8(ascii: "%") else {
+            bytes.append(byte)
+            continue
+        }
+        guard rest.count >= 2, let high = hexDigit(rest.removeFirst()), let low = hexDigit(rest.removeFirst()) else {
+            return nil
+        }
+        bytes.append(high << 4 | low)
+    }
+    return String(validating: bytes, as: UTF8.self)
+}
+
+private func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x37
+    case 0x61...0x66: byte - 0x57
+    default: nil
+    }
+}
+
+/// At most 100 characters, control characters as dots: what a client sent, in a message.
+func printable(_ text: String) -> String {
+    let safe = text.unicodeScalars.prefix(100).map { $0.value < 0x20 || $0.value == 0x7f ? "." : Character($0) }
+    return String(safe)
+}

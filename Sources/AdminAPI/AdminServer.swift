@@ -1,0 +1,232 @@
+import AdminTypes
+import Analysis
+import HTTPEngine
+import PrometheusText
+import RolloutController
+import RolloutEngine
+
+/// The admin API and the feedback socket. Lives on the control thread, with the controller that it serves.
+public final class AdminServer: EventListener {
+    private unowned let backend: any AdminBackend
+    private let loop: EventLoop
+    private let followers: EventFollowers
+    private var servers: [HTTPServer] = []
+    /// Answers by status.
+    private var answers: [Int: UInt64] = [:]
+
+    /// - Parameter backend: has to outlive the server.
+    public init(loop: EventLoop, backend: any AdminBackend) {
+        self.loop = loop
+        self.backend = backend
+        followers = EventFollowers(loop: loop, backend: backend)
+    }
+
+    /// Opens one of the two sockets. Call it on the loop.
+    @discardableResult
+    public func listen(_ socket: AdminRoute.Socket, on address: SocketAddress) throws -> SocketAddress {
+        let limits = socket == .admin ? AdminLimits.adminServer : AdminLimits.feedbackServer
+        let server = HTTPServer(loop: loop, limits: limits) { [weak self] request, responder in
+            self?.handle(request, responder, on: socket)
+        }
+        let bound = try server.listen(address)
+        servers.append(server)
+        return bound
+    }
+
+    /// Ends the followers, finishes what is open, then calls `then` on the loop.
+    public func drain(grace: Duration, then: @escaping () -> Void) {
+        followers.endAll()
+        var open = servers.count
+        guard open > 0 else { return then() }
+        for server in servers {
+            server.drain(grace: grace) {
+                open -= 1
+                if open == 0 { then() }
+            }
+        }
+    }
+
+    public func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
+        followers.happened(event, service: service, at: wall, isDurable: isDurable)
+    }
+
+    private func handle(_ request: HTTPRequest, _ responder: HTTPResponder, on socket: AdminRoute.Socket) {
+        do throws(Refusal) {
+            let (route, parameters) = try AdminRoute.find(request.method, request.path, on: socket)
+            let query = try Query(request.query, route: route)
+            let service = parameters["service"] ?? ""
+            switch route.operation {
+            case .events: try events(request, query, service, responder)
+            case .metrics: metrics(responder)
+            case .decision: answer(responder, 200, try decision(parameters["id"] ?? "", of: service))
+            case .services:
+                let all = backend.serviceNames.compactMap { backend.view(of: $0) }.map(ServiceStatus.init)
+                answer(responder, 200, ServiceList(services: all))
+            case .service: answer(responder, 200, ServiceStatus(try view(of: service)))
+            case .history: answer(responder, 200, try history(query, service))
+            case .targets:
+                guard let targets = backend.targets(of: service) else { throw unknown(service) }
+                answer(responder, 200, TargetList(targets: targets))
+            case .command(let verb): try command(verb, request, service, responder)
+            case .feedback: try feedback(request, service, responder)
+            case .health: answer(responder, 200, HealthStatus(ok: true))
+            case .readiness:
+                let readiness = backend.readiness
+                answer(responder, readiness.ok ? 200 : 503, readiness)
+            case .version: answer(responder, 200, backend.agent)
+            }
+        } catch {
+            answer(responder, error.status, ErrorBody(error.problem), headers: error.headers)
+        }
+    }
+
+    private func answer(
+        _ responder: HTTPResponder, _ status: Int, _ body: some Encodable, headers: [(String, String)] = []
+    ) {
+        var status = status
+        let bytes: [UInt8]
+        do { bytes = try JSONCoding.encode(body) + [UInt8(ascii: "\n")] } catch {
+            status = 500
+            bytes = Array(#"{"error":{"code":"internal","message":"the answer cannot be encoded","detail":[]}}"#.utf8)
+        }
+        answers[status, default: 0] += 1
+        responder.respond(status: status, headers: [("Content-Type", "application/json")] + headers, body: bytes)
+    }
+}
+
+// MARK: - Reading
+
+extension AdminServer {
+    private func unknown(_ service: String) -> Refusal { .unknownService(service, known: backend.serviceNames) }
+
+    private func view(of service: String) throws(Refusal) -> ServiceView {
+        guard let view = backend.view(of: service) else { throw unknown(service) }
+        return view
+    }
+
+    private func history(_ query: Query, _ service: String) throws(Refusal) -> HistoryList {
+        _ = try view(of: service)
+        let limit = try query.number("limit", in: 1...Int64(AdminLimits.page)).map(Int.init)
+        do {
+            let records = try backend.history(service: service, limit: limit ?? AdminLimits.defaultHistory)
+            return HistoryList(service: service, rollouts: records.map(HistoryEntry.init))
+        } catch {
+            throw .journal(error)
+        }
+    }
+
+    private func events(
+        _ request: HTTPRequest, _ query: Query, _ service: String, _ responder: HTTPResponder
+    ) throws(Refusal) {
+        _ = try view(of: service)
+        var after = try query.number("after", in: 0...Int64.max)
+        let limit = try query.number("limit", in: 1...Int64(AdminLimits.page)).map(Int.init)
+        let accepts = request.headers["accept"]?.lowercased() ?? ""
+        if try query.flag("follow") || accepts.contains("text/event-stream") {
+            if let header = request.headers["last-event-id"] {
+                guard let id = Int64(header), id >= 0 else {
+                    throw Refusal(400, "bad_query", "Last-Event-ID is a number, not \"\(printable(header))\"")
+                }
+                after = id
+            }
+            try followers.add(responder, service: service, after: after)
+            answers[200, default: 0] += 1
+            return
+        }
+        do {
+            let limit = limit ?? AdminLimits.defaultEvents
+            let entries =
+                try after.map { try backend.events(service: service, after: $0, limit: limit) }
+                ?? backend.latestEvents(service: service, limit: limit)
+            answer(responder, 200, EventList(events: entries.map(EventRecord.init)))
+        } catch {
+            throw .journal(error)
+        }
+    }
+
+    /// - Parameter id: a journal id, or `latest`: the newest decision, before those that rest on no look at all.
+    private func decision(_ id: String, of service: String) throws(Refusal) -> DecisionRecord {
+        _ = try view(of: service)
+        let entry: JournalEntry?
+        do {
+            if id == "latest" {
+                let decisions = try backend.latestEvents(service: service, limit: AdminLimits.decisionSearch)
+                    .filter(\.event.isDecision)
+                entry = decisions.last
+            } else if let number = Int64(id) {
+                entry = try backend.entry(id: number)
+            } else {
+                throw Refusal(400, "bad_query", "a decision is a number or latest, not \"\(printable(id))\"")
+            }
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw .journal(error)
+        }
+        guard let entry, entry.service == service else {
+            throw Refusal(
+                404, "unknown_decision",
+                id == "latest"
+                    ? "nothing was decided for \(service) yet"
+                    : "\(service) has no journal entry \(id); canaryctl events \(service) lists them")
+        }
+        return DecisionRecord(entry)
+    }
+
+    private func metrics(_ responder: HTTPResponder) {
+        var writer = ExpositionWriter()
+        backend.writeMetrics(into: &writer)
+        writer.family("canaryd_admin_requests_total", .counter, "Answers of the admin and feedback sockets by status.")
+        for (status, count) in answers.sorted(by: { $0.key < $1.key }) {
+            writer.sample("canaryd_admin_requests_total", [("code", "\(status)")], value: count)
+        }
+        writer.family("canaryd_event_followers", .gauge, "Clients that follow events.")
+        writer.sample("canaryd_event_followers", value: followers.count)
+        writer.family("canaryd_event_followers_cut_total", .counter, "Followers cut because they did not read.")
+        writer.sample("canaryd_event_followers_cut_total", value: followers.cut)
+        answers[200, default: 0] += 1
+        responder.respond(
+            status: 200, headers: [("Content-Type", ExpositionWriter.contentType)], body: writer.bytes)
+    }
+}
+
+// MARK: - Changing
+
+extension AdminServer {
+    private func command(
+        _ verb: CommandVerb, _ request: HTTPRequest, _ service: String, _ responder: HTTPResponder
+    ) throws(Refusal) {
+        let command = try Command(verb, request)
+        switch backend.command(command, service: service) {
+        case .done(let message, let view, let durable):
+            let result = CommandResult(message: message, durable: durable, status: ServiceStatus(view))
+            answer(responder, durable ? 200 : 202, result)
+        case .refused(let refused):
+            throw Refusal(409, refused.code.rawValue, refused.message)
+        case .unknownService(let known): throw .unknownService(service, known: known)
+        case .notWritten(let why):
+            throw Refusal(
+                503, "not_written",
+                "nothing changed: giving a candidate more has to be on disk first, and that failed: \(why); "
+                    + "mend the disk (canaryctl doctor) and say it again")
+        }
+    }
+
+    private func feedback(
+        _ request: HTTPRequest, _ service: String, _ responder: HTTPResponder
+    ) throws(Refusal) {
+        guard backend.serviceNames.contains(service) else { throw unknown(service) }
+        let rows = try FeedbackReader.read(request)
+        guard let receipt = backend.feedback(rows, service: service) else { throw unknown(service) }
+        guard receipt.rejected == 0 else {
+            throw Refusal(
+                503, "feedback_full",
+                "too much feedback waits for its requests: the first \(receipt.accepted) rows were taken, the last "
+                    + "\(receipt.rejected) were not; post those again in a while",
+                detail: ["accepted \(receipt.accepted)", "rejected \(receipt.rejected)"],
+                headers: [("Retry-After", "5")])
+        }
+        let counts = FeedbackCountsStatus(receipt.counts)
+        answer(responder, 200, FeedbackResult(accepted: receipt.accepted, counts: counts))
+    }
+}

@@ -1,0 +1,138 @@
+import AdminTypes
+import HTTPEngine
+import RolloutController
+import RolloutEngine
+
+/// Clients that follow events over Server-Sent Events. Each has a place in the journal and reads on from it, so that
+/// nothing is lost between the first answer and the next event. Confined to the control thread.
+final class EventFollowers {
+    private final class Follower {
+        let responder: HTTPResponder
+        let service: String
+        /// Id of the last entry sent.
+        var place: Int64
+        var isPumping = false
+
+        init(responder: HTTPResponder, service: String, place: Int64) {
+            self.responder = responder
+            self.service = service
+            self.place = place
+        }
+    }
+
+    private let loop: EventLoop
+    private unowned let backend: any AdminBackend
+    private var followers: [ObjectIdentifier: Follower] = [:]
+    private var isWakePending = false
+    private var heart: Timer?
+    /// Followers cut because they did not read.
+    private(set) var cut: UInt64 = 0
+
+    init(loop: EventLoop, backend: any AdminBackend) {
+        self.loop = loop
+        self.backend = backend
+    }
+
+    var count: Int { followers.count }
+
+    /// - Parameter after: nil: from now on.
+    func add(_ responder: HTTPResponder, service: String, after: Int64?) throws(Refusal) {
+        guard followers.count < AdminLimits.subscribers else {
+            throw Refusal(
+                503, "too_many_followers",
+                "\(followers.count) clients follow events already; close one, or poll with ?after=ID",
+                headers: [("Retry-After", "10")])
+        }
+        let place: Int64
+        do { place = try after ?? backend.latestEvents(service: nil, limit: 1).last?.id ?? 0 } catch {
+            throw .journal(error)
+        }
+        let follower = Follower(responder: responder, service: service, place: place)
+        let key = ObjectIdentifier(follower)
+        followers[key] = follower
+        responder.onClose = { [weak self] in self?.followers[key] = nil }
+        responder.startStream(
+            status: 200, headers: [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
+        responder.write(Array("retry: 2000\n\n".utf8))
+        beat()
+        pump(follower)
+    }
+
+    func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
+        guard !followers.isEmpty else { return }
+        if !isDurable {
+            let text = Self.text(EventRecord(event, id: nil, service: service, at: wall))
+            for follower in Array(followers.values) where follower.service == service { send(text, to: follower) }
+            return
+        }
+        // Not from inside the controller's turn: it may have more to write.
+        guard !isWakePending else { return }
+        isWakePending = true
+        loop.schedule(after: .zero) { [weak self] in
+            guard let self else { return }
+            isWakePending = false
+            for follower in Array(followers.values) { pump(follower) }
+        }
+    }
+
+    func endAll() {
+        for follower in Array(followers.values) { follower.responder.end() }
+        followers = [:]
+        if let heart { loop.cancel(heart) }
+        heart = nil
+    }
+
+    private func pump(_ follower: Follower) {
+        guard !follower.isPumping, followers[ObjectIdentifier(follower)] != nil else { return }
+        let entries: [JournalEntry]
+        do {
+            entries = try backend.events(
+                service: follower.service, after: follower.place, limit: AdminLimits.eventsPerTurn)
+        } catch {
+            return drop(follower)
+        }
+        for entry in entries {
+            follower.place = entry.id
+            guard send(Self.text(EventRecord(entry)), to: follower) else { return }
+        }
+        guard entries.count == AdminLimits.eventsPerTurn else { return }
+        follower.isPumping = true
+        loop.schedule(after: .zero) { [weak self] in
+            follower.isPumping = false
+            self?.pump(follower)
+        }
+    }
+
+    @discardableResult
+    private func send(_ bytes: [UInt8], to follower: Follower) -> Bool {
+        follower.responder.write(bytes)
+        guard follower.responder.pendingBytes > AdminLimits.followerBacklog else { return true }
+        cut += 1
+        drop(follower)
+        return false
+    }
+
+    /// The client sees a cut and comes again with the last id that it saw.
+    private func drop(_ follower: Follower) {
+        followers[ObjectIdentifier(follower)] = nil
+        follower.responder.onClose = nil
+        follower.responder.abort()
+    }
+
+    private func beat() {
+        guard heart == nil else { return }
+        heart = loop.schedule(after: AdminLimits.heartbeat) { [weak self] in
+            guard let self else { return }
+            heart = nil
+            guard !followers.isEmpty else { return }
+            for follower in Array(followers.values) { send(Array(": still here\n\n".utf8), to: follower) }
+            beat()
+        }
+    }
+
+    private static func text(_ record: EventRecord) -> [UInt8] {
+        let data = (try? JSONCoding.encode(record)) ?? Array("{}".utf8)
+        let id = record.id.map { "id: \($0)\n" } ?? ""
+        return Array("\(id)data: ".utf8) + data + Array("\n\n".utf8)
+    }
+}

@@ -1,0 +1,198 @@
+import AdminTypes
+import Analysis
+import HTTPEngine
+
+/// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. All rows of a request are taken or none:
+/// when one is bad, the request is refused and every bad row is named, so that the same request can be mended and sent
+/// again without a row counting twice.
+struct FeedbackReader {
+    private var rows: [Feedback] = []
+    private var faults: [String] = []
+    private var faultCount = 0
+    private var count = 0
+
+    static func read(_ request: HTTPRequest) throws(Refusal) -> [Feedback] {
+        let type = try MediaType.require(request, [.json, .ndjson])
+        if let coding = request.headers["content-encoding"], coding.lowercased() != "identity" {
+            throw Refusal(
+                415, "unsupported_media_type", "Content-Encoding \(printable(coding)) is not taken here; send it plain")
+        }
+        var reader = FeedbackReader()
+        switch type {
+        case .json: try reader.readJSON(request.body)
+        case .ndjson: try reader.readLines(request.body)
+        }
+        return try reader.finish()
+    }
+
+    private mutating func readJSON(_ body: [UInt8]) throws(Refusal) {
+        var json = JSONReader(body)
+        do {
+            if json.take(UInt8(ascii: "[")) {
+                if !json.take(UInt8(ascii: "]")) {
+                    repeat {
+                        _ = json.next()
+                        let line = json.line
+                        try add(json.value(), line: line)
+                    } while json.take(UInt8(ascii: ","))
+                    guard json.take(UInt8(ascii: "]")) else { throw json.fault("expected a comma or ]") }
+                }
+            } else {
+                _ = json.next()
+                let line = json.line
+                try add(json.value(), line: line)
+            }
+            guard json.next() == nil else {
+                throw json.fault("text after the end; rows by line are Content-Type: application/x-ndjson")
+            }
+        } catch let error as JSONError {
+            throw Refusal(400, "bad_json", "the body is not JSON: \(error)")
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch {
+            throw Refusal(400, "bad_json", "\(error)")
+        }
+    }
+
+    private mutating func readLines(_ body: [UInt8]) throws(Refusal) {
+        let lines = body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        for (place, line) in lines.enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) {
+            do {
+                try add(JSONReader.parse(Array(line)), line: place + 1)
+            } catch let error as JSONError {
+                count += 1
+                fault("line \(place + 1): not JSON: \(error.problem)")
+            } catch let refusal as Refusal {
+                throw refusal
+            } catch {
+                fault("line \(place + 1): \(error)")
+            }
+        }
+    }
+
+    private mutating func add(_ value: JSONValue, line: Int) throws {
+        count += 1
+        guard count <= AdminLimits.feedbackRows else {
+            throw Refusal(
+                413, "too_many_rows", "more than \(AdminLimits.feedbackRows) rows in one request; send them in parts")
+        }
+        do { rows.append(try FeedbackRow.read(value)) } catch {
+            fault(line == count ? "line \(line): \(error.text)" : "row \(count), line \(line): \(error.text)")
+        }
+    }
+
+    private mutating func fault(_ text: String) {
+        faultCount += 1
+        if faults.count < AdminLimits.namedRows { faults.append(text) }
+    }
+
+    private func finish() throws(Refusal) -> [Feedback] {
+        guard faultCount == 0 else {
+            let more = faultCount > faults.count ? ["and \(faultCount - faults.count) more"] : []
+            throw Refusal(
+                400, "bad_feedback",
+                "\(faultCount) of \(count) rows \(faultCount == 1 ? "is" : "are") bad and none was taken; "
+                    + "mend them and send the request again: \(faults[0])", detail: faults + more)
+        }
+        guard !rows.isEmpty else {
+            throw Refusal(400, "bad_feedback", "no row in the body; send at least one object with an inference_id")
+        }
+        return rows
+    }
+}
+
+/// One row of feedback.
+enum FeedbackRow {
+    struct Fault: Error { var text: String }
+
+    private static let keys = "inference_id, label, prediction, score, groups, timestamp"
+
+    static func read(_ value: JSONValue) throws(Fault) -> Feedback {
+        guard case .object(let members) = value else { throw Fault(text: "a row is an object, not \(value.kind)") }
+        var id: String?
+        var row = Feedback(requestHash: 0)
+        for member in members {
+            switch member.key {
+            case "inference_id": id = try inferenceID(member.value)
+            case "label": row.label = try binary(member)
+            case "prediction": row.prediction = try binary(member)
+            case "score": row.score = try score(member.value)
+            case "groups": row.groups = try groups(member.value)
+            case "timestamp": try timestamp(member.value)
+            default: throw Fault(text: "unknown field \"\(printable(member.key))\"; a row takes \(keys)")
+            }
+        }
+        guard let id else {
+            throw Fault(text: "inference_id is missing: the x-request-id of the reply that this row is about")
+        }
+        guard row.prediction != nil || row.score != nil else {
+            throw Fault(text: "prediction and score are both missing: a label alone says nothing of the model")
+        }
+        row.requestHash = RequestIdentifier.hash(id)
+        return row
+    }
+
+    private static func inferenceID(_ value: JSONValue) throws(Fault) -> String {
+        guard case .string(let text) = value, !text.isEmpty else {
+            throw Fault(text: "inference_id is a string that is not empty, not \(value.kind)")
+        }
+        guard text.utf8.count <= AdminLimits.inferenceID else {
+            throw Fault(text: "inference_id has \(text.utf8.count) bytes; at most \(AdminLimits.inferenceID)")
+        }
+        return text
+    }
+
+    private static func binary(_ member: JSONValue.Member) throws(Fault) -> Int? {
+        switch member.value {
+        case .null: return nil
+        case .number(let text):
+            if let value = Double(text), value == 0 || value == 1 { return Int(value) }
+            throw Fault(text: "\(member.key) is 0 or 1, not \(text.prefix(20))")
+        default: throw Fault(text: "\(member.key) is 0 or 1, not \(member.value.kind)")
+        }
+    }
+
+    private static func score(_ value: JSONValue) throws(Fault) -> Double? {
+        switch value {
+        case .null: return nil
+        case .number(let text):
+            if let value = Double(text), value.isFinite { return value }
+            throw Fault(text: "score is a finite number, not \(text.prefix(20))")
+        default: throw Fault(text: "score is a number, not \(value.kind)")
+        }
+    }
+
+    private static func groups(_ value: JSONValue) throws(Fault) -> [String: String] {
+        if case .null = value { return [:] }
+        guard case .object(let members) = value else {
+            throw Fault(text: "groups is an object such as {\"sex\": \"Female\"}, not \(value.kind)")
+        }
+        guard members.count <= AdminLimits.groupsOfRow else {
+            throw Fault(text: "groups has \(members.count) attributes; at most \(AdminLimits.groupsOfRow)")
+        }
+        var groups: [String: String] = [:]
+        for member in members {
+            guard case .string(let text) = member.value else {
+                throw Fault(text: "groups.\(printable(member.key)) is a string, not \(member.value.kind)")
+            }
+            guard max(text.utf8.count, member.key.utf8.count) <= AdminLimits.groupText, !member.key.isEmpty else {
+                throw Fault(
+                    text: "groups.\(printable(member.key)): names and values have 1 to \(AdminLimits.groupText) bytes")
+            }
+            guard !hasControls(text), !hasControls(member.key) else {
+                throw Fault(text: "groups.\(printable(member.key)) has control characters; write plain text")
+            }
+            groups[member.key] = text
+        }
+        return groups
+    }
+
+    /// Kept by nobody: rows are joined by id. A wrong one still shows that the sender errs.
+    private static func timestamp(_ value: JSONValue) throws(Fault) {
+        switch value {
+        case .null, .number: return
+        case .string(let text) where text.utf8.count <= 64: return
+        default: throw Fault(text: "timestamp is a string as RFC 3339 writes it, or a number")
+        }
+    }
+}

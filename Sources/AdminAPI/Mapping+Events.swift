@@ -1,0 +1,37 @@
+import AdminTypes
+import RolloutController
+import RolloutEngine
+
+extension EventRecord {
+    /// - Parameter id: nil while it is not in the journal.
+    init(_ event: Event, id: Int64?, service: String, at: Int64) {
+        self.init(
+            id: id, service: service, at: Timestamp(milliseconds: at), kind: event.kind.rawValue,
+            rollout: event.rollout, message: event.message, by: event.by, generation: event.generation,
+            candidateWeight: Share(event.weight), decision: event.isDecision)
+    }
+
+    init(_ entry: JournalEntry) { self.init(entry.event, id: entry.id, service: entry.service, at: entry.at) }
+}
+
+extension DecisionRecord {
+    init(_ entry: JournalEntry) {
+        self.init(event: EventRecord(entry), evaluation: entry.event.evaluation.map(EvaluationStatus.init))
+    }
+}
+
+extension HistoryEntry {
+    init(_ record: RolloutRecord) {
+        let result: AdminTypes.RolloutResult =
+            switch record.result {
+            case .running: .running
+            case .promoted: .promoted
+            case .reverted: .reverted
+            }
+        self.init(
+            id: record.id, baseline: record.baseline.description, candidate: record.candidate.description,
+            startedAt: Timestamp(milliseconds: record.startedAt),
+            endedAt: record.endedAt.map { Timestamp(milliseconds: $0) }, result: result, reason: record.reason,
+            decision: record.decision, candidateRequests: record.candidateRequests)
+    }
+}

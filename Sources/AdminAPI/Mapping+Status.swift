@@ -1,0 +1,90 @@
+import AdminTypes
+import Analysis
+import PolicyModel
+import RolloutController
+import RolloutEngine
+
+extension ServiceStatus {
+    init(_ view: ServiceView) {
+        let state = view.state
+        self.init(
+            service: view.service.name, generation: state.generation,
+            phase: state.rollout.map { ServicePhase($0.phase) } ?? .idle, serving: state.serving.description,
+            previous: state.previous?.description, candidateWeight: Share(state.split.candidate),
+            rollout: state.rollout.map(RolloutStatus.init), baseline: ArmStatus(view.baseline),
+            candidate: view.candidate.map(ArmStatus.init), evaluation: view.evaluation.map(EvaluationStatus.init),
+            waitsFor: view.waitsFor, next: view.next, holdLeftSeconds: view.holdLeft?.seconds,
+            feedback: FeedbackCountsStatus(view.feedback),
+            refused: state.refused.map {
+                RefusalStatus(
+                    version: $0.identity.description, reason: $0.reason, at: Timestamp(milliseconds: $0.at),
+                    times: $0.times)
+            },
+            freeze: state.freeze.map {
+                FreezeStatus(reason: $0.reason, by: $0.by, at: Timestamp(milliseconds: $0.at))
+            },
+            notes: view.notes, durable: view.isDurable, listen: view.service.listen.map(\.description),
+            route: RouteStatus(host: view.service.route.host, path: view.service.route.path),
+            policies: view.service.policies)
+    }
+}
+
+extension Share {
+    init(_ weight: Weight) { self.init(basisPoints: weight.basisPoints) }
+}
+
+extension ServicePhase {
+    init(_ phase: Phase) {
+        switch phase {
+        case .waiting: self = .waiting
+        case .warmup: self = .warmup
+        case .step: self = .step
+        case .proving: self = .proving
+        case .ready: self = .ready
+        case .baking: self = .baking
+        }
+    }
+}
+
+extension RolloutStatus {
+    init(_ rollout: Rollout) {
+        var step: Int?
+        if case .step(let index) = rollout.phase { step = index + 1 }
+        self.init(
+            id: rollout.id, candidate: rollout.candidate.description,
+            startedAt: Timestamp(milliseconds: rollout.startedAt), step: step,
+            steps: rollout.plan.strategy.steps.map(StepStatus.init), heldSeconds: rollout.held.seconds,
+            pause: rollout.pause.map {
+                PauseStatus(
+                    cause: $0.cause.rawValue, reason: $0.reason, by: $0.by, at: Timestamp(milliseconds: $0.at))
+            },
+            recovering: rollout.isRecovering, standstill: rollout.standstill?.rawValue)
+    }
+}
+
+extension StepStatus {
+    init(_ step: Step) {
+        switch step {
+        case .weight(let weight, let hold): self.init(weight: Share(weight), holdSeconds: hold.seconds)
+        case .pause(let time): self.init(weight: nil, holdSeconds: time?.seconds)
+        }
+    }
+}
+
+extension ArmStatus {
+    init(_ arm: ArmView) {
+        self.init(
+            version: arm.identity.description, servers: arm.servers, reachable: arm.reachable,
+            requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, p50Seconds: arm.p50.map(Figure.init(_:)),
+            p95Seconds: arm.p95.map(Figure.init(_:)), p99Seconds: arm.p99.map(Figure.init(_:)), requests: arm.requests,
+            errors: arm.errors, p95TrendSeconds: arm.latencyTrend.map { $0.map(Figure.init(_:)) })
+    }
+}
+
+extension FeedbackCountsStatus {
+    init(_ counts: FeedbackCounts) {
+        self.init(
+            joined: counts.joined, duplicate: counts.duplicate, ambiguous: counts.ambiguous,
+            unmatched: counts.unmatched, late: counts.late, pending: counts.pending)
+    }
+}

@@ -1,0 +1,191 @@
+import AdminTypes
+import Glibc
+
+/// Asks the agent over its Unix socket: one connection a question, blocking.
+public struct AdminClient: Sendable {
+    public static let defaultSocket = "/run/canaryd/admin.sock"
+    /// Seconds. The agent answers from memory; what takes longer is a hung agent or disk.
+    public static let patience = 10
+    /// Seconds without even a heartbeat, which comes every 15 s.
+    static let followPatience = 60
+
+    public let path: String
+
+    public init(path: String) { self.path = path }
+
+    /// `--socket`, else `CANARYD_SOCKET`, else the default.
+    public init(socket: String?) {
+        if let socket {
+            path = socket
+        } else if let value = getenv("CANARYD_SOCKET"), value.pointee != 0 {
+            path = String(cString: value)
+        } else {
+            path = Self.defaultSocket
+        }
+    }
+
+    // MARK: - Reading
+
+    public func services() throws(AdminClientError) -> [ServiceStatus] {
+        try get(ServiceList.self, "/v1/services").services
+    }
+
+    public func service(_ name: String) throws(AdminClientError) -> ServiceStatus {
+        try get(ServiceStatus.self, Self.path(name))
+    }
+
+    public func history(_ service: String, limit: Int? = nil) throws(AdminClientError) -> HistoryList {
+        try get(HistoryList.self, Self.path(service, "history") + (limit.map { "?limit=\($0)" } ?? ""))
+    }
+
+    /// - Parameter after: nil: the newest.
+    public func events(
+        _ service: String, after: Int64? = nil, limit: Int? = nil
+    ) throws(AdminClientError) -> [EventRecord] {
+        let query = [after.map { "after=\($0)" }, limit.map { "limit=\($0)" }].compactMap(\.self)
+        let suffix = query.isEmpty ? "" : "?" + query.joined(separator: "&")
+        return try get(EventList.self, Self.path(service, "events") + suffix).events
+    }
+
+    /// - Parameter id: nil: the last decision.
+    public func decision(_ id: Int64?, of service: String) throws(AdminClientError) -> DecisionRecord {
+        try get(DecisionRecord.self, Self.path(service, "decisions/\(id.map { "\($0)" } ?? "latest")"))
+    }
+
+    public func targets(of service: String) throws(AdminClientError) -> [TargetStatus] {
+        try get(TargetList.self, Self.path(service, "targets")).targets
+    }
+
+    public func agent() throws(AdminClientError) -> AgentStatus { try get(AgentStatus.self, "/v1/version") }
+
+    public func readiness() throws(AdminClientError) -> HealthStatus {
+        let (status, body) = try exchange("GET", "/readyz")
+        guard status == 200 || status == 503 else { throw refusal(status, body) }
+        return try decode(HealthStatus.self, body)
+    }
+
+    // MARK: - Changing
+
+    public func command(
+        _ verb: CommandVerb, service: String, _ request: CommandRequest = CommandRequest()
+    ) throws(AdminClientError) -> CommandResult {
+        let body: [UInt8]
+        do { body = try JSONCoding.encode(request) } catch { throw .strange("the command cannot be encoded: \(error)") }
+        return try answer(CommandResult.self, "POST", Self.path(service, verb.rawValue), body: body)
+    }
+
+    /// For the feedback socket.
+    /// - Parameter rows: a JSON object or array.
+    public func postFeedback(_ rows: [UInt8], service: String) throws(AdminClientError) -> FeedbackResult {
+        try answer(FeedbackResult.self, "POST", Self.path(service, "feedback"), body: rows)
+    }
+
+    // MARK: - Following
+
+    /// Calls `take` with each event from `after` on (nil: from now on) until it returns false or the agent ends the
+    /// stream.
+    public func follow(
+        _ service: String, after: Int64?, _ take: (EventRecord) -> Bool
+    ) throws(AdminClientError) {
+        let connection = try UnixConnection(path: path, timeout: Self.followPatience)
+        let query = "?follow=1" + (after.map { "&after=\($0)" } ?? "")
+        try connection.send(head("GET", Self.path(service, "events") + query, accept: "text/event-stream"))
+        var response = ResponseReader()
+        var parser = EventStreamParser()
+        var refusalBody: [UInt8] = []
+        while true {
+            let bytes = try connection.receive()
+            do {
+                if bytes.isEmpty { return }
+                let body = try response.take(bytes)
+                if let status = response.status, status != 200 {
+                    refusalBody += body
+                    if response.isComplete { throw refusal(status, refusalBody) }
+                    continue
+                }
+                for data in try parser.take(body) {
+                    guard take(try decode(EventRecord.self, data)) else { return }
+                }
+                if response.isComplete { return }
+            } catch let error as AdminClientError {
+                throw error
+            } catch {
+                throw garbled
+            }
+        }
+    }
+
+    // MARK: - One exchange
+
+    /// Any request: status and body.
+    public func exchange(
+        _ method: String, _ target: String, body: [UInt8] = []
+    ) throws(AdminClientError) -> (status: Int, body: [UInt8]) {
+        let connection = try UnixConnection(path: path, timeout: Self.patience)
+        try connection.send(head(method, target, accept: "application/json", bodyLength: body.count) + body)
+        var response = ResponseReader()
+        var answer: [UInt8] = []
+        do {
+            while !response.isComplete {
+                let bytes = try connection.receive()
+                if bytes.isEmpty { try response.end() }
+                answer += try response.take(bytes)
+                guard answer.count <= ResponseReader.maximumBody else { throw ResponseReader.Garbled() }
+            }
+        } catch let error as AdminClientError {
+            throw error
+        } catch {
+            throw garbled
+        }
+        return (response.status ?? 0, answer)
+    }
+
+    private var garbled: AdminClientError {
+        .strange("what answers at \(path) is not canaryd's admin API; name its socket with --socket or CANARYD_SOCKET")
+    }
+
+    private func head(_ method: String, _ target: String, accept: String, bodyLength: Int = 0) -> [UInt8] {
+        var text = "\(method) \(target) HTTP/1.1\r\nHost: canaryd\r\nAccept: \(accept)\r\nConnection: close\r\n"
+        if method == "POST" { text += "Content-Type: application/json\r\nContent-Length: \(bodyLength)\r\n" }
+        return Array((text + "\r\n").utf8)
+    }
+
+    private func get<Value: Decodable>(_ type: Value.Type, _ target: String) throws(AdminClientError) -> Value {
+        try answer(type, "GET", target)
+    }
+
+    private func answer<Value: Decodable>(
+        _ type: Value.Type, _ method: String, _ target: String, body: [UInt8] = []
+    ) throws(AdminClientError) -> Value {
+        let (status, answer) = try exchange(method, target, body: body)
+        guard (200..<300).contains(status) else { throw refusal(status, answer) }
+        return try decode(type, answer)
+    }
+
+    private func refusal(_ status: Int, _ body: [UInt8]) -> AdminClientError {
+        guard let error = try? JSONCoding.decode(ErrorBody.self, from: body) else { return garbled }
+        return .refused(status: status, error.error)
+    }
+
+    private func decode<Value: Decodable>(_ type: Value.Type, _ body: [UInt8]) throws(AdminClientError) -> Value {
+        do { return try JSONCoding.decode(type, from: body) } catch {
+            throw .strange(
+                "the agent at \(path) answers in a form that this canaryctl does not know; are both of one version?")
+        }
+    }
+
+    /// `/v1/services/NAME/REST`, the name escaped.
+    static func path(_ service: String, _ rest: String = "") -> String {
+        var escaped = ""
+        for byte in service.utf8 {
+            let scalar = Character(Unicode.Scalar(byte))
+            if scalar.isASCII, scalar.isLetter || scalar.isNumber || "-._~".contains(scalar) {
+                escaped.append(scalar)
+            } else {
+                let digits = String(byte, radix: 16, uppercase: true)
+                escaped += "%" + (digits.count < 2 ? "0" : "") + digits
+            }
+        }
+        return "/v1/services/" + escaped + (rest.isEmpty ? "" : "/" + rest)
+    }
+}
