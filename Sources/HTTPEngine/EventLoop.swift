@@ -67,6 +67,8 @@ public final class EventLoop: @unchecked Sendable {
             }, me.toOpaque())
         pthread_sigmask(SIG_SETMASK, &before, nil)
         precondition(status == 0, "the system gives no thread for loop \(name): \(describeErrno(status))")
+        // Not only by the thread itself: until it runs, this thread would take the loop for its own.
+        thread.store(UInt(handle), ordering: .relaxed)
     }
 
     /// From any thread; runs on the loop, in order. What is posted after the loop has ended is dropped.
