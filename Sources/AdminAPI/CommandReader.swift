@@ -22,10 +22,12 @@ extension Command {
                 fields.force = value
             case "to" where verb.takesTarget: fields.to = try Self.text(member, limit: AdminLimits.by)
             default:
-                let known = ["reason", "by", "generation"]
+                let known =
+                    ["reason", "by", "generation"]
                     + (verb.takesForce ? ["force"] : []) + (verb.takesTarget ? ["to"] : [])
                 throw .badField(
-                    "\(verb.rawValue) has no field \"\(printable(member.key))\"; it takes \(known.joined(separator: ", "))")
+                    "\(verb.rawValue) has no field \"\(printable(member.key))\"; it takes \(known.joined(separator: ", "))"
+                )
             }
         }
         let force = fields.force ?? false
