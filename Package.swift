@@ -88,9 +88,18 @@ let tests: [Target] = [
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
     .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),
-    .testTarget(name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "TestSupport"]),
+    .target(
+        name: "AdminTestSupport",
+        dependencies: [
+            "AdminTypes", "AdminAPI", "HTTPEngine", "PolicyModel", "Analysis", "RolloutEngine",
+            "RolloutController", "PrometheusText",
+        ],
+        path: "Tests/AdminTestSupport"),
+    .testTarget(
+        name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
     .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "CKernels"]),
-    .testTarget(name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "TestSupport"]),
+    .testTarget(
+        name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "AdminTestSupport", "TestSupport"]),
 ]
 
 let package = Package(
