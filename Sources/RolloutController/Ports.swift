@@ -94,10 +94,16 @@ public struct StoredAgent: Sendable {
     public var services: [StoredService]
     /// False after a crash, a kill or a power loss.
     public var stoppedCleanly: Bool
+    /// By service: what was stored and cannot be read, and what to do. Its state is missing from `services`, or only
+    /// its evidence is.
+    public var unreadable: [String: String]
 
-    public init(services: [StoredService] = [], stoppedCleanly: Bool = true) {
+    public init(
+        services: [StoredService] = [], stoppedCleanly: Bool = true, unreadable: [String: String] = [:]
+    ) {
         self.services = services
         self.stoppedCleanly = stoppedCleanly
+        self.unreadable = unreadable
     }
 }
 

@@ -1,0 +1,110 @@
+import Glibc
+import RolloutController
+import RolloutEngine
+
+/// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written: a file a service,
+/// replaced whole. It outlives the agent, not the machine, so nothing is synced.
+public final class RuntimeMarker: LoweringMarker {
+    /// Of a file that is read: many times the largest state.
+    public static let maximumSize = 4 << 20
+
+    private static let suffix = ".lowered.json"
+    private let directory: String
+    private let json = StableJSON()
+
+    /// - Parameter directory: created (0700) at the first mark where it is missing.
+    public init(directory: String) { self.directory = directory }
+
+    public func mark(_ state: ServiceState) -> Bool {
+        guard var text = try? json.text(state) else { return false }
+        mkdir(directory, 0o700)
+        let file = path(state.service)
+        // Its suffix differs, so that no reader takes a half-written one.
+        let new = file + ".new"
+        let fd = Glibc.open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard fd >= 0 else { return false }
+        let isWritten = text.withUTF8 { bytes in
+            var done = 0
+            while done < bytes.count {
+                let n = Glibc.write(fd, bytes.baseAddress! + done, bytes.count - done)
+                if n < 0, errno == EINTR { continue }
+                guard n > 0 else { return false }
+                done += n
+            }
+            return true
+        }
+        close(fd)
+        guard isWritten, rename(new, file) == 0 else {
+            unlink(new)
+            return false
+        }
+        return true
+    }
+
+    public func clear(service: String) { unlink(path(service)) }
+
+    public func marked() -> [ServiceState] { read().states }
+
+    /// All marks by service name, and a line for each file that could not be used.
+    public func read() -> (states: [ServiceState], warnings: [String]) {
+        var states: [ServiceState] = []
+        var warnings: [String] = []
+        for file in files() {
+            do throws(StoreError) {
+                let state = try json.value(ServiceState.self, try contents(file))
+                guard path(state.service) == file else {
+                    throw StoreError(.unreadable, "it is of \(state.service), whose file is another")
+                }
+                states.append(state)
+            } catch {
+                warnings.append("\(file): a lowered split cannot be read: \(error); ignored, delete the file")
+            }
+        }
+        return (states, warnings)
+    }
+
+    /// A service's name may hold what a file's may not.
+    private func path(_ service: String) -> String {
+        var name = ""
+        for byte in service.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: name.unicodeScalars.append(Unicode.Scalar(byte))
+            default: name += (byte < 16 ? "%0" : "%") + String(byte, radix: 16)
+            }
+        }
+        return "\(directory)/\(name)\(Self.suffix)"
+    }
+
+    private func files() -> [String] {
+        guard let stream = opendir(directory) else { return [] }
+        defer { closedir(stream) }
+        var found: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(Self.suffix) { found.append("\(directory)/\(name)") }
+        }
+        return found.sorted()
+    }
+
+    private func contents(_ file: String) throws(StoreError) -> String {
+        let fd = Glibc.open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard fd >= 0 else { throw StoreError(.io, String(cString: strerror(errno))) }
+        defer { close(fd) }
+        var info = stat()
+        guard fstat(fd, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_size <= Self.maximumSize else {
+            throw StoreError(.unreadable, "not a file of at most \(Self.maximumSize >> 20) MiB")
+        }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count <= Self.maximumSize {
+            let n = Glibc.read(fd, &buffer, buffer.count)
+            if n < 0, errno == EINTR { continue }
+            guard n >= 0 else { throw StoreError(.io, String(cString: strerror(errno))) }
+            if n == 0 { break }
+            bytes += buffer[..<n]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}

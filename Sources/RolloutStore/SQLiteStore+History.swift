@@ -1,0 +1,163 @@
+import GRDB
+import PolicyModel
+import RolloutController
+import RolloutEngine
+
+extension SQLiteStore {
+    public func history(service: String, limit: Int) throws -> [RolloutRecord] {
+        guard limit > 0 else { return [] }
+        return try reading { db in
+            let rows = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT rollouts.*, evidence FROM rollouts LEFT JOIN evidence
+                        ON evidence.service = rollouts.service AND rollouts.result = 'running'
+                    WHERE rollouts.service = ? ORDER BY number DESC LIMIT ?
+                    """, arguments: [service, min(limit, Self.maximumPage)])
+            return rows.map(record)
+        }
+    }
+
+    private func record(_ row: Row) -> RolloutRecord {
+        var record = RolloutRecord(
+            id: row["id"], service: row["service"],
+            baseline: VersionIdentity(name: row["baseline"], revision: row["baseline_revision"]),
+            candidate: VersionIdentity(name: row["candidate"], revision: row["candidate_revision"]),
+            startedAt: row["started_at"], endedAt: row["ended_at"],
+            result: RolloutRecord.Result(rawValue: row["result"]) ?? .reverted, reason: row["reason"],
+            decision: row["decision"], candidateRequests: UInt64(bitPattern: row["candidate_requests"]))
+        // A running rollout's count is in its evidence, which is written often; its row is not.
+        if let text: String = row["evidence"], let evidence = try? json.value(Evidence.self, text) {
+            record.candidateRequests = evidence.candidateRequests(of: record.id)
+        }
+        return record
+    }
+
+    /// Opens and closes rollouts of the history as the events of a change say.
+    /// - Parameter ids: of the events in the journal.
+    func recordHistory(of change: StateChange, ids: [Int64], before: StoredService?, _ db: Database) throws {
+        let after = change.state
+        for (event, id) in zip(change.events, ids) {
+            guard let rollout = event.rollout, let arms = Arms(rollout, event, before: before?.state, after: after)
+            else { continue }
+            switch event.kind {
+            case .rolloutStarted:
+                if try running(rollout, of: after.service, db) == nil {
+                    try open(rollout, of: after.service, arms, at: change.at, db)
+                }
+            case .promoted, .reverted:
+                if try running(rollout, of: after.service, db) == nil {
+                    // It ended before it was started: by an edit of the file, or both in one change.
+                    try open(rollout, of: after.service, arms, at: arms.createdAt ?? change.at, db)
+                }
+                let requests = [
+                    event.evaluation?.candidate.requests, before?.evidence?.candidateRequests(of: rollout),
+                    change.evidence?.candidateRequests(of: rollout),
+                ].compactMap(\.self).max()
+                let result = event.kind == .promoted ? RolloutRecord.Result.promoted : .reverted
+                try close(
+                    rollout, of: after.service, result, reason: reason(event, arms, after), decision: id,
+                    requests: requests ?? 0, at: change.at, db)
+            case .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .paused, .resumed, .frozen, .unfrozen,
+                .retried, .deadlinePassed, .standstill, .moving, .recovering, .recovered, .returned, .refused,
+                .checkChanged, .configurationApplied, .alarm:
+                break
+            }
+        }
+        try closeLost(change, ids: ids, before: before, db)
+    }
+
+    /// A state that was given up without an end of its rollout (its version is gone from the file) must not leave it
+    /// running in the history.
+    private func closeLost(_ change: StateChange, ids: [Int64], before: StoredService?, _ db: Database) throws {
+        let now = change.state.rollout?.id
+        guard let old = before?.state.rollout?.id, old != now else { return }
+        guard try running(old, of: change.state.service, db) != nil else { return }
+        let alarm = zip(change.events, ids).reversed().first { $0.0.kind == .alarm }
+        try close(
+            old, of: change.state.service, .reverted,
+            reason: alarm?.0.message ?? "given up: \(change.state.serving) serves all", decision: alarm?.1,
+            requests: before?.evidence?.candidateRequests(of: old) ?? 0, at: change.at, db)
+    }
+
+    /// The refusal's reason where this event made it, since it says no more than why.
+    private func reason(_ event: Event, _ arms: Arms, _ after: ServiceState) -> String {
+        if event.kind == .reverted, let refused = after.refused, refused.identity == arms.candidate,
+            event.message.hasSuffix(refused.reason)
+        {
+            return refused.reason
+        }
+        return event.message
+    }
+
+    private func running(_ id: String, of service: String, _ db: Database) throws -> Int64? {
+        try Int64.fetchOne(
+            db,
+            sql: """
+                SELECT number FROM rollouts WHERE service = ? AND id = ? AND result = 'running'
+                ORDER BY number DESC LIMIT 1
+                """, arguments: [service, id])
+    }
+
+    private func open(_ id: String, of service: String, _ arms: Arms, at: Int64, _ db: Database) throws {
+        try db.execute(
+            sql: """
+                INSERT INTO rollouts (id, service, baseline, baseline_revision, candidate, candidate_revision,
+                    started_at, result)
+                VALUES (?, ?, ?, ?, ?, ?, ?, 'running')
+                """,
+            arguments: [
+                id, service, arms.baseline.name, arms.baseline.revision, arms.candidate.name,
+                arms.candidate.revision, at,
+            ])
+    }
+
+    private func close(
+        _ id: String, of service: String, _ result: RolloutRecord.Result, reason: String, decision: Int64?,
+        requests: UInt64, at: Int64, _ db: Database
+    ) throws {
+        try db.execute(
+            sql: """
+                UPDATE rollouts SET result = ?, ended_at = ?, reason = ?, decision = ?, candidate_requests = ?
+                WHERE number = ?
+                """,
+            arguments: [
+                result.rawValue, at, reason, decision, Int64(bitPattern: requests),
+                try running(id, of: service, db),
+            ])
+    }
+}
+
+/// Who was up against whom.
+private struct Arms {
+    var baseline: VersionIdentity
+    var candidate: VersionIdentity
+    /// When the rollout was made, where that is known.
+    var createdAt: Int64?
+
+    /// From the state that has the rollout; where a change holds both its start and its end, from what its end left.
+    /// Nil where no state knows of it.
+    init?(_ id: String, _ event: Event, before: ServiceState?, after: ServiceState) {
+        for state in [before, after] {
+            if let state, let rollout = state.rollout, rollout.id == id {
+                (baseline, candidate, createdAt) = (state.serving, rollout.candidate, rollout.startedAt)
+                return
+            }
+        }
+        if event.kind == .promoted, let previous = after.previous {
+            (baseline, candidate) = (previous, after.serving)
+        } else if event.kind == .reverted, let refused = after.refused {
+            (baseline, candidate) = (after.serving, refused.identity)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension Evidence {
+    /// Judged requests that the candidate got; 0 where this is of another rollout.
+    fileprivate func candidateRequests(of id: String) -> UInt64 {
+        let arm = Int(Arm.candidate.rawValue)
+        return rollout == id && sinceStart.indices.contains(arm) ? sinceStart[arm].judged : 0
+    }
+}

@@ -1,0 +1,135 @@
+import GRDB
+import Glibc
+
+/// How the store was found.
+public enum StoreRecovery: Hashable, Sendable, CustomStringConvertible {
+    case opened
+    /// Nothing was there before.
+    case createdNew
+    /// What was there could not be read: it lies at `path` now, and the store is empty. The state is lost: say so
+    /// loudly and start no rollout.
+    case keptAside(path: String, reason: String)
+
+    public var description: String {
+        switch self {
+        case .opened: "opened"
+        case .createdNew: "created anew"
+        case .keptAside(let path, let reason): "the database was damaged (\(reason)); it is kept as \(path)"
+        }
+    }
+}
+
+extension SQLiteStore {
+    static func open(_ directory: StateDirectory) throws(StoreError) -> (DatabaseQueue, StoreRecovery) {
+        let path = directory.database
+        var info = stat()
+        guard lstat(path, &info) == 0 else {
+            guard errno == ENOENT else { throw StateDirectory.unusable(path, "cannot be read") }
+            // A database is renamed into place whole: a log without one means that the database was taken away.
+            if StateDirectory.exists(path + "-wal") {
+                return try beginAnew(directory, reason: "its log is there, the database is not")
+            }
+            return (try create(directory), .createdNew)
+        }
+        guard info.st_mode & S_IFMT == S_IFREG else { throw StateDirectory.unusable(path, "is not a file", EINVAL) }
+        guard access(path, R_OK | W_OK) == 0, access(directory.path, W_OK | X_OK) == 0 else {
+            throw StateDirectory.unusable(path, "cannot be written")
+        }
+        do {
+            return (try openExisting(path), .opened)
+        } catch let error as DatabaseError where isDamage(error) {
+            return try beginAnew(directory, reason: error.message ?? "\(error.resultCode)")
+        } catch let damage as Damage {
+            return try beginAnew(directory, reason: damage.reason)
+        } catch {
+            throw try reworded(error, path)
+        }
+    }
+
+    /// The file cannot be trusted.
+    private struct Damage: Error { let reason: String }
+
+    private static func isDamage(_ error: DatabaseError) -> Bool {
+        error.resultCode == .SQLITE_CORRUPT || error.resultCode == .SQLITE_NOTADB
+    }
+
+    private static func reworded(_ error: any Error, _ path: String) throws(StoreError) -> StoreError {
+        try wording(path) { throw error }
+    }
+
+    private static func beginAnew(
+        _ directory: StateDirectory, reason: String
+    ) throws(StoreError) -> (DatabaseQueue, StoreRecovery) {
+        let aside = try directory.keepAside()
+        return (try create(directory), .keptAside(path: aside, reason: reason))
+    }
+
+    private static func openExisting(_ path: String) throws -> DatabaseQueue {
+        try inspectHeader(path)
+        let queue = try DatabaseQueue(path: path, configuration: Schema.configuration())
+        try queue.inDatabase { db in
+            let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(1)")
+            guard findings == ["ok"] else { throw Damage(reason: findings.first ?? "no answer to quick_check") }
+            let migrator = Schema.migrator
+            if try migrator.hasBeenSuperseded(db) {
+                let known = Set(migrator.migrations)
+                let news = try migrator.appliedIdentifiers(db).subtracting(known).sorted()
+                throw StoreError(
+                    .newerSchema,
+                    "\(path): written by a newer canaryd (\(news.joined(separator: ", "))); "
+                        + "install that version again, or set another directory as `state`; nothing was changed")
+            }
+        }
+        try Schema.migrate(queue)
+        try queue.inDatabase { db in
+            guard try Int.fetchOne(db, sql: "SELECT count(*) FROM agent") == 1 else {
+                throw Damage(reason: "a table is empty that never is")
+            }
+        }
+        return queue
+    }
+
+    /// Looks before SQLite does, which takes a file of a few bytes for an empty database, writes over it, and deletes
+    /// a log that does not fit.
+    private static func inspectHeader(_ path: String) throws {
+        let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be read") }
+        defer { close(fd) }
+        var header = [UInt8](repeating: 0, count: 100)
+        guard pread(fd, &header, header.count, 0) == header.count, header.starts(with: "SQLite format 3\0".utf8) else {
+            throw Damage(reason: "the file is not a database")
+        }
+        func number(at offset: Int, bytes: Int) -> Int {
+            header[offset..<offset + bytes].reduce(0) { $0 << 8 | Int($1) }
+        }
+        guard number(at: 68, bytes: 4) == Schema.applicationID else {
+            throw Damage(reason: "not a database of canaryd")
+        }
+        var info = stat()
+        let hasLog = stat(path + "-wal", &info) == 0 && info.st_size > 0
+        // With a log, pages may be in that alone. A page size of 1 stands for 65 536.
+        let pageSize = number(at: 16, bytes: 2) == 1 ? 65_536 : number(at: 16, bytes: 2)
+        guard hasLog || (fstat(fd, &info) == 0 && info.st_size >= pageSize * number(at: 28, bytes: 4)) else {
+            throw Damage(reason: "the file is cut off")
+        }
+    }
+
+    /// Builds the database under another name and renames it: where `canaryd.sqlite` is, it is whole.
+    private static func create(_ directory: StateDirectory) throws(StoreError) -> DatabaseQueue {
+        let path = directory.database
+        let new = path + ".new"
+        for suffix in ["", "-wal", "-shm"] { unlink(new + suffix) }
+        do {
+            let queue = try DatabaseQueue(path: new, configuration: Schema.configuration())
+            try Schema.migrate(queue)
+            try queue.close()
+            chmod(new, 0o600)
+            guard rename(new, path) == 0 else { throw StateDirectory.unusable(path, "cannot be created") }
+            directory.sync()
+            return try DatabaseQueue(path: path, configuration: Schema.configuration())
+        } catch {
+            for suffix in ["", "-wal", "-shm"] { unlink(new + suffix) }
+            throw try reworded(error, path)
+        }
+    }
+}

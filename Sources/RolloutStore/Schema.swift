@@ -1,0 +1,119 @@
+import GRDB
+
+/// Tables and how they came to be. A migration that has shipped is never edited; the next one follows it.
+enum Schema {
+    /// `cana` in ASCII: what `file` and SQLite's tools can tell the database by.
+    static let applicationID: Int32 = 0x6361_6E61
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1-states-journal-history") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE agent (
+                        id INTEGER PRIMARY KEY CHECK (id = 1),
+                        stopped_cleanly INTEGER NOT NULL
+                    ) STRICT;
+                    INSERT INTO agent VALUES (1, 1);
+
+                    CREATE TABLE service_state (
+                        service TEXT PRIMARY KEY,
+                        at INTEGER NOT NULL,
+                        generation INTEGER NOT NULL,
+                        serving TEXT NOT NULL,
+                        rollout TEXT,
+                        phase TEXT,
+                        weight INTEGER NOT NULL,
+                        state TEXT NOT NULL
+                    ) STRICT;
+
+                    CREATE TABLE evidence (
+                        service TEXT PRIMARY KEY REFERENCES service_state (service),
+                        evidence TEXT NOT NULL
+                    ) STRICT;
+
+                    CREATE TABLE unreadable_state (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        service TEXT NOT NULL,
+                        at INTEGER NOT NULL,
+                        state TEXT NOT NULL,
+                        evidence TEXT
+                    ) STRICT;
+
+                    CREATE TABLE journal (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        at INTEGER NOT NULL,
+                        service TEXT NOT NULL REFERENCES service_state (service),
+                        rollout TEXT,
+                        kind TEXT NOT NULL,
+                        decision INTEGER NOT NULL,
+                        generation INTEGER NOT NULL,
+                        weight INTEGER NOT NULL,
+                        by TEXT NOT NULL,
+                        message TEXT NOT NULL,
+                        evaluation TEXT
+                    ) STRICT;
+                    CREATE INDEX journal_of_service ON journal (service, id);
+                    CREATE INDEX journal_by_age ON journal (decision, id);
+                    CREATE TRIGGER journal_is_append_only BEFORE UPDATE ON journal
+                        BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+                    CREATE TABLE rollouts (
+                        number INTEGER PRIMARY KEY AUTOINCREMENT,
+                        id TEXT NOT NULL,
+                        service TEXT NOT NULL REFERENCES service_state (service),
+                        baseline TEXT NOT NULL,
+                        baseline_revision TEXT,
+                        candidate TEXT NOT NULL,
+                        candidate_revision TEXT,
+                        started_at INTEGER NOT NULL,
+                        ended_at INTEGER,
+                        result TEXT NOT NULL,
+                        reason TEXT NOT NULL DEFAULT '',
+                        decision INTEGER REFERENCES journal (id) ON DELETE SET NULL,
+                        candidate_requests INTEGER NOT NULL DEFAULT 0
+                    ) STRICT;
+                    CREATE INDEX rollouts_of_service ON rollouts (service, number);
+                    CREATE INDEX rollouts_by_decision ON rollouts (decision) WHERE decision IS NOT NULL;
+                    """)
+        }
+        return migrator
+    }
+
+    /// Sets up one connection.
+    static func configuration() -> Configuration {
+        var configuration = Configuration()
+        configuration.label = "canaryd.store"
+        // A person with sqlite3 may hold the lock for a moment; the control thread must not wait long.
+        configuration.busyMode = .timeout(1)
+        configuration.foreignKeysEnabled = true
+        configuration.prepareDatabase { db in
+            // FULL: what a commit acknowledged must survive a power loss, a rollback above all.
+            try db.execute(
+                sql: """
+                    PRAGMA journal_mode = WAL;
+                    PRAGMA synchronous = FULL;
+                    PRAGMA journal_size_limit = \(walSizeLimit);
+                    """)
+        }
+        return configuration
+    }
+
+    /// Bytes that the write-ahead log is cut back to after a checkpoint: as much as SQLite's 1000 pages between two
+    /// checkpoints, so that one burst does not keep the space for good.
+    static let walSizeLimit = 4 << 20
+
+    /// Brings the tables up to date.
+    static func migrate(_ db: some DatabaseWriter) throws {
+        try migrator.migrate(db)
+        let version = migrator.migrations.count
+        try db.writeWithoutTransaction { db in
+            if try Int32.fetchOne(db, sql: "PRAGMA application_id") != applicationID {
+                try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+            }
+            if try Int.fetchOne(db, sql: "PRAGMA user_version") != version {
+                try db.execute(sql: "PRAGMA user_version = \(version)")
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import FoundationEssentials
+
+/// JSON whose bytes depend on the value alone, so that an unchanged value is seen to be unchanged.
+struct StableJSON {
+    private let encoder = JSONEncoder()
+    private let decoder = JSONDecoder()
+
+    init() {
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        // JSON has no word for them, and a state that cannot be written is worse than a string.
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    }
+
+    func text(_ value: some Encodable) throws(StoreError) -> String {
+        do { return String(decoding: try encoder.encode(value), as: UTF8.self) } catch {
+            throw StoreError(.unreadable, "a \(type(of: value)) cannot be written as JSON: \(Self.words(error))")
+        }
+    }
+
+    func value<T: Decodable>(_: T.Type, _ text: String) throws(StoreError) -> T {
+        do { return try decoder.decode(T.self, from: Data(text.utf8)) } catch {
+            throw StoreError(.unreadable, Self.words(error))
+        }
+    }
+
+    /// The key path and what is wrong there, in one line.
+    private static func words(_ error: any Error) -> String {
+        let context: DecodingError.Context
+        switch error {
+        case DecodingError.keyNotFound(let key, let at):
+            return place(at.codingPath + [key]) + " is missing"
+        case DecodingError.valueNotFound(_, let at), DecodingError.typeMismatch(_, let at),
+            DecodingError.dataCorrupted(let at):
+            context = at
+        case EncodingError.invalidValue(let value, let at): return "\(place(at.codingPath)) cannot be \(value)"
+        default: return "\(error)"
+        }
+        return "\(place(context.codingPath)): \(context.debugDescription)"
+    }
+
+    private static func place(_ path: [any CodingKey]) -> String {
+        path.isEmpty ? "the value" : path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    }
+}

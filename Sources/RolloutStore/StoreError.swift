@@ -1,0 +1,61 @@
+import GRDB
+
+/// What kept the store from doing its work: what, where, and how to mend it, in one line. Nothing was written.
+public struct StoreError: Error, Hashable, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// The directory or a file in it cannot be used as it is.
+        case unusable
+        /// Another agent works on the same directory.
+        case inUse
+        /// Written by a newer canaryd.
+        case newerSchema
+        /// No space left. The store works again by itself once there is.
+        case full
+        /// Another program holds a lock on the database.
+        case busy
+        /// Found damaged, moved or deleted while in use.
+        case damaged
+        /// A value could not be written down or read back.
+        case unreadable
+        /// The system refused to read or write.
+        case io
+    }
+    public var code: Code
+    public var description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+
+    /// - Parameter path: of the database.
+    init(_ error: DatabaseError, path: String) {
+        let detail = error.message ?? "\(error.extendedResultCode)"
+        switch error.resultCode {
+        case .SQLITE_FULL:
+            self.init(.full, "\(path): no space left to write; free some, and the agent goes on by itself")
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            self.init(.busy, "\(path): locked by another program (\(detail)); close what has it open for writing")
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            self.init(
+                .damaged, "\(path): damaged (\(detail)); restart the agent: it keeps the file aside and begins anew")
+        case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
+            self.init(
+                .unusable,
+                "\(path): cannot be opened for writing (\(detail)); "
+                    + "give the agent's user write access to it and its folder")
+        default:
+            self.init(
+                .io, "\(path): \(detail) (SQLite \(error.extendedResultCode.rawValue)); check disk and kernel log")
+        }
+    }
+}
+
+/// Runs `body` and words what SQLite throws.
+func wording<T>(_ path: String, _ body: () throws -> T) throws(StoreError) -> T {
+    do { return try body() } catch let error as StoreError { throw error } catch let error as DatabaseError {
+        throw StoreError(error, path: path)
+    } catch {
+        throw StoreError(.io, "\(path): \(error)")
+    }
+}

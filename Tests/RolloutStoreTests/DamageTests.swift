@@ -1,0 +1,201 @@
+import GRDB
+import Glibc
+import RolloutController
+import RolloutEngine
+import Testing
+
+@testable import RolloutStore
+
+@Suite struct DamageTests {
+    let directory = TemporaryDirectory()
+
+    /// A database of some size, closed; its bytes.
+    private func filled() throws -> [UInt8] {
+        var scene = Scene()
+        do {
+            let store = try SQLiteStore(directory: directory.path)
+            try store.commit(scene.start())
+            for i in 0..<200 {
+                var change = scene.feed()
+                change.events = [Event(.alarm, message: "entry \(i)", evaluation: Scene.evaluation())]
+                try store.commit(change)
+            }
+        }
+        return bytes(of: directory.file())
+    }
+
+    private func expectKeptAside(_ damaged: [UInt8], _ what: Comment) throws {
+        let store = try SQLiteStore(directory: directory.path)
+        guard case .keptAside(let path, let reason) = store.recovery else {
+            Issue.record("\(what): \(store.recovery)")
+            return
+        }
+        #expect(path.hasPrefix(directory.file("canaryd.sqlite.corrupt-")), what)
+        let isUntouched = bytes(of: path) == damaged
+        #expect(isUntouched, what)
+        #expect(!reason.isEmpty, what)
+        #expect(try store.load().services.isEmpty, what)
+        // The new one works.
+        var scene = Scene()
+        try store.commit(scene.start())
+        #expect(try store.load().services.count == 1, what)
+    }
+
+    @Test("Garbage in header, schema or pages: kept aside, byte by byte, and a fresh one works")
+    func overwritten() throws {
+        let whole = try filled()
+        let pageSize = 4096
+        let places = [0, 16, 100, pageSize + 3, 3 * pageSize, whole.count / 2, whole.count - pageSize]
+        for place in places {
+            var damaged = whole
+            for i in place..<min(place + 200, whole.count) { damaged[i] = 0xA5 }
+            write(damaged, to: directory.file())
+            try expectKeptAside(damaged, "from byte \(place)")
+            unlink(directory.file())
+        }
+    }
+
+    @Test("A truncated database is kept aside, down to nothing")
+    func truncated() throws {
+        let whole = try filled()
+        for length in [0, 1, 50, 100, 4096, whole.count / 2, whole.count - 4096, whole.count - 1] {
+            let damaged = Array(whole[..<length])
+            write(damaged, to: directory.file())
+            try expectKeptAside(damaged, "\(length) bytes left of \(whole.count)")
+            unlink(directory.file())
+        }
+    }
+
+    @Test("Another program's database is kept aside as well")
+    func foreign() throws {
+        let other = try DatabaseQueue(path: directory.file())
+        try other.write { try $0.execute(sql: "CREATE TABLE t (x)") }
+        try other.close()
+        try expectKeptAside(bytes(of: directory.file()), "foreign")
+    }
+
+    @Test("Log and index go aside with the database; a log whose database is gone is damage too")
+    func withLog() throws {
+        write([1, 2, 3], to: directory.file())
+        write([4], to: directory.file("canaryd.sqlite-wal"))
+        write([5], to: directory.file("canaryd.sqlite-shm"))
+        var aside: [String] = []
+        do {
+            let store = try SQLiteStore(directory: directory.path)
+            guard case .keptAside(let path, _) = store.recovery else { throw store.recovery.unexpected }
+            aside.append(path)
+            #expect(bytes(of: path) == [1, 2, 3])
+            #expect(bytes(of: path + "-wal") == [4])
+            #expect(bytes(of: path + "-shm") == [5])
+        }
+        unlink(directory.file())
+        write([6], to: directory.file("canaryd.sqlite-wal"))
+        let store = try SQLiteStore(directory: directory.path)
+        guard case .keptAside(let path, _) = store.recovery else { throw store.recovery.unexpected }
+        #expect(path != aside[0])
+        #expect(bytes(of: path + "-wal") == [6])
+        #expect(bytes(of: aside[0]) == [1, 2, 3])
+    }
+
+    @Test("A damaged log loses the last commits at most, never a part of one")
+    func damagedLog() throws {
+        var scene = Scene()
+        let copy = TemporaryDirectory()
+        do {
+            let store = try SQLiteStore(directory: directory.path)
+            try store.commit(scene.start())
+            for _ in 0..<20 {
+                scene.state.rolloutCount += 1
+                var change = scene.feed()
+                change.events = [Event(.alarm, message: "\(scene.state.rolloutCount)")]
+                try store.commit(change)
+            }
+            write(bytes(of: directory.file()), to: copy.file())
+            var log = bytes(of: directory.file("canaryd.sqlite-wal"))
+            for i in 0..<64 { log[log.count / 2 + i] ^= 0xFF }
+            write(log, to: copy.file("canaryd.sqlite-wal"))
+        }
+        let store = try SQLiteStore(directory: copy.path)
+        let state = try #require(try store.load().services.first?.state)
+        let last = try #require(try store.latestEvents(service: nil, limit: 1).first)
+        #expect(last.event.message == "\(state.rolloutCount)")
+        #expect((2..<21).contains(state.rolloutCount))
+    }
+
+    @Test("A database of a newer canaryd is refused and not touched")
+    func newerSchema() throws {
+        _ = try filled()
+        let queue = try DatabaseQueue(path: directory.file())
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('9-from-the-future')") }
+        try queue.close()
+        let before = bytes(of: directory.file())
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path) }
+        #expect(error?.code == .newerSchema)
+        #expect(error?.description.contains("written by a newer canaryd (9-from-the-future)") == true)
+        let isUntouched = bytes(of: directory.file()) == before
+        #expect(isUntouched)
+        #expect(!directory.names().contains { $0.contains("corrupt") })
+    }
+}
+
+@Suite struct OpeningTests {
+    let directory = TemporaryDirectory()
+
+    @Test("A missing directory is made, for the agent alone")
+    func creates() throws {
+        let path = directory.file("a/b")
+        _ = try SQLiteStore(directory: path)
+        var info = stat()
+        stat(path, &info)
+        #expect(info.st_mode & 0o7777 == 0o700)
+        stat(path + "/canaryd.sqlite", &info)
+        #expect(info.st_mode & 0o7777 == 0o600)
+    }
+
+    @Test(
+        "A place that cannot be a state directory is named with the mend",
+        arguments: ["file/state", "file", "dangling/state"])
+    func unusable(name: String) throws {
+        write([1], to: directory.file("file"))
+        symlink("/nowhere/at/all", directory.file("dangling"))
+        let path = directory.file(name)
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: path) }
+        #expect(error?.code == .unusable)
+        #expect(error?.description.hasPrefix("\(path): ") == true)
+        #expect(error?.description.contains("set another one as `state`") == true)
+        #expect(bytes(of: directory.file("file")) == [1])
+    }
+
+    @Test("A directory in the database's place is refused, not moved")
+    func directoryInPlace() throws {
+        mkdir(directory.file(), 0o700)
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path) }
+        #expect(error?.code == .unusable)
+        #expect(directory.names() == ["canaryd.lock", "canaryd.sqlite"])
+    }
+
+    @Test("A second agent on the directory is refused with the pid of the first, and may come when that is gone")
+    func secondAgent() throws {
+        do {
+            let first = try SQLiteStore(directory: directory.path)
+            let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path) }
+            #expect(error?.code == .inUse)
+            #expect(error?.description.contains("another agent (pid \(getpid()))") == true)
+            #expect(try first.load().services.isEmpty)
+        }
+        #expect(try SQLiteStore(directory: directory.path).recovery == .opened)
+    }
+
+    @Test("What was half created by a killed agent is begun again")
+    func halfCreated() throws {
+        write([1, 2, 3], to: directory.file("canaryd.sqlite.new"))
+        write([1, 2, 3], to: directory.file("canaryd.sqlite.new-wal"))
+        #expect(try SQLiteStore(directory: directory.path).recovery == .createdNew)
+        #expect(!directory.names().contains { $0.contains(".new") })
+    }
+}
+
+extension StoreRecovery {
+    /// For `throw`, where a test cannot go on.
+    var unexpected: StoreError { StoreError(.io, "unexpected: \(self)") }
+}
