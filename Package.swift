@@ -79,7 +79,8 @@ let tests: [Target] = [
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
-    .testTarget(name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"]),
+    .testTarget(
+        name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),

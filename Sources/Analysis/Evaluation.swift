@@ -84,6 +84,9 @@ public struct ArmCondition: Hashable, Codable, Sendable {
     public func isNoBetter(than other: ArmCondition) -> Bool {
         guard isDown else { return false }
         guard other.isDown else { return true }
-        return (recentErrorRate ?? 1) >= (other.recentErrorRate ?? 1)
+        return failing >= other.failing
     }
+
+    /// The share of a next request's chances to fail: certain where no server takes connections.
+    private var failing: Double { servers > 0 && reachable == 0 ? 1 : recentErrorRate ?? 1 }
 }

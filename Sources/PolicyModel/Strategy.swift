@@ -2,7 +2,7 @@
 public struct Strategy: Hashable, Codable, Sendable {
     public var start: Initiation
     public var warmup: Warmup?
-    /// May be empty: then the proof is made at `bake`'s weight or at once. Weights rise.
+    /// Weights rise. Where none names a weight, the proof is made at the bake's weight, or at 95 % without a bake.
     public var steps: [Step]
     public var promotion: Initiation
     public var bake: Bake?

@@ -45,8 +45,15 @@ extension Draft {
             return refuse(.wrongPhase, "\(rollout.id) runs already, in phase \(rollout.phase.name)")
         }
         guard state.freeze == nil else { return refuseFrozen() }
+        state.rollout?.pause = nil
         begin(by: command.by)
         done("\(rollout.id) started: \(rollout.candidate) against \(state.serving)")
+    }
+
+    private mutating func refuseRecovering(_ rollout: Rollout, _ also: String = "") {
+        refuse(
+            .wrongPhase,
+            "\(rollout.id) recovers from an unclean stop and waits for a first healthy evaluation\(also)")
     }
 
     private mutating func refuseFrozen(_ also: String = "") {
@@ -63,6 +70,10 @@ extension Draft {
         if let failing = command.evaluation?.failing {
             return refuse(.checkFailing, "a check fails: \(failing.words); revert, or wait until it passes")
         }
+        if let candidate = command.evaluation?.candidate, candidate.isDown {
+            return refuse(.checkFailing, "\(rollout.candidate) is down; revert, or wait until it is up")
+        }
+        if rollout.isRecovering { return refuseRecovering(rollout) }
         switch rollout.phase {
         case .waiting: return refuse(.wrongPhase, "\(rollout.id) waits to be started: canaryctl start \(state.service)")
         case .proving, .ready, .baking:
@@ -83,12 +94,23 @@ extension Draft {
         if let candidate = command.evaluation?.candidate, candidate.isDown, !force {
             return refuse(.checkFailing, "\(rollout.candidate) is down; --force promotes all the same")
         }
-        let unproven = (command.evaluation?.unproven ?? []).map { "\($0.path) (\($0.missing))" }
+        if rollout.isRecovering, !force { return refuseRecovering(rollout, "; --force promotes all the same") }
+        let unproven = unproven(rollout, command.evaluation)
         let note = unproven.isEmpty ? "" : "; not proven: \(unproven.joined(separator: ", "))"
         let why = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
         win(why + note, by: command.by, evaluation: command.evaluation)
         let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
         done("\(rollout.candidate) \(now)\(note)")
+    }
+
+    /// Enforced checks that have not proven the candidate, each with what is missing.
+    private func unproven(_ rollout: Rollout, _ evaluation: Evaluation?) -> [String] {
+        if let evaluation, !evaluation.results.isEmpty {
+            return evaluation.unproven.map { "\($0.path) (\($0.missing))" }
+        }
+        return rollout.plan.policies.flatMap { policy in
+            policy.checks.filter { $0.mode == .enforce }.map { "\(policy.name)/\($0.name) (not looked at yet)" }
+        }
     }
 
     private mutating func revert(_ command: Command, to: String?, force: Bool) {
@@ -100,7 +122,10 @@ extension Draft {
                     "while \(rollout.id) runs one can only revert to its baseline \(state.serving); revert first, then "
                         + "revert --to \(to)")
             }
-            if let e = command.evaluation, e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline), !force {
+            // Where the candidate gets nothing there is nothing to move.
+            if let e = command.evaluation, e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline), !force,
+                state.split.candidate > .zero
+            {
                 return refuse(
                     .baselineDown,
                     "\(state.serving) is down and \(rollout.candidate) is not; --force reverts all the same")
@@ -136,13 +161,9 @@ extension Draft {
 
     private mutating func resume(_ command: Command) {
         guard let rollout = state.rollout else { return noRollout("there is nothing to resume") }
-        var isPauseStep = false
-        if case .step(let index) = rollout.phase, index < rollout.plan.strategy.steps.count,
-            case .pause = rollout.plan.strategy.steps[index]
-        {
-            isPauseStep = true
-        }
+        let isPauseStep = rollout.isInPauseStep
         guard rollout.pause != nil || isPauseStep else { return refuse(.nothingToDo, "\(rollout.id) is not paused") }
+        if isPauseStep, rollout.pause == nil, state.freeze != nil { return refuseFrozen() }
         if rollout.pause?.cause == .inconclusive { state.rollout?.toleratesInconclusive = true }
         let wasPaused = rollout.pause != nil
         state.rollout?.pause = nil
@@ -168,12 +189,11 @@ extension Draft {
     }
 
     private mutating func restart(_ command: Command) {
+        guard state.rollout != nil else { return noRollout(startHint) }
         guard let candidate = declaration.candidate, candidate != state.serving else {
             return refuse(.noRollout, "the service's file names no candidate but what serves; \(startHint)")
         }
-        if state.rollout != nil {
-            end("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
-        }
+        end("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
         create(candidate)
         done("\(state.rollout?.id ?? "") takes over with the files as they are now")
     }

@@ -5,10 +5,7 @@ extension Draft {
     /// One tick. Reverts come before everything; then what keeps the clock from counting; then the way forward.
     mutating func evaluated(_ e: Evaluation, elapsed: Duration) {
         guard let rollout = state.rollout else { return }
-        if rollout.phase == .waiting {
-            if rollout.plan.strategy.start == .automatic, state.freeze == nil { begin(by: "policy") }
-            return
-        }
+        if rollout.phase == .waiting { return startByItself(rollout, e) }
         if let blindness = e.blindness { return stand(.agentBlind, "the agent cannot trust its view: \(blindness)") }
         if let failing = e.enforced(.fail).first {
             if e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline) {
@@ -16,9 +13,11 @@ extension Draft {
             }
             return end(failing.words, by: "policy", refuse: true, evaluation: e)
         }
-        if rollout.isRecovering, !recover(e) { return }
+        guard countSilence(e, elapsed: elapsed) else { return }
+        if rollout.isRecovering { return recover(e) }
         guard countTime(e, elapsed: elapsed) else { return }
         if let obstacle = obstacle(e) { return stand(obstacle.0, obstacle.1, e) }
+        if rollout.standstill != .tooLittleTraffic { unstand() }
         if rollout.pause != nil || state.freeze != nil { return }
         if !rollout.toleratesInconclusive,
             let check = e.results.first(where: { $0.isEnforced && $0.isOverInconclusiveLimit })
@@ -29,25 +28,34 @@ extension Draft {
         move(e)
     }
 
-    /// - Returns: whether the candidate may have its share again.
-    private mutating func recover(_ e: Evaluation) -> Bool {
-        let isHealthy = e.verdict != .error && !e.candidate.isDown && !e.baseline.isDown
-        guard isHealthy else {
-            stand(.recovering, "recovering: waits for both arms to be healthy", e)
-            return false
-        }
-        state.rollout?.isRecovering = false
-        tell(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
-        return true
+    /// A start gives the candidate traffic, so it waits for a moment in which the agent sees and the baseline is well.
+    private mutating func startByItself(_ rollout: Rollout, _ e: Evaluation) {
+        guard rollout.plan.strategy.start == .automatic, state.freeze == nil, rollout.pause == nil else { return }
+        if let blindness = e.blindness { return stand(.agentBlind, "the agent cannot trust its view: \(blindness)") }
+        if e.baseline.isDown { return stand(.badBaseline, "\(state.serving) is down: does not start", e) }
+        unstand()
+        begin(by: "policy")
     }
 
-    /// Deadline and silence. Neither counts while paused or frozen.
+    /// Gives the candidate its share again where that is safe; the time without it counted for nothing.
+    private mutating func recover(_ e: Evaluation) {
+        if let freeze = state.freeze {
+            return stand(.recovering, "recovering: gets nothing while frozen by \(freeze.by)", e)
+        }
+        let isHealthy = e.isDataFlowing && e.verdict != .error && !e.candidate.isDown && !e.baseline.isDown
+        guard isHealthy else {
+            return stand(.recovering, "recovering: waits for both arms to be healthy", e)
+        }
+        state.rollout?.isRecovering = false
+        unstand()
+        tell(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
+    }
+
+    /// Silence counts while paused and frozen too: what reverts is stronger than both.
     /// - Returns: whether the rollout goes on.
-    private mutating func countTime(_ e: Evaluation, elapsed: Duration) -> Bool {
+    private mutating func countSilence(_ e: Evaluation, elapsed: Duration) -> Bool {
         guard var rollout = state.rollout else { return false }
         rollout.withoutData = e.isDataFlowing ? .zero : rollout.withoutData + elapsed
-        let isStopped = rollout.pause != nil || state.freeze != nil
-        if !isStopped { rollout.active += elapsed }
         state.rollout = rollout
         for policy in rollout.plan.policies {
             if case .revert(let after) = policy.onNoData, rollout.withoutData >= after {
@@ -57,6 +65,16 @@ extension Draft {
                 return false
             }
         }
+        return true
+    }
+
+    /// The deadline, which leaves pauses, pause steps and freezes out.
+    /// - Returns: whether the rollout goes on.
+    private mutating func countTime(_ e: Evaluation, elapsed: Duration) -> Bool {
+        guard var rollout = state.rollout else { return false }
+        let isStopped = rollout.pause != nil || state.freeze != nil || rollout.isInPauseStep
+        if !isStopped { rollout.active += elapsed }
+        state.rollout = rollout
         if !isStopped, !rollout.isOverdue, let deadline = rollout.plan.strategy.deadline,
             rollout.active >= deadline.after
         {
@@ -76,6 +94,9 @@ extension Draft {
     private func obstacle(_ e: Evaluation) -> (Standstill, String)? {
         if !e.isDataFlowing { return (.noData, "no judged request for a while: holds, and the time does not count") }
         if e.baseline.isDown { return (.badBaseline, "\(state.serving) is down: holds, and the time does not count") }
+        if e.candidate.isDown, let candidate = state.rollout?.candidate {
+            return (.candidateDown, "\(candidate) is down: holds until a check decides, and the time does not count")
+        }
         if let check = e.enforced(.error).first { return (.providerDown, "no measurement: \(check.words)") }
         return nil
     }
@@ -98,7 +119,7 @@ extension Draft {
         case .step(let index):
             switch index < rollout.plan.strategy.steps.count ? rollout.plan.strategy.steps[index] : .pause(.zero) {
             case .weight(_, let hold):
-                guard rollout.held >= hold else { return unstand() }
+                guard rollout.held >= hold else { return }
                 switch e.verdict {
                 case .pass: nextStep(by: "policy")
                 case .noData: stand(.tooLittleTraffic, "the hold is over; \(firstMissing(e))", e)
@@ -107,17 +128,23 @@ extension Draft {
             case .pause(let time): if let time, rollout.held >= time { nextStep(by: "policy") }
             }
         case .proving:
-            guard e.verdict == .pass, e.unproven.isEmpty else { return unstand() }
+            guard e.verdict == .pass, e.unproven.isEmpty else { return }
+            unstand()
             if rollout.plan.strategy.promotion == .automatic {
                 win("every enforced check is proven", by: "policy", evaluation: e)
             } else {
                 enter(.ready)
                 tell(.ready, "every enforced check is proven; waits for canaryctl promote", evaluation: e)
             }
-        case .ready: unstand()
+        case .ready: break
         case .baking:
             let bake = rollout.plan.strategy.bake?.duration ?? .zero
-            if rollout.held >= bake, e.verdict == .pass { win("baked", by: "policy", evaluation: e) } else { unstand() }
+            guard rollout.held >= bake else { return }
+            switch e.verdict {
+            case .pass: win("baked", by: "policy", evaluation: e)
+            case .noData: stand(.tooLittleTraffic, "the bake is over; \(firstMissing(e))", e)
+            case .inconclusive, .error, .fail: unstand()
+            }
         }
     }
 

@@ -76,6 +76,7 @@ extension Standstill {
         case .providerDown: "the metric provider (it is down)"
         case .agentBlind: "the agent's own view (it is blind)"
         case .badBaseline: "the baseline (it is down)"
+        case .candidateDown: "the candidate (it is down)"
         case .recovering: "a first healthy evaluation after the restart"
         }
     }

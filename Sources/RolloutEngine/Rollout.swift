@@ -50,13 +50,20 @@ public struct Rollout: Hashable, Codable, Sendable {
         case .waiting: .zero
         case .warmup: weight(before: 0) ?? firstWeight
         case .step(let index): weight(before: index + 1) ?? .zero
-        case .proving, .ready: weight(before: plan.strategy.steps.count) ?? .zero
+        case .proving, .ready: weight(before: plan.strategy.steps.count) ?? steplessWeight
         case .baking: plan.strategy.bake?.control.complement ?? .full
         }
     }
 
     /// The candidate's share in force.
     public var effectiveWeight: Weight { isRecovering ? .zero : committedWeight }
+
+    var isInPauseStep: Bool {
+        guard case .step(let index) = phase, index < plan.strategy.steps.count,
+            case .pause = plan.strategy.steps[index]
+        else { return false }
+        return true
+    }
 
     /// The last weight among the first `count` steps.
     private func weight(before count: Int) -> Weight? {
@@ -68,8 +75,11 @@ public struct Rollout: Hashable, Codable, Sendable {
 
     private var firstWeight: Weight {
         for step in plan.strategy.steps { if case .weight(let weight, _) = step { return weight } }
-        return .zero
+        return steplessWeight
     }
+
+    /// Where no step names a weight, the proof is made at the bake's: a control group has to stay for it.
+    private var steplessWeight: Weight { (plan.strategy.bake ?? Bake(duration: .zero)).control.complement }
 }
 
 /// Where a rollout stands. From every phase it can also end: reverted by hand, by a failing check, by an edit of the
@@ -121,12 +131,13 @@ public enum Standstill: String, Codable, Sendable {
     case providerDown
     case agentBlind
     case badBaseline
+    case candidateDown
     case recovering
 
     /// Someone should be told.
     public var isAlarm: Bool {
         switch self {
-        case .providerDown, .agentBlind, .badBaseline: true
+        case .providerDown, .agentBlind, .badBaseline, .candidateDown: true
         case .tooLittleTraffic, .noData, .recovering: false
         }
     }

@@ -78,7 +78,11 @@ struct Draft {
 extension Draft {
     mutating func declared() {
         if let rollout = state.rollout {
-            if declaration.candidate == rollout.candidate { return }
+            if declaration.candidate == rollout.candidate {
+                // It has not started: nothing is pinned yet.
+                if rollout.phase == .waiting { state.rollout?.plan = declaration.plan }
+                return
+            }
             let now = declaration.candidate.map { "names \($0) as candidate" } ?? "names no candidate"
             end("the service's file \(now) now", by: "file", refuse: false, evaluation: nil)
         }
@@ -91,7 +95,8 @@ extension Draft {
     }
 
     mutating func recovered(clean: Bool) {
-        guard !clean, var rollout = state.rollout else { return }
+        // A candidate that waits has had no traffic: no stop is its doing.
+        guard !clean, var rollout = state.rollout, rollout.phase != .waiting else { return }
         rollout.uncleanStops += 1
         rollout.isRecovering = true
         state.rollout = rollout
@@ -147,8 +152,7 @@ extension Draft {
         guard index < steps.count else {
             enter(.proving)
             tell(
-                .proving, "all steps done at \(rollout.committedWeight); waits for proof of every enforced check",
-                by: by)
+                .proving, "all steps done at \(state.split.candidate); waits for proof of every enforced check", by: by)
             return
         }
         let place = "step \(index + 1) of \(steps.count)"

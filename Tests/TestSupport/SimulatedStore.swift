@@ -1,0 +1,156 @@
+import PolicyModel
+import RolloutController
+import RolloutEngine
+
+/// A disk that may be full.
+public struct DiskFull: Error, CustomStringConvertible {
+    public init() {}
+    public var description: String { "no space left on device" }
+}
+
+/// What lies on the disk: it outlives the controllers and stores that use it.
+public final class SimulatedDisk {
+    public var services: [String: StoredService] = [:]
+    public var journal: [JournalEntry] = []
+    public var stoppedCleanly = true
+    /// Nil: every write succeeds; otherwise how many more do before all fail.
+    public var writesLeft: Int?
+    public var isUnreadable = false
+
+    public init() {}
+
+    /// All writes fail from now on.
+    public var isFull: Bool {
+        get { writesLeft == 0 }
+        set { writesLeft = newValue ? 0 : nil }
+    }
+
+    fileprivate func write() throws {
+        guard let left = writesLeft else { return }
+        guard left > 0 else { throw DiskFull() }
+        writesLeft = left - 1
+    }
+}
+
+/// A store in memory, on a disk that fails on demand.
+public final class SimulatedStore: StateStore {
+    public let disk: SimulatedDisk
+    public let log: ActionLog
+
+    public init(disk: SimulatedDisk = SimulatedDisk(), log: ActionLog = ActionLog()) {
+        self.disk = disk
+        self.log = log
+    }
+
+    public func load() throws -> StoredAgent {
+        if disk.isUnreadable { throw DiskFull() }
+        return StoredAgent(
+            services: disk.services.values.sorted { $0.state.service < $1.state.service },
+            stoppedCleanly: disk.stoppedCleanly)
+    }
+
+    public func commit(_ change: StateChange) throws {
+        let (service, split) = (change.state.service, change.state.split)
+        do { try disk.write() } catch {
+            log.add(.failedCommit(service: service, weight: split.candidate, generation: split.generation))
+            throw error
+        }
+        disk.services[service] = StoredService(state: change.state, evidence: change.evidence)
+        for event in change.events {
+            let id = Int64(disk.journal.count + 1)
+            disk.journal.append(JournalEntry(id: id, service: service, at: change.at, event: event))
+        }
+        log.add(.committed(service: service, weight: split.candidate, generation: split.generation))
+    }
+
+    public func markRunning() throws {
+        try disk.write()
+        disk.stoppedCleanly = false
+        log.add(.markedRunning)
+    }
+
+    public func markStopped() throws {
+        try disk.write()
+        disk.stoppedCleanly = true
+        log.add(.markedStopped)
+    }
+
+    public func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry] {
+        Array(matching(service).filter { $0.id > after }.prefix(limit))
+    }
+
+    public func latestEvents(service: String?, limit: Int) throws -> [JournalEntry] {
+        Array(matching(service).suffix(limit))
+    }
+
+    public func entry(id: Int64) throws -> JournalEntry? { disk.journal.first { $0.id == id } }
+
+    /// One record for each rollout that the journal speaks of.
+    public func history(service: String, limit: Int) throws -> [RolloutRecord] {
+        var records: [String: RolloutRecord] = [:]
+        for entry in matching(service) {
+            guard let id = entry.event.rollout, let state = disk.services[service]?.state else { continue }
+            var record =
+                records[id]
+                ?? RolloutRecord(
+                    id: id, service: service, baseline: state.serving,
+                    candidate: state.rollout?.candidate ?? state.refused?.identity ?? state.serving,
+                    startedAt: entry.at)
+            if entry.event.kind == .promoted || entry.event.kind == .reverted {
+                record.result = entry.event.kind == .promoted ? .promoted : .reverted
+                record.reason = entry.event.message
+                record.endedAt = entry.at
+                record.decision = entry.id
+            }
+            records[id] = record
+        }
+        return Array(records.values.sorted { $0.startedAt > $1.startedAt }.prefix(limit))
+    }
+
+    private func matching(_ service: String?) -> [JournalEntry] {
+        disk.journal.filter { service == nil || $0.service == service }
+    }
+}
+
+/// The runtime directory: it outlives the controllers, not a reboot.
+public final class SimulatedMarker: LoweringMarker {
+    public var states: [String: ServiceState] = [:]
+    public var isBroken = false
+    public let log: ActionLog
+
+    public init(log: ActionLog = ActionLog()) { self.log = log }
+
+    public func mark(_ state: ServiceState) -> Bool {
+        if isBroken { return false }
+        states[state.service] = state
+        log.add(.marked(service: state.service, weight: state.split.candidate))
+        return true
+    }
+
+    public func clear(service: String) {
+        if states.removeValue(forKey: service) != nil { log.add(.cleared(service: service)) }
+    }
+
+    public func marked() -> [ServiceState] { states.values.sorted { $0.service < $1.service } }
+}
+
+/// Keeps what it is told.
+public final class RecordingListener: EventListener {
+    public struct Told: Equatable {
+        public var event: Event
+        public var service: String
+        public var isDurable: Bool
+    }
+    public var told: [Told] = []
+
+    public init() {}
+
+    public func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
+        told.append(Told(event: event, service: service, isDurable: isDurable))
+    }
+
+    public var kinds: [Event.Kind] { told.map(\.event.kind) }
+    public func messages(of kind: Event.Kind) -> [String] {
+        told.filter { $0.event.kind == kind }.map(\.event.message)
+    }
+}
