@@ -8,10 +8,36 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/un.h>
 #include <pthread.h>
 
 int ce_accept(int fd) { return ce_result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)); }
+
+int ce_accept_from(int fd, uint8_t *text, int capacity, int *length) {
+    ce_address peer = {.length = sizeof peer.storage};
+    *length = 0;
+    int status = accept4(fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (status < 0) return -errno;
+    uint16_t port;
+    if (peer.storage.ss_family != AF_UNIX && ce_describe(&peer, (char *)text, (size_t)capacity, &port) == 0)
+        *length = (int)strlen((const char *)text);
+    return status;
+}
+
+int ce_is_quiet(int fd) {
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+void ce_random(void *out, size_t count) {
+    size_t filled = 0;
+    while (filled < count) {
+        ssize_t n = getrandom((char *)out + filled, count - filled, 0);
+        if (n > 0) filled += (size_t)n;
+    }
+}
 
 void ce_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 

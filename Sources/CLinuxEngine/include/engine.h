@@ -84,8 +84,14 @@ static inline ssize_t ce_send2(int fd, const void *a, size_t an, const void *b, 
 
 // Non-blocking, close-on-exec.
 int ce_accept(int fd);
+// The same, with the peer's address as text; nothing for Unix sockets.
+int ce_accept_from(int fd, uint8_t *text, int capacity, int *length);
+// Whether a connection at rest still stands: nothing has come, not even an end.
+int ce_is_quiet(int fd);
 static inline int ce_shutdown_write(int fd) { return ce_result(shutdown(fd, SHUT_WR)); }
 
+// Fills it from the kernel's generator.
+void ce_random(void *out, size_t count);
 void ce_name_thread(const char *name);
 int ce_eventfd(void);
 void ce_eventfd_signal(int fd);

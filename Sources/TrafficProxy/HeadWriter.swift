@@ -1,0 +1,184 @@
+import Glibc
+import HTTPEngine
+
+// Heads are forwarded in canonical form: one space, no white space at the ends, framing and our own fields written
+// anew. Fields that are canonical already are copied in runs.
+
+/// Copies the fields that pass, in as few pieces as there are gaps.
+private struct FieldCopier {
+    let p: UnsafePointer<UInt8>
+    var runStart = 0
+    var runEnd = 0
+
+    init(_ p: UnsafePointer<UInt8>) { self.p = p }
+
+    @inline(__always) mutating func pass(_ field: HeadField, _ output: inout ByteSlice) {
+        let start = Int(field.name.start)
+        let nameEnd = field.name.end
+        let valueEnd = field.value.end
+        if field.value.start == UInt32(nameEnd + 2), p[nameEnd + 1] == 0x20, p[valueEnd] == 13 {
+            if runEnd != start {
+                flush(&output)
+                runStart = start
+            }
+            runEnd = valueEnd + 2
+        } else {
+            flush(&output)
+            output.append(p + start, Int(field.name.length))
+            output.append(": ")
+            output.append(p + Int(field.value.start), Int(field.value.length))
+            output.append("\r\n")
+        }
+    }
+
+    @inline(__always) mutating func flush(_ output: inout ByteSlice) {
+        if runEnd > runStart { output.append(p + runStart, runEnd - runStart) }
+        runStart = 0
+        runEnd = 0
+    }
+}
+
+extension ByteSlice {
+    /// The most that a rendered head has beyond the one that it came from.
+    static let headSlack = 1024
+
+    mutating func appendRequestHead(
+        _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
+        address: InlineText, id: InlineText
+    ) {
+        append(p + Int(head.method.start), Int(head.method.length))
+        append(byte: 0x20)
+        if head.path.isEmpty { append(byte: 0x2f) } else { append(p + Int(head.path.start), Int(head.path.length)) }
+        append(p + Int(head.query.start), Int(head.query.length))
+        append(" HTTP/1.1\r\nHost: ")
+        if head.authority.isEmpty {
+            append("localhost")
+        } else {
+            append(p + Int(head.authority.start), Int(head.authority.length))
+        }
+        append("\r\n")
+        var copier = FieldCopier(p)
+        var hasForwardedFor = false
+        var hasForwardedProto = false
+        for i in 0..<head.fields.count {
+            let field = fields[i]
+            if field.isHopByHop { continue }
+            switch field.kind {
+            case .other, .date, .cookie, .forwarded, .proxyAuthenticate, .proxyAuthorization: copier.pass(field, &self)
+            case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
+                .upgrade, .xRequestID, .xCanaryVersion, .reservedAlias:
+                break
+            case .expect: if head.minor == 1 { copier.pass(field, &self) }
+            case .xForwardedProto:
+                hasForwardedProto = true
+                copier.pass(field, &self)
+            case .xForwardedFor: hasForwardedFor = true
+            }
+        }
+        copier.flush(&self)
+        appendForwardedFor(head, fields, p, address, hasForwardedFor)
+        if !hasForwardedProto { append("x-forwarded-proto: http\r\n") }
+        append("x-request-id: ")
+        append(id)
+        append("\r\n")
+        appendFraming(head.framing, zeroLength: head.fields.contentLength == 0)
+        append("\r\n")
+    }
+
+    /// All that came, in order, and then the client.
+    private mutating func appendForwardedFor(
+        _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
+        _ address: InlineText, _ hasSome: Bool
+    ) {
+        guard hasSome || !address.isEmpty else { return }
+        append("x-forwarded-for: ")
+        var isFirst = true
+        if hasSome {
+            for i in 0..<head.fields.count where fields[i].kind == .xForwardedFor && !fields[i].isHopByHop {
+                if !isFirst { append(", ") }
+                isFirst = false
+                append(p + Int(fields[i].value.start), Int(fields[i].value.length))
+            }
+        }
+        if !address.isEmpty {
+            if !isFirst { append(", ") }
+            append(address)
+        }
+        append("\r\n")
+    }
+
+    private mutating func appendFraming(_ framing: BodyFraming, zeroLength: Bool) {
+        switch framing {
+        case .length(let length):
+            append("content-length: ")
+            append(decimal: length)
+            append("\r\n")
+        case .chunked: append("transfer-encoding: chunked\r\n")
+        case .none, .untilClose: if zeroLength { append("content-length: 0\r\n") }
+        }
+    }
+
+    /// - Parameters:
+    ///   - framing: as it goes to the client.
+    ///   - statedLength: of a bodiless answer that still says how long the body would be; negative: it does not.
+    mutating func appendResponseHead(
+        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
+        framing: BodyFraming, statedLength: Int64, versionLine: Bytes, id: InlineText, close: Bool,
+        keepAlive: Bool
+    ) {
+        appendStatusLine(head, p)
+        var copier = FieldCopier(p)
+        for i in 0..<head.fields.count {
+            let field = fields[i]
+            if field.isHopByHop { continue }
+            switch field.kind {
+            case .other, .date, .cookie, .forwarded, .proxyAuthenticate, .proxyAuthorization, .host, .expect,
+                .xForwardedFor, .xForwardedProto, .reservedAlias:
+                copier.pass(field, &self)
+            case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
+                .upgrade, .xRequestID, .xCanaryVersion:
+                break
+            }
+        }
+        copier.flush(&self)
+        append(versionLine)
+        append("x-request-id: ")
+        append(id)
+        append("\r\n")
+        if statedLength >= 0 {
+            append("content-length: ")
+            append(decimal: statedLength)
+            append("\r\n")
+        } else {
+            appendFraming(framing, zeroLength: false)
+        }
+        if close { append("connection: close\r\n") } else if keepAlive { append("connection: keep-alive\r\n") }
+        append("\r\n")
+    }
+
+    /// 1xx: passed on without anything of ours.
+    mutating func appendInterimHead(
+        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>
+    ) {
+        appendStatusLine(head, p)
+        var copier = FieldCopier(p)
+        for i in 0..<head.fields.count where !fields[i].isHopByHop {
+            switch fields[i].kind {
+            case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
+                .upgrade, .xCanaryVersion:
+                break
+            default: copier.pass(fields[i], &self)
+            }
+        }
+        copier.flush(&self)
+        append("\r\n")
+    }
+
+    private mutating func appendStatusLine(_ head: ResponseHead, _ p: UnsafePointer<UInt8>) {
+        append("HTTP/1.1 ")
+        append(decimal: Int64(head.status))
+        append(byte: 0x20)
+        append(p + Int(head.reason.start), Int(head.reason.length))
+        append("\r\n")
+    }
+}

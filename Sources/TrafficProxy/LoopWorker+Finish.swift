@@ -1,0 +1,144 @@
+import Analysis
+import CLinuxEngine
+import Glibc
+import HTTPEngine
+
+// Every way in which a request ends, and its observation.
+
+extension LoopWorker {
+    /// Answered to the last byte.
+    func finish(_ c: Client) {
+        if c.pointee.exchange.service != nil { observe(c) }
+        let mayStay = c.pointee.exchange.keepAlive && !isStopping
+        c.pointee.exchange.isAnswered = false
+        c.pointee.exchange.isReplyDone = false
+        guard mayStay else {
+            // With nothing unread, closing sends an end and no reset.
+            if c.pointee.exchange.body.isDone, c.pointee.input.isEmpty, !c.pointee.exchange.isCloseDelimited {
+                return closeClient(c)
+            }
+            return linger(c)
+        }
+        c.pointee.phase = .head
+        let idle = c.pointee.listener.unsafelyUnwrapped.pointee.idleTimeout
+        expect(c, by: now + idle)
+        if !c.pointee.input.isEmpty { advance(c) }
+    }
+
+    /// The observation of a request that ends now; its service is let go.
+    func observe(_ c: Client) {
+        guard let service = c.pointee.exchange.service else { return }
+        log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
+        service.pointee.inFlight -= 1
+        c.pointee.exchange.service = nil
+    }
+
+    func observation(
+        _ x: Exchange, _ service: UnsafeMutablePointer<ServicePlan>, _ moment: Int64
+    ) -> Observation {
+        let total = UInt32(clamping: (moment - x.startedAt) / 1000)
+        let first = x.firstByteAt == 0 ? UInt32.max : UInt32(clamping: (x.firstByteAt - x.startedAt) / 1000)
+        return Observation(
+            slot: service.pointee.slot, arm: x.arm, outcome: x.outcome, flags: x.flags, place: x.place,
+            startedAt: x.startedAt, requestHash: x.requestHash, firstByte: first, total: total)
+    }
+
+    /// The answer cannot be completed: the client has to see that.
+    func cut(_ c: Client, _ outcome: Outcome) {
+        guard c.pointee.exchange.isAnswered else { return answerFailed(c, .upstreamClosed, outcome) }
+        c.pointee.exchange.outcome = outcome
+        detachUpstream(c, reuse: false)
+        observe(c)
+        // Where only closing ends the body, a clean end would look like all of it.
+        if c.pointee.exchange.isCloseDelimited { _ = ce_set_reset_on_close(c.pointee.fd) }
+        closeClient(c)
+    }
+
+    /// The arm gave no answer: ours says so.
+    func answerFailed(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
+        c.pointee.exchange.outcome = outcome
+        detachUpstream(c, reuse: false)
+        answer(c, error, close: false)
+    }
+
+    /// Answers in the server's place. A client that still owes body is not read further.
+    func answer(_ c: Client, _ error: ProxyError, close: Bool) {
+        giveBack(&c.pointee.toServer)
+        let close = close || !c.pointee.exchange.body.isDone || !c.pointee.exchange.keepAlive
+        c.pointee.exchange.keepAlive = !close
+        appendError(c, status: error.status, code: error.code, message: "\(error.message)", close: close)
+        c.pointee.exchange.isAnswered = true
+        c.pointee.exchange.isReplyDone = true
+        pumpReply(c)
+    }
+
+    /// Not on the path of requests that go well, so it may use strings.
+    func appendError(_ c: Client, status: Int, code: StaticString, message: String, close: Bool) {
+        var body = "{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n"
+        var head = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\ncontent-type: application/json\r\n"
+        head += "content-length: \(body.utf8.count)\r\n"
+        if status == 503 { head += "retry-after: 1\r\n" }
+        if close {
+            head += "connection: close\r\n"
+        } else if c.pointee.exchange.clientMinor == 0 {
+            head += "connection: keep-alive\r\n"
+        }
+        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        c.pointee.output.makeRoom()
+        head.withUTF8 { c.pointee.output.append($0.baseAddress!, $0.count) }
+        if let service = c.pointee.exchange.service {
+            let isCandidate = c.pointee.exchange.arm == .candidate
+            c.pointee.output.append(
+                isCandidate ? service.pointee.candidate.versionLine : service.pointee.baseline.versionLine)
+        }
+        if !c.pointee.exchange.id.isEmpty {
+            c.pointee.output.append("x-request-id: ")
+            c.pointee.output.append(c.pointee.exchange.id)
+            c.pointee.output.append("\r\n")
+        }
+        c.pointee.output.append("\r\n")
+        if !c.pointee.exchange.isHead { body.withUTF8 { c.pointee.output.append($0.baseAddress!, $0.count) } }
+    }
+
+    /// The client's chunked coding is broken: what it means cannot be known.
+    func brokenBody(_ c: Client) {
+        c.pointee.exchange.outcome = .clientError
+        if c.pointee.exchange.isAnswered { return cut(c, .clientError) }
+        detachUpstream(c, reuse: false)
+        answer(c, .badBody, close: true)
+    }
+
+    func exchangeExpired(_ c: Client) {
+        // The client does not read.
+        if !c.pointee.output.isEmpty { return clientGone(c) }
+        guard let u = c.pointee.exchange.upstream, let service = c.pointee.exchange.service else {
+            return clientGone(c)
+        }
+        if u.pointee.phase == .connecting { return connectExpired(c, u, service) }
+        let serverBlocks = u.pointee.interest & ReadyEvents.writable.rawValue != 0
+        if !c.pointee.exchange.body.isDone, !serverBlocks {
+            if c.pointee.exchange.waitsForContinue { return sendContinue(c) }
+            if c.pointee.exchange.isAnswered { return clientGone(c) }
+            return answerFailed(c, .bodyTimeout, .clientClosed)
+        }
+        if c.pointee.exchange.isAnswered { return cut(c, .timeout) }
+        answerFailed(c, .responseTimeout, .timeout)
+    }
+
+    private func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
+        u.pointee.server.unsafelyUnwrapped.pointee.failed(now, hangs: true, &random)
+        detachUpstream(c, reuse: false)
+        let plan = c.pointee.exchange.arm == .candidate ? service.pointee.candidate : service.pointee.baseline
+        if plan.count == 1 { return answerFailed(c, .connectTimeout, .connectFailure) }
+        dispatch(c)
+    }
+
+    /// The server keeps silent about Expect: a client that waits without end would wait for nothing.
+    private func sendContinue(_ c: Client) {
+        c.pointee.exchange.waitsForContinue = false
+        c.pointee.output.base = buffers.take()
+        c.pointee.output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        expect(c, by: now + bodyGrace)
+        _ = flush(c)
+    }
+}

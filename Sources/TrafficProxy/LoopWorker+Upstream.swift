@@ -1,0 +1,306 @@
+import Analysis
+import CLinuxEngine
+import Glibc
+import HTTPEngine
+
+// The server's side: which one, over which connection, and sending to it.
+
+extension LoopWorker {
+    /// Tries of one request in all: the first, and others while nothing was sent or the connection was stale.
+    private static let maxAttempts: UInt8 = 4
+    /// Kept-alive connections that rested longer are asked whether they still stand before they are used.
+    private static let trustedIdle: Int64 = 500_000_000
+
+    /// Finds a server and a connection for the request in `toServer`, and starts sending.
+    func dispatch(_ c: Client) {
+        guard let service = c.pointee.exchange.service else { return }
+        while c.pointee.exchange.attempts < Self.maxAttempts {
+            c.pointee.exchange.attempts += 1
+            let isCandidate = c.pointee.exchange.arm == .candidate
+            let picked = isCandidate ? service.pointee.candidate.pick(now) : service.pointee.baseline.pick(now)
+            guard let server = picked else { return answerFailed(c, .noServer, .connectFailure) }
+            if let u = takeIdle(server) {
+                attach(c, u)
+                return sendToServer(c)
+            }
+            guard let u = connect(c, server, service) else { continue }
+            attach(c, u)
+            if u.pointee.phase == .busy { return sendToServer(c) }
+            return expect(c, by: now + service.pointee.connectTimeout)
+        }
+        answerFailed(c, .connectFailed, .connectFailure)
+    }
+
+    @inline(__always) private func attach(_ c: Client, _ u: Upstream) {
+        u.pointee.client = c
+        u.pointee.received = 0
+        u.pointee.sent = 0
+        u.pointee.scanner = HeadScanner()
+        c.pointee.exchange.upstream = u
+        u.pointee.server.unsafelyUnwrapped.pointee.outstanding += 1
+    }
+
+    private func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
+        while let u = server.pointee.idle {
+            unlink(u)
+            u.pointee.phase = .busy
+            u.pointee.isReused = true
+            if now - u.pointee.idleSince < Self.trustedIdle || ce_is_quiet(u.pointee.fd) != 0 { return u }
+            closeUpstream(u)
+        }
+        return nil
+    }
+
+    /// Nil: it failed at once, and the server was noted.
+    private func connect(
+        _ c: Client, _ server: UnsafeMutablePointer<Server>, _ service: UnsafeMutablePointer<ServicePlan>
+    ) -> Upstream? {
+        let fd = ce_socket(ce_family(&server.pointee.address))
+        guard fd >= 0 else { return nil }
+        _ = ce_set_no_delay(fd)
+        let status = ce_connect(fd, &server.pointee.address)
+        guard status >= 0 || status == -EINPROGRESS else {
+            Glibc.close(fd)
+            server.pointee.failed(now, hangs: false, &random)
+            return nil
+        }
+        let u = upstreams.take()
+        u.pointee.fd = fd
+        u.pointee.server = server
+        u.pointee.phase = status >= 0 ? .busy : .connecting
+        let interest: ReadyEvents = status >= 0 ? [.readable, .peerClosed] : [.readable, .peerClosed, .writable]
+        u.pointee.interest = interest.rawValue
+        guard loop.register(record: data(u), descriptor: fd, interest: interest) else {
+            Glibc.close(fd)
+            upstreams.put(u)
+            return nil
+        }
+        if status >= 0 {
+            server.pointee.connected()
+        } else if server.pointee.failures > 0 {
+            // One request finds out whether it is back; the others need not wait with it.
+            server.pointee.downUntil = max(server.pointee.downUntil, now + service.pointee.connectTimeout)
+        }
+        return u
+    }
+
+    @inline(__always) private func data(_ u: Upstream) -> UInt64 {
+        UInt64(UInt(bitPattern: u)) | RecordKind.upstream.rawValue
+    }
+
+    @inline(__always) private func watch(_ u: Upstream, _ wanted: ReadyEvents) {
+        guard wanted.rawValue != u.pointee.interest else { return }
+        u.pointee.interest = wanted.rawValue
+        loop.modify(record: data(u), descriptor: u.pointee.fd, interest: wanted)
+    }
+
+    /// Stops and starts reading the answer, as the client takes it.
+    func watch(_ u: Upstream, reading: Bool, writing: Bool) {
+        var wanted: ReadyEvents = reading ? [.readable, .peerClosed] : []
+        if writing { wanted.insert(.writable) }
+        watch(u, wanted)
+    }
+
+    func upstreamReady(_ u: Upstream, _ events: ReadyEvents) {
+        guard u.pointee.fd >= 0 else { return }
+        switch u.pointee.phase {
+        case .idle:
+            // Nothing may come here: it is an end, or bytes that belong to no request.
+            closeUpstream(u)
+        case .connecting:
+            connectEnded(u, events)
+        case .busy:
+            guard let c = u.pointee.client else { return closeUpstream(u) }
+            if events.contains(.writable) {
+                watch(u, reading: true, writing: false)
+                sendToServer(c)
+                guard u.pointee.fd >= 0, u.pointee.client == c else { return }
+                // Room upstream may let a client that was held back be read again.
+                if c.pointee.fd >= 0 { advance(c) }
+                guard u.pointee.fd >= 0, u.pointee.client == c else { return }
+            }
+            if !events.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) { upstreamReadable(u, c) }
+        }
+    }
+
+    private func connectEnded(_ u: Upstream, _ events: ReadyEvents) {
+        guard let c = u.pointee.client, let server = u.pointee.server else { return closeUpstream(u) }
+        guard ce_socket_error(u.pointee.fd) == 0, events.isDisjoint(with: [.failed, .hungUp]) else {
+            server.pointee.failed(now, hangs: false, &random)
+            detachUpstream(c, reuse: false)
+            return dispatch(c)
+        }
+        guard events.contains(.writable) else { return }
+        server.pointee.connected()
+        u.pointee.phase = .busy
+        watch(u, reading: true, writing: false)
+        sendToServer(c)
+        if c.pointee.fd >= 0 { advance(c) }
+    }
+
+    /// Sends what is ready: the head, then the body as it comes.
+    func sendToServer(_ c: Client) {
+        guard let u = c.pointee.exchange.upstream, u.pointee.phase == .busy, !c.pointee.exchange.isReplyDone else {
+            return
+        }
+        while true {
+            takeBody(c)
+            if c.pointee.phase != .exchange || c.pointee.exchange.upstream != u { return }
+            if c.pointee.toServer.isEmpty {
+                guard sendVerbatim(c, u) else { break }
+                continue
+            }
+            let n = ce_send(u.pointee.fd, c.pointee.toServer.first, c.pointee.toServer.count, 0)
+            guard n > 0 else {
+                if n == -Int(EINTR) { continue }
+                if n == -Int(EAGAIN) {
+                    watch(u, reading: !isHeldBack(c), writing: true)
+                    expect(c, by: now + (c.pointee.exchange.service?.pointee.responseTimeout ?? writeTimeout))
+                    return
+                }
+                return sendFailed(c, u)
+            }
+            u.pointee.sent += Int64(n)
+            c.pointee.toServer.start += n
+        }
+        requestSent(c)
+    }
+
+    /// Moves what the client sent of the body behind the head, while there is room and it can be replayed; later only
+    /// what has to be coded anew.
+    private func takeBody(_ c: Client) {
+        guard !c.pointee.exchange.body.isDone, !c.pointee.input.isEmpty else { return }
+        if c.pointee.toServer.isEmpty {
+            if c.pointee.exchange.body.isVerbatim,
+                !(c.pointee.exchange.isReplayable && c.pointee.toServer.room > c.pointee.input.count)
+            {
+                return
+            }
+            if c.pointee.toServer.base == nil { c.pointee.toServer.base = buffers.take() }
+            if c.pointee.toServer.room < BufferPool.bufferSize / 2 {
+                c.pointee.exchange.isReplayable = false
+                c.pointee.toServer.start = 0
+                c.pointee.toServer.end = 0
+            }
+        }
+        let before = c.pointee.input.count
+        let progress = c.pointee.exchange.body.relay(&c.pointee.input, &c.pointee.toServer)
+        bodyMoved(c, before - c.pointee.input.count)
+        if case .broken = progress { brokenBody(c) }
+    }
+
+    /// True: something went out and there may be more.
+    private func sendVerbatim(_ c: Client, _ u: Upstream) -> Bool {
+        guard !c.pointee.exchange.body.isDone, c.pointee.exchange.body.isVerbatim, !c.pointee.input.isEmpty else {
+            return false
+        }
+        if c.pointee.toServer.base != nil { giveBack(&c.pointee.toServer) }
+        c.pointee.exchange.isReplayable = false
+        let count = c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
+        let n = ce_send(u.pointee.fd, c.pointee.input.first, count, 0)
+        guard n > 0 else {
+            if n == -Int(EINTR) { return true }
+            if n == -Int(EAGAIN) { watch(u, reading: !isHeldBack(c), writing: true) } else { sendFailed(c, u) }
+            return false
+        }
+        u.pointee.sent += Int64(n)
+        c.pointee.input.start += n
+        c.pointee.exchange.body.sent(verbatim: n)
+        bodyMoved(c, n)
+        return true
+    }
+
+    /// The client does not take the answer as fast as it comes.
+    @inline(__always) func isHeldBack(_ c: Client) -> Bool { !c.pointee.output.isEmpty }
+
+    @inline(__always) private func bodyMoved(_ c: Client, _ count: Int) {
+        guard count > 0 else { return }
+        c.pointee.exchange.waitsForContinue = false
+        c.pointee.exchange.bodyBytes += Int64(count)
+    }
+
+    /// Everything that is there has gone out: now the client owes body, or the server an answer.
+    private func requestSent(_ c: Client) {
+        guard c.pointee.phase == .exchange, let service = c.pointee.exchange.service, c.pointee.exchange.upstream != nil
+        else { return }
+        if c.pointee.exchange.body.isDone {
+            if c.pointee.output.isEmpty { expect(c, by: now + service.pointee.responseTimeout) }
+        } else if c.pointee.exchange.waitsForContinue {
+            expect(c, by: now + continueTimeout)
+        } else {
+            let earned = c.pointee.exchange.bodyBytes / Int64(limits.bodyRate) * 1_000_000_000
+            expect(c, by: c.pointee.exchange.bodyStartedAt + bodyGrace + earned)
+        }
+    }
+
+    /// The connection broke while the request went out. An answer may be there all the same.
+    private func sendFailed(_ c: Client, _ u: Upstream) {
+        if u.pointee.isReused, u.pointee.received == 0, u.pointee.sent == 0 { return retry(c) }
+        watch(u, reading: true, writing: false)
+        upstreamReadable(u, c)
+    }
+
+    /// Once more, over another connection, with all that was meant for the first.
+    func retry(_ c: Client) {
+        detachUpstream(c, reuse: false)
+        c.pointee.toServer.start = 0
+        dispatch(c)
+    }
+
+    /// RFC 9110, 9.2.2: what is not idempotent goes out once. A stale connection shows by ending before any answer.
+    func mayRetry(_ c: Client, _ u: Upstream) -> Bool {
+        let x = c.pointee.exchange
+        guard u.pointee.isReused, u.pointee.received == 0, x.isReplayable, c.pointee.toServer.base != nil else {
+            return false
+        }
+        return u.pointee.sent == 0 || x.isIdempotent
+    }
+}
+
+// MARK: Between requests
+
+extension LoopWorker {
+    /// Lets go of the request's connection. It is kept where both sides are at a clean end.
+    func detachUpstream(_ c: Client, reuse: Bool) {
+        guard let u = c.pointee.exchange.upstream else { return }
+        c.pointee.exchange.upstream = nil
+        u.pointee.client = nil
+        let server = u.pointee.server.unsafelyUnwrapped
+        server.pointee.outstanding -= 1
+        let isWanted = server.pointee.tables > 0 && server.pointee.idleCount < limits.maxIdleUpstream && !isStopping
+        guard reuse, isWanted, u.pointee.input.isEmpty else { return closeUpstream(u) }
+        giveBack(&u.pointee.input)
+        watch(u, [.readable, .peerClosed])
+        u.pointee.phase = .idle
+        u.pointee.idleSince = now
+        u.pointee.deadline = now + (c.pointee.exchange.service?.pointee.idleTimeout ?? writeTimeout)
+        if u.pointee.deadline < wakeAt { wakeAt = u.pointee.deadline }
+        u.pointee.previous = nil
+        u.pointee.next = server.pointee.idle
+        server.pointee.idle?.pointee.previous = u
+        server.pointee.idle = u
+        server.pointee.idleCount += 1
+    }
+
+    private func unlink(_ u: Upstream) {
+        let server = u.pointee.server.unsafelyUnwrapped
+        if let previous = u.pointee.previous {
+            previous.pointee.next = u.pointee.next
+        } else {
+            server.pointee.idle = u.pointee.next
+        }
+        u.pointee.next?.pointee.previous = u.pointee.previous
+        u.pointee.next = nil
+        u.pointee.previous = nil
+        server.pointee.idleCount -= 1
+    }
+
+    func closeUpstream(_ u: Upstream) {
+        guard u.pointee.fd >= 0 else { return }
+        if u.pointee.phase == .idle { unlink(u) }
+        Glibc.close(u.pointee.fd)
+        u.pointee.fd = -1
+        giveBack(&u.pointee.input)
+        upstreams.put(u)
+    }
+}

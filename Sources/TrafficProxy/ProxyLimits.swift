@@ -1,0 +1,27 @@
+/// Bounds of the data plane, each with its reason.
+public struct ProxyLimits: Hashable, Sendable {
+    /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer. Twice what nginx and HAProxy take.
+    public var maxHead = 32 << 10
+    /// Fields of a head; beyond it 431.
+    public var maxFields = 128
+    /// Bytes of a request target; beyond it 414. RFC 9112 asks for 8000 at least.
+    public var maxTarget = 8192
+    /// Client connections of a loop; beyond it new ones wait in the backlog.
+    public var maxConnections = 20_000
+    /// From a head's first byte to its last.
+    public var headTimeout = Duration.seconds(15)
+    /// A body has this long, and a second more for each `bodyRate` bytes.
+    public var bodyGrace = Duration.seconds(30)
+    /// Bytes a second below which a sender of a body counts as dripping.
+    public var bodyRate = 1024
+    /// Without any progress in sending to a client.
+    public var writeTimeout = Duration.seconds(60)
+    /// How long a client is left waiting for 100 Continue before it gets one from here.
+    public var continueTimeout = Duration.seconds(1)
+    /// Interim responses to one request; a server that sends more is broken.
+    public var maxInterim = 16
+    /// Kept-alive connections to one server, in one loop.
+    public var maxIdleUpstream = 512
+
+    public init() {}
+}

@@ -1,0 +1,158 @@
+import Analysis
+import HTTPEngine
+import PolicyModel
+
+// Connections are plain memory in slabs: an event, a read or a write touches no reference count and allocates nothing.
+
+typealias Client = UnsafeMutablePointer<ClientRecord>
+typealias Upstream = UnsafeMutablePointer<UpstreamRecord>
+
+/// What an epoll event is for: kept in bits of the record's address, which is aligned to 16.
+enum RecordKind: UInt64 {
+    case client = 0
+    case upstream = 2
+    case listener = 4
+
+    static let mask: UInt64 = 6
+}
+
+/// A client's connection and the one request that is under way on it.
+struct ClientRecord {
+    enum Phase: UInt8 {
+        /// Waiting for a head, or in the middle of one. To `exchange` when it is complete, to `lingering` when refused.
+        case head
+        /// A request is under way. To `head` when it is answered and the connection is kept, else to `lingering`.
+        case exchange
+        /// All was said; what the client still sends is thrown away until it closes.
+        case lingering
+    }
+
+    var fd: Int32 = -1
+    var interest: UInt32 = 0
+    var phase = Phase.head
+    /// Guards against recursion: a request that ends while it is being read is followed by a loop, not by a call.
+    var isAdvancing = false
+    var skippedEmptyLine = false
+    var checkedFirstLine = false
+    var listener: UnsafeMutablePointer<ListenerRecord>?
+    var deadline: Int64 = .max
+    var scanner = HeadScanner()
+    /// Of the head that is being read; 0 before its first byte.
+    var headStartedAt: Int64 = 0
+    var input = ByteSlice()
+    var output = ByteSlice()
+    /// The request as it goes to the server: head, and body that could not go straight through.
+    var toServer = ByteSlice()
+    var exchange = Exchange()
+    var address = InlineText()
+}
+
+/// One request from its head to the end of its answer.
+struct Exchange {
+    /// Nil while none is under way, and where none fits.
+    var service: UnsafeMutablePointer<ServicePlan>?
+    var upstream: Upstream?
+    var startedAt: Int64 = 0
+    /// 0: none yet.
+    var firstByteAt: Int64 = 0
+    var requestHash: UInt64 = 0
+    var id = InlineText()
+    var arm = Arm.baseline
+    var flags = Observation.Flags()
+    var place: UInt16 = 0
+    var outcome = Outcome.success
+    var attempts: UInt8 = 0
+    var interim: UInt8 = 0
+    var clientMinor: UInt8 = 1
+    var isHead = false
+    var isIdempotent = false
+    var keepAlive = false
+    var waitsForContinue = false
+    /// `toServer` still holds the request from its first byte.
+    var isReplayable = false
+    /// The final response's head went into the output.
+    var isAnswered = false
+    /// The answer is complete, but for what waits in the output.
+    var isReplyDone = false
+    /// Towards the client the body ends with the connection.
+    var isCloseDelimited = false
+    var body = BodyRelay()
+    var bodyStartedAt: Int64 = 0
+    var bodyBytes: Int64 = 0
+    var reply = BodyRelay()
+}
+
+/// A connection to a server: busy with one request, or idle.
+struct UpstreamRecord {
+    enum Phase: UInt8 {
+        /// To `busy` when the connection stands.
+        case connecting
+        /// To `idle` after an answer that keeps the connection.
+        case busy
+        /// In the server's list. To `busy` when it is taken from there.
+        case idle
+    }
+
+    var fd: Int32 = -1
+    var interest: UInt32 = 0
+    var phase = Phase.connecting
+    /// It served a request before this one.
+    var isReused = false
+    /// The response's head says that the connection stays.
+    var keepsAlive = false
+    var server: UnsafeMutablePointer<Server>?
+    var client: Client?
+    var deadline: Int64 = .max
+    var idleSince: Int64 = 0
+    var scanner = HeadScanner()
+    /// Bytes of the answer.
+    var received: Int64 = 0
+    /// Bytes of the request that the kernel took.
+    var sent: Int64 = 0
+    var input = ByteSlice()
+    var next: Upstream?
+    var previous: Upstream?
+}
+
+/// A listening socket as one loop holds it.
+struct ListenerRecord {
+    var fd: Int32 = -1
+    var isUnix = false
+    var isShared = false
+    var isPaused = false
+    var routes = ListenerRoutes()
+    /// Nanoseconds; of connections that wait for a first request.
+    var idleTimeout: Int64 = 60_000_000_000
+}
+
+/// A short text in place: an address, a request id.
+struct InlineText {
+    static let capacity = 128
+    private typealias Part = SIMD16<UInt8>
+    private var storage: (Part, Part, Part, Part, Part, Part, Part, Part) = (
+        .zero, .zero, .zero, .zero, .zero, .zero, .zero, .zero
+    )
+    private(set) var count: UInt8 = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func fill(_ body: (UnsafeMutablePointer<UInt8>) -> Int) {
+        count = withUnsafeMutableBytes(of: &storage) {
+            UInt8(truncatingIfNeeded: body($0.baseAddress!.assumingMemoryBound(to: UInt8.self)))
+        }
+    }
+
+    func withBytes<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        withUnsafeBytes(of: storage) { body(UnsafeRawBufferPointer(rebasing: $0[..<Int(count)])) }
+    }
+}
+
+extension ByteSlice {
+    @inline(__always) mutating func append(_ text: InlineText) {
+        let count = text.withBytes { bytes in
+            free.update(from: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), count: bytes.count)
+            return bytes.count
+        }
+        end += count
+    }
+}

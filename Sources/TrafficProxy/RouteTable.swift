@@ -1,0 +1,170 @@
+import CLinuxEngine
+import Glibc
+import HTTPEngine
+import PolicyModel
+
+/// A service as a loop reads it: plain memory, no strings.
+struct ServicePlan {
+    var slot: UInt32
+    var split: TrafficSplit
+    var hasCandidate: Bool
+    var baseline: ArmPlan
+    var candidate: ArmPlan
+    var sticky: Sticky
+    var stickyName: Bytes
+    var matches: UnsafeMutablePointer<MatchPlan>
+    var matchCount: Int
+    var methods: UnsafeMutablePointer<Bytes>
+    var methodCount: Int
+    var paths: UnsafeMutablePointer<Bytes>
+    var pathCount: Int
+    /// Nanoseconds.
+    var connectTimeout: Int64
+    var responseTimeout: Int64
+    var idleTimeout: Int64
+    /// Requests that still use it.
+    var inFlight = 0
+
+    enum Sticky: UInt8 { case none, header, cookie }
+}
+
+struct MatchPlan {
+    var name: Bytes
+    var value: Bytes
+    var arm: Arm
+}
+
+private struct RoutePlan {
+    /// Lower case; empty: any.
+    var host: Bytes
+    var path: Bytes
+    var service: UnsafeMutablePointer<ServicePlan>
+}
+
+/// What one loop needs of a published plan. Built on the loop and never changed; freed when nothing uses it any more.
+final class RouteTable {
+    private(set) var services: [UnsafeMutablePointer<ServicePlan>] = []
+    private var routes: [ListenAddress: (UnsafeMutablePointer<RoutePlan>, Int)] = [:]
+    private var memory: [UnsafeMutableRawPointer] = []
+    private(set) var servers: [UnsafeMutablePointer<Server>] = []
+
+    /// - Parameter server: finds or makes the loop's record of a server.
+    init(_ plan: RoutingPlan, server: (Endpoint) -> UnsafeMutablePointer<Server>) {
+        var byListener: [ListenAddress: [RoutePlan]] = [:]
+        for service in plan.services {
+            let pointer = allocate(ServicePlan.self, 1)
+            pointer.initialize(to: makeService(service, server))
+            services.append(pointer)
+            let route = RoutePlan(
+                host: bytes(service.route.host.map(lowercase) ?? ""), path: bytes(service.route.path),
+                service: pointer)
+            for address in service.listen { byListener[address, default: []].append(route) }
+        }
+        for (address, list) in byListener {
+            // A host beats any, then the longest path wins: the first that fits is the one.
+            let sorted = list.sorted {
+                ($0.host.count == 0 ? 0 : 1, $0.path.count) > ($1.host.count == 0 ? 0 : 1, $1.path.count)
+            }
+            let pointer = allocate(RoutePlan.self, sorted.count)
+            pointer.initialize(from: sorted, count: sorted.count)
+            routes[address] = (pointer, sorted.count)
+        }
+    }
+
+    deinit { for pointer in memory { pointer.deallocate() } }
+
+    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 } }
+
+    /// For a listener to keep, so that requests look nothing up by address.
+    func routes(of address: ListenAddress) -> ListenerRoutes {
+        guard let (pointer, count) = routes[address] else { return ListenerRoutes() }
+        return ListenerRoutes(first: UnsafeRawPointer(pointer), count: count)
+    }
+
+    private func makeService(
+        _ service: RoutedService, _ server: (Endpoint) -> UnsafeMutablePointer<Server>
+    ) -> ServicePlan {
+        let traffic = service.traffic
+        let (sticky, name): (ServicePlan.Sticky, String) =
+            switch traffic.sticky {
+            case .none: (.none, "")
+            case .header(let name): (.header, lowercase(name))
+            case .cookie(let name): (.cookie, name)
+            }
+        let matches = array(
+            traffic.match.map { MatchPlan(name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to) })
+        let methods = array(service.judged.methods.map(bytes))
+        let paths = array(service.judged.paths.map(bytes))
+        return ServicePlan(
+            slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
+            baseline: makeArm(service.baseline, server),
+            candidate: makeArm(service.candidate ?? service.baseline, server),
+            sticky: sticky, stickyName: bytes(name), matches: matches, matchCount: traffic.match.count,
+            methods: methods, methodCount: service.judged.methods.count, paths: paths,
+            pathCount: service.judged.paths.count, connectTimeout: traffic.timeouts.connect.nanoseconds,
+            responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds)
+    }
+
+    private func makeArm(_ version: RoutedVersion, _ server: (Endpoint) -> UnsafeMutablePointer<Server>) -> ArmPlan {
+        let found = version.servers.map(server)
+        servers += found
+        return ArmPlan(
+            servers: array(found), count: found.count, versionLine: bytes("x-canary-version: \(version.name)\r\n"))
+    }
+
+    private func allocate<Value>(_ type: Value.Type, _ count: Int) -> UnsafeMutablePointer<Value> {
+        let pointer = UnsafeMutablePointer<Value>.allocate(capacity: max(count, 1))
+        memory.append(UnsafeMutableRawPointer(pointer))
+        return pointer
+    }
+
+    private func array<Value>(_ values: [Value]) -> UnsafeMutablePointer<Value> {
+        let pointer = allocate(Value.self, values.count)
+        pointer.initialize(from: values, count: values.count)
+        return pointer
+    }
+
+    private func bytes(_ text: String) -> Bytes {
+        let utf8 = Array(text.utf8)
+        return Bytes(start: array(utf8), count: utf8.count)
+    }
+
+    private func lowercase(_ text: String) -> String { String(decoding: text.utf8.map(asciiLowercase), as: UTF8.self) }
+}
+
+/// The routes of one listener, the most specific first.
+struct ListenerRoutes {
+    fileprivate(set) var first: UnsafeRawPointer?
+    fileprivate(set) var count = 0
+
+    init() {}
+
+    fileprivate init(first: UnsafeRawPointer, count: Int) {
+        self.first = first
+        self.count = count
+    }
+
+    /// The service of a request, by its host without port and its path without query. `OPTIONS *` is for the root.
+    func find(host: UnsafeBufferPointer<UInt8>, path: UnsafeBufferPointer<UInt8>) -> UnsafeMutablePointer<ServicePlan>?
+    {
+        guard let first else { return nil }
+        let routes = first.assumingMemoryBound(to: RoutePlan.self)
+        for i in 0..<count where matches(routes[i], host, path) { return routes[i].service }
+        return nil
+    }
+
+    private func matches(
+        _ route: RoutePlan, _ host: UnsafeBufferPointer<UInt8>, _ path: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        if route.host.count > 0 {
+            guard host.count == route.host.count else { return false }
+            for i in 0..<host.count where asciiLowercase(host[i]) != route.host.start[i] { return false }
+        }
+        let prefix = route.path
+        if prefix.count == 1 { return true }
+        guard path.count >= prefix.count, memcmp(path.baseAddress!, prefix.start, prefix.count) == 0 else {
+            return false
+        }
+        return path.count == prefix.count || path[prefix.count] == 0x2f || prefix.start[prefix.count - 1] == 0x2f
+    }
+}

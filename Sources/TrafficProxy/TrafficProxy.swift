@@ -1,0 +1,230 @@
+import Analysis
+import CLinuxEngine
+import Glibc
+import HTTPEngine
+import PolicyModel
+import Synchronization
+
+/// The data plane: takes requests on every loop, deals them to the arms of their services by the published plan, relays
+/// them, and keeps an observation of each. Called from one control thread.
+public final class TrafficProxy: @unchecked Sendable {
+    private let workers: [LoopWorker]
+    private var open: [ListenAddress: OpenListener] = [:]
+    /// Opened since the last publication; the loops get them with the next.
+    private var fresh: Set<ListenAddress> = []
+    private var addresses: [Endpoint: ce_address] = [:]
+    private var isShutDown = false
+
+    /// How long the control thread waits for the loops. Turns last microseconds; a loop that takes longer is stuck.
+    private static let patience = Duration.seconds(5)
+
+    /// - Parameter loops: event loops, each with its thread; one a core is right. At least 1.
+    public init(loops: Int, limits: ProxyLimits = ProxyLimits()) throws {
+        workers = try (0..<max(loops, 1)).map { LoopWorker(loop: try EventLoop(name: "proxy-\($0)"), limits: limits) }
+        for worker in workers {
+            worker.loop.driver = worker
+            worker.loop.start()
+        }
+    }
+
+    /// Opens what the plan's listeners need that is not open yet, and resolves its servers. Changes nothing that is in
+    /// force; where it throws, nothing at all.
+    /// - Throws: `ListenError`, `PlanError`.
+    public func prepare(_ plan: RoutingPlan) throws {
+        try checkRoutes(plan)
+        var found: [Endpoint: ce_address] = [:]
+        for endpoint in endpoints(plan) where addresses[endpoint] == nil {
+            found[endpoint] = try resolve(endpoint)
+        }
+        var opened: [ListenAddress: OpenListener] = [:]
+        do {
+            for address in Set(plan.services.flatMap(\.listen)) where open[address] == nil {
+                opened[address] = try OpenListener.open(address, loops: workers.count)
+            }
+        } catch {
+            for listener in opened.values { listener.close() }
+            throw error
+        }
+        addresses.merge(found) { _, new in new }
+        open.merge(opened) { _, new in new }
+        fresh.formUnion(opened.keys)
+    }
+
+    /// Puts the plan in force and returns when every loop deals by it: no request that starts after this is dealt by
+    /// the old one. Requests under way finish as they began. Listeners that the plan does not name are closed.
+    public func publish(_ plan: RoutingPlan) {
+        let named = Set(plan.services.flatMap(\.listen))
+        let known = addresses
+        for (index, worker) in workers.enumerated() {
+            var sockets: [ListenAddress: OpenSocket] = [:]
+            for address in fresh where named.contains(address) { sockets[address] = open[address]?.sockets[index] }
+            let given = sockets
+            worker.loop.post { worker.adopt(plan, addresses: known, opened: given) }
+        }
+        waitForLoops()
+        for address in Set(open.keys).subtracting(named) {
+            if let listener = open.removeValue(forKey: address) {
+                // The loops closed theirs; what they never got is closed here.
+                if fresh.contains(address) { listener.close() } else if case .unix(let path) = address { unlink(path) }
+            }
+        }
+        fresh = []
+        addresses = addresses.filter { endpoints(plan).contains($0.key) }
+    }
+
+    /// With the port that the system chose, where 0 was asked for. Nil where it is not open.
+    public func boundAddress(of address: ListenAddress) -> SocketAddress? { open[address]?.bound }
+
+    /// What ended since the last call, what is open now, and which servers can be reached. The loops do not wait.
+    public func drain() -> ObservationBatch {
+        var batch = ObservationBatch()
+        var health: [ArmKey: ArmHealth] = [:]
+        for worker in workers {
+            guard let part = try? worker.loop.sync({ LoopReport(worker) }) else { continue }
+            batch.ended.append(contentsOf: part.ended)
+            batch.dropped += part.dropped
+            batch.open += part.open
+            // A server counts as reachable where every loop finds it so.
+            for arm in part.health {
+                let key = ArmKey(slot: arm.slot, arm: arm.arm)
+                if health[key].map({ arm.reachable < $0.reachable }) ?? true { health[key] = arm }
+            }
+        }
+        batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
+        return batch
+    }
+
+    /// Client connections that are open, over all loops.
+    public var connectionCount: Int {
+        workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.inUse }) ?? 0) }
+    }
+
+    /// Buffers that connections hold now, each of 64 KiB, over all loops.
+    public var buffersInUse: Int {
+        workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }
+    }
+
+    /// Stops accepting, lets what is under way finish with `Connection: close`, cuts what is still open after the grace,
+    /// and ends the loops. What ended by then can still be drained before the call returns only through `lastBatch`.
+    @discardableResult
+    public func shutdown(grace: Duration) -> ObservationBatch {
+        guard !isShutDown else { return ObservationBatch() }
+        isShutDown = true
+        let gate = Countdown(workers.count)
+        for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
+        gate.wait(for: grace)
+        for worker in workers { worker.loop.post { worker.closeAll() } }
+        let batch = drain()
+        for worker in workers { worker.loop.stop() }
+        for worker in workers {
+            worker.loop.join()
+            worker.loop.driver = nil
+        }
+        for case .unix(let path) in open.keys { unlink(path) }
+        open = [:]
+        return batch
+    }
+
+    private func waitForLoops() {
+        let gate = Countdown(workers.count)
+        for worker in workers { worker.loop.post { gate.arrive() } }
+        gate.wait(for: Self.patience)
+    }
+
+    private func endpoints(_ plan: RoutingPlan) -> Set<Endpoint> {
+        Set(plan.services.flatMap { $0.baseline.servers + ($0.candidate?.servers ?? []) })
+    }
+
+    private func resolve(_ endpoint: Endpoint) throws -> ce_address {
+        var address = ce_address()
+        let count = ce_resolve(endpoint.host, endpoint.port, 0, &address, 1)
+        guard count > 0 else {
+            throw PlanError(
+                "server \(endpoint) does not resolve: \(String(cString: ce_resolve_error(count))); "
+                    + "correct its name, or add it to the resolver or /etc/hosts")
+        }
+        return address
+    }
+
+    private func checkRoutes(_ plan: RoutingPlan) throws {
+        var seen: [RouteKey: String] = [:]
+        for service in plan.services {
+            for address in service.listen {
+                let key = RouteKey(address: address, host: service.route.host?.lowercased(), path: service.route.path)
+                if let other = seen[key] {
+                    throw PlanError(
+                        "services \(other) and \(service.name) have the same route \(service.route.path) on "
+                            + "\(address); give one another host, path or listener")
+                }
+                seen[key] = service.name
+            }
+        }
+    }
+
+    private struct RouteKey: Hashable {
+        var address: ListenAddress
+        var host: String?
+        var path: String
+    }
+
+    private struct ArmKey: Hashable {
+        var slot: UInt32
+        var arm: Arm
+    }
+}
+
+/// A plan that cannot be put in force.
+public struct PlanError: Error, Hashable, CustomStringConvertible, Sendable {
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// What one loop hands over; made on the loop, which does not copy its log: that is for the control thread.
+private struct LoopReport: @unchecked Sendable {
+    var ended: UnsafeBufferPointer<Observation>
+    var dropped: UInt64
+    var open: [Observation]
+    var health: [ArmHealth]
+
+    init(_ worker: LoopWorker) {
+        (ended, dropped) = worker.log.swap()
+        (open, health) = worker.report()
+    }
+}
+
+/// Waits for several threads, for a while.
+private final class Countdown: @unchecked Sendable {
+    private var mutex = pthread_mutex_t()
+    private var condition = pthread_cond_t()
+    private var missing: Int
+
+    init(_ count: Int) {
+        missing = count
+        pthread_mutex_init(&mutex, nil)
+        pthread_cond_init(&condition, nil)
+    }
+
+    deinit {
+        pthread_mutex_destroy(&mutex)
+        pthread_cond_destroy(&condition)
+    }
+
+    func arrive() {
+        pthread_mutex_lock(&mutex)
+        missing -= 1
+        if missing == 0 { pthread_cond_broadcast(&condition) }
+        pthread_mutex_unlock(&mutex)
+    }
+
+    func wait(for time: Duration) {
+        var until = timespec()
+        clock_gettime(CLOCK_REALTIME, &until)
+        let nanoseconds = Int64(until.tv_nsec) + time.nanoseconds % 1_000_000_000
+        until.tv_sec += Int(time.nanoseconds / 1_000_000_000 + nanoseconds / 1_000_000_000)
+        until.tv_nsec = Int(nanoseconds % 1_000_000_000)
+        pthread_mutex_lock(&mutex)
+        while missing > 0, pthread_cond_timedwait(&condition, &mutex, &until) == 0 {}
+        pthread_mutex_unlock(&mutex)
+    }
+}
