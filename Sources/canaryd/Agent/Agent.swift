@@ -1,0 +1,178 @@
+import AdminAPI
+import AdminTypes
+import Glibc
+import HTTPEngine
+import Logging
+import MetricsScrape
+import PolicyModel
+import PolicyYAML
+import RolloutController
+import RolloutStore
+import TrafficProxy
+
+/// The agent: everything wired together. One control thread ticks, decides and serves the admin API; the data plane
+/// and the scrapes have threads of their own; the main thread waits for signals.
+final class Agent: @unchecked Sendable {
+    /// In-flight requests may take this long to finish after SIGTERM.
+    static let grace: Duration = .seconds(30)
+    /// Time between two ticks. Shorter intervals of a service are looked at no more often.
+    static let tick: Duration = .milliseconds(500)
+
+    let file: String
+    let settings: AgentSettings
+    let startedAt = SystemClock().now.wall
+    var readAt = SystemClock().now.wall
+    let log = Logger(label: "canaryd")
+    let manager = ServiceManager()
+    let control: EventLoop
+    let proxy: TrafficProxy
+    let scrapes = ScrapeSource()
+    let embedded: EmbeddedServers
+    let store: SQLiteStore
+    let controller: RolloutController
+    let journal = EventLog()
+    /// Of the control thread, from `start` on.
+    private var admin: AdminServer!
+    private var backend: Backend!
+    private var isStopping = false
+    var adminAddress = ""
+    var feedbackAddress = ""
+
+    init(configurationFile: String, configuration: Configuration) throws {
+        file = configurationFile
+        settings = configuration.agent
+        Logs.bootstrap(level: settings.logLevel, format: settings.logFormat)
+        control = try EventLoop(name: "control")
+        proxy = try TrafficProxy(loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        embedded = EmbeddedServers(stateDirectory: settings.stateDirectory)
+        store = try SQLiteStore(directory: settings.stateDirectory)
+        let embedded = embedded
+        var generator = SystemRandomNumberGenerator()
+        controller = RolloutController(
+            configuration: configuration, store: store, plane: ProxyPlane(proxy), metrics: scrapes,
+            clock: SystemClock(), marker: RuntimeMarker(directory: Self.runtimeDirectory(settings)), listener: journal,
+            resolve: { try embedded.endpoint(of: $0) }, entropy: { generator.next() })
+    }
+
+    /// Where systemd says, else beside the admin socket, else in the state directory.
+    private static func runtimeDirectory(_ settings: AgentSettings) -> String {
+        if let given = getenv("RUNTIME_DIRECTORY") { return String(cString: given) }
+        if case .unix(let path) = settings.admin, let slash = path.lastIndex(of: "/") { return String(path[..<slash]) }
+        return settings.stateDirectory
+    }
+
+    /// Takes up the stored state, opens every listener and begins to tick.
+    /// - Throws: what is in the way, with the mend.
+    func start() throws {
+        control.start()
+        try control.sync { try self.startOnControl() }
+        manager.ready("\(controller.serviceNames.count) service(s)")
+        log.notice(
+            "ready",
+            metadata: [
+                "services": "\(controller.serviceNames.joined(separator: ","))", "admin": "\(adminAddress)",
+                "feedback": "\(feedbackAddress)", "pid": "\(getpid())",
+            ])
+    }
+
+    private func startOnControl() throws {
+        if case .keptAside(let path) = store.recovery {
+            log.error("the state was not readable", metadata: ["kept": "\(path)"])
+            try controller.start(lostState: "the database was not readable and is kept as \(path)")
+        } else {
+            try controller.start()
+        }
+        backend = Backend(agent: self)
+        admin = AdminServer(loop: control, backend: backend)
+        adminAddress = "\(try admin.listen(.admin, on: socket(settings.admin)))"
+        feedbackAddress = "\(try admin.listen(.feedback, on: socket(settings.feedback)))"
+        journal.followers = admin
+        scheduleTick()
+        if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
+    }
+
+    private func socket(_ address: ListenAddress) -> SocketAddress {
+        switch address {
+        case .tcp(let host, let port): .tcp(host: host, port: port)
+        case .unix(let path): .unix(path: path, mode: 0o660)
+        case .systemd(let name): .unix(path: name, mode: 0o660)
+        }
+    }
+
+    private func scheduleTick() {
+        _ = control.schedule(after: Self.tick) { [self] in
+            controller.tick()
+            scheduleTick()
+        }
+    }
+
+    /// On the control thread: when that hangs, systemd finds out.
+    private func scheduleWatchdog(_ interval: Duration) {
+        manager.alive()
+        _ = control.schedule(after: interval) { [self] in scheduleWatchdog(interval) }
+    }
+
+    // MARK: - Signals
+
+    /// Returns when the agent is done.
+    func serve(until signals: Signals) {
+        while true {
+            switch signals.next() {
+            case SIGHUP: control.post { self.reload() }
+            default:
+                if isStopping {
+                    log.warning("stopping at once: a second signal came")
+                    controllerStop()
+                    exit(0)
+                }
+                isStopping = true
+                stop()
+            }
+        }
+    }
+
+    private func controllerStop() { try? control.sync { self.controller.stop() } }
+
+    /// Lets requests in flight finish, then ends the process.
+    private func stop() {
+        manager.stopping()
+        log.notice("stopping: requests in flight may finish", metadata: ["grace": "\(Self.grace.written)"])
+        control.post { self.admin.drain(grace: .seconds(1)) {} }
+        let proxy = proxy
+        proxy.shutdown(grace: Self.grace) { [self] in
+            control.post { [self] in
+                controller.tick()
+                controller.stop()
+                embedded.stop()
+                log.notice("stopped")
+                exit(0)
+            }
+        }
+    }
+
+    /// Applies changed files, wholly or not at all.
+    private func reload() {
+        let now = SystemClock().now
+        manager.reloading(now: now.monotonic / 1_000)
+        defer { manager.ready("\(controller.serviceNames.count) service(s)") }
+        let loaded = ConfigurationLoader.load(agentFile: file)
+        for diagnostic in loaded.diagnostics {
+            log.log(level: diagnostic.severity == .error ? .error : .warning, "\(diagnostic)")
+        }
+        guard let configuration = loaded.configuration, !loaded.hasErrors else {
+            log.error("not reloaded: the files have errors; what was in force stays in force")
+            return
+        }
+        if configuration.agent != settings {
+            log.warning("changes to the agent's own file need a restart", metadata: ["file": "\(file)"])
+        }
+        do {
+            let changes = try controller.apply(configuration)
+            readAt = now.wall
+            for change in changes { log.notice("reloaded", metadata: ["change": "\(change)"]) }
+            if changes.isEmpty { log.notice("reloaded: nothing changed") }
+        } catch {
+            log.error("not reloaded: what was in force stays in force", metadata: ["reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import AdminAPI
+import AdminTypes
+import Analysis
+import Glibc
+import PolicyModel
+import PrometheusText
+import RolloutController
+import RolloutEngine
+
+/// The agent as the admin API sees it.
+final class Backend: AdminBackend {
+    private unowned let running: Agent
+
+    init(agent: Agent) { running = agent }
+
+    private var controller: RolloutController { running.controller }
+
+    var serviceNames: [String] { controller.serviceNames }
+    func view(of service: String) -> ServiceView? { controller.view(of: service) }
+    func command(_ command: Command, service: String) -> CommandOutcome {
+        controller.command(command, service: service)
+    }
+    func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt? {
+        controller.feedback(rows, service: service)
+    }
+    func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry] {
+        try controller.store.events(service: service, after: after, limit: limit)
+    }
+    func latestEvents(service: String?, limit: Int) throws -> [JournalEntry] {
+        try controller.store.latestEvents(service: service, limit: limit)
+    }
+    func entry(id: Int64) throws -> JournalEntry? { try controller.store.entry(id: id) }
+    func history(service: String, limit: Int) throws -> [RolloutRecord] {
+        try controller.store.history(service: service, limit: limit)
+    }
+
+    func targets(of service: String) -> [TargetStatus]? {
+        guard let view = controller.view(of: service) else { return nil }
+        let now = SystemClock().now
+        return [view.baseline, view.candidate].compactMap(\.self).flatMap { arm -> [TargetStatus] in
+            let version = view.service.version(named: arm.identity.name)
+            return (version?.servers ?? []).map { address in
+                let endpoint = try? running.embedded.endpoint(of: address)
+                let last = running.scrapes.latest.first {
+                    $0.key.service == service && $0.key.version.name == arm.identity.name && $0.key.server == endpoint
+                }
+                return TargetStatus(
+                    version: arm.identity.name, server: endpoint?.description ?? address.description,
+                    reachable: arm.reachable == arm.servers,
+                    scrape: last.map { target, result in
+                        var problem = ""
+                        if case .failure(let reason) = result.outcome { problem = "\(reason)" }
+                        return TargetStatus.Scrape(
+                            url: target.url,
+                            at: Timestamp(milliseconds: now.wall - (now.monotonic - result.startedAt) / 1_000_000),
+                            ok: problem.isEmpty, problem: problem, samples: result.samples,
+                            durationSeconds: result.duration.seconds)
+                    })
+            }
+        }
+    }
+
+    var readiness: HealthStatus { HealthStatus(ok: true) }
+
+    var agent: AgentStatus {
+        AgentStatus(
+            version: Build.version, pid: getpid(), startedAt: Timestamp(milliseconds: running.startedAt),
+            now: Timestamp(milliseconds: SystemClock().now.wall), configurationFile: running.file,
+            configurationReadAt: Timestamp(milliseconds: running.readAt), configurationFiles: [running.file],
+            stateDirectory: running.settings.stateDirectory, adminAddress: running.adminAddress,
+            feedbackAddress: running.feedbackAddress)
+    }
+
+    func writeMetrics(into writer: inout ExpositionWriter) {
+        writer.family("canaryd_build_info", .gauge, "1, with the version as a label.")
+        writer.sample("canaryd_build_info", [("version", Build.version)], value: 1)
+        controller.writeMetrics(into: &writer)
+        ProcessMetrics.write(into: &writer)
+    }
+}

@@ -1,0 +1,90 @@
+import Glibc
+import Logging
+import PolicyModel
+
+/// The agent's own log, on standard error.
+enum Logs {
+    /// - Parameter format: `auto` is journald's under systemd, plain on a terminal, else JSON.
+    static func bootstrap(level: AgentSettings.LogLevel, format: AgentSettings.LogFormat) {
+        var format = format
+        if format == .auto {
+            format = getenv("JOURNAL_STREAM") != nil ? .journald : isatty(2) == 1 ? .plain : .json
+        }
+        let chosen = format
+        let level = Logger.Level(rawValue: level.rawValue) ?? .info
+        LoggingSystem.bootstrap { _ in LineHandler(format: chosen, logLevel: level) }
+    }
+}
+
+/// One line a message.
+private struct LineHandler: LogHandler {
+    let format: AgentSettings.LogFormat
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let fields = metadata.merging(event.metadata ?? [:]) { $1 }.map { ($0.key, "\($0.value)") }
+            .sorted { $0.0 < $1.0 }
+        let message = event.message.description
+        switch format {
+        case .journald:
+            Standard.error("<\(priority(event.level))>\(message)\(Self.pairs(fields))\n")
+        case .plain:
+            Standard.error("\(Self.clock()) \(event.level.rawValue.uppercased()) \(message)\(Self.pairs(fields))\n")
+        case .json, .auto:
+            var line =
+                "{\"time\":\"\(Self.clock())\",\"level\":\"\(event.level.rawValue)\",\"message\":\(Self.quoted(message))"
+            for (key, value) in fields { line += ",\(Self.quoted(key)):\(Self.quoted(value))" }
+            Standard.error(line + "}\n")
+        }
+    }
+
+    /// As syslog(3) numbers them.
+    private func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    private static func pairs(_ fields: [(String, String)]) -> String {
+        fields.map { " \($0.0)=\($0.1.contains(" ") ? quoted($0.1) : $0.1)" }.joined()
+    }
+
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": result += "\\\""
+            case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case _ where scalar.value < 0x20:
+                result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+
+    /// RFC 3339 in UTC, to the millisecond.
+    private static func clock() -> String {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var parts = tm()
+        gmtime_r(&now.tv_sec, &parts)
+        var buffer = [CChar](repeating: 0, count: 32)
+        strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
+        let thousandths = "\(1000 + now.tv_nsec / 1_000_000)".dropFirst()
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            + ".\(thousandths)Z"
+    }
+}

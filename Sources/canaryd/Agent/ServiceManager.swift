@@ -1,0 +1,45 @@
+import Glibc
+
+/// Talks to systemd, where it started us: sd_notify(3)'s protocol, one datagram a message.
+struct ServiceManager: Sendable {
+    /// Path of the socket; a leading `@` means the abstract namespace. Nil: not under systemd.
+    private let socketPath: String?
+    /// Half of what the watchdog allows; nil: no watchdog.
+    let watchdogInterval: Duration?
+
+    init() {
+        socketPath = getenv("NOTIFY_SOCKET").map { String(cString: $0) }
+        let pid = getenv("WATCHDOG_PID").flatMap { Int32(String(cString: $0)) }
+        let microseconds = getenv("WATCHDOG_USEC").flatMap { Int64(String(cString: $0)) }
+        let isOurs = pid == nil || pid == getpid()
+        watchdogInterval = isOurs ? microseconds.map { .microseconds($0 / 2) } : nil
+    }
+
+    func ready(_ status: String) { send("READY=1\nSTATUS=\(status)") }
+    func status(_ status: String) { send("STATUS=\(status)") }
+    func stopping() { send("STOPPING=1") }
+    func alive() { send("WATCHDOG=1") }
+
+    /// - Parameter now: monotonic microseconds, which systemd asks for beside RELOADING.
+    func reloading(now: Int64) { send("RELOADING=1\nMONOTONIC_USEC=\(now)") }
+
+    private func send(_ message: String) {
+        guard let path = socketPath, !path.isEmpty else { return }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        var bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return }
+        if bytes[0] == UInt8(ascii: "@") { bytes[0] = 0 }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+        let payload = Array(message.utf8)
+        _ = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(descriptor, payload, payload.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+            }
+        }
+    }
+}
