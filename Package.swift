@@ -15,6 +15,7 @@ let core: [Target] = [
 
 let shims: [Target] = [
     .target(name: "CLinuxEngine"),
+    .target(name: "CProcess"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
     .target(name: "CCurl", dependencies: ["CSystemCurl"]),
@@ -64,7 +65,7 @@ let mains: [Target] = [
         dependencies: [
             "HTTPEngine", "TrafficProxy", "PolicyModel", "PolicyYAML", "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
-            "ReferenceModel", "CommandLineTools",
+            "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
         ]),
