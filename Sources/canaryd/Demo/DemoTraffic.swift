@@ -1,4 +1,3 @@
-import AdminClient
 import FoundationEssentials
 import Glibc
 import ReferenceModel
@@ -42,7 +41,7 @@ final class DemoTraffic: Sendable {
     /// - Parameters:
     ///   - port: where the service listens, on loopback.
     ///   - rate: requests a second.
-    ///   - feedback: posts NDJSON, and says whether it was taken.
+    ///   - feedback: posts a JSON array of rows, and says whether it was taken.
     init(rows: TrafficRows, port: UInt16, rate: Double, feedback: @escaping @Sendable ([UInt8]) -> Bool) {
         self.rows = rows
         self.port = port
@@ -118,7 +117,7 @@ final class DemoTraffic: Sendable {
             let groups = rows.groups(row).map { "\"\($0.attribute)\":\"\($0.value)\"" }.joined(separator: ",")
             line =
                 "{\"inference_id\":\"\(reply.requestID)\",\"label\":\(rows.label(row)),"
-                + "\"prediction\":\(prediction),\"groups\":{\(groups)}}\n"
+                + "\"prediction\":\(prediction),\"groups\":{\(groups)}}"
         }
         state.withLock {
             $0.counts.sent += 1
@@ -157,7 +156,7 @@ final class DemoTraffic: Sendable {
             }
             if isOver { return }
             guard !due.isEmpty else { continue }
-            let taken = feedback(Array(due.joined().utf8))
+            let taken = feedback(Array("[\(due.joined(separator: ","))]".utf8))
             if taken { state.withLock { $0.counts.labelled += due.count } }
         }
     }

@@ -1,0 +1,167 @@
+import AdminClient
+import AdminTypes
+import Glibc
+import ReferenceModel
+
+/// The demo's processes and files: a reference model server for each version and the agent, each a process of its own,
+/// in a working folder of their own. What is started here ends with `end`.
+final class DemoStage {
+    let folder: String
+    let port: UInt16
+    private(set) var children: [ChildProcess] = []
+    private var agent: ChildProcess?
+    private let example: String
+    /// Version to the port of its server, in the order of their start.
+    private var servers: [(version: String, port: UInt16)] = []
+
+    var admin: AdminClient { AdminClient(path: "\(folder)/admin.sock") }
+    var feedback: AdminClient { AdminClient(path: "\(folder)/feedback.sock") }
+
+    /// - Parameter example: the folder of examples/income, whose service and policies are used as they stand.
+    init(example: String) throws(DemoError) {
+        self.example = example
+        var template = Array("/tmp/canaryd-demo-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw DemoError("no working folder below /tmp: \(String(cString: strerror(errno))); make room or mend its mode")
+        }
+        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        port = LoopbackClient.freePort(preferred: 8080)
+        mkdir("\(folder)/services", 0o700)
+        mkdir("\(folder)/policies", 0o700)
+        for policy in ["standard.yaml", "sensitive-groups.yaml"] {
+            try write("policies/\(policy)", try read("policies/\(policy)"))
+        }
+        try write(
+            "canaryd.yaml",
+            "state: state/\nservices: services/\npolicies: policies/\nadmin: {socket: admin.sock}\n"
+                + "feedback: {socket: feedback.sock}\n")
+    }
+
+    /// Starts a model server and learns its port.
+    func startServer(_ version: String, artefact: String) throws(DemoError) {
+        let child = try ChildProcess(
+            name: "model server \(version)",
+            arguments: ["model-server", "--artefact", artefact, "--listen", "127.0.0.1:0"],
+            log: "\(folder)/model-\(Self.fileName(version)).log")
+        children.append(child)
+        while let line = child.readLine(timeout: .seconds(20)) {
+            if let port = Self.port(in: line) {
+                servers.append((version, port))
+                return
+            }
+        }
+        throw DemoError("\(child.name) did not start: see \(folder)/model-\(Self.fileName(version)).log")
+    }
+
+    /// The last `host:port` of a line.
+    private static func port(in line: String) -> UInt16? {
+        line.split(whereSeparator: { " /,".contains($0) }).last { $0.contains(":") }
+            .flatMap { $0.split(separator: ":").last }.flatMap { UInt16($0) }
+    }
+
+    private static func fileName(_ version: String) -> String { version.replacing("@", with: "-seed-") }
+
+    func startAgent() throws(DemoError) {
+        let child = try ChildProcess(
+            name: "agent", arguments: ["--config", "\(folder)/canaryd.yaml"], log: "\(folder)/canaryd.log")
+        children.append(child)
+        agent = child
+        for _ in 0..<200 {
+            if (try? admin.readiness())?.ok == true { return }
+            guard child.isRunning else { break }
+            usleep(50_000)
+        }
+        throw DemoError("the agent did not start:\n\(lastLines(of: "canaryd.log"))")
+    }
+
+    var agentPID: pid_t { agent?.pid ?? 0 }
+
+    /// Names the candidate in the service's file, and has the agent read it.
+    func declare(candidate: String?) throws(DemoError) {
+        var lines: [String] = []
+        for line in try read("services/income.yaml").split(separator: "\n", omittingEmptySubsequences: false) {
+            if line.hasPrefix("listen:") {
+                lines.append("listen: 127.0.0.1:\(port)")
+            } else if line.hasPrefix("candidate:") {
+                if let candidate { lines.append("candidate: \(Self.yamlName(candidate))") }
+            } else if line.hasPrefix("versions:") {
+                lines.append(String(line))
+                for (version, port) in servers {
+                    lines.append("  \(Self.yamlName(version)):")
+                    lines.append("    servers: [\"http://127.0.0.1:\(port)\"]")
+                    lines.append("    metrics: {preset: reference, interval: 1s, timeout: 500ms}")
+                }
+            } else if line.hasPrefix("  ") && isVersionLine {
+                continue
+            } else {
+                lines.append(String(line))
+            }
+            isVersionLine = line.hasPrefix("versions:") || (isVersionLine && line.hasPrefix("  "))
+        }
+        isVersionLine = false
+        try write("services/income.yaml", lines.joined(separator: "\n"))
+        if let agent { agent.signal(SIGHUP) }
+    }
+    /// While copying the service's file: within the block of its versions, which the demo writes itself.
+    private var isVersionLine = false
+
+    /// Version names are plain words: another seed is `fp32-seed-2`.
+    static func yamlName(_ version: String) -> String { fileName(version) }
+
+    func lastLines(of log: String, count: Int = 8) -> String {
+        let text = (try? Self.contents("\(folder)/\(log)")) ?? ""
+        return text.split(separator: "\n").suffix(count).joined(separator: "\n")
+    }
+
+    /// Ends every process, the agent first, and removes the folder.
+    func end(keepFiles: Bool = false) {
+        for child in children.reversed() { child.end() }
+        children = []
+        if !keepFiles { Self.remove(folder) }
+    }
+
+    /// The first process that ended although nobody asked it to; nil while all run.
+    var casualty: ChildProcess? { children.first { !$0.isRunning } }
+
+    private func read(_ path: String) throws(DemoError) -> String { try Self.contents("\(example)/\(path)") }
+
+    private func write(_ path: String, _ text: String) throws(DemoError) {
+        guard let file = fopen("\(folder)/\(path)", "w") else {
+            throw DemoError("\(folder)/\(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+        fputs(text, file)
+        fclose(file)
+    }
+
+    private static func contents(_ path: String) throws(DemoError) -> String {
+        guard let file = fopen(path, "r") else {
+            throw DemoError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+        }
+        defer { fclose(file) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let n = fread(&chunk, 1, chunk.count, file)
+            if n == 0 { break }
+            bytes += chunk[..<n]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// A folder and what is in it; symbolic links are not followed.
+    private static func remove(_ path: String) {
+        if let folder = opendir(path) {
+            while let entry = readdir(folder) {
+                let name = withUnsafePointer(to: entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != ".", name != ".." {
+                    let child = "\(path)/\(name)"
+                    if unlink(child) != 0 { remove(child) }
+                }
+            }
+            closedir(folder)
+        }
+        rmdir(path)
+    }
+}
