@@ -1,0 +1,231 @@
+import AdminTypes
+import Glibc
+import ReferenceModel
+
+/// The whole show: train, start, replay, roll out one candidate after the other, explain.
+final class Demo: @unchecked Sendable {
+    /// A rollout of the example lasts about a minute; one that stands still for this long will not move any more.
+    static let patience: Duration = .seconds(170)
+
+    private let candidates: [ArtefactName]
+    private let rate: Double
+    private let data: String
+    private let artefacts: String
+    private let show: DemoShow
+    private let stage: DemoStage
+    private var traffic: DemoTraffic?
+
+    init(
+        candidates: [ArtefactName], rate: Double, data: String, artefacts: String, show: DemoShow
+    ) throws {
+        self.candidates = candidates
+        self.rate = rate
+        self.data = data
+        self.artefacts = artefacts
+        self.show = show
+        stage = try DemoStage(example: Self.parent(of: data))
+    }
+
+    private static func parent(of path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    }
+
+    /// Ctrl-C and SIGTERM end everything, in order.
+    func endOn(_ signals: Signals) {
+        let thread = SignalThread { [self] in
+            while signals.next() == SIGHUP {}
+            close()
+            show.say("ended")
+            exit(130)
+        }
+        thread.start(signals)
+    }
+
+    private func close() {
+        traffic?.end()
+        stage.end()
+        show.close()
+    }
+
+    func run(keep: Bool) throws {
+        defer { close() }
+        let workshop = try train()
+        try start(workshop)
+        let traffic = DemoTraffic(rows: workshop.traffic, port: stage.port, rate: rate) { [feedback = stage.feedback] in
+            (try? feedback.postFeedback($0, service: "income")) != nil
+        }
+        self.traffic = traffic
+        show.say(
+            "replaying \(workshop.traffic.count) rows that no model has seen, \(Int(rate)) requests a second, "
+                + "in a new order for each rollout")
+        for (number, candidate) in candidates.enumerated() {
+            traffic.begin(seed: UInt64(number + 1))
+            try rollOut(DemoStage.yamlName("\(candidate)"), number: number + 1)
+        }
+        try sum()
+        if keep {
+            show.title("It goes on running until Ctrl-C. In another terminal:")
+            suggest()
+            show.close()
+            while let child = stage.children.first, child.isRunning { sleep(1) }
+        } else {
+            show.title("To play with it yourself, run the demo with --keep and, in another terminal:")
+            suggest()
+        }
+    }
+
+    // MARK: - Before
+
+    private func train() throws -> ArtefactWorkshop.Result {
+        show.title("Models")
+        let usual = [Artefact.Kind.fp32, .int8, .pruned, .skewed].map { ArtefactName(kind: $0) }
+        var names = usual
+        for name in candidates where !names.contains(name) { names.append(name) }
+        let began = SystemClock().now.monotonic
+        let show = show
+        let result = try ArtefactWorkshop.prepare(names, directory: artefacts, data: data) { progress in
+            switch progress {
+            case .training(let name, let epoch, let of):
+                show.update(["training \(name): epoch \(epoch) of \(of)"], plain: "training \(name)")
+            case .wrote, .found: break
+            }
+        }
+        let seconds = Double(SystemClock().now.monotonic - began) / 1e9
+        show.say(
+            result.trained.isEmpty
+                ? "found in \(artefacts)"
+                : "trained \(result.trained.map(\.description).joined(separator: ", ")) in \(Int(seconds.rounded())) s; kept in \(artefacts)"
+        )
+        show.say("on the test set:")
+        for line in result.table.text.split(separator: "\n") { show.say("  " + line) }
+        return result
+    }
+
+    private func start(_ workshop: ArtefactWorkshop.Result) throws {
+        show.title("Processes")
+        for name in [ArtefactName(kind: .fp32)] + candidates {
+            guard let path = workshop.paths[name] else { continue }
+            if name == ArtefactName(kind: .fp32), candidates.contains(name) { continue }
+            try stage.startServer("\(name)", artefact: path)
+        }
+        if candidates.contains(ArtefactName(kind: .fp32)), let path = workshop.paths[ArtefactName(kind: .fp32)] {
+            try stage.startServer("fp32", artefact: path)
+        }
+        try stage.declare(candidate: nil)
+        try stage.startAgent()
+        show.say(
+            "\(stage.children.count - 1) model servers and the agent (pid \(stage.agentPID)); "
+                + "the service is at http://127.0.0.1:\(stage.port), its files in \(stage.folder)")
+    }
+
+    // MARK: - A rollout
+
+    private func rollOut(_ candidate: String, number: Int) throws {
+        let before = try stage.admin.service("income")
+        show.title("Rollout \(number): \(candidate) against \(before.serving)")
+        try stage.declare(candidate: candidate)
+        let began = SystemClock().now.monotonic
+        while SystemClock().now.monotonic - began < Self.patience.nanoseconds {
+            usleep(250_000)
+            if let dead = stage.casualty { throw DemoError("\(dead.name) ended:\n\(stage.lastLines(of: "canaryd.log"))") }
+            let status = try stage.admin.service("income")
+            let seconds = Double(SystemClock().now.monotonic - began) / 1e9
+            let ended = try stage.admin.history("income").rollouts.first { $0.candidate == candidate && $0.result != .running }
+            if let ended, status.rollout == nil {
+                show.update([], plain: "")
+                return tell(ended, seconds: seconds)
+            }
+            show.update(block(status, seconds: seconds), plain: line(status))
+        }
+        throw DemoError(
+            "\(candidate) was neither promoted nor reverted within \(Self.patience.written):\n"
+                + line(try stage.admin.service("income")))
+    }
+
+    private func tell(_ ended: HistoryEntry, seconds: Double) {
+        let counts = traffic?.counts ?? DemoTraffic.Counts()
+        show.say("\(ended.result.rawValue.uppercased()) after \(Int(seconds.rounded())) s: \(ended.reason)")
+        show.say(
+            "\(counts.sent) requests, \(counts.failed) failed; \(ended.candidateRequests) judged ones went to "
+                + "\(ended.candidate); \(counts.labelled) labels were posted")
+    }
+
+    private func line(_ status: ServiceStatus) -> String {
+        let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.text)" } ?? "no rollout"
+        let waits = status.waitsFor.isEmpty ? "" : "; waits for \(status.waitsFor.joined(separator: ", "))"
+        return "\(status.phase.rawValue)\(status.rollout?.step.map { " \($0)" } ?? ""): \(rollout)\(waits)"
+    }
+
+    private func block(_ status: ServiceStatus, seconds: Double) -> [String] {
+        let counts = traffic?.counts ?? DemoTraffic.Counts()
+        let share = Double(status.candidateWeight.basisPoints) / 10_000
+        let filled = Int((share * 40).rounded())
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 40 - filled)
+        var lines = [
+            "\(Int(seconds)) s  \(line(status))",
+            "\(status.serving) \(bar) \(status.rollout?.candidate ?? "-") \(status.candidateWeight.text)",
+        ]
+        for arm in [status.baseline, status.candidate].compactMap(\.self) {
+            let p95 = arm.p95Seconds.map { "  P95 \($0.text(.seconds))" } ?? ""
+            lines.append(
+                "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)")
+        }
+        for check in status.evaluation?.checks ?? [] {
+            let mark = show.colour(check.verdict.rawValue, check.verdict)
+            lines.append("  \(mark)  \(check.summary)\(check.enforced ? "" : " (observed)")")
+        }
+        lines.append("  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
+        lines.append("  \(counts.sent) requests sent, \(counts.failed) failed, \(counts.labelled) labelled")
+        return lines
+    }
+
+    // MARK: - After
+
+    private func sum() throws {
+        show.title("History")
+        for entry in try stage.admin.history("income").rollouts {
+            show.say(
+                "  \(entry.id)  \(entry.candidate) against \(entry.baseline): \(entry.result.rawValue), "
+                    + "\(entry.candidateRequests) requests to \(entry.candidate)")
+        }
+        guard let reverted = try stage.admin.history("income").rollouts.first(where: { $0.result == .reverted }),
+            let id = reverted.decision
+        else { return }
+        show.title("Why \(reverted.candidate) was reverted (canaryctl explain \(id))")
+        let decision = try stage.admin.decision(id, of: "income")
+        show.say("  \(decision.event.message)")
+        for check in decision.evaluation?.checks ?? [] {
+            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)")
+            for m in check.measurements where check.measurements.count > 1 {
+                show.say("        \(m.summary)")
+            }
+        }
+    }
+
+    private func suggest() {
+        show.say("  export CANARYD_SOCKET=\(stage.folder)/admin.sock")
+        for command in [
+            "watch", "explain", "history", "events", "retry --reason 'look again'", "freeze --reason 'it is Friday'",
+            "revert --reason 'I say so'", "doctor",
+        ] {
+            show.say("  canaryctl \(command)")
+        }
+    }
+}
+
+/// A thread that waits for a signal.
+private final class SignalThread: @unchecked Sendable {
+    private let body: () -> Void
+    init(_ body: @escaping () -> Void) { self.body = body }
+
+    func start(_ signals: Signals) {
+        var thread = pthread_t()
+        pthread_create(
+            &thread, nil,
+            { argument in
+                Unmanaged<SignalThread>.fromOpaque(argument!).takeRetainedValue().body()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        pthread_detach(thread)
+    }
+}

@@ -1,0 +1,96 @@
+import AdminTypes
+import Glibc
+
+/// What the demo shows: on a terminal one block that updates in place below the lines that stay, elsewhere plain lines.
+final class DemoShow: @unchecked Sendable {
+    let isTerminal: Bool
+    private let hasColour: Bool
+    /// Lines of the block that stand on the screen now.
+    private var blockHeight = 0
+    private var lastPlain = ""
+
+    init(isTerminal: Bool) {
+        self.isTerminal = isTerminal
+        hasColour = isTerminal && getenv("NO_COLOR") == nil
+        if isTerminal { put("\u{1b}[?25l") }
+    }
+
+    /// A line that stays.
+    func say(_ line: String = "") {
+        erase()
+        put(line + "\n")
+    }
+
+    func title(_ line: String) { say(hasColour ? "\n\u{1b}[1m\(line)\u{1b}[0m" : "\n\(line)") }
+
+    /// Replaces the block. Off a terminal `plain` is printed instead, when it is another than last time.
+    func update(_ block: [String], plain: String) {
+        guard isTerminal else {
+            if plain != lastPlain { put(plain + "\n") }
+            lastPlain = plain
+            return
+        }
+        erase()
+        let width = Self.width()
+        put(block.map { Self.clip($0, to: width) + "\n" }.joined())
+        blockHeight = block.count
+    }
+
+    /// Leaves the terminal as it was.
+    func close() { if isTerminal { put("\u{1b}[?25h") } }
+
+    func colour(_ text: String, _ verdict: CheckVerdict) -> String {
+        guard hasColour else { return text }
+        let code =
+            switch verdict {
+            case .pass: "32"
+            case .fail: "1;31"
+            case .inconclusive: "33"
+            case .noData: "2"
+            case .error: "35"
+            }
+        return "\u{1b}[\(code)m\(text)\u{1b}[0m"
+    }
+
+    private func erase() {
+        guard blockHeight > 0 else { return }
+        put("\u{1b}[\(blockHeight)A\u{1b}[J")
+        blockHeight = 0
+    }
+
+    private func put(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            var sent = 0
+            while sent < bytes.count {
+                let n = write(1, bytes.baseAddress! + sent, bytes.count - sent)
+                if n <= 0 { return }
+                sent += n
+            }
+        }
+    }
+
+    private static func width() -> Int {
+        var size = winsize()
+        return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    /// At most `width` columns, colour codes not counted.
+    private static func clip(_ line: String, to width: Int) -> String {
+        var columns = 0
+        var isCode = false
+        var clipped = ""
+        for character in line {
+            if character == "\u{1b}" { isCode = true }
+            if isCode {
+                clipped.append(character)
+                if character.isLetter { isCode = false }
+                continue
+            }
+            guard columns < width - 1 else { continue }
+            clipped.append(character)
+            columns += 1
+        }
+        return clipped
+    }
+}
