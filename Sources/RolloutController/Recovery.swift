@@ -24,7 +24,7 @@ extension RolloutController {
             let declaration = Declaration(service, policies: configuration.policies(of: service))
             add(
                 service, declaration, stored: known[service.name], marked: marked[service.name],
-                clean: stored.stoppedCleanly, lost: lost, now: now)
+                clean: stored.stoppedCleanly, lost: lost ?? stored.unreadable[service.name], now: now)
         }
         let plan = RoutingPlan(services: try configuration.services.map { try checked($0) })
         try plane.prepare(plan)

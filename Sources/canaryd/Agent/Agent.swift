@@ -44,7 +44,8 @@ final class Agent: @unchecked Sendable {
         Logs.bootstrap(level: settings.logLevel, format: settings.logFormat)
         control = try EventLoop(name: "control")
         proxy = try TrafficProxy(loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-        embedded = EmbeddedServers(stateDirectory: settings.stateDirectory)
+        embedded = EmbeddedServers(
+            stateDirectory: settings.stateDirectory, configurationFile: configurationFile)
         store = try SQLiteStore(directory: settings.stateDirectory)
         let embedded = embedded
         var generator = SystemRandomNumberGenerator()
@@ -76,9 +77,9 @@ final class Agent: @unchecked Sendable {
     }
 
     private func startOnControl() throws {
-        if case .keptAside(let path) = store.recovery {
-            log.error("the state was not readable", metadata: ["kept": "\(path)"])
-            try controller.start(lostState: "the database was not readable and is kept as \(path)")
+        if case .keptAside = store.recovery {
+            log.error("the state was lost", metadata: ["recovery": "\(store.recovery)"])
+            try controller.start(lostState: "\(store.recovery)")
         } else {
             try controller.start()
         }

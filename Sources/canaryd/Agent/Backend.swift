@@ -2,6 +2,7 @@ import AdminAPI
 import AdminTypes
 import Analysis
 import Glibc
+import MetricsScrape
 import PolicyModel
 import PrometheusText
 import RolloutController
@@ -36,28 +37,33 @@ final class Backend: AdminBackend {
 
     func targets(of service: String) -> [TargetStatus]? {
         guard let view = controller.view(of: service) else { return nil }
-        let now = SystemClock().now
-        return [view.baseline, view.candidate].compactMap(\.self).flatMap { arm -> [TargetStatus] in
-            let version = view.service.version(named: arm.identity.name)
-            return (version?.servers ?? []).map { address in
-                let endpoint = try? running.embedded.endpoint(of: address)
-                let last = running.scrapes.latest.first {
-                    $0.key.service == service && $0.key.version.name == arm.identity.name && $0.key.server == endpoint
-                }
-                return TargetStatus(
-                    version: arm.identity.name, server: endpoint?.description ?? address.description,
-                    reachable: arm.reachable == arm.servers,
-                    scrape: last.map { target, result in
-                        var problem = ""
-                        if case .failure(let reason) = result.outcome { problem = "\(reason)" }
-                        return TargetStatus.Scrape(
-                            url: target.url,
-                            at: Timestamp(milliseconds: now.wall - (now.monotonic - result.startedAt) / 1_000_000),
-                            ok: problem.isEmpty, problem: problem, samples: result.samples,
-                            durationSeconds: result.duration.seconds)
-                    })
+        var targets: [TargetStatus] = []
+        for arm in [view.baseline, view.candidate].compactMap(\.self) as [ArmView] {
+            for address in view.service.version(named: arm.identity.name)?.servers ?? [] {
+                targets.append(target(address, arm, of: service))
             }
         }
+        return targets
+    }
+
+    private func target(_ address: ServerAddress, _ arm: ArmView, of service: String) -> TargetStatus {
+        let endpoint = try? running.embedded.endpoint(of: address)
+        let last = running.scrapes.latest.first {
+            $0.key.service == service && $0.key.version.name == arm.identity.name && $0.key.server == endpoint
+        }
+        return TargetStatus(
+            version: arm.identity.name, server: endpoint?.description ?? address.description,
+            reachable: arm.reachable == arm.servers, scrape: last.map { scrape($0.key, $0.value) })
+    }
+
+    private func scrape(_ target: ScrapeTarget, _ result: ScrapeResult) -> TargetStatus.Scrape {
+        var problem = ""
+        if case .failure(let reason) = result.outcome { problem = "\(reason)" }
+        let now = SystemClock().now
+        let age = (now.monotonic - result.startedAt) / 1_000_000
+        return TargetStatus.Scrape(
+            url: target.url, at: Timestamp(milliseconds: now.wall - age), ok: problem.isEmpty, problem: problem,
+            samples: result.samples, durationSeconds: result.duration.seconds)
     }
 
     var readiness: HealthStatus { HealthStatus(ok: true) }

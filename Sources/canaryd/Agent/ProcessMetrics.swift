@@ -5,7 +5,7 @@ import PrometheusText
 enum ProcessMetrics {
     static func write(into w: inout ExpositionWriter) {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        getrusage(RUSAGE_SELF.rawValue, &usage)
         let cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime)
         w.family("process_cpu_seconds_total", .counter, "User and system time.")
         w.sample("process_cpu_seconds_total", value: cpu)

@@ -38,7 +38,7 @@ struct ServiceManager: Sendable {
         let payload = Array(message.utf8)
         _ = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                sendto(descriptor, payload, payload.count, Int32(MSG_NOSIGNAL.rawValue), $0, length)
+                sendto(descriptor, payload, payload.count, Int32(MSG_NOSIGNAL), $0, length)
             }
         }
     }

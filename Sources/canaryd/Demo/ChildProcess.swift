@@ -24,7 +24,7 @@ final class ChildProcess {
     init(name: String, arguments: [String], log: String) throws(DemoError) {
         self.name = name
         var pipe: [Int32] = [-1, -1]
-        guard pipe2(&pipe, Int32(O_CLOEXEC)) == 0 else { throw DemoError("no pipe for \(name): \(Self.reason())") }
+        guard cp_pipe(&pipe) == 0 else { throw DemoError("no pipe for \(name): \(Self.reason())") }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

@@ -1,4 +1,5 @@
 import AdminTypes
+import Analysis
 import Glibc
 import ReferenceModel
 
@@ -38,7 +39,7 @@ final class Demo: @unchecked Sendable {
             show.say("ended")
             exit(130)
         }
-        thread.start(signals)
+        thread.start()
     }
 
     private func close() {
@@ -151,7 +152,7 @@ final class Demo: @unchecked Sendable {
     }
 
     private func line(_ status: ServiceStatus) -> String {
-        let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.text)" } ?? "no rollout"
+        let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.words)" } ?? "no rollout"
         let waits = status.waitsFor.isEmpty ? "" : "; waits for \(status.waitsFor.joined(separator: ", "))"
         return "\(status.phase.rawValue)\(status.rollout?.step.map { " \($0)" } ?? ""): \(rollout)\(waits)"
     }
@@ -163,10 +164,10 @@ final class Demo: @unchecked Sendable {
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 40 - filled)
         var lines = [
             "\(Int(seconds)) s  \(line(status))",
-            "\(status.serving) \(bar) \(status.rollout?.candidate ?? "-") \(status.candidateWeight.text)",
+            "\(status.serving) \(bar) \(status.rollout?.candidate ?? "-") \(status.candidateWeight.words)",
         ]
         for arm in [status.baseline, status.candidate].compactMap(\.self) {
-            let p95 = arm.p95Seconds.map { "  P95 \($0.text(.seconds))" } ?? ""
+            let p95 = arm.p95Seconds.map { "  P95 \(Measurement.format($0.value, .seconds))" } ?? ""
             lines.append(
                 "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)")
         }
@@ -197,9 +198,17 @@ final class Demo: @unchecked Sendable {
         for check in decision.evaluation?.checks ?? [] {
             show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)")
             for m in check.measurements where check.measurements.count > 1 {
-                show.say("        \(m.summary)")
+                show.say("        \(Self.words(m))")
             }
         }
+    }
+
+    private static func words(_ m: MeasurementStatus) -> String {
+        let unit = MeasureUnit(rawValue: m.unit.rawValue) ?? .plain
+        let candidate = m.candidate.map { Measurement.format($0.value, unit == .points ? .ratio : unit) } ?? "-"
+        let baseline = m.baseline.map { Measurement.format($0.value, unit == .points ? .ratio : unit) } ?? "-"
+        return "\(m.subject): \(candidate) against \(baseline), \(m.candidateSamples) and \(m.baselineSamples) samples"
+            + (m.note.isEmpty ? "" : " (\(m.note))")
     }
 
     private func suggest() {
@@ -218,7 +227,7 @@ private final class SignalThread: @unchecked Sendable {
     private let body: () -> Void
     init(_ body: @escaping () -> Void) { self.body = body }
 
-    func start(_ signals: Signals) {
+    func start() {
         var thread = pthread_t()
         pthread_create(
             &thread, nil,

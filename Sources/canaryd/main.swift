@@ -1,1 +1,0 @@
-// The agent is on its way: its parts land first.
