@@ -18,6 +18,8 @@ public struct ScrapeSample: Hashable, Sendable {
     public var saturation: Double?
     /// What the policies' checks asked for.
     public var series: [SeriesQuery: SeriesReading]
+    /// How many samples the server showed in all.
+    public var sampleCount = 0
     /// What the operator should know of this scrape though it succeeded: a model that the server does not show.
     public var remark: String?
 

@@ -22,6 +22,7 @@ public struct SampleReader: Sendable {
 
     public func read(_ exposition: Exposition, at time: Int64) -> ScrapeSample {
         var sample = ScrapeSample(at: time)
+        sample.sampleCount = exposition.samples.count
         if let preset {
             sample.requests = sum(preset.requests, exposition)
             sample.errors = sum(preset.errors, exposition)

@@ -20,14 +20,15 @@ extension RolloutController {
         do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
         let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
         let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
+        // What cannot be opened or found ends the start here, before anything is written: a failed start is no unclean
+        // stop of a rollout.
+        try plane.prepare(RoutingPlan(services: try configuration.services.map { try checked($0) }))
         for service in configuration.services {
             let declaration = Declaration(service, policies: configuration.policies(of: service))
             add(
                 service, declaration, stored: known[service.name], marked: marked[service.name],
                 clean: stored.stoppedCleanly, lost: lost ?? stored.unreadable[service.name], now: now)
         }
-        let plan = RoutingPlan(services: try configuration.services.map { try checked($0) })
-        try plane.prepare(plan)
         publish()
         try? store.markRunning()
     }
@@ -60,6 +61,8 @@ extension RolloutController {
                     "the stored state was lost (\(lost)): check that \(state.serving) is what should serve, then unfreeze",
                 by: "agent", at: now.wall)
             events.append(Event(.alarm, message: "the stored state was lost: \(lost)", by: "agent"))
+        } else if let lost {
+            events.append(Event(.alarm, message: lost, by: "agent"))
         }
         if !declaration.versions.contains(state.serving) {
             events.append(

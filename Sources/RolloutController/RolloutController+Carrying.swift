@@ -40,7 +40,7 @@ extension RolloutController {
             tell(transition.events, runtime, now: now, isDurable: true)
             return .durable
         } catch {
-            runtime.unwritten += transition.events
+            runtime.owe(transition.events)
             if !marker.mark(runtime.state) {
                 counters.failedWrites += 1
             }
@@ -118,7 +118,11 @@ extension RolloutController {
 
     /// Hands the data plane what is in force of all services.
     func publish() {
-        plane.publish(RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) }))
+        let plan = RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) })
+        // A candidate's servers may be new to the data plane. One that cannot be found any more is treated there as
+        // one that refuses.
+        try? plane.prepare(plan)
+        plane.publish(plan)
         counters.publications += 1
         aim()
     }

@@ -53,12 +53,13 @@ public final class RolloutController {
     // MARK: - Ticks
 
     /// Call it once a second, or as often as the shortest interval asks.
-    public func tick() {
+    /// - Parameter last: what the data plane handed over when it stopped, instead of asking it again.
+    public func tick(last: ObservationBatch? = nil) {
         let now = clock.now
         let gap = tickedAt.map { Duration.nanoseconds(now.monotonic - $0) } ?? .zero
         tickedAt = now.monotonic
         var blindness = gap > Self.blindAfter ? "it did not look for \(gap.written)" : nil
-        let batch = plane.drain()
+        let batch = last ?? plane.drain()
         counters.unlogged += batch.dropped
         if Double(batch.dropped) > Self.tolerableLoss * Double(batch.ended.count) {
             blindness = "\(batch.dropped) of \(UInt64(batch.ended.count) + batch.dropped) requests were not logged"

@@ -90,6 +90,17 @@ final class ServiceRuntime {
         }
     }
 
+    /// Keeps events for when they can be written. Where that takes too long the oldest that decided nothing go first.
+    func owe(_ events: [Event]) {
+        unwritten += events
+        while unwritten.count > Self.maximumUnwritten {
+            unwritten.remove(at: unwritten.firstIndex { !$0.isDecision } ?? 0)
+        }
+    }
+
+    /// A disk can be full for days; memory must not follow it.
+    static let maximumUnwritten = 1_000
+
     // MARK: - Taking in
 
     /// A request of any slot of this service.

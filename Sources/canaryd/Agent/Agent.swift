@@ -139,10 +139,12 @@ final class Agent: @unchecked Sendable {
         manager.stopping()
         log.notice("stopping: requests in flight may finish", metadata: ["grace": "\(Self.grace.written)"])
         control.post { self.admin.drain(grace: .seconds(1)) {} }
-        let proxy = proxy
-        proxy.shutdown(grace: Self.grace) { [self] in
+        // Blocks until requests in flight are over, so it has a thread of its own; the control thread ticks on and the
+        // main thread hears a second signal.
+        Thread.detach { [self] in
+            let last = proxy.shutdown(grace: Self.grace)
             control.post { [self] in
-                controller.tick()
+                controller.tick(last: last)
                 controller.stop()
                 embedded.stop()
                 log.notice("stopped")

@@ -38,8 +38,11 @@ struct AgentCommand: ParsableCommand {
 
 /// The process's own streams.
 enum Standard {
-    static func error(_ text: String) {
+    static func error(_ text: String) { put(text, to: 2) }
+    static func output(_ text: String) { put(text, to: 1) }
+
+    private static func put(_ text: String, to descriptor: Int32) {
         var text = text
-        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
+        text.withUTF8 { _ = write(descriptor, $0.baseAddress, $0.count) }
     }
 }

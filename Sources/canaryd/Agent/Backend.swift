@@ -58,12 +58,16 @@ final class Backend: AdminBackend {
 
     private func scrape(_ target: ScrapeTarget, _ result: ScrapeResult) -> TargetStatus.Scrape {
         var problem = ""
-        if case .failure(let reason) = result.outcome { problem = "\(reason)" }
+        var samples = 0
+        switch result.outcome {
+        case .success(let sample): samples = sample.sampleCount
+        case .failure(let reason): problem = reason
+        }
         let now = SystemClock().now
         let age = (now.monotonic - result.startedAt) / 1_000_000
         return TargetStatus.Scrape(
             url: target.url, at: Timestamp(milliseconds: now.wall - age), ok: problem.isEmpty, problem: problem,
-            samples: result.samples, durationSeconds: result.duration.seconds)
+            samples: samples, durationSeconds: result.duration.seconds)
     }
 
     var readiness: HealthStatus { HealthStatus(ok: true) }

@@ -33,13 +33,12 @@ final class Demo: @unchecked Sendable {
 
     /// Ctrl-C and SIGTERM end everything, in order.
     func endOn(_ signals: Signals) {
-        let thread = SignalThread { [self] in
+        Thread.detach { [self] in
             while signals.next() == SIGHUP {}
             close()
             show.say("ended")
             exit(130)
         }
-        thread.start()
     }
 
     private func close() {
@@ -128,10 +127,14 @@ final class Demo: @unchecked Sendable {
         let began = SystemClock().now.monotonic
         while SystemClock().now.monotonic - began < Self.patience.nanoseconds {
             usleep(250_000)
-            if let dead = stage.casualty { throw DemoError("\(dead.name) ended:\n\(stage.lastLines(of: "canaryd.log"))") }
+            if let dead = stage.casualty {
+                throw DemoError("\(dead.name) ended:\n\(stage.lastLines(of: "canaryd.log"))")
+            }
             let status = try stage.admin.service("income")
             let seconds = Double(SystemClock().now.monotonic - began) / 1e9
-            let ended = try stage.admin.history("income").rollouts.first { $0.candidate == candidate && $0.result != .running }
+            let ended = try stage.admin.history("income").rollouts.first {
+                $0.candidate == candidate && $0.result != .running
+            }
             if let ended, status.rollout == nil {
                 show.update([], plain: "")
                 return tell(ended, seconds: seconds)
@@ -169,13 +172,15 @@ final class Demo: @unchecked Sendable {
         for arm in [status.baseline, status.candidate].compactMap(\.self) {
             let p95 = arm.p95Seconds.map { "  P95 \(Measurement.format($0.value, .seconds))" } ?? ""
             lines.append(
-                "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)")
+                "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)"
+            )
         }
         for check in status.evaluation?.checks ?? [] {
             let mark = show.colour(check.verdict.rawValue, check.verdict)
             lines.append("  \(mark)  \(check.summary)\(check.enforced ? "" : " (observed)")")
         }
-        lines.append("  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
+        lines.append(
+            "  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
         lines.append("  \(counts.sent) requests sent, \(counts.failed) failed, \(counts.labelled) labelled")
         return lines
     }
@@ -219,22 +224,5 @@ final class Demo: @unchecked Sendable {
         ] {
             show.say("  canaryctl \(command)")
         }
-    }
-}
-
-/// A thread that waits for a signal.
-private final class SignalThread: @unchecked Sendable {
-    private let body: () -> Void
-    init(_ body: @escaping () -> Void) { self.body = body }
-
-    func start() {
-        var thread = pthread_t()
-        pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<SignalThread>.fromOpaque(argument!).takeRetainedValue().body()
-                return nil
-            }, Unmanaged.passRetained(self).toOpaque())
-        pthread_detach(thread)
     }
 }

@@ -22,7 +22,8 @@ final class DemoStage {
         self.example = example
         var template = Array("/tmp/canaryd-demo-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw DemoError("no working folder below /tmp: \(String(cString: strerror(errno))); make room or mend its mode")
+            throw DemoError(
+                "no working folder below /tmp: \(String(cString: strerror(errno))); make room or mend its mode")
         }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         port = LoopbackClient.freePort(preferred: 8080)

@@ -47,22 +47,8 @@ final class DemoTraffic: Sendable {
         self.port = port
         self.rate = rate
         self.feedback = feedback
-        for _ in 0..<Self.connections { Self.spawn { [self] in send() } }
-        Self.spawn { [self] in label() }
-    }
-
-    private static func spawn(_ body: @escaping @Sendable () -> Void) {
-        final class Box {
-            let body: @Sendable () -> Void; init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-        }
-        var thread = pthread_t()
-        pthread_create(
-            &thread, nil,
-            { argument in
-                Unmanaged<Box>.fromOpaque(argument!).takeRetainedValue().body()
-                return nil
-            }, Unmanaged.passRetained(Box(body)).toOpaque())
-        pthread_detach(thread)
+        for _ in 0..<Self.connections { Thread.detach { [self] in send() } }
+        Thread.detach { [self] in label() }
     }
 
     /// Begins anew with all rows, in an order that depends on `seed` alone.
