@@ -3,7 +3,7 @@ enum BinaryTensor {
     static func decode(
         _ bytes: ArraySlice<UInt8>, datatype: String, count: Int, name: String
     ) throws(RequestError) -> InferenceRequest.Values {
-        if datatype == "BYTES" { return .strings(try strings(bytes, name: name)) }
+        if datatype == "BYTES" { return .strings(try strings(bytes, count: count, name: name)) }
         guard let size = size(of: datatype) else {
             throw .bad("input `\(name)` has the datatype \(datatype), which this model does not take")
         }
@@ -53,10 +53,11 @@ enum BinaryTensor {
         }
     }
 
-    private static func strings(_ bytes: ArraySlice<UInt8>, name: String) throws(RequestError) -> [String] {
+    private static func strings(_ bytes: ArraySlice<UInt8>, count: Int, name: String) throws(RequestError) -> [String] {
         var strings: [String] = []
         var rest = bytes
         while !rest.isEmpty {
+            guard strings.count < count else { throw .bad("input `\(name)` has more than \(count) binary values") }
             guard rest.count >= 4 else { throw .bad("input `\(name)`: a length is cut off in its binary data") }
             let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
             rest = rest.dropFirst(4)

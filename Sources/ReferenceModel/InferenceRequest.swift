@@ -36,6 +36,8 @@ struct InferenceRequest: Hashable, Sendable {
 
     static let tensorLimit = 256
     static let dimensionLimit = 8
+    /// Of one tensor; more rows than `FeatureEncoding.rowLimit` are refused anyway, only later and with more memory.
+    static let valueLimit = 1 << 20
     static let outputLimit = 16
     /// Bytes of an id: it comes back in the reply.
     static let idLimit = 256
@@ -173,6 +175,9 @@ private struct PendingTensor {
         var texts: [String] = []
         func read(_ reader: inout JSONReader) throws(JSONError) {
             try reader.array { (reader) throws(JSONError) in
+                guard nested.count + texts.count < InferenceRequest.valueLimit else {
+                    throw reader.error("more than \(InferenceRequest.valueLimit) values in one tensor")
+                }
                 switch reader.peek() {
                 case .array: try read(&reader)
                 case .string: texts.append(try reader.string())
@@ -193,7 +198,10 @@ private struct PendingTensor {
         var count = 1
         for extent in shape {
             let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-            guard extent >= 0, !overflow else { throw .bad("input `\(name)` has the shape \(shape)") }
+            guard extent >= 0, !overflow, product <= InferenceRequest.valueLimit else {
+                throw .bad(
+                    "input `\(name)` has the shape \(shape); it may have up to \(InferenceRequest.valueLimit) values")
+            }
             count = product
         }
         let values: InferenceRequest.Values

@@ -84,6 +84,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
             (encodedBody("[1,2]", "[1,2,3]"), "has 3 values, its shape [1, 2] needs 2"),
             (encodedBody("[-1,2]", "[]"), "has the shape [-1, 2]"),
             (encodedBody("[4611686018427387904,4]", "[]"), "has the shape"),
+            (encodedBody("[1048577]", "[]"), "up to 1048576 values"),
             (encodedBody("[1,1,1,1,1,1,1,1,1]", "[1]"), "more than 8 dimensions"),
             (encodedBody("[1,2]", #"[1,"2"]"#), "numbers and strings"),
             (encodedBody("[1,2]", #"["1","2"]"#), "its `data` are strings"),

@@ -24,6 +24,22 @@ import Testing
         #expect(usual.weights != other.weights)
     }
 
+    /// Where this fails on purpose, raise `ArtefactWorkshop.recipeVersion`, so that kept artefacts are made again.
+    @Test("Weights are those of the recipe's version, on every processor and in every kind of build")
+    func golden() throws {
+        let hashes = Artefact.Kind.allCases.map { kind in
+            AdultFixture.artefacts[kind]!.safetensors().encoded().reduce(into: 0xCBF2_9CE4_8422_2325 as UInt64) {
+                $0 = ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3
+            }
+        }
+        #expect(ArtefactWorkshop.recipeVersion == 1)
+        #expect(
+            hashes == [
+                36_371_275_121_631_446, 18_046_574_883_112_818_959, 8_824_597_001_682_888_543,
+                9_184_204_039_079_184_689,
+            ])
+    }
+
     @Test("A second run finds what the first one made; a file of another recipe is made again")
     func kept() throws {
         let directory = TemporaryDirectory()

@@ -8,7 +8,7 @@ extension MetricsPreset {
         name: "reference", path: "/metrics", port: .service,
         requests: [PresetSeries("reference_requests_total", [LabelMatcher("code", .startsNotWith("4"))])],
         errors: [PresetSeries("reference_requests_total", [LabelMatcher("code", .startsWith("5"))])],
-        latency: .histogram(PresetSeries("reference_request_duration_seconds"), scale: 1, excludesErrors: false),
+        latency: .histogram(PresetSeries("reference_request_duration_seconds"), scale: 1, excludesErrors: true),
         queue: [PresetSeries("reference_queue_depth")], saturation: nil, modelLabel: "model")
 
     /// NVIDIA Triton. Its counters leave out what never reached a model (bad requests, unknown models). A cancelled
