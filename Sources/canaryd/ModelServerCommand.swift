@@ -5,63 +5,115 @@ import ReferenceModel
 
 struct ModelServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "model-server", abstract: "Run a reference model server: the Open Inference Protocol over REST.")
+        commandName: "model-server",
+        abstract: "Serve a reference model over the Open Inference Protocol.",
+        discussion: """
+            Takes JSON and binary tensors, the raw columns or encoded features; metrics are at /metrics. Prints one line \
+            when it listens. SIGTERM answers what is in flight first, a second one ends at once. With --fault it misbehaves \
+            on purpose, to try policies.
+            """)
 
-    @Option(help: ArgumentHelp("A safetensors file.", valueName: "file"))
+    @Option(help: ArgumentHelp("The model: a safetensors file that `canaryd demo` wrote.", valueName: "file"))
     var artefact: String
 
-    @Option(help: ArgumentHelp("Where to listen; port 0 lets the system choose.", valueName: "host:port"))
+    @Option(help: ArgumentHelp("Where to listen: host:port or unix:path; port 0 chooses one.", valueName: "address"))
     var listen = "127.0.0.1:9001"
 
-    @Option(help: ArgumentHelp("The model's name in URLs; default: what the artefact says.", valueName: "name"))
+    @Option(help: ArgumentHelp("The model's name in URLs; otherwise what the artefact says.", valueName: "name"))
     var model: String?
 
-    @Option(help: ArgumentHelp("Rows that are computed together at most.", valueName: "rows"))
+    @Option(help: ArgumentHelp("Rows that are computed together.", valueName: "rows"))
     var maxBatch = 64
 
+    @Option(help: ArgumentHelp("How long a request waits for others to share a batch, as in 2ms.", valueName: "time"))
+    var maxDelay = "0ms"
+
+    @Option(help: ArgumentHelp("Requests that may wait; more are answered 503.", valueName: "requests"))
+    var maxQueue = 256
+
     @Option(
-        help: ArgumentHelp("How long the first request of a batch waits for others, in milliseconds.", valueName: "ms"))
-    var maxDelay = 0.0
-
-    @Option(help: ArgumentHelp("Requests that may wait; more get 503 with Retry-After.", valueName: "n"))
-    var queue = 256
-
-    @Option(help: ArgumentHelp("Misbehave, for tests: see POST /v2/faults. May be repeated.", valueName: "fault"))
+        help: ArgumentHelp(
+            "Misbehave: latency=80ms, latency=2s@5%, errors=5%, hang=1%, truncate=1%, bias=sex=Female@80%. Repeatable.",
+            valueName: "fault"))
     var fault: [String] = []
 
     @Flag(help: "Let POST /v2/faults change the faults while it runs.")
     var allowFaults = false
 
-    func validate() throws {
+    @Option(help: ArgumentHelp("How long requests in flight may take at the end, in seconds.", valueName: "seconds"))
+    var grace = 10
+
+    mutating func validate() throws {
         if !(1...4_096).contains(maxBatch) { throw ValidationError("--max-batch is 1 to 4096 rows, not \(maxBatch)") }
-        if !(0...1_000).contains(maxDelay) { throw ValidationError("--max-delay is 0 to 1000 ms, not \(maxDelay)") }
-        if !(1...100_000).contains(queue) { throw ValidationError("--queue is 1 to 100000 requests, not \(queue)") }
+        if !(1...65_536).contains(maxQueue) {
+            throw ValidationError("--max-queue is 1 to 65536 requests, not \(maxQueue)")
+        }
+        if !(0...3_600).contains(grace) { throw ValidationError("--grace is 0 to 3600 seconds, not \(grace)") }
+        if model?.contains(where: { !($0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0))) }) == true {
+            throw ValidationError("--model takes letters, digits, `-`, `_` and `.`")
+        }
+        _ = try address()
+        _ = try options(artefact: nil)
     }
 
     func run() throws {
         let signals = Signals()
+        let manager = ServiceManager()
+        let server: ReferenceServer
+        let loaded: Artefact
         do {
-            var options = ReferenceServer.Options(artefact: try Artefact.load(artefact), listen: try address())
-            options.modelName = model
-            options.batching = BatchLimits(
-                rows: maxBatch, delay: .microseconds(Int64(maxDelay * 1_000)), waiting: queue)
-            options.faults = try Faults(parsing: fault)
-            options.allowFaults = allowFaults
-            let server = try ReferenceServer.start(options)
-            Standard.output("listening on \(server.endpoint)\n")
-            ServiceManager().ready("\(options.artefact.versionName) at \(server.endpoint)")
-            while signals.next() == SIGHUP {}
-            server.stop()
-        } catch let error where !(error is ValidationError) {
+            loaded = try Artefact.load(artefact)
+            server = try ReferenceServer.start(try options(artefact: loaded)!)
+        } catch {
             Standard.error("canaryd model-server: error: \(error)\n")
             throw ExitCode(1)
         }
+        let what = "\(loaded.versionName) as model \(model ?? loaded.modelName)"
+        Standard.output("canaryd model-server: serving \(what) on \(server.endpoint)\n")
+        manager.ready("serving \(what) on \(server.endpoint)")
+        while signals.next() == SIGHUP {}
+        manager.stopping()
+        // While this thread drains.
+        Thread.detach {
+            while signals.next() == SIGHUP {}
+            _exit(1)
+        }
+        server.stop(grace: .seconds(grace))
+    }
+
+    /// Nil without an artefact; then it only checks.
+    private func options(artefact: Artefact?) throws -> ReferenceServer.Options? {
+        let faults: Faults
+        do { faults = try Faults(parsing: fault) } catch { throw ValidationError("\(error)") }
+        let delay = try delay()
+        guard let artefact else { return nil }
+        var options = ReferenceServer.Options(artefact: artefact, listen: try address())
+        options.modelName = model
+        options.batching = BatchLimits(rows: maxBatch, delay: delay, waiting: maxQueue)
+        options.faults = faults
+        options.allowFaults = allowFaults
+        return options
+    }
+
+    private func delay() throws -> Duration {
+        for (unit, scale) in [("us", 1.0), ("ms", 1e3), ("s", 1e6)] where maxDelay.hasSuffix(unit) {
+            guard let value = Double(maxDelay.dropLast(unit.count)), (0...10e6).contains(value * scale) else {
+                continue
+            }
+            return .microseconds(Int64(value * scale))
+        }
+        throw ValidationError("--max-delay `\(maxDelay)` is not a time up to 10s; write 500us, 2ms or 1s")
     }
 
     private func address() throws -> SocketAddress {
-        guard let colon = listen.lastIndex(of: ":"), let port = UInt16(listen[listen.index(after: colon)...]) else {
-            throw ValidationError("--listen takes HOST:PORT, such as 127.0.0.1:9001, not \(listen)")
+        if listen.hasPrefix("unix:"), listen.utf8.count > 5 {
+            return .unix(path: String(listen.dropFirst(5)), mode: 0o660)
         }
-        return .tcp(host: String(listen[..<colon]), port: port)
+        guard let colon = listen.lastIndex(of: ":"), let port = UInt16(listen[listen.index(after: colon)...]) else {
+            throw ValidationError("--listen `\(listen)` is no address; write 127.0.0.1:9001 or unix:/run/model.sock")
+        }
+        var host = String(listen[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        return .tcp(host: host, port: port)
     }
 }
