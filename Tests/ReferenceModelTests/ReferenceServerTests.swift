@@ -114,10 +114,10 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     @Test("More rows than the limit, an unknown output, a foreign coding and a wrong header length are refused")
     func limits() throws {
         try withServer { _, client in
-            let width = try #require(AdultFixture.artefacts[.int8]).encoding.width
             let rows = FeatureEncoding.rowLimit + 1
-            let zeros = Array(repeating: "0", count: rows * width).joined(separator: ",")
-            let large = try #require(client.call("POST", infer, body: encodedBody("[\(rows),\(width)]", "[\(zeros)]")))
+            let zeros = Array(repeating: "0", count: rows).joined(separator: ",")
+            let column = #"{"inputs":[{"name":"age","datatype":"INT64","shape":[\#(rows)],"data":[\#(zeros)]}]}"#
+            let large = try #require(client.call("POST", infer, body: column))
             #expect(large.status == 400 && large.text.contains("\(rows) rows in one request"))
             let row = String(decoding: traffic.inferenceBody(0), as: UTF8.self)
             let output = row.dropLast() + #","outputs":[{"name":"x"}]}"#
