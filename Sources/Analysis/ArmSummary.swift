@@ -33,7 +33,8 @@ public struct ArmSummary: Sendable {
     }
 
     /// The p-quantile of latency in seconds: the least value that at most a share 1 − p is slower than, counted as in
-    /// `exceedances`; linear inside the bucket. Infinite where that many are errors. Nil without samples.
+    /// `exceedances`; linear inside the bucket. Infinite where that many are errors. Where nothing has ended, what the
+    /// longest open request has outlived: it is at least that. Nil without samples.
     public func quantile(_ p: Double, of measure: LatencyMeasure) -> (value: Double, samples: UInt64)? {
         let histogram = histogram(measure)
         let told = histogram.reduce(0, +) + outcomes.errors
@@ -41,11 +42,12 @@ public struct ArmSummary: Sendable {
         guard told + outlived > 0 else { return nil }
         var slower = told + outlived
         var shareBefore = 1.0
+        var populationBefore = slower
         for bucket in 0..<LatencyBuckets.count {
             slower -= histogram[bucket] + censored[bucket]
             outlived -= censored[bucket]
             let population = told + outlived
-            if population == 0 { return nil }
+            if population == 0 { return (Double(LatencyBuckets.lowerBound(bucket)) / 1e6, populationBefore) }
             let share = Double(slower) / Double(population)
             if share <= 1 - p {
                 let low = Double(LatencyBuckets.lowerBound(bucket))
@@ -54,6 +56,7 @@ public struct ArmSummary: Sendable {
                 return ((low + (high - low) * min(max(inside, 0), 1)) / 1e6, population)
             }
             shareBefore = share
+            populationBefore = population
         }
         return (.infinity, told)
     }

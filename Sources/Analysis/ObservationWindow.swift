@@ -19,10 +19,21 @@ public struct ObservationWindow: Sendable {
         public var abandoned = SparseHistogram()
     }
 
+    /// What ended in one second on one arm, whenever it began: errors are counted here, because a request that timed
+    /// out is older than most windows when it ends.
+    struct Ended: Hashable, Sendable {
+        var second: Int64
+        var outcomes = OutcomeCounts()
+    }
+
     /// How much is kept. Older cohorts go; observations that come later for them are counted in `late`.
     public let retention: Duration
     /// By arm, ascending by second.
     public private(set) var cohorts: [[Cohort]] = [[], []]
+    /// By arm, ascending by second.
+    private var ended: [[Ended]] = [[], []]
+    /// Latencies of requests that began before this are left out: the warm-up's.
+    private(set) var latencyFrom: Int64 = .min
     /// Open judged requests at the last batch, by arm: age in microseconds and start.
     public private(set) var open: [[(startedAt: Int64, age: UInt32)]] = [[], []]
     /// Counts since the rollout and since the step began, by arm; of requests that began then.
@@ -49,6 +60,10 @@ public struct ObservationWindow: Sendable {
         self.sinceStep = sinceStep
     }
 
+    /// From now on latencies count when their request began at or after `instant`; `.max`: none does. Errors always
+    /// count, or a crash loop would hide in its warm-up.
+    public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
+
     /// What follows counts as the new step's when it began at or after `instant`.
     public mutating func beginStep(at instant: Int64) {
         stepStartedAt = instant
@@ -61,12 +76,14 @@ public struct ObservationWindow: Sendable {
         sinceStart[arm].add(o.outcome)
         if o.startedAt >= stepStartedAt { sinceStep[arm].add(o.outcome) }
         newestStart = max(newestStart ?? .min, o.startedAt)
+        recordEnd(o, arm: arm)
         let second = o.startedAt / Self.cohortLength
         guard let index = place(of: second, arm: arm) else {
             late += 1
             return
         }
         cohorts[arm][index].outcomes.add(o.outcome)
+        guard o.startedAt >= latencyFrom else { return }
         switch o.outcome {
         case .success:
             cohorts[arm][index].total.record(o.total)
@@ -91,6 +108,7 @@ public struct ObservationWindow: Sendable {
         for arm in 0..<2 {
             let keep = cohorts[arm].firstIndex { $0.second >= oldest } ?? cohorts[arm].count
             if keep > 0 { cohorts[arm].removeFirst(keep) }
+            ended[arm].removeFirst(ended[arm].prefix { $0.second < oldest }.count)
         }
     }
 
@@ -105,17 +123,31 @@ public struct ObservationWindow: Sendable {
             cohort.firstByte.add(to: &summary.firstByte)
             cohort.abandoned.add(to: &summary.censored)
         }
-        for request in open[Int(arm.rawValue)] where request.startedAt >= since && request.startedAt < until {
+        for request in open[Int(arm.rawValue)]
+        where request.startedAt >= max(since, latencyFrom) && request.startedAt < until {
             summary.recordOpen(age: request.age)
         }
         return summary
     }
 
-    /// Outcomes alone of what began at or after `since`.
+    /// Outcomes alone of what ended at or after `since`, whenever it began.
     public func counts(_ arm: Arm, since: Int64) -> OutcomeCounts {
         let first = since / Self.cohortLength
-        return cohorts[Int(arm.rawValue)].reversed().prefix { $0.second >= first }.reduce(into: OutcomeCounts()) {
+        return ended[Int(arm.rawValue)].reversed().prefix { $0.second >= first }.reduce(into: OutcomeCounts()) {
             $0.add($1.outcomes)
+        }
+    }
+
+    private mutating func recordEnd(_ o: Observation, arm: Int) {
+        let second = (o.startedAt + Int64(o.total) * 1000) / Self.cohortLength
+        // Batches come in order and their requests nearly so: the place is at or near the end.
+        var place = ended[arm].count
+        while place > 0, ended[arm][place - 1].second > second { place -= 1 }
+        if place > 0, ended[arm][place - 1].second == second {
+            ended[arm][place - 1].outcomes.add(o.outcome)
+        } else if ended[arm].last.map({ $0.second - second <= retention.nanoseconds / Self.cohortLength }) ?? true {
+            ended[arm].insert(Ended(second: second), at: place)
+            ended[arm][place].outcomes.add(o.outcome)
         }
     }
 

@@ -4,8 +4,12 @@ import Statistics
 extension ThresholdLook {
     func measure(_ errors: ErrorsCheck) -> [Measurement] {
         guard errors.from == .proxy else { return measureScraped(errors) }
-        let c = snapshot.observations.summary(.candidate, since: since).outcomes
-        let b = snapshot.observations.summary(.baseline, since: since).outcomes
+        func outcomes(_ arm: Arm) -> OutcomeCounts {
+            startedFrom == nil
+                ? snapshot.observations.counts(arm, since: since)
+                : snapshot.observations.summary(arm, since: since).outcomes
+        }
+        let (c, b) = (outcomes(.candidate), outcomes(.baseline))
         return compare(
             errors, candidate: Proportion(c.errors, of: c.judged), baseline: Proportion(b.errors, of: b.judged))
     }
@@ -53,17 +57,17 @@ extension ThresholdLook {
         let p = latency.quantile
         let candidate = c.quantile(p)
         let baseline = b.quantile(p)
-        let few = { (needsBaseline: Bool) in
-            fewSamples(candidate?.samples ?? 0, needsBaseline ? baseline?.samples ?? 0 : nil)
-        }
         var measurements: [Measurement] = []
         if let ceiling = latency.max?.seconds {
             var m = measurement("ceiling", candidate, baseline, bound: ceiling)
-            if let note = few(false) {
+            // Counted against the bound, not at the quantile: a request that hangs is a sample of all it has outlived.
+            let mine = c.exceeding(ceiling)
+            let theirs = b.exceeding(ceiling)
+            m.candidateSamples = mine.trials
+            m.baselineSamples = theirs.trials
+            if let note = fewSamples(mine.trials, nil) {
                 m.note = note
             } else {
-                let mine = c.exceeding(ceiling)
-                let theirs = b.exceeding(ceiling)
                 decide(
                     &m, isBeyond: candidate.map { $0.value > ceiling } ?? false, isSurely: mine.lowerBound() > 1 - p,
                     baselineBeyond: theirs.lowerBound() > 1 - p && !mine.isAbove(theirs, times: 1))
@@ -73,12 +77,14 @@ extension ThresholdLook {
         if let increase = latency.maxIncrease {
             let bound = (baseline?.value ?? 0) * (1 + increase)
             var m = measurement("increase", candidate, baseline, bound: bound)
-            if let note = few(true) {
+            let mine = c.exceeding(bound)
+            m.candidateSamples = mine.trials
+            if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
                 m.note = note
             } else if bound.isFinite {
                 decide(
                     &m, isBeyond: candidate.map { $0.value > bound } ?? false,
-                    isSurely: c.exceeding(bound).isAbove(b.exceeding(baseline?.value ?? 0), times: 1))
+                    isSurely: mine.isAbove(b.exceeding(baseline?.value ?? 0), times: 1))
             } else {
                 m.verdict = .inconclusive
                 m.note = "the baseline fails so often that its \(latency.quantileName) is an error"

@@ -6,8 +6,10 @@ struct ThresholdLook {
     let check: Check
     let snapshot: WindowSnapshot
     let now: Int64
+    /// Only requests that began at or after this count; nil: all of the check's window.
+    var startedFrom: Int64?
 
-    var since: Int64 { now - check.limits.window.nanoseconds }
+    var since: Int64 { max(now - check.limits.window.nanoseconds, startedFrom ?? .min) }
     var need: UInt64 { UInt64(max(check.limits.minSamples, 1)) }
 
     func measure() -> [Measurement] {
@@ -29,9 +31,21 @@ struct ThresholdLook {
                 let n = snapshot.observations.sinceStep[Int(arm.rawValue)].judged
                 if n < need { return "\(n) of \(need) requests on the \(arm.name) in this step" }
             }
-            return measured == .pass ? "" : reason(measurements, measured)
+            guard measured == .pass else { return reason(measurements, measured) }
+            return missingInStep()
         case .quality, .metric: return measured == .pass ? "" : reason(measurements, measured)
         }
+    }
+
+    /// While the window still reaches back before the step, the requests of the step alone have to pass.
+    private func missingInStep() -> String {
+        let second = ObservationWindow.cohortLength
+        let step = (snapshot.observations.stepStartedAt + second - 1) / second * second
+        guard startedFrom == nil, step > since else { return "" }
+        let look = ThresholdLook(check: check, snapshot: snapshot, now: now, startedFrom: step)
+        let measurements = look.measure()
+        let measured = ThresholdJudge.worst(measurements.map(\.verdict))
+        return measured == .pass ? "" : "in this step: " + reason(measurements, measured)
     }
 
     private var isScraped: Bool {
@@ -57,26 +71,31 @@ struct ThresholdLook {
 
     func measure(_ quality: QualityCheck) -> [Measurement] {
         let table = snapshot.quality
-        let groups =
-            quality.groups.isEmpty ? [(name: "all rows", counts: table.whole)] : quality.groups.flatMap(table.select)
-        if groups.isEmpty {
-            let names = quality.groups.map(\.description).joined(separator: ", ")
-            return [
-                Measurement(
-                    subject: names, unit: .points, bound: quality.maxDrop ?? quality.maxRise ?? 0, verdict: .noData,
-                    note: "no feedback with this attribute yet")
-            ]
-        }
-        var measurements = groups.flatMap { group in
+        func compareAll(_ name: String, _ counts: [GroupCounts]) -> [Measurement] {
             [(quality.maxDrop, 1.0), (quality.maxRise, -1.0)].compactMap { bound, sign in
-                bound.map { compare(group.name, group.counts, quality, bound: $0, sign: sign) }
+                bound.map { compare(name, counts, quality, bound: $0, sign: sign) }
             }
         }
+        var measurements =
+            quality.groups.isEmpty
+            ? compareAll("all rows", table.whole)
+            : quality.groups.flatMap { selector -> [Measurement] in
+                let groups = table.select(selector)
+                // An attribute that never comes must not pass unseen beside others that do.
+                if groups.isEmpty { return [unseen(selector, quality)] }
+                return groups.flatMap { compareAll($0.name, $0.counts) }
+            }
         // Small groups may stand aside of others, never of nothing.
         if measurements.allSatisfy({ $0.value == nil }) {
             for i in measurements.indices { measurements[i].verdict = .noData }
         }
         return measurements
+    }
+
+    private func unseen(_ selector: GroupSelector, _ quality: QualityCheck) -> Measurement {
+        Measurement(
+            subject: selector.description, unit: .points, bound: quality.maxDrop ?? quality.maxRise ?? 0,
+            verdict: quality.small == .report ? .pass : .noData, note: "no feedback with this attribute yet")
     }
 
     /// - Parameter sign: 1 for a drop against the baseline, −1 for a rise.

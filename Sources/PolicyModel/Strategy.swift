@@ -33,7 +33,7 @@ public enum Initiation: String, Hashable, Codable, Sendable {
     case manual
 }
 
-/// What the candidate has to answer before it is judged.
+/// What the candidate has to answer before its latency is judged. Its errors count from the first request.
 public struct Warmup: Hashable, Codable, Sendable {
     public var requests: Int
     public var within: Duration

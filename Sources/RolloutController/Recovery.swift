@@ -12,25 +12,26 @@ extension RolloutController {
     /// Takes up what was stored, reconciles it with the files, and puts the split in force before anything listens.
     /// - Parameter lostState: why the stored state is gone, where it is: then the files' baselines serve, and nothing
     ///   starts until someone says `unfreeze`.
-    /// - Throws: what `prepare` throws: a listener that cannot be opened, a server that cannot be found.
+    /// - Throws: what `prepare` throws: a listener that cannot be opened, a server that cannot be found. Nothing was
+    ///   written then: an agent that cannot start is not one that stopped uncleanly under a rollout.
     public func start(lostState: String? = nil) throws {
         let now = clock.now
+        try plane.prepare(RoutingPlan(services: try configuration.services.map { try checked($0) }))
         var stored = StoredAgent()
         var lost = lostState
         do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
         let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
         let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
-        // What cannot be opened or found ends the start here, before anything is written: a failed start is no unclean
-        // stop of a rollout.
-        try plane.prepare(RoutingPlan(services: try configuration.services.map { try checked($0) }))
+        var clean = stored.stoppedCleanly
+        // Without the mark the next crash would look like a goodbye: be as careful now as after one.
+        do { try markRunning() } catch { clean = false }
         for service in configuration.services {
             let declaration = Declaration(service, policies: configuration.policies(of: service))
             add(
                 service, declaration, stored: known[service.name], marked: marked[service.name],
-                clean: stored.stoppedCleanly, lost: lost ?? stored.unreadable[service.name], now: now)
+                clean: clean, lost: lost ?? stored.unreadable[service.name], now: now)
         }
         publish()
-        try? store.markRunning()
     }
 
     /// Writes what is not written and says goodbye.
@@ -41,7 +42,8 @@ extension RolloutController {
             runtime.writtenAt = .min / 2
             flush(runtime, now: now)
         }
-        if services.values.allSatisfy(\.isDurable) { try? store.markStopped() }
+        guard services.values.allSatisfy({ $0.isDurable && $0.writeFailure == nil }) else { return }
+        isMarkedRunning = (try? store.markStopped()) == nil
     }
 
     private func add(
@@ -50,7 +52,8 @@ extension RolloutController {
     ) {
         var events: [Event] = []
         var state = stored?.state ?? newState(for: declaration)
-        if let marked, marked.generation > state.generation || stored == nil {
+        // At the same generation it holds what the store does not: a pause, a freeze.
+        if let marked, marked != state, marked.generation >= state.generation || stored == nil {
             state = marked
             events.append(
                 Event(.recovered, message: "took up a lower split from the runtime directory", by: "agent"))
@@ -80,6 +83,7 @@ extension RolloutController {
         let runtime = ServiceRuntime(
             service: service, declaration: declaration, state: state, slot: newSlot(for: service.name), now: now)
         services[service.name] = runtime
+        runtime.hasMarker = marked != nil
         if let evidence = stored?.evidence { runtime.restore(evidence) }
         for input in [Input.recovered(clean: clean), .declared] {
             let transition = RolloutStateMachine.handle(
@@ -91,6 +95,7 @@ extension RolloutController {
             runtime.state = transition.state
             events += transition.events
         }
+        if runtime.state.rollout?.phase == .warmup { runtime.window.judgeLatency(from: .max) }
         for i in events.indices {
             events[i].generation = runtime.state.generation
             events[i].weight = runtime.state.split.candidate
@@ -134,19 +139,31 @@ extension RolloutController {
         }
         guard reasons.isEmpty else { throw ConfigurationRefused(reasons: reasons) }
 
+        // What is added may have a past.
+        var stored = StoredAgent()
+        if new.services.contains(where: { services[$0.name] == nil }) {
+            do { stored = try store.load() } catch {
+                throw ConfigurationRefused(reasons: ["the state of the added services cannot be read: \(error)"])
+            }
+        }
+        let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
         var changes: [String] = []
         let old = configuration
         configuration = new
         for gone in services.keys.sorted() where !new.services.contains(where: { $0.name == gone }) {
+            if let runtime = services[gone] {
+                runtime.writtenAt = .min / 2
+                flush(runtime, now: now)
+            }
             services[gone] = nil
             changes.append("\(gone): removed; its state is kept")
         }
-        let stored = (try? store.load()) ?? StoredAgent()
         for service in new.services {
             let declaration = Declaration(service, policies: new.policies(of: service))
             guard let runtime = services[service.name] else {
                 let known = stored.services.first { $0.state.service == service.name }
-                add(service, declaration, stored: known, marked: nil, clean: true, lost: nil, now: now)
+                add(
+                    service, declaration, stored: known, marked: marked[service.name], clean: true, lost: nil, now: now)
                 changes.append("\(service.name): added")
                 continue
             }
@@ -167,11 +184,22 @@ extension RolloutController {
     func declare(_ runtime: ServiceRuntime, now: Moment) {
         let transition = RolloutStateMachine.handle(
             .declared, state: runtime.state, declaration: runtime.declaration, now: now)
-        if case .notWritten = carry(transition, runtime, now: now) {
-            runtime.owesDeclaration = true
-        } else {
+        let pinned = runtime.state.rollout?.plan
+        guard case .notWritten = carry(transition, runtime, now: now) else {
             runtime.owesDeclaration = false
+            if pinned != nil, runtime.state.rollout?.phase == .waiting, runtime.state.rollout?.plan != pinned {
+                runtime.beginRollout(slot: runtime.slot, now: now)
+            }
+            return
         }
+        runtime.owesDeclaration = true
+        // Only the new beginning has to wait for the disk, not the end of what the file names no more.
+        guard let rollout = runtime.state.rollout, rollout.candidate != runtime.declaration.candidate else { return }
+        var ended = runtime.declaration
+        ended.candidate = nil
+        _ = carry(
+            RolloutStateMachine.handle(.declared, state: runtime.state, declaration: ended, now: now), runtime,
+            now: now)
     }
 
     /// A service as it would be routed, every server found.

@@ -41,9 +41,7 @@ extension RolloutController {
             return .durable
         } catch {
             runtime.owe(transition.events)
-            if !marker.mark(runtime.state) {
-                counters.failedWrites += 1
-            }
+            runtime.hasMarker = marker.mark(runtime.state)
             failed(error, runtime, now: now)
             tell(transition.events, runtime, now: now, isDurable: false)
             return .notYetDurable
@@ -51,7 +49,9 @@ extension RolloutController {
     }
 
     private func isRaise(from old: ServiceState, to new: ServiceState) -> Bool {
-        if new.serving != old.serving || (new.rollout != nil && new.rollout?.id != old.rollout?.id) { return true }
+        // A return to an earlier version by hand is a revert and waits for nothing.
+        if new.serving != old.serving { return new.serving == old.rollout?.candidate }
+        if new.rollout != nil, new.rollout?.id != old.rollout?.id { return true }
         if new.split.candidate > old.split.candidate { return true }
         let wasStopped = old.freeze != nil || old.rollout?.pause != nil
         let isStopped = new.freeze != nil || new.rollout?.pause != nil
@@ -59,17 +59,33 @@ extension RolloutController {
     }
 
     private func write(_ state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment) throws {
-        let evidence = state.rollout?.id == runtime.evidence?.rollout ? runtime.evidence : nil
+        try markRunning()
+        var evidence = runtime.evidence
+        if evidence?.rollout != state.rollout?.id { evidence = nil }
+        if beginsStep(from: runtime.state, to: state) { evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()] }
         try store.commit(
             StateChange(state: state, evidence: evidence, events: runtime.unwritten + events, at: now.wall))
         counters.writes += 1
-        if !runtime.unwritten.isEmpty || runtime.writeFailure != nil {
+        if runtime.hasMarker {
             marker.clear(service: state.service)
-            runtime.unwritten = []
-            runtime.writeFailure = nil
+            runtime.hasMarker = false
         }
+        runtime.unwritten = []
+        runtime.writeFailure = nil
         runtime.writtenAt = now.monotonic
         runtime.isDirty = false
+    }
+
+    /// Until this is on disk the next crash would look like a goodbye, so nothing else is written before.
+    func markRunning() throws {
+        if isMarkedRunning { return }
+        try store.markRunning()
+        isMarkedRunning = true
+    }
+
+    private func beginsStep(from old: ServiceState, to new: ServiceState) -> Bool {
+        new.rollout?.committedWeight != old.rollout?.committedWeight
+            || (new.rollout?.phase != old.rollout?.phase && old.rollout?.phase == .warmup)
     }
 
     private func putInForce(_ state: ServiceState, _ runtime: ServiceRuntime, now: Moment) {
@@ -77,11 +93,13 @@ extension RolloutController {
         runtime.state = state
         if state.rollout?.id != old.rollout?.id || state.serving != old.serving {
             runtime.beginRollout(slot: newSlot(for: state.service), now: now)
-        } else if state.rollout?.committedWeight != old.rollout?.committedWeight
-            || (state.rollout?.phase != old.rollout?.phase && old.rollout?.phase == .warmup)
-        {
+        } else if beginsStep(from: old, to: state) {
             runtime.window.beginStep(at: now.monotonic)
             runtime.judge.stepBegan()
+        }
+        if state.rollout?.phase != old.rollout?.phase {
+            if state.rollout?.phase == .warmup { runtime.window.judgeLatency(from: .max) }
+            if old.rollout?.phase == .warmup { runtime.window.judgeLatency(from: now.monotonic) }
         }
         if state.generation != old.generation { publish() }
     }
@@ -99,7 +117,11 @@ extension RolloutController {
         guard runtime.writeFailure != why else { return }
         runtime.writeFailure = why
         let alarm = Event(
-            .alarm, rollout: runtime.state.rollout?.id, message: "the state cannot be written: \(why)", by: "agent",
+            .alarm, rollout: runtime.state.rollout?.id,
+            message: "the state cannot be written: \(why)"
+                + (runtime.isDurable || runtime.hasMarker
+                    ? "" : "; nor marked: a crash now would undo what is in force"),
+            by: "agent",
             generation: runtime.state.generation, weight: runtime.state.split.candidate)
         tell([alarm], runtime, now: now, isDurable: false)
     }
@@ -134,7 +156,7 @@ extension RolloutController {
             guard let runtime = services[name] else { continue }
             for arm in Arm.allCases {
                 guard let version = runtime.version(arm), let source = version.metrics else { continue }
-                let servers = version.servers.compactMap { try? resolve($0) }
+                let servers = version.servers.compactMap(endpoint)
                 runtime.series.setServers(servers, of: arm)
                 targets += servers.map {
                     MetricTarget(
@@ -156,9 +178,15 @@ extension RolloutController {
             traffic: runtime.service.traffic, judged: runtime.service.analysis.requests)
     }
 
+    /// Where a server is, or was when it was found last: a name that cannot be looked up now takes nothing away.
+    private func endpoint(_ address: ServerAddress) -> Endpoint? {
+        if let found = try? resolve(address) { resolved[address] = found }
+        return resolved[address]
+    }
+
     func routed(_ version: Version?) -> RoutedVersion? {
         guard let version else { return nil }
-        let servers = version.servers.compactMap { try? resolve($0) }
+        let servers = version.servers.compactMap(endpoint)
         return servers.isEmpty ? nil : RoutedVersion(name: version.name, servers: servers)
     }
 }

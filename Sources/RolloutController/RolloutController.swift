@@ -29,6 +29,10 @@ public final class RolloutController {
     private var slots: [UInt32: String] = [:]
     private var lastSlot: UInt32 = 0
     private var tickedAt: Int64?
+    /// The store knows that an agent runs on it.
+    var isMarkedRunning = false
+    /// Where each server was found last.
+    var resolved: [ServerAddress: Endpoint] = [:]
     /// Batches that could not be taken in whole, evaluations and their duration; for the own metrics.
     var counters = ControllerCounters()
 
@@ -69,7 +73,8 @@ public final class RolloutController {
         for runtime in services.values.sorted(by: { $0.service.name < $1.service.name }) {
             runtime.settleFeedback(now: now.monotonic)
             if runtime.owesDeclaration { declare(runtime, now: now) }
-            look(at: runtime, now: now, blindness: blindness)
+            if let blindness { runtime.blindness = blindness }
+            look(at: runtime, now: now)
             flush(runtime, now: now)
         }
     }
@@ -87,19 +92,25 @@ public final class RolloutController {
         }
     }
 
-    private func look(at runtime: ServiceRuntime, now: Moment, blindness: String?) {
+    private func look(at runtime: ServiceRuntime, now: Moment) {
         guard let rollout = runtime.state.rollout else { return }
         let elapsed = Duration.nanoseconds(now.monotonic - runtime.evaluatedAt)
         guard elapsed >= rollout.plan.analysis.interval || rollout.phase == .waiting else { return }
         runtime.evaluatedAt = now.monotonic
+        // Whatever hid since the last look hid from this one.
+        let blindness = runtime.blindness
+        runtime.blindness = nil
         let before = runtime.evaluation
         let started = clock.now.monotonic
         let evaluation = runtime.evaluate(now: now.monotonic, blindness: blindness) ?? Evaluation()
         counters.evaluations += 1
         counters.evaluationSeconds += Duration.nanoseconds(clock.now.monotonic - started).seconds
         runtime.evaluation = rollout.phase == .waiting ? nil : evaluation
+        // Counts and tallies grow even where the state stands still.
+        if rollout.phase != .waiting { runtime.isDirty = true }
         var transition = RolloutStateMachine.handle(
-            .evaluated(evaluation, elapsed: min(elapsed, Self.blindAfter)), state: runtime.state,
+            .evaluated(evaluation, elapsed: min(elapsed, rollout.plan.analysis.interval + Self.blindAfter)),
+            state: runtime.state,
             declaration: runtime.declaration, now: now)
         transition.events.insert(contentsOf: changedChecks(before, evaluation, runtime), at: 0)
         _ = carry(transition, runtime, now: now)

@@ -26,6 +26,10 @@ final class ServiceRuntime {
     /// Events of changes that are in force and not written yet.
     var unwritten: [Event] = []
     var isDurable: Bool { unwritten.isEmpty }
+    /// The runtime directory holds a state of this service.
+    var hasMarker = false
+    /// Why something went unseen since the last look.
+    var blindness: String?
     /// The files changed and what follows could not be written yet: it is tried again at each tick.
     var owesDeclaration = false
     /// The last failure to write, so that it is told once.
@@ -138,14 +142,14 @@ final class ServiceRuntime {
 
     // MARK: - Looking
 
-    /// Of a rollout under way; nil without one, or while it waits to be started.
+    /// Of a rollout; nil without one. While it waits to be started nothing is judged.
     func evaluate(now: Int64, blindness: String?) -> Evaluation? {
-        guard let rollout = state.rollout, rollout.phase != .waiting else { return nil }
+        guard let rollout = state.rollout else { return nil }
         window.expire(now: now)
         let snapshot = WindowSnapshot(observations: window, quality: quality, series: series)
         let lastSeen = max(window.newestStart ?? .min, window.beganAt)
         return Evaluation(
-            results: judge.evaluate(rollout.plan.policies, snapshot, now: now),
+            results: rollout.phase == .waiting ? [] : judge.evaluate(rollout.plan.policies, snapshot, now: now),
             baseline: condition(.baseline, now: now), candidate: condition(.candidate, now: now),
             isDataFlowing: now - lastSeen <= RolloutController.dataGap.nanoseconds, blindness: blindness)
     }
