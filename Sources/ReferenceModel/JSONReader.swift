@@ -223,6 +223,8 @@ extension JSONReader {
     }
 
     private func text(_ slice: UnsafeRawBufferPointer) throws(JSONError) -> String {
+        // ASCII, the usual case, needs no validation, which is generic and slow.
+        if slice.allSatisfy({ $0 < 0x80 }) { return String(decoding: slice, as: UTF8.self) }
         guard let text = String(validating: slice, as: UTF8.self) else { throw error("a string is not UTF-8") }
         return text
     }
