@@ -62,5 +62,10 @@ extension Measurement {
 
 extension CheckResult {
     /// `sensitive-groups/recall: sex=Female: 17.3% against …`.
-    public var words: String { decisive.map { "\(path): \($0.words)" } ?? "\(path): no measurement" }
+    public var words: String {
+        let counted =
+            verdict == .fail && measured != .fail
+            ? "\(failures) measurements failed, \(failureLimit) are tolerated; now " : ""
+        return decisive.map { "\(path): \(counted)\($0.words)" } ?? "\(path): no measurement"
+    }
 }
