@@ -45,7 +45,10 @@ extension LoopWorker {
 
     /// The answer cannot be completed: the client has to see that.
     func cut(_ c: Client, _ outcome: Outcome) {
-        guard c.pointee.exchange.isAnswered else { return answerFailed(c, .upstreamClosed, outcome) }
+        guard c.pointee.exchange.isHeadOut else {
+            c.pointee.output.start = c.pointee.output.end
+            return answerFailed(c, .upstreamGarbage, outcome)
+        }
         c.pointee.exchange.outcome = outcome
         detachUpstream(c, reuse: false)
         observe(c)

@@ -115,6 +115,7 @@ extension LoopWorker {
         while c.pointee.fd >= 0 {
             if c.pointee.exchange.isAnswered, !c.pointee.exchange.isReplyDone, relayReply(c) == false { return }
             let hadOutput = !c.pointee.output.isEmpty
+            if c.pointee.exchange.isAnswered { c.pointee.exchange.isHeadOut = true }
             guard flush(c) else { return }
             if !c.pointee.output.isEmpty { return holdBack(c) }
             if c.pointee.exchange.isReplyDone { return finish(c) }
@@ -143,7 +144,9 @@ extension LoopWorker {
     /// From the server's input to the client's output, or straight out. False: the exchange is over.
     private func relayReply(_ c: Client) -> Bool {
         guard let u = c.pointee.exchange.upstream else { return true }
-        if c.pointee.output.isEmpty, c.pointee.exchange.reply.isVerbatim, u.pointee.input.count >= Self.verbatimSize {
+        if c.pointee.output.isEmpty, c.pointee.exchange.isHeadOut, c.pointee.exchange.reply.isVerbatim,
+            u.pointee.input.count >= Self.verbatimSize
+        {
             let count = c.pointee.exchange.reply.verbatim(of: u.pointee.input.count)
             let n = ce_send(c.pointee.fd, u.pointee.input.first, count, 0)
             if n > 0 {

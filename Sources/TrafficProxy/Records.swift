@@ -72,6 +72,8 @@ struct Exchange {
     var isReplayable = false
     /// The final response's head went into the output.
     var isAnswered = false
+    /// Some of it may have gone out: from here on a failure can only cut it.
+    var isHeadOut = false
     /// The answer is complete, but for what waits in the output.
     var isReplyDone = false
     /// Towards the client the body ends with the connection.

@@ -1,7 +1,7 @@
 import Glibc
 
 /// A blocking TCP or Unix client that sends bytes as they are and reads what comes, each read bounded in time.
-public final class RawClient {
+public final class RawClient: @unchecked Sendable {
     public let descriptor: Int32
 
     /// How long any read waits before the test fails; far beyond what a loaded machine needs.
@@ -143,7 +143,7 @@ public final class RawClient {
             response.isComplete = false
             while true {
                 let line = receive(until: "\r\n")
-                guard let size = Int(line.dropLast(2), radix: 16) else { break }
+                guard let size = Int(line.dropLast(), radix: 16) else { break }
                 if size == 0 {
                     response.isComplete = receive(until: "\r\n") == "\r\n"
                     break

@@ -59,7 +59,7 @@ final class ProxyFixture {
     func observations(_ count: Int) -> [Observation] {
         while gathered.count < count {
             gathered += proxy.drain().ended
-            sched_yield()
+            usleep(500)
         }
         defer { gathered = [] }
         return gathered.sorted { $0.startedAt < $1.startedAt }
@@ -75,7 +75,7 @@ final class NamedServer: Sendable {
 
     var requests: [HTTPRequest] { seen.withLock { $0 } }
 
-    init(_ name: String, status: Int = 200) throws {
+    init(_ name: String, status: Int = 200, port: UInt16 = 0) throws {
         loop = try EventLoop(name: name)
         let box = Box()
         server = HTTPServer(loop: loop) { request, responder in
@@ -84,7 +84,7 @@ final class NamedServer: Sendable {
                 "\(name) \(request.method) \(request.path) \(String(decoding: request.body.prefix(64), as: UTF8.self))"
             responder.respond(status: status, headers: [("Content-Type", "text/plain")], body: Array(text.utf8))
         }
-        guard case .tcp(_, let port) = try server.listen(.tcp(host: "127.0.0.1", port: 0)) else {
+        guard case .tcp(_, let port) = try server.listen(.tcp(host: "127.0.0.1", port: port)) else {
             throw PlanError("not bound")
         }
         self.port = port

@@ -40,3 +40,290 @@ struct RelayTests {
         #expect(fixture.observations(100).count == 100)
     }
 }
+
+@Suite("Bodies")
+struct BodyTests {
+    /// Reads a request head and says what it was; bodies are the script's matter.
+    static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    @Test("chunked bodies go both ways, coded anew")
+    func chunked() throws {
+        let heads = Mutex<[String]>([])
+        let upstream = ScriptedUpstream { peer, _ in
+            let head = peer.receive(until: "\r\n\r\n")
+            let body = peer.receive(until: "0\r\n\r\n")
+            heads.withLock { $0 = [head, body] }
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n")
+            peer.send("0004\r\ndefg\r\n0\r\nTrailer: dropped\r\n\r\n")
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;ext\r\nhello\r\n")
+        client.send("6\r\n world\r\n0\r\n\r\n")
+        let response = client.receiveResponse()
+        #expect(response.text == "abcdefg")
+        #expect(response.isComplete)
+        #expect(!response.head.contains("railer"))
+        let seen = heads.withLock { $0 }
+        #expect(seen[0].contains("transfer-encoding: chunked\r\n"))
+        #expect(!seen[0].lowercased().contains("content-length"))
+        #expect(!seen[1].contains("ext"))
+        #expect(seen[1].replacing("\r\n", with: " ").contains("hello"))
+        #expect(fixture.observations(1)[0].outcome == .success)
+    }
+
+    @Test("every chunk of a stream arrives before the next is sent")
+    func eventStream() throws {
+        let go = Mutex(0)
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for i in 1...5 {
+                while go.withLock({ $0 }) < i { usleep(500) }
+                peer.send("9\r\ndata: \(i)\n\n\r\n")
+            }
+            peer.send("0\r\n\r\n")
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = client.receive(until: "\r\n\r\n")
+        for i in 1...5 {
+            go.withLock { $0 = i }
+            #expect(client.receive(until: "\n\n\r\n") == "9\r\ndata: \(i)\n\n\r\n")
+        }
+        #expect(client.receive(until: "0\r\n\r\n") == "0\r\n\r\n")
+    }
+
+    @Test("eight megabytes go up and down unchanged", arguments: [true, false])
+    func large(chunked: Bool) throws {
+        let size = 8 << 20
+        // The period is a prime, so that a piece that is lost or doubled shows.
+        let period = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        let bytes = Array(repeatElement(period, count: size / period.count + 1).joined().prefix(size))
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            let body = peer.receive(exactly: size)
+            peer.send("HTTP/1.1 200 OK\r\n" + (chunked ? "\r\n" : "Content-Length: \(body.count)\r\n\r\n"))
+            peer.send(body)
+            if !chunked { _ = peer.receive() }
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        spawn {
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(size)\r\n\r\n")
+            client.send(bytes)
+        }
+        let response = client.receiveResponse()
+        #expect(response["transfer-encoding"] == (chunked ? "chunked" : nil))
+        // Not in the expectation itself: a failure would print all of it.
+        let isSame = response.isComplete && response.body == bytes
+        #expect(isSame)
+    }
+
+    @Test(
+        "an upstream that closes early is a cut, never a clean end",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+        ])
+    func earlyClose(reply: String) throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send(reply)
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let response = fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(response.status == 200)
+        #expect(!response.isComplete)
+        #expect(fixture.observations(1)[0].outcome == .truncated)
+    }
+
+    @Test("a body that ends with the connection is chunked for the client, and a reset within it is a cut")
+    func untilClose() throws {
+        let upstream = ScriptedUpstream { peer, number in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send("HTTP/1.0 200 OK\r\nContent-Type: a/b\r\n\r\nall of it")
+            if number == 1 { peer.reset() }
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let whole = fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(whole.text == "all of it")
+        #expect(whole.isComplete)
+        let broken = fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(broken.status == 502 || !broken.isComplete)
+        let outcomes = fixture.observations(2).map(\.outcome)
+        #expect(outcomes[0] == .success)
+        #expect(outcomes[1].isError)
+    }
+
+    @Test("HTTP/1.0 clients get no chunks and no interim responses")
+    func oldClient() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            let head = peer.receive(until: "\r\n\r\n")
+            peer.send("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n")
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            peer.send("\(String(head.utf8.count, radix: 16))\r\n\(head)\r\n0\r\n\r\n")
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("GET /old HTTP/1.0\r\n\r\n")
+        let all = client.receiveAll()
+        #expect(all.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(all.contains("connection: close\r\n"))
+        #expect(all.contains("\r\n\r\nGET /old HTTP/1.1\r\nHost: localhost\r\n"))
+        #expect(all.hasSuffix("\r\n\r\n"))
+    }
+
+    @Test("a chunked body that is broken is a 400, and nothing of it is taken for a request")
+    func brokenRequest() throws {
+        let upstream = ScriptedUpstream { peer, _ in while peer.receive() != nil {} }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloGET / HTTP/1.1\r\n\r\n")
+        let response = client.receiveResponse()
+        #expect(response.status == 400)
+        #expect(response["connection"] == "close")
+        #expect(client.receiveAll() == "")
+        #expect(fixture.observations(1)[0].outcome == .clientError)
+    }
+}
+
+@Suite("Responses without a body")
+struct BodilessTests {
+    @Test("HEAD keeps the stated length and sends no body, 304 likewise, 204 states none")
+    func bodiless() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            for reply in [
+                "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
+                "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            ] {
+                _ = peer.receive(until: "\r\n\r\n")
+                peer.send(reply)
+            }
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(client.receiveResponse(toHead: true)["content-length"] == "1234")
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        let notModified = client.receiveResponse()
+        #expect(notModified.status == 304)
+        #expect(notModified["content-length"] == "99")
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        let noContent = client.receiveResponse()
+        #expect(noContent.status == 204)
+        #expect(noContent["content-length"] == nil)
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(client.receiveResponse()["content-length"] == "0")
+        #expect(upstream.accepted == 1)
+    }
+
+    @Test(
+        "bytes after a response never reach a client, and the connection is not used again",
+        arguments: [
+            "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nextra",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokextra",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        ])
+    func bytesAfter(reply: String) throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send(reply)
+            while peer.receive() != nil {}
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        for _ in 0..<2 {
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            let response = client.receiveResponse()
+            #expect(response.status < 300)
+            #expect(response.text == "" || response.text == "ok")
+        }
+        #expect(upstream.accepted == 2)
+    }
+
+    @Test("interim responses are passed on, a storm of them is not")
+    func interim() throws {
+        let upstream = ScriptedUpstream { peer, number in
+            _ = peer.receive(until: "\r\n\r\n")
+            let count = number == 0 ? 3 : 100
+            for i in 0..<count { peer.send("HTTP/1.1 103 Early Hints\r\nLink: <\(i)>\r\n\r\n") }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            while peer.receive() != nil {}
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for i in 0..<3 { #expect(client.receiveResponse()["link"] == "<\(i)>") }
+        #expect(client.receiveResponse().status == 200)
+        let other = try ProxyFixture(baseline: [upstream.port])
+        let stormy = other.client()
+        stormy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        var last = stormy.receiveResponse()
+        while last.status == 103 { last = stormy.receiveResponse() }
+        #expect(last.status == 502)
+        #expect(other.observations(1)[0].outcome == .truncated)
+    }
+
+    @Test("100 Continue comes from the server, and the body follows")
+    func expectContinue() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            let head = peer.receive(until: "\r\n\r\n")
+            guard head.lowercased().contains("expect: 100-continue") else { return }
+            peer.send("HTTP/1.1 100 Continue\r\n\r\n")
+            let body = peer.receive(exactly: 4)
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+            peer.send(body)
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        #expect(client.receiveResponse().status == 100)
+        client.send("data")
+        #expect(client.receiveResponse().text == "data")
+    }
+
+    @Test("a server that never sends 100 Continue is made up for")
+    func silentExpect() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            _ = peer.receive(exactly: 4)
+            peer.send(BodyTests.ok)
+            _ = peer.receive()
+        }
+        var limits = ProxyLimits()
+        limits.continueTimeout = .milliseconds(60)
+        let fixture = try ProxyFixture(baseline: [upstream.port], limits: limits)
+        let client = fixture.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        #expect(client.receiveResponse().status == 100)
+        client.send("data")
+        #expect(client.receiveResponse().text == "ok")
+    }
+
+    @Test("a final answer to an expectation ends the connection, for the body may come or not")
+    func refusedExpect() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+            _ = peer.receive()
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        let response = client.receiveResponse()
+        #expect(response.status == 413)
+        #expect(response["connection"] == "close")
+        #expect(client.receiveAll() == "")
+        #expect(fixture.observations(1)[0].outcome == .clientError)
+    }
+}
