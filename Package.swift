@@ -10,6 +10,9 @@ let core: [Target] = [
     .target(name: "PolicyModel"),
     .target(name: "Analysis", dependencies: ["Statistics", "PolicyModel"]),
     .target(name: "RolloutEngine", dependencies: ["Analysis", "PolicyModel"]),
+    .target(
+        name: "PolicySimulation",
+        dependencies: ["CMath", "Statistics", "PolicyModel", "Analysis", "RolloutEngine"]),
     .target(name: "PrometheusText"),
 ]
 
@@ -54,7 +57,8 @@ let shells: [Target] = [
     .target(
         name: "CommandLineTools",
         dependencies: [
-            "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "Analysis", "RolloutEngine",
+            "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "PolicySimulation", "Analysis",
+            "RolloutEngine",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
 ]
@@ -80,6 +84,8 @@ let tests: [Target] = [
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
+    .testTarget(
+        name: "PolicySimulationTests", dependencies: ["PolicySimulation", "PolicyYAML"]),
     .testTarget(
         name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
     .testTarget(

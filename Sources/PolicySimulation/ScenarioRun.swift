@@ -1,0 +1,186 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// What a scenario came to.
+public struct ScenarioOutcome: Sendable {
+    public var scenario: TestScenario
+    public var decision: ExpectedDecision.Decision
+    /// Name of the check that decided; nil where none did.
+    public var check: String?
+    /// From the begin of the first step; nil where nothing was decided.
+    public var at: Duration?
+    /// Judged requests that the candidate got.
+    public var candidateRequests: UInt64
+    /// Of the decision, or of why there is none, in words.
+    public var reason: String
+
+    public var isMet: Bool {
+        let expected = scenario.expected
+        guard decision == expected.decision else { return false }
+        if let check = expected.check, check != self.check { return false }
+        if let within = expected.within, let at, at > within { return false }
+        return true
+    }
+
+    /// One line: what was decided, by what, when and at which cost, and what was expected where that is something else.
+    public var line: String {
+        var came =
+            switch decision {
+            case .revert: "reverted"
+            case .promote: "promoted"
+            case .hold: "held to the end"
+            }
+        if let check { came += " by \(check)" }
+        if let at { came += " after \(at.written)" }
+        came += ", \(candidateRequests) requests to the candidate"
+        if isMet { return came }
+        let expected = scenario.expected
+        var wanted = expected.decision.rawValue
+        if let check = expected.check { wanted += " by \(check)" }
+        if let within = expected.within { wanted += " within \(within.written)" }
+        return "expected \(wanted), but \(came): \(reason)"
+    }
+}
+
+/// One rollout of a scenario, tick by tick, through the judge and the state machine that the agent runs.
+struct ScenarioRun {
+    /// Without a judged request for this long the agent holds.
+    private static let dataGap: Duration = .seconds(60)
+    private static let origin: Int64 = 1_000_000_000_000
+
+    private let test: PolicyTest
+    private let scenario: TestScenario
+    private let declaration: Declaration
+    private var state: ServiceState
+    private var traffic: SimulatedTraffic
+    private var scrapes: SimulatedScrapes
+    private var window: ObservationWindow
+    private var quality = QualityTable()
+    private var series: SeriesWindow
+    private var judge = Judge(.threshold)
+    private let attributes: Set<String>
+    private var now = Moment(monotonic: origin, wall: 0)
+    private var steppedAt: Int64?
+    private var scrapedAt = origin
+    private var seen: Evaluation?
+
+    init(_ test: PolicyTest, _ scenario: TestScenario, seed: UInt64) {
+        self.test = test
+        self.scenario = scenario
+        var strategy = test.strategy
+        strategy.start = .automatic
+        strategy.promotion = .automatic
+        let names = ["baseline", "candidate"].map { VersionIdentity(name: $0) }
+        var analysis = AnalysisRules()
+        analysis.interval = test.interval
+        declaration = Declaration(
+            service: "test", baseline: names[0], candidate: names[1], versions: names,
+            plan: RolloutPlan(strategy: strategy, policies: test.policies, analysis: analysis))
+        state = ServiceState(service: "test", serving: names[0], seed: seed)
+        traffic = SimulatedTraffic(scenario, seed: seed, origin: Self.origin)
+        scrapes = SimulatedScrapes(test.policies)
+        let windows = test.policies.flatMap(\.checks).map(\.limits.window)
+        let retention = max(windows.max() ?? .zero, .seconds(130))
+        window = ObservationWindow(retention: retention, startedAt: Self.origin)
+        series = SeriesWindow(span: retention + .seconds(60))
+        for arm in Arm.allCases { series.setServers([SimulatedScrapes.endpoint(arm)], of: arm) }
+        attributes = Set(
+            test.policies.flatMap(\.checks).flatMap { check -> [String] in
+                if case .quality(let quality) = check.kind { quality.groups.map(\.attribute) } else { [] }
+            })
+    }
+
+    mutating func play() -> ScenarioOutcome {
+        _ = take(.declared)
+        _ = take(.evaluated(Evaluation(), elapsed: .zero))
+        let interval = max(test.interval, .milliseconds(100))
+        var elapsed: Duration = .zero
+        while elapsed < scenario.duration {
+            elapsed += interval
+            now = Moment(monotonic: Self.origin + elapsed.nanoseconds, wall: elapsed.nanoseconds / 1_000_000)
+            look(at: elapsed.seconds)
+            let evaluation = evaluate(elapsed.seconds)
+            seen = evaluation
+            for event in take(.evaluated(evaluation, elapsed: interval)) {
+                switch event.kind {
+                case .reverted:
+                    return outcome(.revert, check: evaluation.enforced(.fail).first?.check, reason: event.message)
+                case .bakeStarted, .promoted: return outcome(.promote, check: nil, reason: event.message)
+                default: break
+                }
+            }
+        }
+        let outlook = Outlook(state, seen)
+        let waits = outlook.waitsFor.isEmpty ? "the traffic ended before the next step" : "waits for "
+        return outcome(.hold, check: nil, reason: waits + outlook.waitsFor.joined(separator: "; "))
+    }
+
+    private func outcome(_ decision: ExpectedDecision.Decision, check: String?, reason: String) -> ScenarioOutcome {
+        ScenarioOutcome(
+            scenario: scenario, decision: decision, check: check,
+            at: decision == .hold ? nil : .nanoseconds(now.monotonic - (steppedAt ?? Self.origin)),
+            candidateRequests: window.sinceStart[Int(Arm.candidate.rawValue)].judged, reason: reason)
+    }
+
+    private mutating func look(at seconds: Double) {
+        let batch = traffic.advance(to: seconds, split: state.split)
+        for o in batch.ended { window.record(o) }
+        window.setOpen(batch.open)
+        window.expire(now: now.monotonic)
+        scrapes.count(batch.ended)
+        for (row, arm) in batch.labels { quality.add(row, arm: arm, attributes: attributes) }
+        let elapsed = Duration.nanoseconds(now.monotonic - scrapedAt)
+        if elapsed >= SimulatedScrapes.interval, let phase = traffic.phase(at: seconds)?.phase {
+            scrapedAt = now.monotonic
+            scrapes.scrape(phase, into: &series, now: now.monotonic, elapsed: elapsed)
+        }
+    }
+
+    private mutating func evaluate(_ seconds: Double) -> Evaluation {
+        let snapshot = WindowSnapshot(observations: window, quality: quality, series: series)
+        let lastSeen = max(window.newestStart ?? .min, window.beganAt)
+        return Evaluation(
+            results: judge.evaluate(test.policies, snapshot, now: now.monotonic),
+            baseline: condition(.baseline, seconds),
+            candidate: condition(.candidate, seconds),
+            isDataFlowing: now.monotonic - lastSeen <= Self.dataGap.nanoseconds)
+    }
+
+    private func condition(_ arm: Arm, _ seconds: Double) -> ArmCondition {
+        let all = window.sinceStart[Int(arm.rawValue)]
+        let recent = window.counts(arm, since: now.monotonic - ArmCondition.recentSpan.nanoseconds)
+        let isReachable = traffic.phase(at: seconds).map { $0.phase[arm].reachable } ?? true
+        return ArmCondition(
+            servers: 1, reachable: isReachable ? 1 : 0, requests: all.judged, errors: all.errors,
+            recentRequests: recent.judged, recentErrors: recent.errors)
+    }
+
+    /// Hands an input to the state machine and follows it as the controller does.
+    private mutating func take(_ input: Input) -> [Event] {
+        let old = state.rollout
+        let transition = RolloutStateMachine.handle(input, state: state, declaration: declaration, now: now)
+        state = transition.state
+        let new = state.rollout
+        if let new, new.committedWeight != old?.committedWeight || (new.phase != .warmup && old?.phase == .warmup) {
+            window.beginStep(at: now.monotonic)
+            judge.stepBegan()
+        }
+        if new?.phase == .warmup, old?.phase != .warmup { window.judgeLatency(from: .max) }
+        if new?.phase != .warmup, old?.phase == .warmup { window.judgeLatency(from: now.monotonic) }
+        if steppedAt == nil, let phase = new?.phase, phase != .waiting, phase != .warmup { steppedAt = now.monotonic }
+        return transition.events
+    }
+}
+
+/// Plays policy tests.
+public enum PolicyTestRunner {
+    /// Every scenario of a test, in order; the same test always comes out the same.
+    public static func run(_ test: PolicyTest) -> [ScenarioOutcome] {
+        test.scenarios.enumerated().map { index, scenario in
+            let seed = TrafficSplit.mix(test.seed &+ UInt64(index + 1) &* 0x9e37_79b9_7f4a_7c15)
+            var run = ScenarioRun(test, scenario, seed: seed)
+            return run.play()
+        }
+    }
+}

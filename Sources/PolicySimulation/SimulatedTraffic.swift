@@ -1,0 +1,105 @@
+import Analysis
+import PolicyModel
+
+/// Deals the requests and labels of a scenario in virtual time.
+struct SimulatedTraffic {
+    /// Where on the monotonic clock the scenario begins.
+    let origin: Int64
+    private let scenario: TestScenario
+    private var random: SeededGenerator
+    private var nextArrival: Double = 0
+    private var inFlight: [Observation] = []
+    private var labels: [(row: Feedback, arm: Arm, at: Int64)] = []
+
+    init(_ scenario: TestScenario, seed: UInt64, origin: Int64) {
+        self.scenario = scenario
+        self.origin = origin
+        random = SeededGenerator(seed: seed)
+    }
+
+    /// The phase at this many seconds, and where it ends; nil after the last.
+    func phase(at seconds: Double) -> (phase: TrafficPhase, until: Double)? {
+        var end = 0.0
+        for phase in scenario.phases {
+            end += phase.duration.seconds
+            if seconds < end { return (phase, end) }
+        }
+        return nil
+    }
+
+    /// What happens until `seconds`: requests that end, those that are open then, and labels that arrive.
+    mutating func advance(
+        to seconds: Double, split: TrafficSplit
+    ) -> (ended: [Observation], open: [Observation], labels: [(row: Feedback, arm: Arm)]) {
+        while nextArrival <= seconds, let (phase, until) = phase(at: nextArrival) {
+            guard phase.rate > 0 else {
+                nextArrival = until
+                continue
+            }
+            let arrival = nextArrival + random.exponential() / phase.rate
+            // The process begins anew where its rate changes: it has no memory.
+            nextArrival = min(arrival, until)
+            if arrival < until { inFlight.append(request(at: arrival, phase, split)) }
+        }
+        let now = origin + Int64(seconds * 1e9)
+        var ended: [Observation] = []
+        var open: [Observation] = []
+        for o in inFlight where o.startedAt <= now {
+            let age = (now - o.startedAt) / 1000
+            if Int64(o.total) <= age {
+                ended.append(o)
+            } else {
+                var seen = o
+                seen.outcome = .open
+                seen.total = UInt32(age)
+                open.append(seen)
+            }
+        }
+        inFlight.removeAll { $0.startedAt <= now && Int64($0.total) <= (now - $0.startedAt) / 1000 }
+        for o in ended { label(o) }
+        let due = labels.filter { $0.at <= now }.map { (row: $0.row, arm: $0.arm) }
+        labels.removeAll { $0.at <= now }
+        return (ended, open, due)
+    }
+
+    private mutating func request(at seconds: Double, _ phase: TrafficPhase, _ split: TrafficSplit) -> Observation {
+        let key = random.next()
+        let arm = split.select(key)
+        let traffic = phase[arm]
+        let outcome: Outcome
+        var total = LatencySampler(traffic.latency).draw(&random)
+        var firstByte = traffic.firstByte.map { LatencySampler($0).draw(&random) } ?? total
+        if !traffic.reachable {
+            (outcome, total, firstByte) = (.connectFailure, 1000, .max)
+        } else if random.chance(traffic.errors) {
+            outcome = .serverError
+        } else {
+            outcome = .success
+        }
+        return Observation(
+            slot: 0, arm: arm, outcome: outcome, flags: .judged,
+            place: UInt16(truncatingIfNeeded: TrafficSplit.place(of: key, salt: split.salt)),
+            startedAt: origin + Int64(seconds * 1e9), requestHash: 1, firstByte: min(firstByte, total), total: total)
+    }
+
+    private mutating func label(_ o: Observation) {
+        let end = o.startedAt + Int64(o.total) * 1000
+        guard o.outcome == .success, let phase = phase(at: Double(o.startedAt - origin) * 1e-9)?.phase,
+            let feedback = phase.feedback, random.chance(feedback.share)
+        else { return }
+        var place = random.unit()
+        for group in feedback.groups {
+            place -= group.share
+            guard place < 0 else { continue }
+            let quality = group[o.arm]
+            let label = random.chance(group.positives) ? 1 : 0
+            let prediction = random.chance(label == 1 ? quality.recall : quality.falsePositiveRate) ? 1 : 0
+            let score = quality.score.map { mean in mean + (random.unit() - 0.5) * 2 * min(mean, 1 - mean, 0.1) }
+            let row = Feedback(
+                requestHash: o.requestHash, label: label, prediction: prediction, score: score,
+                groups: feedback.attribute.map { [$0: group.value] } ?? [:])
+            labels.append((row, o.arm, end + feedback.delay.nanoseconds))
+            return
+        }
+    }
+}
