@@ -1,0 +1,70 @@
+import AdminClient
+import ArgumentParser
+
+/// `canaryctl`: the command line of a running agent.
+public struct Canaryctl: ParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "canaryctl",
+        abstract: "Look at and steer the rollouts of a canaryd agent.",
+        discussion: """
+            The agent is found by --socket PATH, else CANARYD_SOCKET, else /run/canaryd/admin.sock.
+            SERVICE may be left out where the agent has one service.
+            Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 agent not reachable, 4 applied but not yet durable.
+            """,
+        version: CanarydVersion.text,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Look",
+                subcommands: [
+                    StatusCommand.self, WatchCommand.self, HistoryCommand.self, EventsCommand.self,
+                    ExplainCommand.self,
+                ]),
+            CommandGroup(
+                name: "Steer",
+                subcommands: [
+                    StartCommand.self, AdvanceCommand.self, PromoteCommand.self, RevertCommand.self,
+                    PauseCommand.self, ResumeCommand.self, RetryCommand.self, RestartCommand.self,
+                    FreezeCommand.self, UnfreezeCommand.self,
+                ]),
+            CommandGroup(name: "Policies", subcommands: [PolicyCommand.self]),
+        ])
+
+    public init() {}
+
+    /// Runs a command line without the program's name. Never exits the process by itself, but for a closed pipe.
+    public static func run(_ arguments: [String]) -> Int32 {
+        let console = Console.current
+        do {
+            var command = try parseAsRoot(arguments)
+            try command.run()
+            return ExitStatus.done
+        } catch let failure as Failure {
+            if !failure.message.isEmpty { console.error("canaryctl: " + plain(failure.message)) }
+            for line in failure.detail { console.error("  " + plain(line)) }
+            return failure.status
+        } catch let error as AdminClientError {
+            let failure = Failure(error)
+            console.error("canaryctl: " + plain(failure.message))
+            for line in failure.detail { console.error("  " + plain(line)) }
+            return failure.status
+        } catch {
+            let text = fullMessage(for: error)
+            switch exitCode(for: error) {
+            case .success:
+                console.line(text)
+                return ExitStatus.done
+            case .validationFailure:
+                console.error(text)
+                return ExitStatus.usage
+            default:
+                console.error(text)
+                return ExitStatus.failed
+            }
+        }
+    }
+}
+
+/// Of all binaries of the package.
+public enum CanarydVersion {
+    public static let text = "0.1.0"
+}

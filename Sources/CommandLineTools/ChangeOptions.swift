@@ -1,0 +1,143 @@
+import AdminClient
+import AdminTypes
+import ArgumentParser
+import Glibc
+import PolicyModel
+
+/// How long `--wait` waits: `90`, `90s`, `30m`, `1h`; without a value for ever.
+struct WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
+    /// Nil: for ever.
+    var seconds: Int?
+
+    static let forever = WaitTime(seconds: nil)
+
+    init(seconds: Int?) { self.seconds = seconds }
+
+    init?(argument: String) {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600]
+        var digits = argument[...]
+        let unit = digits.last.flatMap { units[$0] }
+        if unit != nil { digits.removeLast() }
+        guard let value = Int(digits), value > 0, value <= 1_000_000 else { return nil }
+        seconds = value * (unit ?? 1)
+    }
+
+    var description: String { seconds.map { "\($0)s" } ?? "as long as it takes" }
+}
+
+/// What every changing command takes.
+struct ChangeOptions: ParsableArguments {
+    @OptionGroup var service: ServiceArgument
+    @Option(help: "Why; stands in the history.") var reason: String?
+    @Option(
+        defaultAsFlag: WaitTime.forever,
+        help: ArgumentHelp(
+            "Wait until it is settled; --wait=30m gives up after that time.",
+            discussion: "What moves a rollout waits for its end, or until it needs a person. Else: until it is on disk.",
+            valueName: "time"))
+    var wait: WaitTime?
+    @Option(help: "Be refused when the service's generation is another by now.") var generation: UInt64?
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    /// Sends the command, says what changed, waits where asked to.
+    func send(_ verb: CommandVerb, force: Bool? = nil, to: String? = nil) throws {
+        let console = Console.current
+        let client = connection.client
+        let name = try service.choose(client)
+        let request = CommandRequest(
+            reason: reason, by: Self.user, generation: generation, force: force == true ? true : nil, to: to)
+        let result = try client.command(verb, service: name, request)
+        if wait == nil || output.output == .table {
+            try console.show(result, as: output.output) {
+                [plain(result.message), "\(name): \(StatusText.headline(result.status))"]
+            }
+        }
+        if let wait {
+            let waiting = Waiting(client: client, service: name, limit: wait, console: console, output: output.output)
+            try waiting.settle(verb, result)
+        } else if !result.durable {
+            throw Failure(
+                ExitStatus.notDurable,
+                "applied, not yet durable: it is in force, but could not be written; see canaryctl doctor")
+        }
+    }
+
+    /// Who asks: under sudo, who called it.
+    static var user: String? {
+        if let name = variable("SUDO_USER"), !name.isEmpty { return String(name.prefix(100)) }
+        return getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) }
+    }
+}
+
+/// `--wait`.
+struct Waiting {
+    let client: AdminClient
+    let service: String
+    let limit: WaitTime
+    let console: Console
+    let output: OutputFormat
+
+    /// Between two looks, in microseconds.
+    private static let interval: UInt32 = 250_000
+
+    func settle(_ verb: CommandVerb, _ result: CommandResult) throws {
+        switch verb {
+        case .start, .advance, .promote, .resume, .retry, .restart:
+            if let rollout = result.status.rollout?.id { return try end(of: rollout) }
+            try disk(result.status)
+        case .revert, .pause, .freeze, .unfreeze: try disk(result.status)
+        }
+    }
+
+    private func disk(_ status: ServiceStatus) throws {
+        var status = status
+        try look {
+            if status.durable { return true }
+            status = try client.service(service)
+            return status.durable
+        }
+        if output != .table { try console.show(status, as: output) { [] } }
+    }
+
+    private func end(of rollout: String) throws {
+        var last = try client.events(service, limit: 1).last?.id ?? 0
+        var outcome: HistoryEntry?
+        try look {
+            for event in try client.events(service, after: last, limit: 1000) {
+                last = event.id ?? last
+                if output == .table { console.line(EventText.line(event, coloured: console.isColoured)) }
+            }
+            let status = try client.service(service)
+            guard status.rollout?.id == rollout else {
+                outcome = try client.history(service, limit: 1000).rollouts.first { $0.id == rollout }
+                return true
+            }
+            if let pause = status.rollout?.pause {
+                throw Failure(ExitStatus.failed, "\(rollout) is paused by \(pause.by): \(pause.reason)")
+            }
+            switch status.phase {
+            case .ready: throw Failure(ExitStatus.failed, "\(rollout) is proven and waits for canaryctl promote")
+            case .waiting where status.next == "canaryctl start":
+                throw Failure(ExitStatus.failed, "\(rollout) waits for canaryctl start")
+            case .idle, .waiting, .warmup, .step, .proving, .baking: return false
+            }
+        }
+        guard let outcome else {
+            throw Failure(ExitStatus.failed, "\(rollout) is over, but the history does not say how; see canaryctl events")
+        }
+        try console.show(outcome, as: output) { ["\(rollout): \(outcome.result.rawValue)"] }
+        guard outcome.result == .promoted else { throw Failure(ExitStatus.failed, "\(rollout): \(outcome.reason)") }
+    }
+
+    private func look(_ isSettled: () throws -> Bool) throws {
+        var waited = 0
+        while try !isSettled() {
+            if let seconds = limit.seconds, waited >= seconds * 1_000_000 {
+                throw Failure(ExitStatus.failed, "not settled within \(limit); it goes on, see canaryctl watch \(service)")
+            }
+            usleep(Self.interval)
+            waited += Int(Self.interval)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import AdminClient
+import AdminTypes
+import ArgumentParser
+import Glibc
+
+struct EventsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events", abstract: "List what happened to a service, the newest last.")
+
+    @OptionGroup var service: ServiceArgument
+    @Flag(name: [.short, .long], help: "Go on with what happens from now on, until Ctrl-C.") var follow = false
+    @Option(help: "At most so many events, 1 to 1000.") var limit = 20
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard (1...1000).contains(limit) else { throw ValidationError("--limit is 1 to 1000, not \(limit)") }
+    }
+
+    func run() throws {
+        let console = Console.current
+        let client = connection.client
+        let service = try service.choose(client)
+        let events = try client.events(service, limit: limit)
+        guard follow else {
+            return try console.show(EventList(events: events), as: output.output) {
+                events.isEmpty
+                    ? ["nothing happened to \(service) yet"]
+                    : events.map { EventText.line($0, coloured: console.isColoured) }
+            }
+        }
+        for event in events { try show(event, console) }
+        var last = events.last?.id ?? 0
+        var failure: (any Error)?
+        while failure == nil {
+            try client.follow(service, after: last) { event in
+                last = event.id ?? last
+                do { try show(event, console) } catch { failure = error }
+                return failure == nil
+            }
+            // The agent ended the stream: it restarts, or had to cut us. It is there again, or the next try says so.
+            if failure == nil { sleep(1) }
+        }
+        if let failure { throw failure }
+    }
+
+    private func show(_ event: EventRecord, _ console: Console) throws {
+        try console.showItem(event, as: output.output) { EventText.line(event, coloured: console.isColoured) }
+    }
+}

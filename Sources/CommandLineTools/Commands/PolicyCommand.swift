@@ -1,0 +1,30 @@
+import ArgumentParser
+import PolicyYAML
+
+struct PolicyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "policy", abstract: "Check policies before they decide anything.",
+        subcommands: [PolicyLintCommand.self])
+}
+
+struct PolicyLintCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lint", abstract: "Find everything that is wrong with policies, services and their tests.",
+        discussion: "A folder means the policies, services and tests in it. Needs no agent.")
+
+    @Argument(help: ArgumentHelp("Files or folders.", valueName: "files"), completion: .file()) var files: [String]
+
+    func run() throws {
+        let console = Console.current
+        let result = ConfigurationLoader.lint(files: files)
+        for diagnostic in result.diagnostics { console.line(diagnostic.description) }
+        let errors = result.diagnostics.count { $0.severity == .error }
+        let warnings = result.diagnostics.count - errors
+        func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
+        if errors > 0 {
+            throw Failure(ExitStatus.failed, "\(plural(errors, "error")), \(plural(warnings, "warning"))")
+        }
+        let read = plural(result.value ?? 0, "file")
+        console.line(warnings > 0 ? "\(read) fine, \(plural(warnings, "warning"))" : "\(read) fine")
+    }
+}

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+struct StartCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start", abstract: "Start a rollout that waits to be started.")
+
+    @OptionGroup var options: ChangeOptions
+
+    func run() throws { try options.send(.start) }
+}

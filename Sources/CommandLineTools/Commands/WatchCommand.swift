@@ -1,0 +1,96 @@
+import AdminClient
+import AdminTypes
+import ArgumentParser
+import Glibc
+
+struct WatchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch", abstract: "Show a service live; all services where SERVICE is left out and there are several.",
+        discussion: "On a terminal one screen that updates in place, until q or Ctrl-C; else one line for each change.")
+
+    @OptionGroup var service: ServiceArgument
+    @OptionGroup var connection: ConnectionOptions
+
+    /// Between two looks, in milliseconds.
+    private static let interval: Int32 = 500
+
+    func run() throws {
+        let console = Console.current
+        let client = connection.client
+        // What is wrong from the start is said on the normal screen.
+        let first = try client.services()
+        let name = service.service ?? (first.count == 1 ? first[0].service : nil)
+        if let name { _ = try client.service(name) }
+        guard console.isTerminal else { return try plainLines(client, name, console) }
+        let screen = TerminalScreen()
+        defer { screen.restore() }
+        var look = Look(services: first, events: [], at: Self.now)
+        repeat {
+            let (width, height) = screen.size
+            var problem: String?
+            do { look = try take(client, name) } catch {
+                problem = "\(error); last seen \(look.at.clockTime) UTC, trying again"
+            }
+            let picture = WatchScreen(width: width, height: height, isColoured: console.isColoured)
+            if let name, let status = look.services.first(where: { $0.service == name }) {
+                screen.draw(picture.lines(status, events: look.events, now: look.at, problem: problem))
+            } else {
+                screen.draw(picture.overview(look.services, now: look.at, problem: problem))
+            }
+        } while screen.pause(milliseconds: Self.interval)
+    }
+
+    private struct Look {
+        var services: [ServiceStatus]
+        var events: [EventRecord]
+        var at: Timestamp
+    }
+
+    private func take(_ client: AdminClient, _ name: String?) throws -> Look {
+        guard let name else { return Look(services: try client.services(), events: [], at: Self.now) }
+        return Look(services: [try client.service(name)], events: try client.events(name, limit: 30), at: Self.now)
+    }
+
+    private static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+
+    /// A line whenever something changed that a reader of a log wants to know.
+    private func plainLines(_ client: AdminClient, _ name: String?, _ console: Console) throws {
+        var said: [String: String] = [:]
+        while true {
+            for status in try name.map({ [try client.service($0)] }) ?? client.services() {
+                let line = WatchLine.text(status)
+                guard said[status.service] != line else { continue }
+                said[status.service] = line
+                console.line("\(Self.now.short)  \(line)")
+            }
+            usleep(UInt32(Self.interval) * 1000)
+        }
+    }
+}
+
+/// A service as one line that changes only when it moves, not with every request.
+enum WatchLine {
+    static func text(_ status: ServiceStatus) -> String {
+        guard let rollout = status.rollout else {
+            return "\(status.service): \(plain(status.serving)) serves all"
+                + (status.refused.map { "; \(plain($0.version)) was reverted: \(plain($0.reason))" } ?? "")
+        }
+        let checks = (status.evaluation?.checks ?? []).map { "\(plain($0.check)) \($0.verdict.words)" }
+        return "\(status.service): \(Words.phase(status)), \(status.candidateWeight.words) to \(plain(rollout.candidate))"
+            + (checks.isEmpty ? "" : "; \(checks.joined(separator: ", "))")
+    }
+}
+
+extension WatchScreen {
+    /// All services, for where none is named.
+    func overview(_ services: [ServiceStatus], now: Timestamp, problem: String?) -> [String] {
+        var lines = [Line("canaryd  \(now.clockTime) UTC", .bold).rendered(width: width, coloured: isColoured), ""]
+        if let problem { lines += [Line(problem, .red).rendered(width: width, coloured: isColoured), ""] }
+        lines += ServiceTable.lines(services, coloured: isColoured)
+        return Array(lines.prefix(height))
+    }
+}

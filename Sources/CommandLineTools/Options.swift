@@ -1,0 +1,36 @@
+import AdminClient
+import AdminTypes
+import ArgumentParser
+
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The agent's socket; else CANARYD_SOCKET, else /run/canaryd/admin.sock.", valueName: "path"))
+    var socket: String?
+
+    var client: AdminClient { AdminClient(socket: socket) }
+}
+
+struct OutputOptions: ParsableArguments {
+    @Option(name: [.short, .long], help: "table, json or yaml; json and yaml are stable.")
+    var output: OutputFormat = .table
+}
+
+struct ServiceArgument: ParsableArguments {
+    @Argument(help: "May be left out where the agent has one service.")
+    var service: String?
+
+    /// The service that is meant.
+    func choose(_ client: AdminClient) throws -> String {
+        if let service { return service }
+        return try chooseOnly(client)
+    }
+}
+
+/// The one service that there is.
+func chooseOnly(_ client: AdminClient) throws -> String {
+    let names = try client.services().map(\.service)
+    if names.count == 1 { return names[0] }
+    if names.isEmpty {
+        throw Failure(ExitStatus.failed, "the agent has no service; put one into its services folder and reload it")
+    }
+    throw Failure(ExitStatus.usage, "the agent has several services; say which: \(names.joined(separator: ", "))")
+}

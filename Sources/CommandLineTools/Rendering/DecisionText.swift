@@ -1,0 +1,80 @@
+import AdminTypes
+import Analysis
+
+/// A decision for an engineer on call: what, why, and every number behind it.
+enum DecisionText {
+    static func lines(_ decision: DecisionRecord, coloured: Bool) -> [String] {
+        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+        let event = decision.event
+        let title = event.id.map { "decision \($0)" } ?? "decision"
+        var lines = [
+            styled("\(title): \(event.kind)", .bold) + " of \(plain(event.service))"
+                + (event.rollout.map { ", rollout \(plain($0))" } ?? ""),
+            "  \(plain(event.message))",
+            styled("  \(event.at.short) UTC, decided by \(plain(event.by)); ", .dim)
+                + styled("after it the candidate has \(event.candidateWeight.words), generation \(event.generation)", .dim),
+        ]
+        guard let evaluation = decision.evaluation else {
+            return lines + ["", "No measurement belongs to this event: \(why(event))."]
+        }
+        lines += ["", arm("baseline", evaluation.baseline), arm("candidate", evaluation.candidate)]
+        if let blindness = evaluation.blindness { lines.append("the agent could not trust its view: \(plain(blindness))") }
+        if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
+        for check in evaluation.checks {
+            lines += [""] + explain(check, styled: styled)
+        }
+        return lines
+    }
+
+    private static func why(_ event: EventRecord) -> String {
+        switch event.by {
+        case "policy": "the rollout moved because its time was over and nothing failed"
+        case "file": "the service's file asked for it"
+        case "agent": "the agent did it by itself"
+        default: "\(plain(event.by)) asked for it"
+        }
+    }
+
+    private static func arm(_ name: String, _ arm: EvaluationStatus.ArmCondition) -> String {
+        let servers = "\(arm.reachable) of \(arm.servers) servers reachable"
+        let errors = "\(Words.count(arm.errors)) errors in \(Words.count(arm.requests)) requests since the rollout began"
+        let recent = "\(Words.count(arm.recentErrors)) in \(Words.count(arm.recentRequests)) of the last 30 s"
+        return "\(EventText.pad(name, 9)) \(errors), \(recent); \(servers)\(arm.down ? "; DOWN" : "")"
+    }
+
+    private static func explain(_ check: CheckStatus, styled: (String, Style) -> String) -> [String] {
+        let role = check.enforced ? "" : " (observed only, never decides)"
+        var lines = [
+            styled("\(check.verdict.mark) \(plain(check.policy))/\(plain(check.check))", check.verdict.style)
+                + ": \(check.verdict.words)\(role)"
+        ]
+        lines += check.measurements.map { "    " + plain(words($0)) }
+        if check.measurements.isEmpty { lines.append("    nothing was measured") }
+        if check.failures > 0 || check.inconclusives > 0 || check.consecutiveErrors > 0 {
+            lines.append(
+                "    failed \(times(check.failures)) in this rollout (\(check.failureLimit) tolerated), "
+                    + "inconclusive \(times(check.inconclusives)), \(check.consecutiveErrors) errors in a row")
+        }
+        if !check.missing.isEmpty { lines.append("    still missing for a promotion: \(plain(check.missing))") }
+        return lines
+    }
+
+    private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
+
+    /// `sex=Female: fail. 17.1% against 53.9% on the baseline: worse by 36.8 points, at most 15 points are allowed …`
+    static func words(_ m: MeasurementStatus) -> String {
+        let side: FigureUnit = m.unit == .points ? .ratio : m.unit
+        let mine = Words.value(m.candidate, side)
+        let theirs = Words.value(m.baseline, side)
+        let samples =
+            "\(Words.count(m.candidateSamples)) samples on the candidate, \(Words.count(m.baselineSamples)) on the baseline"
+        let limit = "\(m.atMost ? "at most" : "at least") \(Words.value(m.bound, m.unit))"
+        guard m.value != nil else {
+            return "\(m.subject): \(m.verdict.words), bound \(limit); \(m.note.isEmpty ? samples : m.note)"
+        }
+        var text = "\(m.subject): \(m.verdict.words). candidate \(mine), baseline \(theirs)"
+        if m.unit == .points { text += ": \(Words.held(m))" }
+        text += "; allowed: \(limit); \(samples)"
+        return m.note.isEmpty ? text : "\(text); \(m.note)"
+    }
+}

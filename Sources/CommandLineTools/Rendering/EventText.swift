@@ -1,0 +1,28 @@
+import AdminTypes
+
+/// An event as one line.
+enum EventText {
+    /// `2026-11-21 03:41:30  #17  step_started  1%  by policy  step 1 of 3: …`
+    static func line(_ event: EventRecord, coloured: Bool) -> String {
+        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+        let id = event.id.map { "#\($0)" } ?? "(not on disk)"
+        return [
+            event.at.short, styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.kind)),
+            plain(event.message) + (["policy", "agent"].contains(event.by) ? "" : " (\(plain(event.by)))"),
+        ].joined(separator: "  ")
+    }
+
+    static func style(_ kind: String) -> Style {
+        switch kind {
+        case "promoted", "recovered": .green
+        case "reverted", "alarm": .red
+        case "paused", "frozen", "standstill", "deadline_passed", "recovering", "returned", "refused": .yellow
+        case "check_changed": .dim
+        default: .cyan
+        }
+    }
+
+    static func pad(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(width - text.count, 0))
+    }
+}

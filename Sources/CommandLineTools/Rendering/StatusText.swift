@@ -1,0 +1,96 @@
+import AdminTypes
+
+/// One service in full.
+enum StatusText {
+    static func lines(_ status: ServiceStatus, coloured: Bool) -> [String] {
+        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+        var lines = [styled(status.service, .bold) + ": " + headline(status)]
+        lines += facts(status).lines(coloured: coloured)
+        lines += [""] + arms(status).lines(coloured: coloured)
+        if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
+            lines += [""] + checks(evaluation.checks).lines(coloured: coloured)
+        }
+        let counts = status.feedback
+        if counts != FeedbackCountsStatus() {
+            lines += ["", "feedback: " + feedback(counts)]
+        }
+        if !status.notes.isEmpty {
+            lines += [""] + status.notes.map { styled("note: ", .yellow) + plain($0) }
+        }
+        return lines
+    }
+
+    /// `step 1 of 3, 1% to int8-v2, holds 1m42s more`.
+    static func headline(_ status: ServiceStatus) -> String {
+        guard let rollout = status.rollout else { return "\(plain(status.serving)) serves all, no rollout" }
+        let hold = status.holdLeftSeconds.map { $0 > 0 ? ", holds \(Words.time($0)) more" : ", the hold is over" }
+        return "\(Words.phase(status)), \(status.candidateWeight.words) to \(plain(rollout.candidate))\(hold ?? "")"
+    }
+
+    private static func facts(_ status: ServiceStatus) -> Table {
+        var table = Table(("", .left), ("", .left))
+        func fact(_ name: String, _ text: String, _ style: Style = .plain) {
+            table.add(Cell("  " + name, .dim), Cell(text, style))
+        }
+        fact("serving", "\(status.serving), generation \(status.generation)")
+        if let rollout = status.rollout {
+            fact("rollout", "\(rollout.id), since \(rollout.startedAt.short) UTC")
+            if let pause = rollout.pause { fact("paused", "by \(pause.by): \(pause.reason)", .yellow) }
+            if rollout.recovering {
+                fact("recovering", "the candidate gets nothing until a first healthy evaluation", .yellow)
+            }
+        }
+        if let freeze = status.freeze { fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow) }
+        if let refused = status.refused, status.rollout == nil {
+            fact("refused", "\(refused.version), reverted \(refused.times == 1 ? "once" : "\(refused.times) times")")
+        }
+        for wait in status.waitsFor { fact("waits for", wait) }
+        if status.rollout != nil { fact("next", status.next) }
+        if !status.durable { fact("disk", "in force, but not on disk yet", .red) }
+        return table
+    }
+
+    private static func arms(_ status: ServiceStatus) -> Table {
+        var table = Table(
+            ("ARM", .left), ("VERSION", .left), ("SERVERS", .right), ("REQUESTS", .right), ("REQ/S", .right),
+            ("ERRORS", .right), ("P50", .right), ("P95", .right), ("P99", .right))
+        func add(_ name: String, _ arm: ArmStatus) {
+            table.add(
+                Cell(name), Cell(arm.version),
+                Cell("\(arm.reachable)/\(arm.servers)", arm.reachable < arm.servers ? .red : .plain),
+                Cell(Words.count(arm.requests)), Cell(Words.rate(arm.requestsPerSecond)),
+                Cell(Words.percent(arm.errorRatio)), Cell(Words.seconds(arm.p50Seconds)),
+                Cell(Words.seconds(arm.p95Seconds)), Cell(Words.seconds(arm.p99Seconds)))
+        }
+        add("baseline", status.baseline)
+        if let candidate = status.candidate { add("candidate", candidate) }
+        return table
+    }
+
+    static func checks(_ checks: [CheckStatus]) -> Table {
+        var table = Table(
+            ("CHECK", .left), ("VERDICT", .left), ("OF", .left), ("VALUE", .right), ("BOUND", .right),
+            ("BASELINE", .right), ("SAMPLES", .right), ("", .left))
+        for check in checks {
+            let m = check.decisive
+            let samples = m.map { "\(Words.count($0.candidateSamples)) / \(Words.count($0.baselineSamples))" }
+            let note = check.enforced ? check.missing : "observed only"
+            table.add(
+                Cell("\(check.policy)/\(check.check)"), Cell(check.verdict.words, check.verdict.style),
+                Cell(m?.subject ?? ""), Cell(m.map(Words.held) ?? Words.nothing),
+                Cell(m.map(Words.bound) ?? Words.nothing),
+                Cell(m.map { Words.value($0.baseline, $0.unit == .points ? .ratio : $0.unit) } ?? Words.nothing),
+                Cell(samples ?? Words.nothing), Cell(note, .dim))
+        }
+        return table
+    }
+
+    static func feedback(_ counts: FeedbackCountsStatus) -> String {
+        let parts = [
+            ("joined", counts.joined), ("pending", counts.pending), ("unmatched", counts.unmatched),
+            ("duplicate", counts.duplicate), ("late", counts.late), ("ambiguous", counts.ambiguous),
+        ]
+        return parts.filter { $0.1 > 0 || $0.0 == "joined" }.map { "\(Words.count($0.1)) \($0.0)" }
+            .joined(separator: ", ")
+    }
+}

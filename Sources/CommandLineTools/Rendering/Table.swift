@@ -1,0 +1,65 @@
+/// Text with a style, whose width is that of the text.
+struct Cell: ExpressibleByStringInterpolation {
+    var text: String
+    var style: Style
+
+    init(_ text: String, _ style: Style = .plain) {
+        self.text = plain(text)
+        self.style = style
+    }
+
+    init(stringLiteral value: String) { self.init(value) }
+}
+
+/// Aligned columns for people.
+struct Table {
+    enum Alignment { case left, right }
+
+    private let titles: [String]
+    private let alignments: [Alignment]
+    private(set) var rows: [[Cell]] = []
+
+    /// Two spaces between columns.
+    private static let gap = "  "
+
+    init(_ columns: (String, Alignment)...) {
+        titles = columns.map(\.0)
+        alignments = columns.map(\.1)
+    }
+
+    mutating func add(_ cells: Cell...) { rows.append(cells) }
+
+    /// One string a line, without trailing spaces.
+    func lines(coloured: Bool) -> [String] {
+        let header = titles.map { Cell($0, .bold) }
+        let all = (titles.allSatisfy(\.isEmpty) ? [] : [header]) + rows
+        let widths = titles.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
+        return all.map { row in
+            var line = ""
+            var owed = 0
+            for (column, cell) in row.enumerated() {
+                let space = widths[column] - cell.text.count
+                let lead = alignments[column] == .right ? space : 0
+                if !cell.text.isEmpty {
+                    line += String(repeating: " ", count: owed + lead)
+                    line += coloured ? cell.style.applied(to: cell.text) : cell.text
+                    owed = 0
+                } else {
+                    owed += lead
+                }
+                owed += (alignments[column] == .left ? space : 0) + Self.gap.count
+            }
+            return line
+        }
+    }
+}
+
+/// Control characters as dots: what came from a file or another user must not steer this terminal.
+func plain(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) }) else {
+        return text
+    }
+    return String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) ? "·" : $0 }))
+}

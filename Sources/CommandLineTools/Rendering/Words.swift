@@ -1,0 +1,103 @@
+import AdminTypes
+import Analysis
+import PolicyModel
+
+/// How values are written for people, the same in every command.
+enum Words {
+    static let nothing = "–"
+
+    /// `4,000`.
+    static func count(_ value: some BinaryInteger) -> String {
+        let digits = Array("\(value)")
+        var text = ""
+        for (place, digit) in digits.enumerated() {
+            if place > 0, (digits.count - place) % 3 == 0, digits[place - 1] != "-" { text += "," }
+            text.append(digit)
+        }
+        return text
+    }
+
+    /// One decimal, always.
+    static func rate(_ value: Double) -> String {
+        let text = Measurement.decimals(value, 1)
+        return text.contains(".") || text.contains("e") ? text : text + ".0"
+    }
+
+    static func percent(_ ratio: Double?) -> String {
+        ratio.map { Measurement.format($0, .ratio) } ?? nothing
+    }
+
+    static func seconds(_ figure: Figure?) -> String { value(figure, .seconds) }
+
+    static func value(_ figure: Figure?, _ unit: FigureUnit) -> String {
+        guard let figure else { return nothing }
+        if figure.value.isInfinite { return unit == .seconds ? "errors" : "beyond measure" }
+        return Measurement.format(figure.value, unit.measure)
+    }
+
+    /// `1m42s`: whole seconds, at least one while anything is left.
+    static func time(_ seconds: Double) -> String {
+        guard seconds.isFinite, seconds > 0 else { return "0s" }
+        return Duration.seconds(Int64(min(seconds, 3e9).rounded(.up))).written
+    }
+
+    /// `at most 15 points`, short: `≤ 15 points`.
+    static func bound(_ m: MeasurementStatus) -> String {
+        (m.atMost ? "≤ " : "≥ ") + value(m.bound, m.unit)
+    }
+
+    /// The value that is held against the bound.
+    static func held(_ m: MeasurementStatus) -> String {
+        guard let figure = m.value else { return nothing }
+        guard m.unit == .points else { return value(figure, m.unit) }
+        return figure.value >= 0
+            ? "worse by " + value(figure, .points) : "better by " + value(Figure(-figure.value), .points)
+    }
+
+    static func phase(_ status: ServiceStatus) -> String {
+        guard let rollout = status.rollout else { return status.phase.rawValue }
+        let phase = rollout.step.map { "step \($0) of \(rollout.steps.count)" } ?? status.phase.rawValue
+        if rollout.pause != nil { return phase + ", paused" }
+        return status.freeze != nil ? phase + ", frozen" : phase
+    }
+}
+
+extension FigureUnit {
+    var measure: MeasureUnit {
+        switch self {
+        case .ratio: .ratio
+        case .points: .points
+        case .seconds: .seconds
+        case .plain: .plain
+        }
+    }
+}
+
+extension CheckVerdict {
+    /// For people: `no data`.
+    var words: String {
+        switch self {
+        case .pass, .fail, .inconclusive, .error: rawValue
+        case .noData: "no data"
+        }
+    }
+
+    var style: Style {
+        switch self {
+        case .pass: .green
+        case .fail: .red
+        case .inconclusive, .error: .yellow
+        case .noData: .dim
+        }
+    }
+
+    var mark: String {
+        switch self {
+        case .pass: "✓"
+        case .fail: "✗"
+        case .inconclusive: "?"
+        case .noData: "·"
+        case .error: "!"
+        }
+    }
+}

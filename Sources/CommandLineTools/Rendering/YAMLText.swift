@@ -1,0 +1,96 @@
+import AdminTypes
+
+/// Writes a tree as block-style YAML 1.2, whose plain scalars are only those that no reader takes for something else.
+enum YAMLText {
+    static func write(_ value: JSONValue) -> String {
+        var text = ""
+        switch value {
+        case .object(let members) where !members.isEmpty: append(members, indent: 0, to: &text)
+        case .array(let items) where !items.isEmpty: append(items, indent: 0, to: &text)
+        default: text = scalar(value) + "\n"
+        }
+        return text
+    }
+
+    private static func append(_ members: [JSONValue.Member], indent: Int, to text: inout String) {
+        for (place, member) in members.enumerated() {
+            if place > 0 { text += String(repeating: " ", count: indent) }
+            text += string(member.key) + ":"
+            append(nested: member.value, indent: indent, to: &text)
+        }
+    }
+
+    /// After a key: on the same line, or below it.
+    private static func append(nested value: JSONValue, indent: Int, to text: inout String) {
+        switch value {
+        case .object(let members) where !members.isEmpty:
+            text += "\n" + String(repeating: " ", count: indent + 2)
+            append(members, indent: indent + 2, to: &text)
+        case .array(let items) where !items.isEmpty:
+            text += "\n" + String(repeating: " ", count: indent + 2)
+            append(items, indent: indent + 2, to: &text)
+        default: text += " " + scalar(value) + "\n"
+        }
+    }
+
+    private static func append(_ items: [JSONValue], indent: Int, to text: inout String) {
+        for (place, item) in items.enumerated() {
+            if place > 0 { text += String(repeating: " ", count: indent) }
+            text += "- "
+            switch item {
+            case .object(let members) where !members.isEmpty: append(members, indent: indent + 2, to: &text)
+            case .array(let inner) where !inner.isEmpty: append(inner, indent: indent + 2, to: &text)
+            default: text += scalar(item) + "\n"
+            }
+        }
+    }
+
+    private static func scalar(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "null"
+        case .bool(let value): value ? "true" : "false"
+        case .number(let digits): digits
+        case .string(let value): string(value)
+        case .array: "[]"
+        case .object: "{}"
+        }
+    }
+
+    /// Plain where it can be, else in double quotes.
+    static func string(_ value: String) -> String {
+        isPlain(value) ? value : quoted(value)
+    }
+
+    private static func isPlain(_ value: String) -> Bool {
+        guard let first = value.unicodeScalars.first, let last = value.unicodeScalars.last else { return false }
+        guard ("a"..."z").contains(first) || ("A"..."Z").contains(first) || first == "/", last != ":" else {
+            return false
+        }
+        // YAML 1.1 readers take these for booleans and null.
+        if ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(value.lowercased()) { return false }
+        var before: Unicode.Scalar = " "
+        for scalar in value.unicodeScalars {
+            if scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) { return false }
+            if before == ":" && scalar == " " || before == " " && scalar == "#" { return false }
+            before = scalar
+        }
+        return last != " "
+    }
+
+    private static func quoted(_ value: String) -> String {
+        var text = "\""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\""
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            case "\t": text += "\\t"
+            case _ where scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value):
+                let digits = String(scalar.value, radix: 16)
+                text += "\\x" + (digits.count < 2 ? "0" : "") + digits
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text + "\""
+    }
+}

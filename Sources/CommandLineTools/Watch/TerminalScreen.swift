@@ -1,0 +1,66 @@
+import Glibc
+
+/// The alternate screen of a terminal, put back when it is let go or the process is told to end.
+final class TerminalScreen {
+    private var previous = termios()
+    private let hasPrevious: Bool
+
+    /// Set by Ctrl-C and its like; only ever written by a signal handler.
+    private nonisolated(unsafe) static var stop: sig_atomic_t = 0
+
+    init() {
+        hasPrevious = tcgetattr(STDIN_FILENO, &previous) == 0
+        if hasPrevious {
+            // Keys are not echoed into the picture; Ctrl-C stays a signal.
+            var quiet = previous
+            quiet.c_lflag &= ~tcflag_t(ECHO | ICANON)
+            tcsetattr(STDIN_FILENO, TCSANOW, &quiet)
+        }
+        Self.stop = 0
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            signal(number) { _ in TerminalScreen.stop = 1 }
+        }
+        // A changed size only has to wake the sleep; the next picture asks for it.
+        signal(SIGWINCH) { _ in }
+        writeAll("\u{1b}[?1049h\u{1b}[?25l", to: STDOUT_FILENO)
+    }
+
+    func restore() {
+        writeAll("\u{1b}[?25h\u{1b}[?1049l", to: STDOUT_FILENO)
+        if hasPrevious { tcsetattr(STDIN_FILENO, TCSANOW, &previous) }
+        for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH] { signal(number, SIG_DFL) }
+    }
+
+    /// Columns and rows now.
+    var size: (width: Int, height: Int) {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+            return (80, 24)
+        }
+        return (Int(size.ws_col), Int(size.ws_row))
+    }
+
+    /// Draws over what is there, without a flicker: each line is cleared to its end, and what is below them.
+    func draw(_ lines: [String]) {
+        var text = "\u{1b}[?2026h\u{1b}[H"
+        text += lines.joined(separator: "\u{1b}[K\r\n") + "\u{1b}[K\u{1b}[J\u{1b}[?2026l"
+        writeAll(text, to: STDOUT_FILENO)
+    }
+
+    /// - Returns: whether to go on: false after Ctrl-C, or when `q` was typed.
+    func pause(milliseconds: Int32) -> Bool {
+        if Self.stop != 0 { return false }
+        guard hasPrevious else {
+            usleep(UInt32(milliseconds) * 1000)
+            return Self.stop == 0
+        }
+        var input = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+        if poll(&input, 1, milliseconds) > 0 {
+            var key: UInt8 = 0
+            let count = read(STDIN_FILENO, &key, 1)
+            if count <= 0 { usleep(UInt32(milliseconds) * 1000) }
+            if key == UInt8(ascii: "q") || key == 3 { return false }
+        }
+        return Self.stop == 0
+    }
+}
