@@ -35,7 +35,7 @@ public struct Canaryctl: ParsableCommand {
     public static func run(_ arguments: [String]) -> Int32 {
         let console = Console.current
         do {
-            var command = try parseAsRoot(arguments)
+            var command = try parseAsRoot(separated(arguments))
             try command.run()
             return ExitStatus.done
         } catch let failure as Failure {
@@ -61,6 +61,14 @@ public struct Canaryctl: ParsableCommand {
                 return ExitStatus.failed
             }
         }
+    }
+}
+
+extension Canaryctl {
+    /// `--wait=30m` as two arguments: of an option whose value may be left out, the parser drops a value joined by `=`
+    /// where another option follows.
+    private static func separated(_ arguments: [String]) -> [String] {
+        arguments.flatMap { $0.hasPrefix("--wait=") ? ["--wait", String($0.dropFirst(7))] : [$0] }
     }
 }
 

@@ -5,24 +5,31 @@ import Glibc
 import PolicyModel
 
 /// How long `--wait` waits: `90`, `90s`, `30m`, `1h`; without a value for ever.
-struct WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
-    /// Nil: for ever.
-    var seconds: Int?
+enum WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
+    case forever
+    case seconds(Int)
+    /// No time: in `--wait income` the name of the service.
+    case other(String)
 
-    static let forever = WaitTime(seconds: nil)
-
-    init(seconds: Int?) { self.seconds = seconds }
-
-    init?(argument: String) {
+    init(argument: String) {
         let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600]
         var digits = argument[...]
         let unit = digits.last.flatMap { units[$0] }
         if unit != nil { digits.removeLast() }
-        guard let value = Int(digits), value > 0, value <= 1_000_000 else { return nil }
-        seconds = value * (unit ?? 1)
+        if let value = Int(digits), value > 0, value <= 1_000_000 {
+            self = .seconds(value * (unit ?? 1))
+        } else {
+            self = .other(argument)
+        }
     }
 
-    var description: String { seconds.map { "\($0)s" } ?? "as long as it takes" }
+    var description: String {
+        switch self {
+        case .forever: "as long as it takes"
+        case .seconds(let count): "\(count)s"
+        case .other(let text): text
+        }
+    }
 }
 
 /// What every changing command takes.
@@ -33,12 +40,22 @@ struct ChangeOptions: ParsableArguments {
         defaultAsFlag: WaitTime.forever,
         help: ArgumentHelp(
             "Wait until it is settled; --wait=30m gives up after that time.",
-            discussion: "What moves a rollout waits for its end, or until it needs a person. Else: until it is on disk.",
+            discussion:
+                "What moves a rollout waits for its end, or until it needs a person. Else: until it is on disk.",
             valueName: "time"))
     var wait: WaitTime?
     @Option(help: "Be refused when the service's generation is another by now.") var generation: UInt64?
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
+
+    mutating func validate() throws {
+        guard case .other(let text) = wait else { return }
+        guard service.service == nil else {
+            throw ValidationError("--wait takes a time such as 90s, 30m or 1h, not \(text)")
+        }
+        service.service = text
+        wait = .forever
+    }
 
     /// Sends the command, says what changed, waits where asked to.
     func send(_ verb: CommandVerb, force: Bool? = nil, to: String? = nil) throws {
@@ -124,7 +141,8 @@ struct Waiting {
             }
         }
         guard let outcome else {
-            throw Failure(ExitStatus.failed, "\(rollout) is over, but the history does not say how; see canaryctl events")
+            throw Failure(
+                ExitStatus.failed, "\(rollout) is over, but the history does not say how; see canaryctl events")
         }
         try console.show(outcome, as: output) { ["\(rollout): \(outcome.result.rawValue)"] }
         guard outcome.result == .promoted else { throw Failure(ExitStatus.failed, "\(rollout): \(outcome.reason)") }
@@ -133,8 +151,9 @@ struct Waiting {
     private func look(_ isSettled: () throws -> Bool) throws {
         var waited = 0
         while try !isSettled() {
-            if let seconds = limit.seconds, waited >= seconds * 1_000_000 {
-                throw Failure(ExitStatus.failed, "not settled within \(limit); it goes on, see canaryctl watch \(service)")
+            if case .seconds(let seconds) = limit, waited >= seconds * 1_000_000 {
+                throw Failure(
+                    ExitStatus.failed, "not settled within \(limit); it goes on, see canaryctl watch \(service)")
             }
             usleep(Self.interval)
             waited += Int(Self.interval)

@@ -3,7 +3,8 @@ import AdminTypes
 import ArgumentParser
 
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The agent's socket; else CANARYD_SOCKET, else /run/canaryd/admin.sock.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("The agent's socket; else CANARYD_SOCKET, else /run/canaryd/admin.sock.", valueName: "path"))
     var socket: String?
 
     var client: AdminClient { AdminClient(socket: socket) }

@@ -31,6 +31,8 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
     public var diskFault: String?
     /// Set: the journal cannot be read.
     public var journalFault: String?
+    /// Called after each command that was carried out.
+    public var afterCommand: ((ScriptedBackend) -> Void)?
     /// Rows of feedback that there is room for.
     public var feedbackRoom = Int.max
     public private(set) var feedbackRows: [Feedback] = []
@@ -104,7 +106,10 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         services[service]?.state = transition.state
         services[service]?.isDurable = diskFault == nil
         for event in transition.events { record(event, service: service) }
-        return .done(message: message, view: view(of: service)!, durable: diskFault == nil)
+        let outcome = CommandOutcome.done(
+            message: message, view: view(of: service)!, durable: diskFault == nil)
+        afterCommand?(self)
+        return outcome
     }
 
     public func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt? {

@@ -25,7 +25,9 @@ struct ExplainCommand: ParsableCommand {
         if let id = Int64(text) {
             for name in names {
                 do { return try client.decision(id, of: name) } catch {
-                    guard case .refused(404, let problem) = error, problem.code == "unknown_decision" else { throw error }
+                    guard case .refused(404, let problem) = error, problem.code == "unknown_decision" else {
+                        throw error
+                    }
                 }
             }
             throw Failure(ExitStatus.failed, "there is no decision \(id); canaryctl events lists them")
@@ -33,7 +35,8 @@ struct ExplainCommand: ParsableCommand {
         for name in names {
             for entry in try client.history(name, limit: 1000).rollouts where entry.id == text {
                 if let id = entry.decision { return try client.decision(id, of: name) }
-                throw Failure(ExitStatus.failed, "\(text) is running: nothing has ended it; see canaryctl status \(name)")
+                throw Failure(
+                    ExitStatus.failed, "\(text) is running: nothing has ended it; see canaryctl status \(name)")
             }
         }
         throw Failure(

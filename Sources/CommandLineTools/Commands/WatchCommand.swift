@@ -5,7 +5,8 @@ import Glibc
 
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "watch", abstract: "Show a service live; all services where SERVICE is left out and there are several.",
+        commandName: "watch",
+        abstract: "Show a service live; all services where SERVICE is left out and there are several.",
         discussion: "On a terminal one screen that updates in place, until q or Ctrl-C; else one line for each change.")
 
     @OptionGroup var service: ServiceArgument
@@ -80,7 +81,8 @@ enum WatchLine {
                 + (status.refused.map { "; \(plain($0.version)) was reverted: \(plain($0.reason))" } ?? "")
         }
         let checks = (status.evaluation?.checks ?? []).map { "\(plain($0.check)) \($0.verdict.words)" }
-        return "\(status.service): \(Words.phase(status)), \(status.candidateWeight.words) to \(plain(rollout.candidate))"
+        return
+            "\(status.service): \(Words.phase(status)), \(status.candidateWeight.words) to \(plain(rollout.candidate))"
             + (checks.isEmpty ? "" : "; \(checks.joined(separator: ", "))")
     }
 }

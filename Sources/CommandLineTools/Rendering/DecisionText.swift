@@ -12,13 +12,16 @@ enum DecisionText {
                 + (event.rollout.map { ", rollout \(plain($0))" } ?? ""),
             "  \(plain(event.message))",
             styled("  \(event.at.short) UTC, decided by \(plain(event.by)); ", .dim)
-                + styled("after it the candidate has \(event.candidateWeight.words), generation \(event.generation)", .dim),
+                + styled(
+                    "after it the candidate has \(event.candidateWeight.words), generation \(event.generation)", .dim),
         ]
         guard let evaluation = decision.evaluation else {
             return lines + ["", "No measurement belongs to this event: \(why(event))."]
         }
         lines += ["", arm("baseline", evaluation.baseline), arm("candidate", evaluation.candidate)]
-        if let blindness = evaluation.blindness { lines.append("the agent could not trust its view: \(plain(blindness))") }
+        if let blindness = evaluation.blindness {
+            lines.append("the agent could not trust its view: \(plain(blindness))")
+        }
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
         for check in evaluation.checks {
             lines += [""] + explain(check, styled: styled)
@@ -37,7 +40,8 @@ enum DecisionText {
 
     private static func arm(_ name: String, _ arm: EvaluationStatus.ArmCondition) -> String {
         let servers = "\(arm.reachable) of \(arm.servers) servers reachable"
-        let errors = "\(Words.count(arm.errors)) errors in \(Words.count(arm.requests)) requests since the rollout began"
+        let errors =
+            "\(Words.count(arm.errors)) errors in \(Words.count(arm.requests)) requests since the rollout began"
         let recent = "\(Words.count(arm.recentErrors)) in \(Words.count(arm.recentRequests)) of the last 30 s"
         return "\(EventText.pad(name, 9)) \(errors), \(recent); \(servers)\(arm.down ? "; DOWN" : "")"
     }

@@ -42,18 +42,15 @@ struct WatchScreen {
     // MARK: - Traffic
 
     private func split(_ status: ServiceStatus) -> [Line] {
-        guard status.rollout != nil else {
-            return [share("baseline", status.serving, Share(basisPoints: 10_000), .cyan)]
-        }
         let candidate = status.candidateWeight
-        return [
-            share("baseline", status.serving, Share(basisPoints: 10_000 - candidate.basisPoints), .cyan),
-            share("candidate", status.rollout?.candidate ?? "", candidate, .green),
-        ]
+        var arms = [("baseline", status.serving, Share(basisPoints: 10_000 - candidate.basisPoints), Style.cyan)]
+        if let rollout = status.rollout { arms.append(("candidate", rollout.candidate, candidate, .green)) }
+        let longest = arms.map(\.1.count).max() ?? 0
+        let room = min(max(width - Self.nameWidth - 10 - longest, 10), 50)
+        return arms.map { share($0.0, $0.1, $0.2, $0.3, room) }
     }
 
-    private func share(_ name: String, _ version: String, _ share: Share, _ style: Style) -> Line {
-        let room = min(max(width - Self.nameWidth - 8 - version.count - 3, 10), 50)
+    private func share(_ name: String, _ version: String, _ share: Share, _ style: Style, _ room: Int) -> Line {
         let bar = Bar.text(Double(share.basisPoints) / 10_000, width: room)
         var line = Line()
         line.add(EventText.pad(name, Self.nameWidth))

@@ -1,0 +1,150 @@
+import AdminTestSupport
+import AdminTypes
+import RolloutController
+import RolloutEngine
+import Testing
+
+@testable import CommandLineTools
+
+@Suite("Commands that change something, and exit statuses")
+struct ChangingCommandTests {
+    let api: RunningAPI
+
+    init() throws { api = try RunningAPI(Example.backend()) }
+
+    @Test("A change says what changed and where the service stands now")
+    func pause() {
+        let result = CommandRun("pause", "--reason", "lunch", socket: api.adminSocket)
+        #expect(result.status == 0)
+        #expect(
+            result.output == """
+                income-1 paused at 1%; reverts still happen
+                income: step 1 of 3, paused, 1% to int8-v2@2026-11-20, holds 2m more
+
+                """)
+        let command = api.sync { $0.lastCommand }
+        #expect(command?.reason == "lunch")
+        #expect(command?.by == ChangeOptions.user)
+    }
+
+    @Test("Every changing command sends its verb", arguments: CommandVerb.allCases)
+    func verbs(_ verb: CommandVerb) {
+        _ = CommandRun(verb.rawValue, "income", socket: api.adminSocket)
+        #expect(api.sync { $0.lastCommand?.verb.name } == verb.rawValue)
+    }
+
+    @Test("Force, target and generation reach the agent")
+    func options() {
+        _ = CommandRun("revert", "--to", "fp32-v1", "--force", "--generation", "9", socket: api.adminSocket)
+        let command = api.sync { $0.lastCommand }
+        #expect(command?.verb == .revert(to: "fp32-v1", force: true))
+        #expect(command?.generation == 9)
+        _ = CommandRun("promote", "--force", socket: api.adminSocket)
+        #expect(api.sync { $0.lastCommand?.verb } == .promote(force: true))
+    }
+
+    @Test("Refused is 1, with the agent's words")
+    func refused() {
+        let result = CommandRun("resume", socket: api.adminSocket)
+        #expect(result.status == 1)
+        #expect(result.output == "")
+        #expect(result.errors == "canaryctl: income-1 is not paused\n")
+    }
+
+    @Test("Wrong usage is 2: unknown options, senseless values, and a service left out where there are several")
+    func usage() throws {
+        #expect(CommandRun("status", "--nope").status == 2)
+        #expect(CommandRun("nope").status == 2)
+        let soon = CommandRun("pause", "income", "--wait=soon")
+        #expect(soon.status == 2)
+        #expect(soon.errors.contains("--wait takes a time such as 90s, 30m or 1h, not soon"))
+        #expect(CommandRun("history", "--limit", "0").status == 2)
+        let several = try RunningAPI(Example.backend("income", "fraud"))
+        let result = CommandRun("pause", socket: several.adminSocket)
+        #expect(result.status == 2)
+        #expect(result.errors == "canaryctl: the agent has several services; say which: fraud, income\n")
+    }
+
+    @Test("An agent that cannot be reached is 3")
+    func unreachable() {
+        let result = CommandRun("status", socket: "/nonexistent/admin.sock")
+        #expect(result.status == 3)
+        #expect(result.errors.hasPrefix("canaryctl: no agent at /nonexistent/admin.sock"))
+    }
+
+    @Test("In force and not on disk is 4, after what changed")
+    func notDurable() {
+        api.sync { $0.diskFault = "no space left" }
+        let result = CommandRun("revert", socket: api.adminSocket)
+        #expect(result.status == 4)
+        #expect(result.output.hasPrefix("int8-v2@2026-11-20 reverted: fp32-v1 serves all\n"))
+        #expect(result.errors.hasPrefix("canaryctl: applied, not yet durable"))
+    }
+
+    @Test("Help and version are 0, on the standard output")
+    func help() {
+        let help = CommandRun("--help")
+        #expect(help.status == 0)
+        #expect(help.output.contains("STEER SUBCOMMANDS"))
+        #expect(CommandRun("--version").output == CanarydVersion.text + "\n")
+    }
+
+    @Test("An unknown service is refused by name")
+    func unknownService() {
+        let result = CommandRun("status", "incme", socket: api.adminSocket)
+        #expect(result.status == 1)
+        #expect(result.errors == "canaryctl: there is no service incme; there is income\n")
+    }
+
+    @Test("Waiting for a rollout gives up when a person has to act")
+    func waitPaused() {
+        let backend = api.backend
+        api.loop.post {
+            backend.afterCommand = {
+                $0.afterCommand = nil
+                _ = $0.command(Command(.pause, by: "eve", reason: "lunch"), service: "income")
+            }
+        }
+        let result = CommandRun("advance", "--wait", socket: api.adminSocket)
+        #expect(result.status == 1)
+        #expect(result.errors == "canaryctl: income-1 is paused by eve: lunch\n")
+    }
+
+    @Test("Waiting ends with the rollout: 0 when it was promoted, 1 when it was reverted")
+    func waitEnd() {
+        let backend = api.backend
+        let record = RolloutRecord(
+            id: "income-1", service: "income", baseline: .init(name: "fp32-v1"), candidate: .init(name: "int8-v2"),
+            startedAt: 0, endedAt: 1, result: .reverted, reason: "recall fell", decision: 3)
+        api.loop.post {
+            backend.records = [record]
+            backend.afterCommand = {
+                _ = $0.handle(.evaluated(Example.harmful, elapsed: .seconds(1)), service: "income")
+            }
+        }
+        let result = CommandRun("advance", "--wait=1m", socket: api.adminSocket)
+        #expect(result.status == 1)
+        #expect(result.output.contains("income-1 advanced: 10% to int8-v2@2026-11-20\n"))
+        #expect(result.output.hasSuffix("income-1: reverted\n"))
+        #expect(result.errors == "canaryctl: income-1: recall fell\n")
+    }
+
+    @Test("Waiting has an end of its own")
+    func waitTime() {
+        let result = CommandRun("advance", "--wait=1s", socket: api.adminSocket)
+        #expect(result.status == 1)
+        #expect(result.errors == "canaryctl: not settled within 1s; it goes on, see canaryctl watch income\n")
+    }
+
+    @Test(
+        "A time to wait is seconds, or a number with its unit",
+        arguments: [("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600)])
+    func times(_ text: String, _ seconds: Int) { #expect(WaitTime(argument: text) == .seconds(seconds)) }
+
+    @Test("A service after --wait is a service")
+    func waitService() {
+        let result = CommandRun("pause", "--wait", "income", socket: api.adminSocket)
+        #expect(result.status == 0)
+        #expect(result.output.hasPrefix("income-1 paused"))
+    }
+}

@@ -1,0 +1,79 @@
+import AdminTypes
+import Testing
+
+@testable import CommandLineTools
+
+@Suite("Rendering")
+struct RenderingTests {
+    @Test("Columns line up, numbers to the right, without trailing spaces, whatever the colours")
+    func table() {
+        var table = Table(("NAME", .left), ("COUNT", .right), ("NOTE", .left))
+        table.add(Cell("a", .green), "5", "")
+        table.add("long-name", "1,000", Cell("é", .red))
+        #expect(table.lines(coloured: false) == ["NAME       COUNT  NOTE", "a              5", "long-name  1,000  é"])
+        #expect(table.lines(coloured: true)[1] == "\u{1b}[32ma\u{1b}[0m              5")
+    }
+
+    @Test(
+        "YAML strings are quoted only where a reader could take them for something else",
+        arguments: [
+            ("income-1", "income-1"), ("step 2: 10% for 10m", #""step 2: 10% for 10m""#), ("true", #""true""#),
+            ("no", #""no""#), ("12", #""12""#), ("", #""""#), ("a #b", #""a #b""#), ("a#b", "a#b"),
+            ("- x", #""- x""#), ("a:", #""a:""#), ("a:b", "a:b"), ("line\nbreak", #""line\nbreak""#),
+            ("tab\t\u{1}", #""tab\t\x01""#), (#"say "x" \"#, #"say "x" \"#), ("~", #""~""#), ("/var/lib", "/var/lib"),
+            ("ends ", #""ends ""#), ("größer", "größer"),
+        ])
+    func yamlStrings(_ value: String, _ text: String) { #expect(YAMLText.string(value) == text) }
+
+    @Test("YAML nests lists in maps and maps in lists")
+    func yaml() throws {
+        let json = #"{"a":[{"b":1,"c":[]},{"b":2,"c":[[1,2],"x"]}],"d":{},"e":null,"f":{"g":true}}"#
+        #expect(
+            YAMLText.write(try JSONReader.parse(Array(json.utf8))) == """
+                a:
+                  - b: 1
+                    c: []
+                  - b: 2
+                    c:
+                      - - 1
+                        - 2
+                      - x
+                d: {}
+                e: null
+                f:
+                  g: true
+
+                """)
+        #expect(YAMLText.write(.array([])) == "[]\n")
+    }
+
+    @Test("A sparkline shares its scale, leaves gaps and marks what is beyond it")
+    func sparkline() {
+        #expect(Sparkline.text([nil, 0, 1, 4, 8, .infinity], top: 8) == " ▁▁▄█×")
+        #expect(Sparkline.top([[1, nil], [3, .infinity]]) == 3)
+        #expect(Sparkline.text([nil, 0], top: Sparkline.top([[nil, 0]])) == " ▁")
+    }
+
+    @Test("A bar has its width; the smallest share is still seen, and only all of it is full")
+    func bar() {
+        for fraction in [0, 0.0001, 0.25, 0.5, 0.999, 1] {
+            let bar = Bar.text(fraction, width: 10)
+            #expect(bar.filled.count + bar.rest.count == 10)
+        }
+        #expect(Bar.text(0.0001, width: 10).filled == "▏")
+        #expect(Bar.text(0.25, width: 10).filled == "██▌")
+        #expect(Bar.text(0, width: 3).rest == "   ")
+        #expect(Bar.text(1, width: 3).filled == "███")
+    }
+
+    @Test("Counts have separators, rates one decimal, and time left is never nothing while there is some")
+    func words() {
+        #expect(Words.count(999) == "999")
+        #expect(Words.count(1_234_567) == "1,234,567")
+        #expect(Words.rate(40) == "40.0")
+        #expect(Words.time(0.2) == "1s")
+        #expect(Words.time(101.5) == "1m42s")
+        #expect(Words.seconds(Figure(.infinity)) == "errors")
+        #expect(Words.seconds(nil) == "–")
+    }
+}

@@ -1,0 +1,80 @@
+import AdminClient
+import AdminTestSupport
+import AdminTypes
+import Testing
+
+@testable import CommandLineTools
+
+@Suite("The screen of watch")
+struct WatchScreenTests {
+    let api: RunningAPI
+    let now = Timestamp(milliseconds: 1_795_232_490_250)
+
+    init() throws {
+        api = try RunningAPI(Example.backend())
+        api.sync { $0.services["income"]?.evaluation = Example.evaluation }
+    }
+
+    private func look() throws -> (ServiceStatus, [EventRecord]) {
+        let client = AdminClient(path: api.adminSocket)
+        return (try client.service("income"), try client.events("income"))
+    }
+
+    @Test("Shows weights, phase, arms with sparklines, checks against bounds, and the last events")
+    func screen() throws {
+        let (status, events) = try look()
+        let screen = WatchScreen(width: 100, height: 24, isColoured: false)
+        #expect(
+            screen.lines(status, events: events, now: now).joined(separator: "\n") == """
+                income  step 1 of 3                                                       generation 3  03:41:30 UTC
+
+                baseline      99% █████████████████████████████████████████████████▌  fp32-v1
+                candidate      1% ▌                                                   int8-v2@2026-11-20
+
+                phase     step 1 of 3  ▕                    ▏ 2m left
+                next      step 2: 10% for 10m
+
+                             req/s  errors       P50       P95       P99   P95, last 2 min (to 109.4 ms)
+                baseline      40.0   0.05%     42 ms     84 ms    126 ms       █▇▇▇██▇▇▇██▇▇▇██▇▇▇█
+                candidate      4.4      0%   45.6 ms   91.2 ms  136.8 ms       █▇████▇████▇████▇███
+
+                ✓ standard/error-rate   pass        0% ≤ 1%                   ceiling, baseline 0.05%
+                ✓ standard/p95-latency  pass        91.2 ms ≤ 200 ms          ceiling, baseline 84 ms
+                · standard/recall       no data     sex=Female: 12 of 100 samples on the candidate, 431 on the base…
+
+                events
+                03:41:30  rollout_started  int8-v2@2026-11-20 against fp32-v1
+                03:41:30  step_started     step 1 of 3: 1% to int8-v2@2026-11-20 for 2m
+                """)
+    }
+
+    @Test(
+        "No line is wider than the window, and no more lines come than it has",
+        arguments: [(40, 10), (60, 24), (200, 60)])
+    func size(_ width: Int, _ height: Int) throws {
+        let (status, events) = try look()
+        let lines = WatchScreen(width: width, height: height, isColoured: false)
+            .lines(status, events: events, now: now)
+        #expect(lines.count <= height)
+        #expect(lines.allSatisfy { $0.count <= width })
+        #expect(lines[0].hasPrefix("income"))
+    }
+
+    @Test("An agent that is gone is said above the last look")
+    func problem() throws {
+        let (status, events) = try look()
+        let lines = WatchScreen(width: 100, height: 24, isColoured: false)
+            .lines(status, events: events, now: now, problem: "no agent")
+        #expect(lines[2] == "no agent")
+    }
+
+    @Test("For a log it is one line, which changes only when something moves")
+    func line() throws {
+        let (status, _) = try look()
+        let text = WatchLine.text(status)
+        #expect(
+            text == "income: step 1 of 3, 1% to int8-v2@2026-11-20; error-rate pass, p95-latency pass, recall no data")
+        api.sync { $0.services["income"]?.candidate?.requestRate = 77 }
+        #expect(WatchLine.text(try look().0) == text)
+    }
+}
