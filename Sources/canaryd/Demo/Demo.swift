@@ -201,9 +201,16 @@ final class Demo: @unchecked Sendable {
         let decision = try stage.admin.decision(id, of: "income")
         show.say("  \(decision.event.message)")
         for check in decision.evaluation?.checks ?? [] {
-            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)")
-            for m in check.measurements where check.measurements.count > 1 {
+            let note = check.enforced ? "" : " (observed, decides nothing)"
+            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)\(note)")
+            for m in check.measurements where m.unit == .points && check.measurements.count > 1 {
                 show.say("        \(Self.words(m))")
+            }
+            let small = check.measurements.filter { $0.value == nil }.map(\.subject)
+            if !check.enforced, !small.isEmpty {
+                show.say(
+                    "        only observed, because the data cannot prove a bound for \(small.joined(separator: ", ")): "
+                        + "too few positives an arm")
             }
         }
     }
