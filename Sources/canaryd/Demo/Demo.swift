@@ -67,7 +67,15 @@ final class Demo: @unchecked Sendable {
             show.title("It goes on running until Ctrl-C. In another terminal:")
             suggest()
             show.close()
-            while let child = stage.children.first, child.isRunning { sleep(1) }
+            var seed = UInt64(candidates.count)
+            while stage.casualty == nil {
+                sleep(1)
+                if traffic.counts.isUsedUp {
+                    seed += 1
+                    traffic.begin(seed: seed)
+                }
+            }
+            throw DemoError("\(stage.casualty?.name ?? "") ended:\n\(stage.lastLines(of: "canaryd.log"))")
         } else {
             show.title("To play with it yourself, run the demo with --keep and, in another terminal:")
             suggest()
