@@ -41,7 +41,6 @@ final class Agent: @unchecked Sendable {
     init(configurationFile: String, configuration: Configuration) throws {
         file = configurationFile
         settings = configuration.agent
-        Logs.bootstrap(level: settings.logLevel, format: settings.logFormat)
         control = try EventLoop(name: "control")
         proxy = try TrafficProxy(loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         embedded = EmbeddedServers(

@@ -25,6 +25,8 @@ struct AgentCommand: ParsableCommand {
             return
         }
         let signals = Signals()
+        // Before anything makes a logger: each keeps the handler that it was made with.
+        Logs.bootstrap(level: configuration.agent.logLevel, format: configuration.agent.logFormat)
         do {
             let agent = try Agent(configurationFile: config, configuration: configuration)
             try agent.start()
