@@ -16,12 +16,18 @@ extension RolloutController {
     ///   written then: an agent that cannot start is not one that stopped uncleanly under a rollout.
     public func start(lostState: String? = nil) throws {
         let now = clock.now
-        try plane.prepare(RoutingPlan(services: try configuration.services.map { try checked($0) }))
         var stored = StoredAgent()
         var lost = lostState
         do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
         let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
         let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
+        // A candidate that cannot be found any more is no reason not to serve: `publish` tells of it.
+        let serving = known.mapValues { $0.state.serving.name }
+        try plane.prepare(
+            RoutingPlan(
+                services: try configuration.services.map {
+                    try checked($0, serving: serving[$0.name], candidate: nil)
+                }))
         var clean = stored.stoppedCleanly
         // Without the mark the next crash would look like a goodbye: be as careful now as after one.
         do { try markRunning() } catch { clean = false }
@@ -132,7 +138,10 @@ extension RolloutController {
         }
         var routed: [RoutedService] = []
         for service in new.services {
-            do { routed.append(try checked(service)) } catch { reasons.append("\(error)") }
+            do {
+                let serving = services[service.name]?.state.serving.name
+                routed.append(try checked(service, serving: serving, candidate: service.candidate))
+            } catch { reasons.append("\(error)") }
         }
         if reasons.isEmpty {
             do { try plane.prepare(RoutingPlan(services: routed)) } catch { reasons.append("\(error)") }
@@ -202,21 +211,18 @@ extension RolloutController {
             now: now)
     }
 
-    /// A service as it would be routed, every server found.
-    private func checked(_ service: Service) throws -> RoutedService {
+    /// A service as the new file would have it routed, for `prepare` to try: what serves, and what would be tried out.
+    private func checked(_ service: Service, serving: String?, candidate: String?) throws -> RoutedService {
         for version in service.versions { for server in version.servers { _ = try resolve(server) } }
-        guard let runtime = services[service.name], let route = route(runtime) else {
-            let baseline = RoutedVersion(
-                name: service.baseline,
-                servers: try (service.version(named: service.baseline)?.servers ?? []).map(resolve))
-            return RoutedService(
-                name: service.name, slot: 0, listen: service.listen, route: service.route, baseline: baseline,
-                candidate: nil, split: TrafficSplit(candidate: .zero, generation: 0, salt: 0),
-                traffic: service.traffic, judged: service.analysis.requests)
+        func version(_ name: String) throws -> RoutedVersion? {
+            try service.version(named: name).map { RoutedVersion(name: name, servers: try $0.servers.map(resolve)) }
         }
-        var routed = route
-        routed.listen = service.listen
-        routed.route = service.route
-        return routed
+        let baseline = try serving.flatMap(version) ?? version(service.baseline)
+        return RoutedService(
+            name: service.name, slot: 0, listen: service.listen, route: service.route,
+            baseline: baseline ?? RoutedVersion(name: service.baseline, servers: []),
+            candidate: try candidate.flatMap(version),
+            split: TrafficSplit(candidate: .zero, generation: 0, salt: 0), traffic: service.traffic,
+            judged: service.analysis.requests)
     }
 }

@@ -141,12 +141,34 @@ extension RolloutController {
     /// Hands the data plane what is in force of all services.
     func publish() {
         let plan = RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) })
-        // A candidate's servers may be new to the data plane. One that cannot be found any more is treated there as
-        // one that refuses.
-        try? plane.prepare(plan)
+        // A candidate's servers may be new to the data plane.
+        do { try plane.prepare(plan) } catch { prepareSingly(plan) }
         plane.publish(plan)
         counters.publications += 1
         aim()
+    }
+
+    /// A server that cannot be found any more is treated by the data plane as one that refuses; it must not take the
+    /// others with it.
+    private func prepareSingly(_ plan: RoutingPlan) {
+        for service in plan.services {
+            guard let runtime = services[service.name] else { continue }
+            do {
+                try plane.prepare(RoutingPlan(services: [service]))
+                runtime.prepareFailure = nil
+            } catch {
+                var alone = service
+                alone.candidate = nil
+                try? plane.prepare(RoutingPlan(services: [alone]))
+                let why = "\(error)"
+                guard runtime.prepareFailure != why else { continue }
+                runtime.prepareFailure = why
+                let alarm = Event(
+                    .alarm, rollout: runtime.state.rollout?.id, message: why, by: "agent",
+                    generation: runtime.state.generation, weight: runtime.state.split.candidate)
+                tell([alarm], runtime, now: clock.now, isDurable: false)
+            }
+        }
     }
 
     /// Says whose metrics are wanted: of what serves, and of the candidate.

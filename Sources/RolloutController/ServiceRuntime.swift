@@ -32,6 +32,8 @@ final class ServiceRuntime {
     var blindness: String?
     /// The files changed and what follows could not be written yet: it is tried again at each tick.
     var owesDeclaration = false
+    /// What the data plane could not find, so that it is told once.
+    var prepareFailure: String?
     /// The last failure to write, so that it is told once.
     var writeFailure: String?
 
@@ -111,10 +113,9 @@ final class ServiceRuntime {
     func record(_ o: Observation) {
         let version = o.arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
         totals[o.slot == slot ? version : "previous", default: VersionTotals()].record(o)
-        guard o.flags.contains(.judged) else { return }
-        // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
+        guard o.slot == slot, o.flags.contains(.judged) else { return }
+        window.record(o)
         if wantsFeedback { join.record(o) }
-        if o.slot == slot { window.record(o) }
     }
 
     func settleFeedback(now: Int64) {
