@@ -106,6 +106,10 @@ let tests: [Target] = [
     .testTarget(
         name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
     .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "CKernels"]),
+    // Runs the two binaries as they are; they lie beside the test bundle.
+    .testTarget(
+        name: "EndToEndTests",
+        dependencies: ["canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "CProcess"]),
     .testTarget(
         name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "AdminTestSupport", "TestSupport"]),
 ]

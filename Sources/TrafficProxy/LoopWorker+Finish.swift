@@ -129,12 +129,10 @@ extension LoopWorker {
     }
 
     private func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
-        let server = u.pointee.server.unsafelyUnwrapped
-        server.pointee.failed(now, hangs: true, &random)
-        let isHeard = server.pointee.isHeard(now)
+        u.pointee.server.unsafelyUnwrapped.pointee.failed(now, hangs: true, &random)
         detachUpstream(c, reuse: false)
         let plan = c.pointee.exchange.arm == .candidate ? service.pointee.candidate : service.pointee.baseline
-        if plan.count == 1, !isHeard { return answerFailed(c, .connectTimeout, .connectFailure) }
+        if plan.count == 1 { return answerFailed(c, .connectTimeout, .connectFailure) }
         dispatch(c)
     }
 

@@ -1,0 +1,118 @@
+import AdminTypes
+import Glibc
+import Testing
+
+@Suite("Reloads")
+struct ReloadTests {
+    /// A first step that waits until the test is done.
+    private func scene(candidate: String? = "new") throws -> Scene {
+        try Scene(candidate: candidate) { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
+    }
+
+    @Test("one broken file and nothing of the others is applied")
+    func wholly() async throws {
+        let scene = try scene(candidate: nil)
+        try await scene.start()
+        scene.service.candidate = "new"
+        scene.write()
+        scene.policy("quick", Policies.quick.replacing("p95, max", with: "p59x, max"))
+        let said = try await scene.reload()
+        #expect(said.contains("quick.yaml:7:") && said.contains("not reloaded"), "\(said)")
+        #expect(try scene.status().rollout == nil)
+        scene.policy("quick", Policies.quick)
+        #expect(try await scene.reload().contains("web: changed"))
+        try await scene.wait("the candidate starts") { $0.candidateWeight.basisPoints == 5_000 }
+        #expect(try await scene.reload().contains("nothing changed"))
+    }
+
+    @Test("changing the candidate reverts and starts anew, removing it reverts, and no request fails")
+    func candidates() async throws {
+        let scene = try scene()
+        let third = try Upstream()
+        scene.service.versions.append(("third", ServiceFile.entry(third)))
+        scene.write()
+        try await scene.start()
+        let load = Load(port: scene.service.port)
+        try await scene.wait("a share for new") { ($0.candidate?.requests ?? 0) > 5 }
+        let first = try #require(try scene.status().rollout?.id)
+
+        scene.service.candidate = "third"
+        scene.write()
+        _ = try await scene.reload()
+        try await scene.wait("a share for third") {
+            $0.candidate?.version == "third" && ($0.candidate?.requests ?? 0) > 5
+        }
+        #expect(try scene.status().rollout?.id != first)
+        #expect(try scene.admin.history("web").rollouts.last?.result == .reverted)
+
+        scene.service.candidate = nil
+        scene.write()
+        _ = try await scene.reload()
+        let status = try scene.status()
+        #expect(status.rollout == nil && status.serving == "old" && status.refused == nil)
+        let report = try await load.end()
+        #expect(report.failed == 0, "\(report.failures)")
+        let hits = (scene.new.hits, third.hits)
+        for _ in 0..<20 { #expect(Client(port: scene.service.port).get()?.version == "old") }
+        #expect(hits == (scene.new.hits, third.hits))
+    }
+
+    @Test("the version that serves and the one under rollout cannot be removed")
+    func versionsInUse() async throws {
+        let scene = try scene(candidate: nil)
+        try await scene.start()
+        scene.service.versions.remove(at: 0)
+        scene.service.baseline = "new"
+        scene.write()
+        let said = try await scene.reload()
+        #expect(said.contains("old serves and cannot be removed"), "\(said)")
+        let status = try scene.status()
+        #expect(status.serving == "old")
+        #expect(Client(port: scene.service.port).get()?.version == "old")
+    }
+
+    @Test("reloads, promotions and reverts in a row under load fail no request")
+    func nothingFails() async throws {
+        let scene = try scene()
+        try await scene.start()
+        let load = Load(port: scene.service.port, rate: 200, clients: 4)
+        for round in 0..<6 {
+            let next = round % 2 == 0 ? "new" : "old"
+            try await scene.wait("\(next) gets its share") {
+                $0.candidate?.version == next && ($0.candidate?.requests ?? 0) > 5
+            }
+            if round % 3 == 2 {
+                try scene.command(.revert, reason: "round \(round)")
+                _ = try await scene.reload()
+                try scene.command(.retry)
+                try await scene.wait("\(next) gets its share again") { ($0.candidate?.requests ?? 0) > 5 }
+            }
+            try scene.command(.promote, force: true)
+            scene.service.candidate = next == "new" ? "old" : "new"
+            // Servers move, too: the same ones in another file.
+            scene.service.extra = "traffic: {timeouts: {response: \(50 + round)s}}\n"
+            scene.write()
+            _ = try await scene.reload()
+        }
+        let report = try await load.end()
+        #expect(report.failed == 0 && report.sent > 100, "\(report)")
+    }
+
+    @Test("a service that comes with a reload serves, one that goes stops, the others do not notice")
+    func services() async throws {
+        let scene = try scene(candidate: nil)
+        try await scene.start()
+        let load = Load(port: scene.service.port)
+        var other = scene.service
+        other.name = "other"
+        other.port = Ports.free()
+        Files.write(scene.path("services/other.yaml"), other.text)
+        #expect(try await scene.reload().contains("other: added"))
+        #expect(Client(port: other.port).get()?.status == 200)
+        unlink(scene.path("services/other.yaml"))
+        #expect(try await scene.reload().contains("other: removed"))
+        try await until("its port is closed") { Client(port: other.port).get() == nil }
+        let report = try await load.end()
+        #expect(report.failed == 0, "\(report.failures)")
+    }
+}
