@@ -103,7 +103,16 @@ public struct CheckStatus: Hashable, Codable, Sendable {
 
     /// The measurement that decides: the first that is as bad as the newest look.
     public var decisive: MeasurementStatus? {
-        measurements.first { $0.verdict == measured } ?? measurements.first
+        let worst = measurements.filter { $0.verdict == measured }
+        return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
+    }
+}
+
+extension MeasurementStatus {
+    /// How far the value is beyond the bound; negative within it.
+    fileprivate var excess: Double {
+        guard let value = value?.value else { return -.infinity }
+        return atMost ? value - bound.value : bound.value - value
     }
 }
 

@@ -115,8 +115,18 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var path: String { "\(policy)/\(check)" }
     public var isEnforced: Bool { mode == .enforce }
 
-    /// The measurement that decides: the first that is as bad as the check.
+    /// The measurement that decides: of those that are as bad as the check, the one that is furthest beyond its bound
+    /// or nearest to it.
     public var decisive: Measurement? {
-        measurements.first { $0.verdict == measured } ?? measurements.first
+        let worst = measurements.filter { $0.verdict == measured }
+        return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
+    }
+}
+
+extension Measurement {
+    /// How far the value is beyond the bound; negative within it.
+    fileprivate var excess: Double {
+        guard let value else { return -.infinity }
+        return atMost ? value - bound : bound - value
     }
 }

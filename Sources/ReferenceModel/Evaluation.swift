@@ -68,16 +68,16 @@ public struct EvaluationTable: Sendable {
     public var text: String {
         guard let reference = evaluations.first else { return "" }
         var lines = [
-            left("", 20) + right("", 14) + "   accuracy" + right("", 9 * evaluations.count - 8) + "   recall",
-            left("group", 20) + right("rows", 7) + right("pos.", 7) + header + header,
+            left("", 19) + right("", 10) + "  " + left("accuracy", width * evaluations.count) + "  recall",
+            left("group", 19) + right("positives", 10) + header + header,
         ]
         for group in reference.groups {
-            var line = left(group.name, 20) + right(String(group.rows), 7) + right(String(group.positives), 7)
+            var line = left(group.name, 19) + right(String(group.positives), 10)
             for value in [\Evaluation.Group.accuracy, \.recall] {
-                line += "   "
+                line += "  "
                 for (index, evaluation) in evaluations.enumerated() {
                     line += right(
-                        cell(evaluation[group.name]?[keyPath: value], index == 0 ? nil : group[keyPath: value]), 9)
+                        cell(evaluation[group.name]?[keyPath: value], index == 0 ? nil : group[keyPath: value]), width)
                 }
             }
             lines.append(line)
@@ -85,7 +85,10 @@ public struct EvaluationTable: Sendable {
         return lines.map { $0.trimmingTail() }.joined(separator: "\n") + "\n"
     }
 
-    private var header: String { "   " + evaluations.map { right($0.name.description, 9) }.joined() }
+    private var header: String { "  " + evaluations.map { right($0.name.description, width) }.joined() }
+
+    /// Of a column: the longest name and a blank, and no less than a figure needs.
+    private var width: Int { max(6, evaluations.map(\.name.description.count).max() ?? 0) + 1 }
 
     private func cell(_ value: Double?, _ reference: Double?) -> String {
         guard let value else { return "–" }

@@ -113,9 +113,10 @@ final class ServiceRuntime {
     func record(_ o: Observation) {
         let version = o.arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
         totals[o.slot == slot ? version : "previous", default: VersionTotals()].record(o)
-        guard o.slot == slot, o.flags.contains(.judged) else { return }
-        window.record(o)
+        guard o.flags.contains(.judged) else { return }
+        // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
         if wantsFeedback { join.record(o) }
+        if o.slot == slot { window.record(o) }
     }
 
     func settleFeedback(now: Int64) {

@@ -129,10 +129,12 @@ extension LoopWorker {
     }
 
     private func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
-        u.pointee.server.unsafelyUnwrapped.pointee.failed(now, hangs: true, &random)
+        let server = u.pointee.server.unsafelyUnwrapped
+        server.pointee.failed(now, hangs: true, &random)
+        let isHeard = server.pointee.isHeard(now)
         detachUpstream(c, reuse: false)
         let plan = c.pointee.exchange.arm == .candidate ? service.pointee.candidate : service.pointee.baseline
-        if plan.count == 1 { return answerFailed(c, .connectTimeout, .connectFailure) }
+        if plan.count == 1, !isHeard { return answerFailed(c, .connectTimeout, .connectFailure) }
         dispatch(c)
     }
 

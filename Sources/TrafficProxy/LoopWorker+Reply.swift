@@ -24,6 +24,7 @@ extension LoopWorker {
         }
         u.pointee.input.end += n
         u.pointee.received += Int64(n)
+        u.pointee.server.unsafelyUnwrapped.pointee.lastHeard = now
         if c.pointee.exchange.firstByteAt == 0 { c.pointee.exchange.firstByteAt = EventLoop.clock() }
         if !c.pointee.exchange.isAnswered { guard readReplyHead(u, c) else { return } }
         pumpReply(c)

@@ -20,8 +20,9 @@ public struct ProxyLimits: Hashable, Sendable {
     public var continueTimeout = Duration.seconds(1)
     /// Interim responses to one request; a server that sends more is broken.
     public var maxInterim = 16
-    /// Kept-alive connections to one server, in one loop.
-    public var maxIdleUpstream = 512
+    /// Kept-alive connections to one server, in one loop. Beyond it they are closed after their answer; it is well above
+    /// what a model server works on at a time, since opening anew is what costs.
+    public var maxIdleUpstream = 2048
 
     public init() {}
 }

@@ -18,9 +18,14 @@ struct Server {
     var downUntil: Int64 = 0
     /// It did not refuse, it hung: trying it again costs a client its patience.
     var hangs = false
+    /// When it last sent anything.
+    var lastHeard: Int64 = .min / 2
 
     private static let firstBackoff: Int64 = 100_000_000
     private static let longestBackoff: Int64 = 2_000_000_000
+    /// A server that was heard of within this time is there: a connection that it did not take in time says that its
+    /// backlog is full, not that it is gone.
+    private static let freshness: Int64 = 2_000_000_000
 
     @inline(__always) func isDown(_ now: Int64) -> Bool { downUntil > now }
 
@@ -29,8 +34,11 @@ struct Server {
         isResolved && (failures == 0 || now > downUntil + 5 * Self.longestBackoff)
     }
 
+    @inline(__always) func isHeard(_ now: Int64) -> Bool { now - lastHeard < Self.freshness }
+
     /// Doubles from 100 ms to 2 s, a quarter of it random, so that loops do not try together.
     mutating func failed(_ now: Int64, hangs: Bool, _ random: inout LoopRandom) {
+        if hangs, isHeard(now) { return }
         failures += 1
         self.hangs = hangs
         let backoff = min(Self.firstBackoff << min(failures - 1, 6), Self.longestBackoff)

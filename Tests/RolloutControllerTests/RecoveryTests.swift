@@ -135,7 +135,7 @@ import Testing
     }
 
     /// What the disk last held is what counts, at whatever write the agent died.
-    @Test("a crash after any write of a random script leaves what was acknowledged", arguments: 1...24)
+    @Test("a crash after any write of a random script leaves what was acknowledged", arguments: 1...12)
     func crashes(seed: Int) throws {
         var random = SplitMix64(seed: UInt64(seed))
         let configuration = Configuration.sample([

@@ -67,7 +67,15 @@ final class Demo: @unchecked Sendable {
             show.title("It goes on running until Ctrl-C. In another terminal:")
             suggest()
             show.close()
-            while let child = stage.children.first, child.isRunning { sleep(1) }
+            var seed = UInt64(candidates.count)
+            while stage.casualty == nil {
+                sleep(1)
+                if traffic.counts.isUsedUp {
+                    seed += 1
+                    traffic.begin(seed: seed)
+                }
+            }
+            throw DemoError("\(stage.casualty?.name ?? "") ended:\n\(stage.lastLines(of: "canaryd.log"))")
         } else {
             show.title("To play with it yourself, run the demo with --keep and, in another terminal:")
             suggest()
@@ -201,9 +209,16 @@ final class Demo: @unchecked Sendable {
         let decision = try stage.admin.decision(id, of: "income")
         show.say("  \(decision.event.message)")
         for check in decision.evaluation?.checks ?? [] {
-            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)")
-            for m in check.measurements where check.measurements.count > 1 {
+            let note = check.enforced ? "" : " (observed, decides nothing)"
+            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)\(note)")
+            for m in check.measurements where m.unit == .points && check.measurements.count > 1 {
                 show.say("        \(Self.words(m))")
+            }
+            let small = check.measurements.filter { $0.value == nil }.map(\.subject)
+            if !check.enforced, !small.isEmpty {
+                show.say(
+                    "        only observed, because the data cannot prove a bound for \(small.joined(separator: ", ")): "
+                        + "too few positives an arm")
             }
         }
     }

@@ -15,10 +15,10 @@ final class DemoShow: @unchecked Sendable {
         if isTerminal { put("\u{1b}[?25l") }
     }
 
-    /// A line that stays.
+    /// A line that stays; on a terminal it is broken between words, what follows indented.
     func say(_ line: String = "") {
         erase()
-        put(line + "\n")
+        put((isTerminal ? Self.wrap(line, to: Self.width()) : line) + "\n")
     }
 
     func title(_ line: String) { say(hasColour ? "\n\u{1b}[1m\(line)\u{1b}[0m" : "\n\(line)") }
@@ -73,6 +73,23 @@ final class DemoShow: @unchecked Sendable {
     private static func width() -> Int {
         var size = winsize()
         return ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    private static func wrap(_ line: String, to width: Int) -> String {
+        let indent = String(repeating: " ", count: line.prefix { $0 == " " }.count + 4)
+        // What is set in columns is left as it is.
+        guard line.count >= width, !line.drop(while: { $0 == " " }).contains("   ") else { return line }
+        var rows: [String] = []
+        var row = ""
+        for word in line.split(separator: " ", omittingEmptySubsequences: false) {
+            if !row.isEmpty, row.count + 1 + word.count >= width, row.contains(where: { $0 != " " }) {
+                rows.append(row)
+                row = indent + word
+            } else {
+                row += (row.isEmpty && rows.isEmpty && word.isEmpty ? " " : row.isEmpty ? "" : " ") + word
+            }
+        }
+        return (rows + [row]).joined(separator: "\n")
     }
 
     /// At most `width` columns, colour codes not counted.
