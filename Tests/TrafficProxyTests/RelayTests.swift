@@ -97,12 +97,19 @@ struct BodyTests {
         #expect(client.receive(until: "0\r\n\r\n") == "0\r\n\r\n")
     }
 
+    private static func repeated(_ period: [UInt8], _ size: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < size { bytes += period }
+        bytes.removeLast(bytes.count - size)
+        return bytes
+    }
+
     @Test("eight megabytes go up and down unchanged", arguments: [true, false])
     func large(chunked: Bool) throws {
         let size = 8 << 20
         // The period is a prime, so that a piece that is lost or doubled shows.
         let period = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-        let bytes = Array(repeatElement(period, count: size / period.count + 1).joined().prefix(size))
+        let bytes = Self.repeated(period, size)
         let upstream = ScriptedUpstream { peer, _ in
             _ = peer.receive(until: "\r\n\r\n")
             let body = peer.receive(exactly: size)
