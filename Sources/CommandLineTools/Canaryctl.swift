@@ -1,5 +1,6 @@
 import AdminClient
 import ArgumentParser
+import Glibc
 
 /// `canaryctl`: the command line of a running agent.
 public struct Canaryctl: ParsableCommand {
@@ -17,7 +18,7 @@ public struct Canaryctl: ParsableCommand {
                 name: "Look",
                 subcommands: [
                     StatusCommand.self, WatchCommand.self, HistoryCommand.self, EventsCommand.self,
-                    ExplainCommand.self,
+                    ExplainCommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(
                 name: "Steer",
@@ -30,6 +31,12 @@ public struct Canaryctl: ParsableCommand {
         ])
 
     public init() {}
+
+    /// The process's own command line.
+    public static func runProcess() -> Never {
+        signal(SIGPIPE, SIG_IGN)
+        Glibc.exit(run(Array(CommandLine.arguments.dropFirst())))
+    }
 
     /// Runs a command line without the program's name. Never exits the process by itself, but for a closed pipe.
     public static func run(_ arguments: [String]) -> Int32 {

@@ -1,5 +1,3 @@
 import CommandLineTools
-import Glibc
 
-signal(SIGPIPE, SIG_IGN)
-exit(Canaryctl.run(Array(CommandLine.arguments.dropFirst())))
+Canaryctl.runProcess()

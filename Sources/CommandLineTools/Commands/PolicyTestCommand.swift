@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import PolicyModel
 import PolicySimulation
 import PolicyYAML
@@ -7,10 +8,12 @@ struct PolicyTestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
         abstract: "Run policies against written-down traffic: what would they have decided, and when?",
-        discussion: "Needs no agent. The same file always comes out the same; its seed is written in it.")
+        discussion:
+            "A folder means the tests in it. Needs no agent. The same file always comes out the same; its seed is written in it."
+    )
 
     @Argument(
-        help: ArgumentHelp("Policy tests, NAME.test.yaml.", valueName: "files"),
+        help: ArgumentHelp("Policy tests, NAME.test.yaml, or folders.", valueName: "files"),
         completion: .file(extensions: ["yaml"]))
     var files: [String]
 
@@ -19,6 +22,7 @@ struct PolicyTestCommand: ParsableCommand {
         var unmet = 0
         var met = 0
         var unread = 0
+        let files = try files.flatMap(Self.tests)
         for file in files {
             let loaded = ConfigurationLoader.load(policyTestFile: file)
             for diagnostic in loaded.diagnostics { console.line(diagnostic.description) }
@@ -39,5 +43,27 @@ struct PolicyTestCommand: ParsableCommand {
             throw Failure(ExitStatus.failed, summary + also)
         }
         console.line(summary)
+    }
+    /// Files of one folder; what has more is not a folder of tests.
+    private static let maximumFiles = 1_000
+
+    /// The file itself, or the tests in the folder, by name.
+    private static func tests(_ path: String) throws -> [String] {
+        guard let folder = opendir(path) else { return [path] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".test.yaml") || name.hasSuffix(".test.yml") { names.append(name) }
+            guard names.count <= maximumFiles else {
+                throw Failure(ExitStatus.failed, "\(path) has more than \(maximumFiles) tests; name some of them")
+            }
+        }
+        guard !names.isEmpty else {
+            throw Failure(ExitStatus.failed, "\(path) has no policy test in it; they are named NAME.test.yaml")
+        }
+        return names.sorted().map { (path.hasSuffix("/") ? path : path + "/") + $0 }
     }
 }

@@ -1,0 +1,48 @@
+import AdminClient
+import AdminTypes
+import ArgumentParser
+
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Look the agent over: each line ok, warn or fail, with the mend.",
+        discussion: "Exit status 0 while nothing fails, 1 when something does, 3 when the agent cannot be reached.")
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() throws {
+        let console = Console.current
+        var examination = Examination(client: connection.client)
+        examination.run()
+        let report = DoctorReport(findings: examination.findings)
+        try console.show(report, as: output.output) {
+            report.findings.map { finding in
+                let style: Style =
+                    switch finding.grade {
+                    case .ok: .green
+                    case .warn: .yellow
+                    case .fail: .red
+                    }
+                let mend = finding.mend.map { "; \(plain($0))" } ?? ""
+                return console.styled(EventText.pad(finding.grade.rawValue, 4), style)
+                    + "  \(plain(finding.subject)): \(plain(finding.found))\(mend)"
+            }
+        }
+        if !examination.isReachable { throw Failure(ExitStatus.unreachable) }
+        if report.findings.contains(where: { $0.grade == .fail }) { throw Failure(ExitStatus.failed) }
+    }
+}
+
+/// What `doctor` found.
+struct DoctorReport: Codable, Equatable {
+    var findings: [Finding]
+
+    struct Finding: Codable, Equatable {
+        enum Grade: String, Codable { case ok, warn, fail }
+        var grade: Grade
+        var subject: String
+        var found: String
+        /// What to do; nil while ok.
+        var mend: String?
+    }
+}

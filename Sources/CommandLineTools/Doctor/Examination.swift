@@ -1,0 +1,212 @@
+import AdminClient
+import AdminTypes
+import Glibc
+import PolicyYAML
+
+/// One look over agent, host and services. Reads only.
+struct Examination {
+    let client: AdminClient
+    private(set) var findings: [DoctorReport.Finding] = []
+    private(set) var isReachable = false
+
+    /// Wall clocks of agent and client further apart than this are two machines, or one in trouble.
+    private static let tolerableSkew: Int64 = 2_000
+    /// Shares of feedback that was not joined, above which something is wrong with the ids.
+    private static let tolerableLoss = 0.05
+    /// Free bytes under the state directory below which a write may soon fail.
+    private static let leastSpace: UInt64 = 64 << 20
+
+    init(client: AdminClient) { self.client = client }
+
+    mutating func run() {
+        let agent: AgentStatus
+        do { agent = try client.agent() } catch {
+            return fail("agent", "\(error)")
+        }
+        isReachable = true
+        ok("agent", "version \(agent.version), process \(agent.pid), since \(agent.startedAt.short) UTC")
+        if agent.version != CanarydVersion.text {
+            warn(
+                "version", "the agent is \(agent.version), this canaryctl \(CanarydVersion.text)",
+                "install both of one version")
+        }
+        readiness()
+        sockets(agent)
+        clock(agent)
+        configuration(agent)
+        disk(agent)
+        do {
+            for status in try client.services() { service(status) }
+        } catch {
+            fail("services", "\(error)")
+        }
+    }
+
+    // MARK: - The agent
+
+    private mutating func readiness() {
+        do {
+            let ready = try client.readiness()
+            if ready.ok { return ok("ready", "listeners are open, the state is loaded") }
+            for problem in ready.problems { fail("ready", problem, "the agent's log says more: journalctl -u canaryd") }
+        } catch {
+            fail("ready", "\(error)")
+        }
+    }
+
+    private mutating func sockets(_ agent: AgentStatus) {
+        for (name, address) in [("admin socket", agent.adminAddress), ("feedback socket", agent.feedbackAddress)] {
+            guard address.hasPrefix("unix:") else {
+                ok(name, address)
+                continue
+            }
+            let path = String(address.dropFirst(5))
+            var status = stat()
+            guard stat(path, &status) == 0 else {
+                let why = String(cString: strerror(errno))
+                warn(
+                    name, "\(path) cannot be seen from here: \(why)",
+                    "run doctor on the agent's machine, as a user of its group")
+                continue
+            }
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            if status.st_mode & 0o007 != 0 {
+                warn(name, "\(path) is open to every user (0\(mode))", "chmod 0660 \(path)")
+            } else {
+                ok(name, "\(path) (0\(mode))")
+            }
+        }
+    }
+
+    private mutating func clock(_ agent: AgentStatus) {
+        let skew = abs(Self.now.milliseconds - agent.now.milliseconds)
+        if skew > Self.tolerableSkew {
+            warn(
+                "clock", "the agent's clock is \(skew) ms off this one",
+                "let both machines keep time: timedatectl set-ntp true")
+        } else {
+            ok("clock", "agrees with this one within \(Self.tolerableSkew / 1000) s: \(agent.now.short) UTC")
+        }
+    }
+
+    private mutating func configuration(_ agent: AgentStatus) {
+        guard let file = agent.configurationFile else {
+            return ok("configuration", "the agent runs without a file")
+        }
+        guard access(file, R_OK) == 0 else {
+            return warn(
+                "configuration", "\(file) cannot be read from here: \(String(cString: strerror(errno)))",
+                "run doctor as a user that may")
+        }
+        let loaded = ConfigurationLoader.load(agentFile: file)
+        let errors = loaded.diagnostics.filter { $0.severity == .error }
+        if let first = errors.first {
+            let line = first.line.map { ":\($0)" } ?? ""
+            return fail(
+                "configuration",
+                "the files have \(errors.count) errors and the next reload will be refused, first "
+                    + "\(first.file)\(line): \(first.message)", "mend them; canaryd --check shows all")
+        }
+        let newer = agent.configurationFiles.filter { modified($0).map { $0 > agent.configurationReadAt } ?? false }
+        if newer.isEmpty {
+            ok("configuration", "\(file) is what runs, read \(agent.configurationReadAt.short) UTC")
+        } else {
+            warn(
+                "configuration", "changed since the agent read it: \(newer.joined(separator: ", "))",
+                "systemctl reload canaryd")
+        }
+    }
+
+    private func modified(_ path: String) -> Timestamp? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return Timestamp(milliseconds: Int64(status.st_mtim.tv_sec) * 1000 + Int64(status.st_mtim.tv_nsec) / 1_000_000)
+    }
+
+    private mutating func disk(_ agent: AgentStatus) {
+        var space = statvfs()
+        guard statvfs(agent.stateDirectory, &space) == 0 else {
+            return warn(
+                "state", "\(agent.stateDirectory) cannot be seen from here: \(String(cString: strerror(errno)))",
+                "run doctor as a user that may")
+        }
+        let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
+        if free < Self.leastSpace {
+            fail("state", "\(agent.stateDirectory) has \(free >> 20) MiB left", "make room: promotions need the disk")
+        } else {
+            ok("state", "\(agent.stateDirectory), \(Words.count(free >> 20)) MiB free")
+        }
+    }
+
+    private static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+
+    // MARK: - Services
+
+    private mutating func service(_ status: ServiceStatus) {
+        let name = status.service
+        ok(name, StatusText.headline(status))
+        if !status.durable {
+            fail(
+                name, "a change is in force that is not on disk",
+                "mend the disk under the state directory; it is retried by itself")
+        }
+        for note in status.notes { warn(name, note) }
+        if let rollout = status.rollout, let standstill = rollout.standstill {
+            warn(name, "\(rollout.id) stands still: \(standstill)", status.waitsFor.first.map { "it waits for \($0)" })
+        }
+        do {
+            for target in try client.targets(of: name) { self.target(target, of: name) }
+        } catch {
+            fail(name, "\(error)")
+        }
+        feedback(status)
+    }
+
+    private mutating func target(_ target: TargetStatus, of service: String) {
+        let subject = "\(service)/\(target.version)"
+        if target.reachable {
+            ok(subject, "\(target.server) takes connections")
+        } else {
+            fail(subject, "\(target.server) takes no connection", "start it, or take it out of the service's file")
+        }
+        guard let scrape = target.scrape else { return }
+        if scrape.ok {
+            ok(subject, "\(scrape.url) gave \(Words.count(scrape.samples)) samples at \(scrape.at.short) UTC")
+        } else {
+            warn(subject, "\(scrape.url): \(scrape.problem)", "checks on scraped series have no data until it answers")
+        }
+    }
+
+    private mutating func feedback(_ status: ServiceStatus) {
+        let counts = status.feedback
+        let lost = counts.unmatched + counts.ambiguous
+        let all = counts.joined + counts.duplicate + counts.late + lost
+        guard all > 0 else { return }
+        let subject = "\(status.service) feedback"
+        if Double(lost) > Self.tolerableLoss * Double(all) {
+            warn(
+                subject, StatusText.feedback(counts),
+                "post the x-request-id of each reply as inference_id, soon after it, and each id once")
+        } else {
+            ok(subject, StatusText.feedback(counts))
+        }
+    }
+
+    // MARK: - Grades
+
+    private mutating func ok(_ subject: String, _ found: String) {
+        findings.append(.init(grade: .ok, subject: subject, found: found))
+    }
+
+    private mutating func warn(_ subject: String, _ found: String, _ mend: String? = nil) {
+        findings.append(.init(grade: .warn, subject: subject, found: found, mend: mend))
+    }
+
+    private mutating func fail(_ subject: String, _ found: String, _ mend: String? = nil) {
+        findings.append(.init(grade: .fail, subject: subject, found: found, mend: mend))
+    }
+}
