@@ -4,6 +4,9 @@ public struct AgentSettings: Hashable, Codable, Sendable {
     /// Unix socket or TCP of the admin API.
     public var admin: ListenAddress
     public var feedback: ListenAddress
+    /// Groups that may use the sockets, by name; nil: the agent's own.
+    public var adminGroup: String?
+    public var feedbackGroup: String?
     /// Data-plane event loops; nil: one a core.
     public var loops: Int?
     public var logLevel: LogLevel
@@ -16,11 +19,14 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         stateDirectory: String = "/var/lib/canaryd",
         admin: ListenAddress = .unix(path: "/run/canaryd/admin.sock"),
         feedback: ListenAddress = .unix(path: "/run/canaryd/feedback.sock"),
-        loops: Int? = nil, logLevel: LogLevel = .info, logFormat: LogFormat = .auto
+        adminGroup: String? = nil, feedbackGroup: String? = nil, loops: Int? = nil,
+        logLevel: LogLevel = .info, logFormat: LogFormat = .auto
     ) {
         self.stateDirectory = stateDirectory
         self.admin = admin
         self.feedback = feedback
+        self.adminGroup = adminGroup
+        self.feedbackGroup = feedbackGroup
         self.loops = loops
         self.logLevel = logLevel
         self.logFormat = logFormat

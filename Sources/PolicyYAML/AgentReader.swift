@@ -28,8 +28,14 @@ struct AgentReader {
         }
         draft.services = sources("services", section)
         draft.policies = sources("policies", section)
-        draft.settings.admin = socket("admin", section) ?? draft.settings.admin
-        draft.settings.feedback = socket("feedback", section) ?? draft.settings.feedback
+        if let part = api("admin", section) {
+            draft.settings.admin = socket("admin", part) ?? draft.settings.admin
+            draft.settings.adminGroup = group(part)
+        }
+        if let part = api("feedback", section) {
+            draft.settings.feedback = socket("feedback", part) ?? draft.settings.feedback
+            draft.settings.feedbackGroup = group(part)
+        }
         if draft.settings.admin == draft.settings.feedback {
             report.error(
                 section.mark(section.has("feedback") ? "feedback" : "admin"),
@@ -64,20 +70,33 @@ struct AgentReader {
         }
     }
 
-    private func socket(_ key: String, _ section: Section) -> ListenAddress? {
-        let sample = "{socket: /run/canaryd/\(key).sock}"
+    private func api(_ key: String, _ section: Section) -> Section? {
         guard let node = section.node(key) else { return nil }
         if case .mapping(let entries) = node.content,
             let tcp = entries.first(where: { ["listen", "tcp", "token", "tls", "port", "address"].contains($0.name) })
         {
+            let sample = "{socket: /run/canaryd/\(key).sock}"
             report.error(tcp.key, "'\(key)' over TCP comes with a later release: write \(sample)")
             return nil
         }
-        guard let part = Section(node, "'\(key)'", keys: ["socket"], report: report) else { return nil }
+        return Section(node, "'\(key)'", keys: ["socket", "group"], report: report)
+    }
+
+    private func socket(_ key: String, _ part: Section) -> ListenAddress? {
         part.require("socket", "socket: /run/canaryd/\(key).sock")
         return part.read("socket", "/run/canaryd/\(key).sock") { (text) throws(Mend) -> ListenAddress in
             if text.hasPrefix("unix:") { throw Mend("is a path already by its key: write \(text.dropFirst(5))") }
             return .unix(path: try Addresses.socketPath(text, base: base))
+        }
+    }
+
+    /// Whether it exists is a matter of the host: the agent looks when it opens the socket.
+    private func group(_ part: Section) -> String? {
+        part.read("group", "canaryd-admin") { (text) throws(Mend) -> String in
+            guard let first = text.utf8.first, text.utf8.count <= 31, Names.isAlphanumeric(first) || first == 0x5f,
+                text.utf8.allSatisfy({ Names.isAlphanumeric($0) || "_-.".utf8.contains($0) })
+            else { throw Mend("is no group name: write one that `getent group` knows, such as canaryd-admin") }
+            return text
         }
     }
 }

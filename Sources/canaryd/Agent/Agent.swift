@@ -18,6 +18,9 @@ final class Agent: @unchecked Sendable {
     /// Time between two ticks. Shorter intervals of a service are looked at no more often.
     static let tick: Duration = .milliseconds(500)
 
+    /// Ticks between two looks at what `systemctl status` should say.
+    static let ticksOfStatus = 10
+
     let file: String
     let settings: AgentSettings
     let startedAt = SystemClock().now.wall
@@ -35,9 +38,13 @@ final class Agent: @unchecked Sendable {
     private var admin: AdminServer!
     private var backend: Backend!
     private var isStopping = false
+    private var isReloadRefused = false
+    private var ticks = 0
+    private var shownStatus = ""
     var adminAddress = ""
     var feedbackAddress = ""
 
+    /// Call `Logs.bootstrap` before: loggers keep the handler that they were made with.
     init(configurationFile: String, configuration: Configuration) throws {
         file = configurationFile
         settings = configuration.agent
@@ -66,7 +73,7 @@ final class Agent: @unchecked Sendable {
     func start() throws {
         control.start()
         try control.sync { try self.startOnControl() }
-        manager.ready("\(controller.serviceNames.count) service(s)")
+        manager.ready(try control.sync { self.statusLine() })
         log.notice(
             "ready",
             metadata: [
@@ -86,6 +93,8 @@ final class Agent: @unchecked Sendable {
         admin = AdminServer(loop: control, backend: backend)
         adminAddress = "\(try admin.listen(.admin, on: socket(settings.admin)))"
         feedbackAddress = "\(try admin.listen(.feedback, on: socket(settings.feedback)))"
+        try SocketGroup.give(settings.admin, to: settings.adminGroup, key: "admin")
+        try SocketGroup.give(settings.feedback, to: settings.feedbackGroup, key: "feedback")
         journal.followers = admin
         scheduleTick()
         if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
@@ -102,8 +111,23 @@ final class Agent: @unchecked Sendable {
     private func scheduleTick() {
         _ = control.schedule(after: Self.tick) { [self] in
             controller.tick()
+            ticks &+= 1
+            if ticks % Self.ticksOfStatus == 0 { showStatus() }
             scheduleTick()
         }
+    }
+
+    /// Tells systemd, where something changed.
+    private func showStatus() {
+        let line = statusLine()
+        guard line != shownStatus else { return }
+        shownStatus = line
+        manager.status(line)
+    }
+
+    private func statusLine() -> String {
+        let states = controller.serviceNames.compactMap { controller.view(of: $0)?.state }
+        return (isReloadRefused ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
     }
 
     /// On the control thread: when that hangs, systemd finds out.
@@ -156,7 +180,8 @@ final class Agent: @unchecked Sendable {
     private func reload() {
         let now = SystemClock().now
         manager.reloading(now: now.monotonic / 1_000)
-        defer { manager.ready("\(controller.serviceNames.count) service(s)") }
+        isReloadRefused = true
+        defer { manager.ready(statusLine()) }
         let loaded = ConfigurationLoader.load(agentFile: file)
         for diagnostic in loaded.diagnostics {
             log.log(level: diagnostic.severity == .error ? .error : .warning, "\(diagnostic)")
@@ -171,6 +196,7 @@ final class Agent: @unchecked Sendable {
         do {
             let changes = try controller.apply(configuration)
             readAt = now.wall
+            isReloadRefused = false
             for change in changes { log.notice("reloaded", metadata: ["change": "\(change)"]) }
             if changes.isEmpty { log.notice("reloaded: nothing changed") }
         } catch {

@@ -7,7 +7,11 @@ struct AgentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the agent (the default).",
         discussion:
-            "SIGHUP applies changed files, SIGTERM lets requests in flight finish, a second SIGTERM ends at once.")
+            "SIGHUP applies changed files, SIGTERM lets requests in flight finish, a second SIGTERM ends at once. Exits with "
+            + "78 where the files are wrong, with 1 where something else is in the way.")
+
+    /// EX_CONFIG of sysexits.h: the unit does not start the agent again for files that stay as wrong as they are.
+    static let badConfiguration: Int32 = 78
 
     @Option(help: ArgumentHelp("The agent's file.", valueName: "file"))
     var config = "/etc/canaryd/canaryd.yaml"
@@ -17,8 +21,12 @@ struct AgentCommand: ParsableCommand {
 
     func run() throws {
         let loaded = ConfigurationLoader.load(agentFile: config)
-        for diagnostic in loaded.diagnostics { Standard.error("\(diagnostic)\n") }
-        guard let configuration = loaded.configuration, !loaded.hasErrors else { throw ExitCode(1) }
+        for diagnostic in loaded.diagnostics {
+            Standard.complaint("\(diagnostic)", isError: diagnostic.severity == .error)
+        }
+        guard let configuration = loaded.configuration, !loaded.hasErrors else {
+            throw ExitCode(check ? 1 : Self.badConfiguration)
+        }
         if check {
             let policies = configuration.policies.count
             print("\(config): ok: \(configuration.services.count) service(s), \(policies) policies")
@@ -32,7 +40,7 @@ struct AgentCommand: ParsableCommand {
             try agent.start()
             agent.serve(until: signals)
         } catch {
-            Standard.error("canaryd: error: \(error)\n")
+            Standard.complaint("canaryd: error: \(error)", isError: true)
             throw ExitCode(1)
         }
     }
@@ -41,6 +49,20 @@ struct AgentCommand: ParsableCommand {
 /// The process's own streams.
 enum Standard {
     static func error(_ text: String) { put(text, to: 2) }
+
+    /// Lines with the priority that journald reads, where it listens.
+    static func complaint(_ text: String, isError: Bool) {
+        let mark = !isJournal ? "" : isError ? "<3>" : "<4>"
+        error(text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(mark)\($0)\n" }.joined())
+    }
+
+    /// Whether standard error goes to journald: the variable alone is inherited by whatever is started from there.
+    static var isJournal: Bool {
+        guard let stream = getenv("JOURNAL_STREAM") else { return false }
+        var info = stat()
+        return fstat(2, &info) == 0 && String(cString: stream) == "\(info.st_dev):\(info.st_ino)"
+    }
+
     static func output(_ text: String) { put(text, to: 1) }
 
     private static func put(_ text: String, to descriptor: Int32) {

@@ -8,7 +8,7 @@ enum Logs {
     static func bootstrap(level: AgentSettings.LogLevel, format: AgentSettings.LogFormat) {
         var format = format
         if format == .auto {
-            format = getenv("JOURNAL_STREAM") != nil ? .journald : isatty(2) == 1 ? .plain : .json
+            format = Standard.isJournal ? .journald : isatty(2) == 1 ? .plain : .json
         }
         let chosen = format
         let level = Logger.Level(rawValue: level.rawValue) ?? .info
@@ -33,7 +33,10 @@ private struct LineHandler: LogHandler {
         let message = event.message.description
         switch format {
         case .journald:
-            Standard.error("<\(priority(event.level))>\(message)\(Self.pairs(fields))\n")
+            // journald takes each line for an entry of its own.
+            let mark = "<\(priority(event.level))>"
+            let lines = "\(message)\(Self.pairs(fields))".split(separator: "\n", omittingEmptySubsequences: false)
+            Standard.error(lines.map { "\(mark)\($0)\n" }.joined())
         case .plain:
             Standard.error("\(Self.clock()) \(event.level.rawValue.uppercased()) \(message)\(Self.pairs(fields))\n")
         case .json, .auto:

@@ -1,0 +1,28 @@
+import RolloutEngine
+
+/// What `systemctl status` shows of the agent: a clause for each service.
+enum StatusLine {
+    /// Services that are named; of more, only the number is said.
+    static let named = 4
+
+    static func text(_ states: [ServiceState]) -> String {
+        if states.isEmpty { return "no service: put a file into the services folder and reload" }
+        var clauses = states.prefix(named).map(clause)
+        if states.count > named { clauses.append("and \(states.count - named) more") }
+        return clauses.joined(separator: "; ")
+    }
+
+    private static func clause(_ state: ServiceState) -> String {
+        let frozen = state.freeze == nil ? "" : ", frozen"
+        guard let rollout = state.rollout else { return "\(state.service): \(state.serving) serves\(frozen)" }
+        let share = "\(rollout.candidate) at \(state.split.candidate)"
+        return "\(state.service): \(share), \(rollout.phase.name)\(held(rollout))\(frozen)"
+    }
+
+    /// Why it does not move; empty where it does.
+    private static func held(_ rollout: Rollout) -> String {
+        if rollout.pause != nil { return ", paused" }
+        if rollout.isRecovering { return ", recovering" }
+        return rollout.standstill.map { ", held: \($0.rawValue)" } ?? ""
+    }
+}
