@@ -52,9 +52,15 @@ struct DemoCommand: ParsableCommand {
         }
     }
 
-    /// Beside the sources, or where the installation puts it.
+    /// Beside the sources, or where the installation puts it: `bin/canaryd` goes with `share/canaryd`.
     private static func dataFolder() -> String {
-        let places = ["examples/income/data", "/usr/local/share/canaryd/examples/income/data"]
+        var places = ["examples/income/data"]
+        if let program = realpath("/proc/self/exe", nil) {
+            defer { free(program) }
+            let parts = String(cString: program).split(separator: "/").dropLast(2)
+            places.append("/" + (parts + ["share/canaryd/examples/income/data"]).joined(separator: "/"))
+        }
+        places.append("/usr/local/share/canaryd/examples/income/data")
         return places.first { access("\($0)/adult_test.csv", R_OK) == 0 } ?? places[0]
     }
 }
