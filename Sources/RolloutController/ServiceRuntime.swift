@@ -150,7 +150,9 @@ final class ServiceRuntime {
         guard let rollout = state.rollout else { return nil }
         window.expire(now: now)
         let snapshot = WindowSnapshot(observations: window, quality: quality, series: series)
-        let lastSeen = max(window.newestStart ?? .min, window.beganAt)
+        // A look that saw nothing is not a healthy one: after an unclean stop the candidate waits for a request.
+        let since = rollout.isRecovering ? now - 2 * RolloutController.dataGap.nanoseconds : window.beganAt
+        let lastSeen = max(window.newestStart ?? .min, since)
         return Evaluation(
             results: rollout.phase == .waiting ? [] : judge.evaluate(rollout.plan.policies, snapshot, now: now),
             baseline: condition(.baseline, now: now), candidate: condition(.candidate, now: now),

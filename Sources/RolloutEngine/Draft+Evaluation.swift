@@ -44,7 +44,8 @@ extension Draft {
         }
         let isHealthy = e.isDataFlowing && e.verdict != .error && !e.candidate.isDown && !e.baseline.isDown
         guard isHealthy else {
-            return stand(.recovering, "recovering: waits for both arms to be healthy", e)
+            let missing = e.isDataFlowing ? "both arms to be healthy" : "a first request"
+            return stand(.recovering, "recovering: waits for \(missing)", e)
         }
         state.rollout?.isRecovering = false
         unstand()
