@@ -13,6 +13,8 @@ final class Signals: Sendable {
         self.set = set
         // A peer that went away is an error of the write, not of the process.
         signal(SIGPIPE, SIG_IGN)
+        // So is a file that may not grow.
+        signal(SIGXFSZ, SIG_IGN)
     }
 
     /// Blocks until one comes.
