@@ -142,6 +142,28 @@ struct BadInputTests {
         #expect(Client(port: scene.service.port).get()?.status == 200)
     }
 
+    @Test("an agent that finds another one on its admin socket leaves that alone")
+    func takenSocket() async throws {
+        let scene = try Scene(candidate: nil)
+        try await scene.start()
+        let other = try Scene(candidate: nil)
+        let settings = Files.read(other.path("canaryd.yaml"))
+        Files.write(
+            other.path("canaryd.yaml"),
+            settings.replacing("{socket: admin.sock}", with: "{socket: \(scene.path("admin.sock"))}"))
+        let said = try await refusal(other)
+        #expect(said.contains(scene.path("admin.sock")) && oneLine(said), "\(said)")
+        #expect(try scene.admin.agent().pid == scene.agent?.pid)
+    }
+
+    @Test("an agent's file that is not there is refused in one line")
+    func missingFile() async throws {
+        let scene = try Scene(candidate: nil)
+        unlink(scene.path("canaryd.yaml"))
+        let said = try await refusal(scene)
+        #expect(said.contains(scene.path("canaryd.yaml")) && oneLine(said), "\(said)")
+    }
+
     @Test("a corrupt database is kept aside, the baseline serves, and nothing starts until someone unfreezes")
     func corruptDatabase() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }

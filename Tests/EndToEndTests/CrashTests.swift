@@ -112,9 +112,24 @@ struct CrashTests {
         #expect(Client(port: scene.service.port).get()?.version == "old")
     }
 
+    @Test("after a crash without traffic the candidate waits for a request, and the baseline gets that")
+    func silence() async throws {
+        let scene = try Scene { $0.strategy = "{steps: [{weight: 99%, hold: 10m}]}" }
+        try await scene.start()
+        try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints == 9_900 }
+        try await scene.kill()
+        try await scene.start()
+        try await scene.wait("a look at nothing") { $0.rollout?.standstill == "recovering" }
+        #expect(try scene.status().candidateWeight.basisPoints == 0)
+        #expect(Client(port: scene.service.port).get()?.version == "old")
+        try await scene.wait("the split is in force again") { $0.candidateWeight.basisPoints == 9_900 }
+    }
+
     @Test("after SIGTERM the rollout goes on at once where it was")
     func clean() async throws {
-        let scene = try scene()
+        let scene = try Scene {
+            $0.strategy = "{steps: [{weight: 10%, hold: 1s}, {weight: 30%, hold: 1s}, {weight: 50%, hold: 10m}]}"
+        }
         try await scene.start()
         let load = Load(port: scene.service.port, rate: 60)
         try await scene.wait("the third step") { $0.rollout?.step == 3 }

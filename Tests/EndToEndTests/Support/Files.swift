@@ -42,6 +42,11 @@ enum Files {
         rmdir(folder)
     }
 
+    static func size(_ path: String) -> Int? {
+        var info = stat()
+        return lstat(path, &info) == 0 ? Int(info.st_size) : nil
+    }
+
     /// The permission bits; nil where there is nothing.
     static func mode(_ path: String) -> mode_t? {
         var info = stat()

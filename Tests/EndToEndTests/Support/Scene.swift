@@ -97,6 +97,15 @@ final class Scene {
         }
     }
 
+    /// A full disk for this agent alone: from now on no file of its may grow beyond so many bytes.
+    func limitFiles(to size: Int?) async throws {
+        guard let agent else { throw HarnessError("no agent runs") }
+        let limit = "--fsize=\(size.map { "\($0)" } ?? "unlimited"):"
+        let process = try Subprocess(
+            "/usr/bin/prlimit", ["--pid", "\(agent.pid)", limit], output: path("prlimit"), error: path("prlimit"))
+        guard try await process.wait() == .code(0) else { throw HarnessError(Files.read(path("prlimit"))) }
+    }
+
     // MARK: - Asking it
 
     func status() throws -> ServiceStatus { try admin.service(service.name) }
@@ -131,11 +140,12 @@ final class Scene {
     }
 
     /// Runs canaryctl against this agent.
-    func ctl(_ arguments: String..., environment: [String: String] = [:]) async throws -> Run {
+    func ctl(_ arguments: String...) async throws -> Run { try await ctl(arguments) }
+
+    func ctl(_ arguments: [String]) async throws -> Run {
         runs += 1
         let process = try Subprocess(
-            Binaries.canaryctl, arguments,
-            environment: ["CANARYD_SOCKET": path("admin.sock")].merging(environment) { $1 },
+            Binaries.canaryctl, arguments, environment: ["CANARYD_SOCKET": path("admin.sock")],
             output: path("ctl-\(runs).out"), error: path("ctl-\(runs).err"))
         guard case .code(let status) = try await process.wait() else { throw HarnessError("canaryctl crashed") }
         return Run(status: status, output: process.output, errors: process.errors)
