@@ -35,12 +35,14 @@ enum StatusText {
         fact("serving", "\(status.serving), generation \(status.generation)")
         if let rollout = status.rollout {
             fact("rollout", "\(rollout.id), since \(rollout.startedAt.short) UTC")
-            if let pause = rollout.pause { fact("paused", "by \(pause.by): \(pause.reason)", .yellow) }
             if rollout.recovering {
                 fact("recovering", "the candidate gets nothing until a first healthy evaluation", .yellow)
             }
         }
-        if let freeze = status.freeze { fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow) }
+        // With a rollout it stands under what it waits for.
+        if let freeze = status.freeze, status.rollout == nil {
+            fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow)
+        }
         if let refused = status.refused, status.rollout == nil {
             fact("refused", "\(refused.version), reverted \(refused.times == 1 ? "once" : "\(refused.times) times")")
         }

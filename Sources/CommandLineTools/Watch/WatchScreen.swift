@@ -85,8 +85,6 @@ struct WatchScreen {
             }
         }
         lines.append(phase)
-        if let pause = rollout.pause { lines.append(fact("paused", "by \(pause.by): \(pause.reason)", .yellow)) }
-        if let freeze = status.freeze { lines.append(fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow)) }
         lines += status.waitsFor.map { fact("waits for", $0, .yellow) }
         lines.append(fact("next", status.next))
         return lines
@@ -135,7 +133,7 @@ struct WatchScreen {
             line.add(check.verdict.mark + " ", check.verdict.style)
             line.add(EventText.pad(name, nameWidth) + "  ")
             line.add(EventText.pad(check.verdict.words, 12), check.verdict.style)
-            if let m = check.decisive, m.value != nil {
+            if let m = check.decisive, m.value != nil, check.verdict != .noData || check.missing.isEmpty {
                 let value = "\(Words.held(m)) \(Words.bound(m))"
                 line.add(EventText.pad(value, 24), check.verdict == .fail ? .red : .plain)
                 let side: FigureUnit = m.unit == .points ? .ratio : m.unit
