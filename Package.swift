@@ -73,6 +73,8 @@ let mains: [Target] = [
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
         ]),
+    // Not installed: bench/judge/run builds and runs it.
+    .executableTarget(name: "judge-bench", dependencies: ["Statistics"], path: "bench/judge/Simulation"),
     .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
 ]
 

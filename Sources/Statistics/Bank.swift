@@ -16,8 +16,9 @@ public struct BankSettings: Hashable, Codable, Sendable {
 }
 
 extension RestartWeights {
-    /// What the judge uses.
-    public static let standard = RestartWeights.inverseSquare
+    /// What the judge uses. Most regressions are there from the first request; in simulation, .8 at once instead of ½
+    /// finds those about 5 % sooner, and one that begins after fifteen minutes about 5 % later.
+    public static let standard = RestartWeights.inverseSquare(early: 0.8)
 }
 
 /// The wealth of a gambler who bets on several alternatives to a null hypothesis at once, and on every stratum as the
@@ -65,6 +66,14 @@ public struct Bank: Hashable, Codable, Sendable {
         // Rounding leaves a few 1e-17 of the rest: as good as none.
         let rest = 1 - spent
         logEvidence = rest > 1e-15 ? logAddExp(atStake, ln(rest)) : atStake
+    }
+
+    /// What the evidence would be if a stratum with these e-values ended now. See `TwoNullsByBlock` for when one may act
+    /// on it before the stratum has ended.
+    public func logEvidence(adding logEValue: (_ alternative: Int) -> Double) -> Double {
+        var next = self
+        next.observe(logEValue)
+        return next.logEvidence
     }
 
     /// How many more strata bring the evidence to a threshold if each alternative gains what it is expected to, and

@@ -36,26 +36,36 @@ struct Margins {
         Double(x) * ln(odds / null) - (logNormalizer(odds) - logNull)
     }
 
-    /// ln Z(ψ): sums from the largest term to both sides until a term is below 1e-18 of it, each term from its
+    /// ln Z(ψ): sums from the largest term to both sides until a term is below 1e-14 of it, each term from its
     /// neighbour. A few standard deviations are enough, so the cost grows with the root of the counts.
     func logNormalizer(_ odds: Double) -> Double {
         let mode = mode(odds)
         var sum = 1.0
+        // As Doubles: C(n_c, u) C(n_b, k − u) ψᵘ from u to u + 1 is ψ a b / (c d).
+        var (a, b) = (Double(nc - mode), Double(hits - mode))
+        var (c, d) = (Double(mode + 1), Double(nb - hits + mode + 1))
         var term = 1.0
-        var u = mode
-        while u < high {
-            term *= odds * Double((nc - u) * (hits - u)) / Double((u + 1) * (nb - hits + u + 1))
-            u += 1
+        for _ in mode..<high {
+            term *= odds * (a * b) / (c * d)
             sum += term
-            if term < 1e-18 { break }
+            if term < 1e-14 { break }
+            a -= 1
+            b -= 1
+            c += 1
+            d += 1
         }
+        (a, b) = (Double(nc - mode + 1), Double(hits - mode + 1))
+        (c, d) = (Double(mode), Double(nb - hits + mode))
+        let inverse = 1 / odds
         term = 1
-        u = mode
-        while u > low {
-            term *= Double(u * (nb - hits + u)) / (odds * Double((nc - u + 1) * (hits - u + 1)))
-            u -= 1
+        for _ in low..<mode {
+            term *= inverse * (c * d) / (a * b)
             sum += term
-            if term < 1e-18 { break }
+            if term < 1e-14 { break }
+            a += 1
+            b += 1
+            c -= 1
+            d -= 1
         }
         return logChoose(nc, mode) + logChoose(nb, hits - mode) + Double(mode) * ln(odds) + ln(sum)
     }

@@ -3,8 +3,8 @@
 public enum RestartWeights: Hashable, Codable, Sendable {
     /// Everything on the first stratum: no restarts.
     case never
-    /// ½ at once, and ½·1/(s(s+1)): an onset at stratum s costs about 2 ln s nats.
-    case inverseSquare
+    /// `early` at once, and the rest as 1/(s(s+1)): an onset at stratum s costs about 2 ln s nats.
+    case inverseSquare(early: Double)
     /// `early` at once, the rest ∝ 1/((s+1) ln²(s+1)): an onset at stratum s costs about ln s + 2 ln ln s nats.
     case logarithmic(early: Double)
     /// As `logarithmic`, but from stratum 64 on only 64 restarts to each doubling: an onset at s waits for at most
@@ -20,7 +20,7 @@ public enum RestartWeights: Hashable, Codable, Sendable {
         let s = Double(stratum)
         switch self {
         case .never: return stratum == 1 ? 1 : 0
-        case .inverseSquare: return (stratum == 1 ? 0.5 : 0) + 0.5 / (s * (s + 1))
+        case .inverseSquare(let early): return (stratum == 1 ? early : 0) + (1 - early) / (s * (s + 1))
         case .logarithmic(let early):
             return (stratum == 1 ? early : 0) + (1 - early) * Self.tail(s)
         case .sparse(let early):

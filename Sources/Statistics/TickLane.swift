@@ -1,9 +1,9 @@
-/// Evidence against «the candidate's rate is at most `factor` times the baseline's», for data that clump: it bets on
-/// one bounded number a tick and does not care how requests within the tick depend on each other.
+/// Evidence against «the candidate's rate is at most `factor` times the baseline's, or at most `floor`», for data that
+/// clump: it bets on one bounded number a tick and does not care how requests within the tick depend on each other.
 ///
-/// With X = k_c/n_c, Y = k_b/n_b, and u = `clip`:
+/// With X = k_c/n_c, Y = k_b/n_b, u = `clip` and f = `floor`:
 ///
-///     d = min(X, u) − ψ0 · min(Y, u),        E = mean over λ of Π (1 + λ d),     0 < λ < 1/(ψ0 u)
+///     d = min(X, u) − max(ψ0 · min(Y, u), f),     E = mean over λ of Π (1 + λ d),     0 < λ < 1/max(ψ0 u, f)
 ///
 /// **Why the mean of each factor is at most 1.** Let the requests of one arm in a tick be exchangeable: given some
 /// environment, they fail independently with a rate Q_c or Q_b (de Finetti), the environments of retry storms and
@@ -17,6 +17,7 @@
 ///
 /// Where n_c > n_b the last step would fail, so the candidate is thinned to n_b requests drawn at random. Nothing is
 /// drawn here: X's term is replaced by its mean over all draws, which has the same expectation and spreads less.
+/// And max(…, f) only takes away, so that the mean of d is at most 0 under «at most f» as well: E min(X, u) ≤ E X ≤ f.
 /// Clipping after the factor, min(ψ0 Y, u), would not do for ψ0 > 1: with one request an arm and a rate q,
 /// E min(X, u) = u ψ0 q, but E min(ψ0 Y, u) = u q.
 public struct TickLane: Hashable, Codable, Sendable {
@@ -24,32 +25,34 @@ public struct TickLane: Hashable, Codable, Sendable {
     public let factor: Double
     /// u: a tick's rate counts as at most this.
     public let clip: Double
+    /// A rate at or below this is fine whatever the baseline's; 0 for none.
+    public let floor: Double
     private var bank: Bank
 
     static let shares: [Double] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95]
 
-    public init(factor: Double, clip: Double = 0.2, restarts: RestartWeights = .standard) {
+    public init(factor: Double, floor: Double = 0, clip: Double = 0.2, restarts: RestartWeights = .standard) {
         precondition(factor >= 1 && clip > 0 && clip <= 1, "a factor of at least 1, and a clip in 0 ... 1")
         self.factor = factor
         self.clip = clip
+        self.floor = floor
         bank = Bank(BankSettings(alternatives: Self.shares.count, restarts: restarts, cap: nil))
     }
 
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
 
-    /// Takes one tick. One without requests in both arms changes nothing; nor does one without a hit, which gives
-    /// d = 0 (whether there is one must not decide whether a restart is spent, so it is counted).
+    /// Takes one tick; one without requests in either arm changes nothing.
     public mutating func observe(_ tick: Stratum) {
         guard tick.candidate.trials > 0 && tick.baseline.trials > 0 else { return }
-        let d = Self.difference(tick, factor: factor, clip: clip)
-        let scale = factor * clip
+        let d = Self.difference(tick, factor: factor, floor: floor, clip: clip)
+        let scale = max(factor * clip, floor)
         bank.observe { ln1p(Self.shares[$0] / scale * d) }
     }
 
-    static func difference(_ tick: Stratum, factor: Double, clip: Double) -> Double {
+    static func difference(_ tick: Stratum, factor: Double, floor: Double, clip: Double) -> Double {
         let thinned = clippedMean(tick.candidate, thinnedTo: tick.baseline.trials, clip: clip)
-        return thinned - factor * min(Double(tick.baseline.hits) / Double(tick.baseline.trials), clip)
+        return thinned - max(factor * min(Double(tick.baseline.hits) / Double(tick.baseline.trials), clip), floor)
     }
 
     /// E min(K/m, u), K the hits among m trials drawn without replacement.

@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    static let restarts: [RestartWeights] = [.inverseSquare, .logarithmic(early: 0.5), .sparse(early: 0.5)]
+    static let restarts: [RestartWeights] = [.inverseSquare(early: 0.5), .logarithmic(early: 0.5), .sparse(early: 0.5)]
 
     @Test("The odds ratio's evidence, at its bound and below it", arguments: restarts)
     func oddsRatio(_ restarts: RestartWeights) {
@@ -105,6 +105,51 @@ import Testing
         }
     }
 
+    @Test("The same over blocks, looked at in the middle of a block as well")
+    func twoNullsByBlock() {
+        for (pc, pb) in [(0.1, 0.001), (0.05, 0.0), (0.3, 0.3), (0.9, 0.9), (0.1, 0.069)] {
+            for (nc, nb) in [(1, 2), (2, 1)] {
+                let mean = Self.bestMean(
+                    TwoNullsByBlock(rateBound: 0.1, oddsBound: 1.5, rule: BlockRule(seconds: 2, requests: 100)),
+                    steps: 4, outcomes: Self.strata(nc, pc, nb, pb).map { p, s in (p, { $0.observe(s) }) },
+                    logEvidence: \.logEvidence)
+                #expect(mean <= 1 + 1e-12, "rates \(pc), \(pb): \(mean)")
+            }
+        }
+    }
+
+    @Test("The evidence of latency at several points, where the candidate is nowhere slower")
+    func latencyRatio() {
+        // Two points that half and a tenth of either arm's requests are slower than; errors count at both.
+        let levels: [Double] = [0.5, 0.4, 0.1]
+        func counts(_ n: Int) -> [(Double, [Int])] {
+            var all: [(Double, [Int])] = [(1, [0, 0])]
+            for _ in 0..<n {
+                all = all.flatMap { p, k in
+                    levels.enumerated().map { level, q in
+                        (p * q, [k[0] + (level > 0 ? 1 : 0), k[1] + (level > 1 ? 1 : 0)])
+                    }
+                }
+            }
+            return all
+        }
+        let n = StratumBuilder.requests
+        var outcomes: [(probability: Double, apply: (inout LatencyRatioProcess) -> Void)] = []
+        for (p, c) in counts(2) {
+            for (q, b) in counts(2) {
+                let slower = [0, 1].map {
+                    Stratum(candidate: Tally(c[$0], of: 2), baseline: Tally(b[$0], of: 2))
+                }
+                // A minute's tick is a stratum however few its requests.
+                outcomes.append((p * q, { $0.observe(slower, seconds: StratumBuilder.seconds) }))
+            }
+        }
+        let mean = Self.bestMean(
+            LatencyRatioProcess(alternatives: [[1.5, 4], [3, 20]]), steps: 2, outcomes: outcomes,
+            logEvidence: \.logEvidence)
+        #expect(n > 4 && mean <= 1 + 1e-12, "\(mean)")
+    }
+
     @Test("Bets on differences, for a revert and for a promotion")
     func boundedMean() {
         for null in [BoundedMeanProcess.Null.atMost, .atLeast] {
@@ -114,7 +159,7 @@ import Testing
                     ((spread - 0.1) / 2, -1), (1 - spread, 0), ((spread + 0.1) / 2, 1),
                 ]
                 let mean = Self.bestMean(
-                    BoundedMeanProcess(margin: 0.1, null: null, restarts: .inverseSquare), steps: 6,
+                    BoundedMeanProcess(margin: 0.1, null: null, restarts: .inverseSquare(early: 0.5)), steps: 6,
                     outcomes: outcomes.map { p, d in (p, { $0.observe(d) }) }, logEvidence: \.logEvidence)
                 #expect(mean <= 1 + 1e-12, "\(null), spread \(spread): \(mean)")
             }

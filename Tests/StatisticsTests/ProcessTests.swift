@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Testing
 
 @testable import Statistics
@@ -24,7 +25,7 @@ import Testing
             }
             return .max
         }
-        let early = strataToFind(after: 0, .inverseSquare)
+        let early = strataToFind(after: 0, .inverseSquare(early: 0.5))
         for restarts in MeanOfEvidenceTests.restarts {
             #expect(strataToFind(after: 2_000, restarts) < 4 * early)
         }
@@ -85,19 +86,84 @@ import Testing
         #expect(highest > 3)
     }
 
-    @Test("A block closes by time or by the candidate's requests, and never while an arm is empty")
-    func blocks() {
-        func tick(_ c: Int, _ b: Int) -> Stratum { Stratum(candidate: Tally(0, of: c), baseline: Tally(0, of: b)) }
-        var builder = BlockBuilder(BlockRule(seconds: 3, requests: 50))
-        #expect(builder.add(tick(1, 9)) == nil)
-        #expect(builder.add(tick(1, 9)) == nil)
-        #expect(builder.add(tick(1, 9)) == tick(3, 27))
-        #expect(builder.add(tick(50, 9)) == tick(50, 9))
-        for _ in 0..<5 { #expect(builder.add(tick(0, 10)) == nil) }
-        #expect(builder.add(tick(1, 10)) == tick(1, 60))
-        #expect(builder.add(tick(2, 2)) == nil)
-        #expect(builder.close() == tick(2, 2))
-        #expect(builder.close() == nil)
+    @Test("A stratum is complete with twenty requests or after a minute, and never while an arm is empty")
+    func strata() {
+        var builder = StratumBuilder()
+        func add(_ c: Int, _ b: Int) -> Bool {
+            builder.add([Stratum(candidate: Tally(0, of: c), baseline: Tally(0, of: b))])
+        }
+        var closed = [add(1, 9), add(1, 9)]
+        #expect(closed == [false, true])
+        #expect(builder.open == [Stratum(candidate: Tally(0, of: 2), baseline: Tally(0, of: 18))])
+        builder.clear()
+        closed = [add(0, 100), add(1, 0)]
+        #expect(closed == [false, true])
+        builder.clear()
+        closed = (0..<60).map { add($0 == 0 ? 1 : 0, $0 == 0 ? 1 : 0) }
+        #expect(closed == [Bool](repeating: false, count: 59) + [true])
+    }
+
+    @Test("A rate beyond its bounds is found, and which bound says so")
+    func rateProcess() {
+        func run(_ bounds: RateBounds, _ lane: Lane, candidate: Int, baseline: Int) -> RateProcess {
+            var process = RateProcess(bounds, lane: lane)
+            for _ in 0..<40 {
+                process.observe(Stratum(candidate: Tally(candidate, of: 20), baseline: Tally(baseline, of: 100)))
+            }
+            process.weightChanged()
+            return process
+        }
+        let both = RateBounds(ceiling: 0.3, factor: 1.5, floor: 0.01)
+        for lane in [Lane.counts(temper: 1), .counts(temper: 0.2), .ticks] {
+            let bad = run(both, lane, candidate: 10, baseline: 5)
+            #expect(bad.logEvidence > ln(100), "\(lane)")
+            #expect(run(both, lane, candidate: 1, baseline: 5).logEvidence < 1)
+            // As bad as the baseline: under no bound.
+            #expect(run(both, lane, candidate: 20, baseline: 100).logEvidence < 1)
+        }
+        #expect(run(both, .counts(temper: 1), candidate: 10, baseline: 5).strongest.part == .increase)
+        let onlyCeiling = RateBounds(ceiling: 0.05)
+        #expect(run(onlyCeiling, .counts(temper: 1), candidate: 4, baseline: 5).strongest.part == .ceiling)
+        #expect(run(onlyCeiling, .counts(temper: 1), candidate: 4, baseline: 5).logEvidence > ln(100))
+        // Twice the baseline and under the floor.
+        let floor = RateBounds(factor: 1.5, floor: 0.3)
+        #expect(run(floor, .counts(temper: 1), candidate: 4, baseline: 10).logEvidence < 1)
+    }
+
+    @Test("A slow-down is found near the median, one of few requests in the tail")
+    func latencyRatio() {
+        func strata(_ hits: [(Int, Int)]) -> [Stratum] {
+            hits.map { Stratum(candidate: Tally($0.0, of: 50), baseline: Tally($0.1, of: 50)) }
+        }
+        func evidence(_ slower: [Stratum]) -> Double {
+            var process = LatencyRatioProcess()
+            for _ in 0..<40 { process.observe(slower) }
+            return process.logEvidence
+        }
+        #expect(evidence(strata([(25, 25), (5, 5), (1, 1)])) < 1)
+        #expect(evidence(strata([(20, 25), (4, 5), (0, 1)])) < 1)
+        #expect(evidence(strata([(33, 25), (5, 5), (1, 1)])) > ln(100))
+        #expect(evidence(strata([(25, 25), (5, 5), (4, 1)])) > ln(100))
+    }
+
+    @Test("Bursts of up to three seconds are counted, outages are not")
+    func bursts() {
+        var counter = BurstCounter()
+        func feed(_ hits: [Int]) { for k in hits { counter.observe(Tally(k, of: 10)) } }
+        feed([0, 1, 2, 0, 1])
+        #expect(counter.bursts == 0)
+        feed([10, 9, 0, 0, 5, 0])
+        #expect(counter.bursts == 2 && counter.isHabit)
+        feed([10, 10, 10, 10, 0])
+        #expect(counter.bursts == 2)
+    }
+
+    @Test("What was learnt survives being written down")
+    func coding() throws {
+        var process = RateProcess(RateBounds(ceiling: 0.1, factor: 1.5, floor: 0.01), lane: .counts(temper: 1))
+        process.observe(Stratum(candidate: Tally(3, of: 20), baseline: Tally(1, of: 20)))
+        let copy = try JSONDecoder().decode(RateProcess.self, from: JSONEncoder().encode(process))
+        #expect(copy == process && copy.logEvidence == process.logEvidence)
     }
 
     @Test("A user who always fails is one hit, and one whose arm changes in mid-stratum none")

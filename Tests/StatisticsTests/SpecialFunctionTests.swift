@@ -77,7 +77,7 @@ import Testing
     @Test("Restart weights sum to at most one, and to nearly one")
     func restartWeights() {
         for (weights, atLeast) in [
-            (RestartWeights.never, 1), (.inverseSquare, 0.999_999), (.logarithmic(early: 0.5), 0.96),
+            (RestartWeights.never, 1), (.inverseSquare(early: 0.5), 0.999_999), (.logarithmic(early: 0.5), 0.96),
             (.sparse(early: 0.5), 0.9),
         ] {
             let sum = (1...1_000_000).reduce(0.0) { $0 + weights.weight($1) }

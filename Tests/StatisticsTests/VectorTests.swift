@@ -35,7 +35,7 @@ import Testing
 
     @Test("The bank of odds ratios, three strata")
     func bank() {
-        var process = OddsRatioProcess(bound: 1.5, restarts: .inverseSquare)
+        var process = OddsRatioProcess(bound: 1.5, restarts: .inverseSquare(early: 0.5))
         let strata = [(1, 50, 0, 450), (3, 52, 1, 448), (4, 49, 0, 451)]
         let expected = [1.0596342636261626, 3.2096478347734827, 5.493050360428492]
         for (row, value) in zip(strata, expected) {

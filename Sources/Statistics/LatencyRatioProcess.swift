@@ -1,0 +1,72 @@
+/// Evidence against «the candidate's latency, divided by r, is nowhere in the upper part of the distribution longer
+/// than the baseline's»: a bank of odds-ratio bets at several quantiles at once.
+///
+/// For each quantile q, x_q is the baseline's quantile from *earlier* data; a stratum counts the candidate's requests
+/// slower than r·x_q against the baseline's slower than x_q, and tests an odds ratio of at most 1. So it tests
+/// stochastic order at these points, not the quantile itself. Where x_q lies matters for power alone: any points fixed
+/// before the stratum are valid, stale ones too, as both arms are counted at the same.
+///
+/// Several points, as regressions differ: a general slow-down shows best near the median, where there are most
+/// requests; one of a few requests shows only in the tail. Each costs the others ln(points) nats.
+public struct LatencyRatioProcess: Hashable, Codable, Sendable {
+    /// Odds ratios to bet on where a share of about ½, of .1 and of .01 of the baseline's requests is slower: near the
+    /// middle a slow-down moves the odds by little, far out by much.
+    public static let odds: [[Double]] = [
+        [1.15, 1.3, 1.6, 2.2, 4, 10], [1.3, 1.6, 2.2, 3.2, 5, 12], [1.6, 2.2, 3.2, 5, 10, 30],
+    ]
+    /// The quantiles that belong to them.
+    public static let quantiles: [Double] = [0.5, 0.9, 0.99]
+
+    /// By point.
+    public let alternatives: [[Double]]
+    private var bank: Bank
+    private var builder: StratumBuilder
+
+    /// - Parameter alternatives: for each point a ladder of odds ratios, all of the same length.
+    public init(
+        alternatives: [[Double]] = odds, restarts: RestartWeights = .standard, cap: Double? = 10
+    ) {
+        let rungs = alternatives.first?.count ?? 0
+        precondition(rungs > 0 && alternatives.allSatisfy { $0.count == rungs }, "ladders of one length")
+        self.alternatives = alternatives
+        builder = StratumBuilder(points: alternatives.count)
+        bank = Bank(BankSettings(alternatives: alternatives.count * rungs, restarts: restarts, cap: cap))
+    }
+
+    public var logEvidence: Double { bank.logEvidence }
+    public var strata: Int { bank.strata }
+
+    /// Takes one tick.
+    /// - Parameter slower: for each point, the requests of either arm that were slower than it.
+    /// - Precondition: the same requests at each point.
+    public mutating func observe(_ slower: [Stratum], seconds: Int = 1, temper: Double = 1) {
+        if builder.add(slower, seconds: seconds) { close(temper: temper) }
+    }
+
+    /// The split changed.
+    public mutating func weightChanged(temper: Double = 1) {
+        if builder.isWhole { close(temper: temper) }
+    }
+
+    private mutating func close(temper: Double) {
+        bet(builder.open, temper: temper)
+        builder.clear()
+    }
+
+    private mutating func bet(_ slower: [Stratum], temper: Double) {
+        guard slower.contains(where: \.isInformative) else { return }
+        let ladders = alternatives
+        // One point's normaliser under the null serves its whole ladder; the bank asks in this order.
+        var margins = Margins(slower[0])
+        var logNull = margins.logNormalizer(1)
+        bank.observe(temper: temper) { j in
+            let (point, rung) = j.quotientAndRemainder(dividingBy: ladders[0].count)
+            if rung == 0 && point > 0 {
+                margins = Margins(slower[point])
+                logNull = margins.logNormalizer(1)
+            }
+            guard slower[point].isInformative else { return 0 }
+            return margins.logLikelihoodRatio(ladders[point][rung], against: 1, logNull: logNull)
+        }
+    }
+}

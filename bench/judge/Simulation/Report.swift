@@ -1,0 +1,187 @@
+import Glibc
+import Statistics
+
+/// The tables: one a rate, scenarios by judges.
+struct Report: Sendable {
+    static let judges = [
+        "sequential", "Flagger 5", "Flagger 10", "Flagger tuned", "Flagger tuned on all", "Argo", "Argo tuned",
+        "Argo tuned on all", "Kayenta", "Kayenta tuned",
+    ]
+
+    struct Row: Sendable {
+        var scenario: Scenario
+        /// In the order of `judges`; nil where a judge was left out.
+        var cells: [Cell?]
+        var lanes: String
+    }
+
+    struct Section: Sendable {
+        var rate: Double
+        var rows: [Row]
+        var settings: [String]
+    }
+
+    var arguments: Arguments
+    var sections: [Section]
+
+    static func make(_ arguments: Arguments) async -> Report {
+        let sections = await withTaskGroup(of: Section.self) { group in
+            for rate in arguments.rates { group.addTask { section(rate, arguments) } }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        return Report(arguments: arguments, sections: sections.sorted { $0.rate < $1.rate })
+    }
+
+    static func section(_ rate: Double, _ arguments: Arguments) -> Section {
+        var random = Random(seed: arguments.seed &* 1_000_003 &+ UInt64(rate * 10))
+        let peers = arguments.sequentialOnly ? nil : Peers(rate: rate, runs: arguments.tuning, random: &random)
+        let rows = arguments.scenarios.map { scenario -> Row in
+            let runs = scenario.isHealthy ? arguments.healthy : arguments.bad
+            let settings = SequentialSettings()
+            // A service has one past; a handful of pasts stand for many services.
+            let histories = (0..<10).map { _ in
+                History(scenario, rate: rate, settings: settings, random: &random)
+            }
+            let endings = (0..<runs).map { run in
+                SequentialRollout(
+                    scenario: scenario, rate: rate, settings: settings, history: histories[run % histories.count]
+                ).run(random: &random)
+            }
+            let cells: [Cell?] = [Cell(endings)] + (peers?.cells(scenario, runs: runs, random: &random) ?? [])
+            complain("\(rate)/s \(scenario.rawValue): \(cells[0]!.text) \(cells[0]!.causes)")
+            return Row(scenario: scenario, cells: cells, lanes: lanes(histories))
+        }
+        return Section(rate: rate, rows: rows, settings: peers?.labels ?? [])
+    }
+
+    private static func lanes(_ histories: [History]) -> String {
+        func name(_ lane: Lane) -> String {
+            switch lane {
+            case .ticks: "ticks"
+            case .counts(let temper): temper == 1 ? "counts" : temper == 0.2 ? "unknown" : "tempered"
+            }
+        }
+        var counts: [String: Int] = [:]
+        for history in histories { counts[name(history.errors), default: 0] += 1 }
+        return counts.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    }
+
+    var markdown: String {
+        var text = ""
+        for section in sections {
+            text += "\n## \(section.rate) requests/s\n\n"
+            let names = section.settings.isEmpty ? ["sequential"] : Self.judges
+            text += "| scenario | " + names.joined(separator: " | ") + " | promoted by the sequential judge |\n"
+            text += "| --- |" + String(repeating: " --- |", count: names.count + 1) + "\n"
+            for row in section.rows {
+                let cells = row.cells.map { cell in
+                    cell.map { row.scenario.isHealthy ? $0.healthyText : $0.text } ?? "–"
+                }
+                let own = row.cells[0]!
+                let promoted =
+                    "\(percent(Double(own.promoted) / Double(own.runs))) %"
+                    + (own.medianPromotion.map { ", median \($0 / 60) min" } ?? "")
+                text += "| \(row.scenario.label) | " + cells.joined(separator: " | ") + " | \(promoted) |\n"
+            }
+            if !section.settings.isEmpty {
+                text += "\n" + section.settings.map { "- \($0)" }.joined(separator: "\n") + "\n"
+            }
+        }
+        return text
+    }
+
+    var csv: String {
+        var text = "rate,scenario,judge,runs,reverted,low,high,median_requests,promoted,median_promotion_s,lanes\n"
+        for section in sections {
+            for row in section.rows {
+                for (judge, cell) in zip(Self.judges, row.cells) {
+                    guard let cell else { continue }
+                    let interval = Cell.interval(cell.reverted, of: cell.runs)
+                    text += "\(section.rate),\(row.scenario.rawValue),\(judge),\(cell.runs),\(cell.reverted),"
+                    text += "\(interval.low),\(interval.high),\(cell.medianRequests.map(String.init) ?? ""),"
+                    text += "\(cell.promoted),\(cell.medianPromotion.map(String.init) ?? ""),"
+                    text += judge == "sequential" ? "\"\(row.lanes)\"\n" : "\n"
+                }
+            }
+        }
+        return text
+    }
+
+    func write(to folder: String) {
+        for (name, text) in [("table.md", markdown), ("table.csv", csv)] {
+            guard let file = fopen("\(folder)/\(name)", "w") else {
+                complain("judge-bench: cannot write \(folder)/\(name); does the folder exist?")
+                exit(1)
+            }
+            fputs(text, file)
+            fclose(file)
+        }
+    }
+}
+
+/// The other judges at one rate, as documented and tuned.
+struct Peers {
+    let rate: Double
+    private let flagger: Tuning.Choice<Flagger>
+    private let flaggerAll: Tuning.Choice<Flagger>
+    private let argo: Tuning.Choice<Argo>
+    private let argoAll: Tuning.Choice<Argo>
+    private let kayenta: Tuning.Choice<Kayenta>
+
+    /// The usual examples: a success rate of 99 %, and a ceiling set 20 % above the known P95.
+    static let documentedBounds = Bounds(errors: 0.01, ceiling: 2)
+    static let flaggers = [5, 10].map { Flagger(interval: 2, threshold: $0, bounds: documentedBounds) }
+    static let argo = Argo(interval: 10, failureLimit: 3, bounds: Bounds(errors: 0.05, ceiling: 2))
+    static let kayenta = Kayenta(points: 60, confidence: 0.98, tolerance: 0.25)
+
+    init(rate: Double, runs: Int, random: inout Random) {
+        self.rate = rate
+        func traces(_ scenarios: [Scenario], _ random: inout Random) -> [[Trace]] {
+            scenarios.map { scenario in (0..<runs).map { _ in Trace(scenario, rate: rate, random: &random) } }
+        }
+        let plain = traces([.healthy], &random)
+        // Without clustered failures and failing users, which no setting of the grid survives.
+        let all = plain + traces([.outage, .slowdown, .bursts, .nearFloor, .coldStart, .diurnal], &random)
+        let bad = traces(Scenario.badOnes, &random)
+        flagger = Tuning.best(Tuning.flaggers, healthy: plain, bad: bad) { $0.run($1) }
+        flaggerAll = Tuning.best(Tuning.flaggers, healthy: all, bad: bad) { $0.run($1) }
+        argo = Tuning.best(Tuning.argos, healthy: plain, bad: bad) { $0.run($1) }
+        argoAll = Tuning.best(Tuning.argos, healthy: all, bad: bad) { $0.run($1) }
+        func series(_ scenarios: [Scenario], _ random: inout Random) -> [[(Kayenta.Series, Kayenta.Series)]] {
+            scenarios.map { scenario in
+                (0..<runs).map { _ in Kayenta.series(scenario, rate: rate, minutes: 60, random: &random) }
+            }
+        }
+        kayenta = Tuning.best(
+            Tuning.kayentas, healthy: series([.healthy], &random), bad: series(Scenario.badOnes, &random)
+        ) { $0.run($1) }
+    }
+
+    func cells(_ scenario: Scenario, runs: Int, random: inout Random) -> [Cell?] {
+        var endings = [[Ending]](repeating: [], count: Report.judges.count - 1)
+        for _ in 0..<runs {
+            let trace = Trace(scenario, rate: rate, random: &random)
+            let series = Kayenta.series(scenario, rate: rate, minutes: 60, random: &random)
+            let ends = [
+                Self.flaggers[0].run(trace), Self.flaggers[1].run(trace), flagger.setting.run(trace),
+                flaggerAll.setting.run(trace), Self.argo.run(trace), argo.setting.run(trace),
+                argoAll.setting.run(trace), Self.kayenta.run(series), kayenta.setting.run(series),
+            ]
+            for (i, end) in ends.enumerated() { endings[i].append(end) }
+        }
+        return endings.map { Cell($0) }
+    }
+
+    var labels: [String] {
+        func text(_ name: String, _ label: String, _ isMet: Bool) -> String {
+            "\(name): \(label)\(isMet ? "" : " (no setting of the grid keeps false reverts at 1 %; the least bad)")"
+        }
+        return [
+            text("Flagger tuned on plain healthy rollouts", flagger.setting.label, flagger.isMet),
+            text("Flagger tuned on all", flaggerAll.setting.label, flaggerAll.isMet),
+            text("Argo tuned on plain healthy rollouts", argo.setting.label, argo.isMet),
+            text("Argo tuned on all", argoAll.setting.label, argoAll.isMet),
+            text("Kayenta tuned", kayenta.setting.label, kayenta.isMet),
+        ]
+    }
+}

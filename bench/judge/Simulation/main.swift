@@ -1,0 +1,71 @@
+import Glibc
+import Statistics
+
+/// The words after the program's name: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`,
+/// `--timing` for the cost of an evaluation, `--sequential-only` to leave the peers out.
+struct Arguments {
+    var healthy = 1000
+    var bad = 200
+    var tuning = 100
+    var rates = [0.1, 1, 10, 100, 1000]
+    var scenarios = Scenario.allCases
+    var out: String?
+    var seed: UInt64 = 1
+    var timing = false
+    var sequentialOnly = false
+
+    init(_ words: [String]) {
+        var rest = words[...]
+        func next(_ flag: String) -> String {
+            guard let word = rest.popFirst() else { stop("\(flag) needs a value") }
+            return word
+        }
+        func stop(_ message: String) -> Never {
+            complain("judge-bench: \(message)")
+            exit(2)
+        }
+        func number<T: LosslessStringConvertible>(_ flag: String) -> T {
+            let word = next(flag)
+            guard let value = T(word) else { stop("\(flag) \(word): not a number") }
+            return value
+        }
+        while let flag = rest.popFirst() {
+            switch flag {
+            case "--healthy": healthy = number(flag)
+            case "--bad": bad = number(flag)
+            case "--tuning": tuning = number(flag)
+            case "--seed": seed = number(flag)
+            case "--rates":
+                rates = next(flag).split(separator: ",").map {
+                    guard let rate = Double($0), rate > 0 else { stop("--rates \($0): not a rate") }
+                    return rate
+                }
+            case "--scenarios":
+                scenarios = next(flag).split(separator: ",").map {
+                    guard let scenario = Scenario(rawValue: String($0)) else {
+                        stop("--scenarios \($0): one of \(Scenario.allCases.map(\.rawValue).joined(separator: " "))")
+                    }
+                    return scenario
+                }
+            case "--out": out = next(flag)
+            case "--timing": timing = true
+            case "--sequential-only": sequentialOnly = true
+            default: stop("\(flag): unknown; the file bench/judge/README.md lists what there is")
+            }
+        }
+    }
+}
+
+func complain(_ line: String) {
+    var bytes = Array((line + "\n").utf8)
+    _ = write(2, &bytes, bytes.count)
+}
+
+let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
+if arguments.timing {
+    Timing.print()
+} else {
+    let report = await Report.make(arguments)
+    print(report.markdown)
+    if let out = arguments.out { report.write(to: out) }
+}
