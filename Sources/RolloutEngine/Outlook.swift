@@ -22,7 +22,9 @@ public struct Outlook: Hashable, Sendable {
         let strategy = rollout.plan.strategy
         switch rollout.phase {
         case .waiting:
-            next = strategy.start == .manual ? "canaryctl start" : "starts at the next tick"
+            next =
+                strategy.start == .manual
+                ? "canaryctl start" : state.freeze == nil ? "starts at the next tick" : "starts once it is unfrozen"
         case .warmup:
             let need = strategy.warmup?.requests ?? 0
             let seen = evaluation?.candidate.requests ?? 0

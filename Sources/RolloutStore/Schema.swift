@@ -83,8 +83,6 @@ enum Schema {
     /// Sets up one connection.
     static func configuration() -> Configuration {
         var configuration = Configuration()
-        // GRDB asks for more than the default, which an unprivileged agent may not have: each thread would complain.
-        configuration.qos = .default
         configuration.label = "canaryd.store"
         // A person with sqlite3 may hold the lock for a moment; the control thread must not wait long.
         configuration.busyMode = .timeout(1)
