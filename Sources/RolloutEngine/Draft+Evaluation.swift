@@ -33,6 +33,9 @@ extension Draft {
         guard rollout.plan.strategy.start == .automatic, state.freeze == nil, rollout.pause == nil else { return }
         if let blindness = e.blindness { return stand(.agentBlind, "the agent cannot trust its view: \(blindness)") }
         if e.baseline.isDown { return stand(.badBaseline, "\(state.serving) is down: does not start", e) }
+        if e.candidate.isDown {
+            return stand(.candidateDown, "\(rollout.candidate) is down or cannot be found: does not start", e)
+        }
         unstand()
         begin(by: "policy")
     }
