@@ -53,6 +53,8 @@ public final class TrafficProxy: @unchecked Sendable {
     /// Puts the plan in force and returns when every loop deals by it: no request that starts after this is dealt by
     /// the old one. Requests under way finish as they began. Listeners that the plan does not name are closed.
     public func publish(_ plan: RoutingPlan) {
+        // The loops are gone: nobody would answer.
+        guard !isShutDown else { return }
         let named = Set(plan.services.flatMap(\.listen))
         let known = addresses
         for (index, worker) in workers.enumerated() {
@@ -96,12 +98,26 @@ public final class TrafficProxy: @unchecked Sendable {
 
     /// Client connections that are open, over all loops.
     public var connectionCount: Int {
-        workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.inUse }) ?? 0) }
+        guard !isShutDown else { return 0 }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.inUse }) ?? 0) }
+    }
+
+    /// Connections to servers that are open, idle ones too, over all loops.
+    public var upstreamConnectionCount: Int {
+        guard !isShutDown else { return 0 }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.upstreams.inUse }) ?? 0) }
     }
 
     /// Buffers that connections hold now, each of 64 KiB, over all loops.
     public var buffersInUse: Int {
         workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }
+    }
+
+    /// Stops accepting and lets what is under way finish with `Connection: close`. Returns at once; `then` is called on a
+    /// loop when no client is connected any more. All else works as before until `shutdown`.
+    public func beginShutdown(then: @escaping @Sendable () -> Void) {
+        let gate = Countdown(workers.count, then: then)
+        for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
     }
 
     /// Stops accepting, lets what is under way finish with `Connection: close`, cuts what is still open after the grace,
@@ -198,9 +214,11 @@ private final class Countdown: @unchecked Sendable {
     private var mutex = pthread_mutex_t()
     private var condition = pthread_cond_t()
     private var missing: Int
+    private let then: (@Sendable () -> Void)?
 
-    init(_ count: Int) {
+    init(_ count: Int, then: (@Sendable () -> Void)? = nil) {
         missing = count
+        self.then = then
         pthread_mutex_init(&mutex, nil)
         pthread_cond_init(&condition, nil)
     }
@@ -213,8 +231,10 @@ private final class Countdown: @unchecked Sendable {
     func arrive() {
         pthread_mutex_lock(&mutex)
         missing -= 1
-        if missing == 0 { pthread_cond_broadcast(&condition) }
+        let isLast = missing == 0
+        if isLast { pthread_cond_broadcast(&condition) }
         pthread_mutex_unlock(&mutex)
+        if isLast { then?() }
     }
 
     func wait(for time: Duration) {

@@ -161,19 +161,19 @@ final class Agent: @unchecked Sendable {
     private func stop() {
         manager.stopping()
         log.notice("stopping: requests in flight may finish", metadata: ["grace": "\(Self.grace.written)"])
-        control.post { self.admin.drain(grace: .seconds(1)) {} }
-        // Blocks until requests in flight are over, so it has a thread of its own; the control thread ticks on and the
-        // main thread hears a second signal.
-        Thread.detach { [self] in
-            let last = proxy.shutdown(grace: Self.grace)
-            control.post { [self] in
-                controller.tick(last: last)
-                controller.stop()
-                embedded.stop()
-                log.notice("stopped")
-                exit(0)
-            }
+        control.post { [self] in
+            admin.drain(grace: .seconds(1)) {}
+            proxy.beginShutdown { [self] in control.post { self.finish() } }
+            _ = control.schedule(after: Self.grace) { [self] in finish() }
         }
+    }
+
+    private func finish() -> Never {
+        controller.tick(last: proxy.shutdown(grace: .zero))
+        controller.stop()
+        embedded.stop()
+        log.notice("stopped")
+        exit(0)
     }
 
     /// Applies changed files, wholly or not at all.
