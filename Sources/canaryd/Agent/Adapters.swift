@@ -2,6 +2,7 @@ import Analysis
 import Logging
 import MetricsScrape
 import PolicyModel
+import PrometheusText
 import RolloutController
 import RolloutEngine
 import TrafficProxy
@@ -23,6 +24,18 @@ final class ScrapeSource: MetricSource {
     /// By target.
     private(set) var latest: [ScrapeTarget: ScrapeResult] = [:]
 
+    /// Of all scrapes of a version since the agent started.
+    struct Totals {
+        var succeeded: UInt64 = 0
+        var failed: UInt64 = 0
+        var seconds = 0.0
+    }
+    struct Key: Hashable {
+        var service: String
+        var version: String
+    }
+    private(set) var totals: [Key: Totals] = [:]
+
     func setTargets(_ targets: [MetricTarget]) {
         let wanted = targets.flatMap { target in
             // The loader knows the same presets and refuses others.
@@ -37,6 +50,7 @@ final class ScrapeSource: MetricSource {
     func drain() -> [MetricReading] {
         loop.drain().map { result in
             latest[result.target] = result
+            count(result)
             let outcome: MetricReading.Outcome =
                 switch result.outcome {
                 case .success(let sample): .sample(sample)
@@ -46,6 +60,27 @@ final class ScrapeSource: MetricSource {
                 service: result.target.service, version: result.target.version.name, server: result.target.server,
                 at: result.startedAt, outcome: outcome)
         }
+    }
+
+    private func count(_ result: ScrapeResult) {
+        let key = Key(service: result.target.service, version: result.target.version.name)
+        switch result.outcome {
+        case .success: totals[key, default: Totals()].succeeded += 1
+        case .failure: totals[key, default: Totals()].failed += 1
+        }
+        totals[key]?.seconds += result.duration.seconds
+    }
+
+    func writeMetrics(into w: inout ExpositionWriter) {
+        let sorted = totals.sorted { ($0.key.service, $0.key.version) < ($1.key.service, $1.key.version) }
+        func labels(_ key: Key) -> [(String, String)] { [("service", key.service), ("version", key.version)] }
+        w.family("canaryd_scrapes_total", .counter, "Scrapes of a version's servers by result.")
+        for (key, totals) in sorted {
+            w.sample("canaryd_scrapes_total", labels(key) + [("result", "ok")], value: totals.succeeded)
+            w.sample("canaryd_scrapes_total", labels(key) + [("result", "failed")], value: totals.failed)
+        }
+        w.family("canaryd_scrape_seconds_total", .counter, "Time that the scrapes took.")
+        for (key, totals) in sorted { w.sample("canaryd_scrape_seconds_total", labels(key), value: totals.seconds) }
     }
 
     func stop() { loop.stop() }

@@ -85,6 +85,11 @@ final class Backend: AdminBackend {
         writer.family("canaryd_build_info", .gauge, "1, with the version as a label.")
         writer.sample("canaryd_build_info", [("version", Build.version)], value: 1)
         controller.writeMetrics(into: &writer)
+        running.scrapes.writeMetrics(into: &writer)
+        writer.family("canaryd_client_connections", .gauge, "Open connections of clients.")
+        writer.sample("canaryd_client_connections", value: running.proxy.connectionCount)
+        writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
+        writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
         ProcessMetrics.write(into: &writer)
     }
 }
