@@ -111,7 +111,7 @@ let tests: [Target] = [
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",
-        dependencies: ["canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "CProcess"]),
+        dependencies: ["canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText"]),
     .testTarget(
         name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "AdminTestSupport", "TestSupport"]),
 ]

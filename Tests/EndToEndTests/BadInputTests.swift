@@ -91,8 +91,11 @@ struct BadInputTests {
         scene.service.candidate = "third"
         scene.write()
         try await scene.start()
-        let reply = Client(port: scene.service.port).get()
-        #expect(reply?.version == "new" && reply?.status == 200)
+        try await scene.wait("it does not start") { $0.rollout?.standstill == "candidateDown" }
+        for _ in 0..<20 {
+            let reply = Client(port: scene.service.port).get()
+            #expect(reply?.version == "new" && reply?.status == 200)
+        }
         #expect(scene.log.contains("no-such-host.invalid"), "\(scene.log)")
     }
 
@@ -160,7 +163,7 @@ struct BadInputTests {
     func missingFile() async throws {
         let scene = try Scene(candidate: nil)
         unlink(scene.path("canaryd.yaml"))
-        let said = try await refusal(scene)
+        let said = try await refusal(scene, status: 78)
         #expect(said.contains(scene.path("canaryd.yaml")) && oneLine(said), "\(said)")
     }
 

@@ -5,7 +5,9 @@ import Testing
 @Suite("canaryctl before a real agent")
 struct CommandLineTests {
     private func scene(candidate: String? = "new") throws -> Scene {
-        try Scene(candidate: candidate) { $0.strategy = "{steps: [{weight: 20%, hold: 10m}, {weight: 50%, hold: 10m}]}" }
+        try Scene(candidate: candidate) {
+            $0.strategy = "{steps: [{weight: 20%, hold: 10m}, {weight: 50%, hold: 10m}]}"
+        }
     }
 
     @Test("every changing command does what it says, and history, events and explain tell of it")

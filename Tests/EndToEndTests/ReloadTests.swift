@@ -74,6 +74,7 @@ struct ReloadTests {
     @Test("reloads, promotions and reverts in a row under load fail no request")
     func nothingFails() async throws {
         let scene = try scene()
+        let elsewhere = try Upstream()
         try await scene.start()
         let load = Load(port: scene.service.port, rate: 200, clients: 4)
         for round in 0..<6 {
@@ -89,13 +90,71 @@ struct ReloadTests {
             }
             try scene.command(.promote, force: true)
             scene.service.candidate = next == "new" ? "old" : "new"
-            // Servers move, too: the same ones in another file.
+            // Its servers move, and then there are two.
+            scene.service.versions[0].entry =
+                round % 2 == 0 ? ServiceFile.entry(elsewhere) : ServiceFile.entry(elsewhere, scene.old)
             scene.service.extra = "traffic: {timeouts: {response: \(50 + round)s}}\n"
             scene.write()
             _ = try await scene.reload()
         }
         let report = try await load.end()
         #expect(report.failed == 0 && report.sent > 100, "\(report)")
+        #expect(elsewhere.hits > 0)
+    }
+
+    @Test("a rollout keeps the policies that it began with, says so, and takes the new ones at a restart")
+    func pinned() async throws {
+        let scene = try scene()
+        try await scene.start()
+        try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints == 5_000 }
+        scene.new.behave { $0.delay = .milliseconds(400) }
+        scene.policy("quick", Policies.quick.replacing("max: 5s", with: "max: 200ms"))
+        let said = try await scene.reload()
+        #expect(said.contains("count from the next rollout"), "\(said)")
+        #expect(try scene.status().notes.contains { $0.contains("canaryctl restart") })
+        let load = Load(port: scene.service.port, clients: 8)
+        try await scene.wait("a look passes") {
+            $0.evaluation?.checks.count == 2 && $0.evaluation?.checks.allSatisfy { $0.verdict == .pass } == true
+        }
+        try scene.command(.restart, reason: "the new policy now")
+        try await until("the new policy decides", or: { "\(String(describing: try? scene.status().evaluation))" }) {
+            try scene.admin.history("web").rollouts.contains { $0.id == "web-2" && $0.result == .reverted }
+        }
+        let report = try await load.end()
+        #expect(report.failed == 0, "\(report.failures)")
+    }
+
+    @Test("a key keeps its arm while the weight grows and over a restart")
+    func sticky() async throws {
+        let scene = try Scene {
+            $0.strategy = "{start: manual, steps: [{weight: 30%, hold: 10m}, {weight: 60%, hold: 10m}]}"
+            $0.extra =
+                "traffic: {sticky: {header: x-user-id}, match: [{header: x-canary, equals: always, to: candidate}]}\n"
+        }
+        try await scene.start()
+        func arms() -> [String] {
+            let client = Client(port: scene.service.port)
+            return (0..<60).compactMap { client.get(headers: [("X-User-Id", "user-\($0)")])?.version }
+        }
+        try await scene.wait("it waits to be started") { $0.phase == .waiting }
+        #expect(arms().allSatisfy { $0 == "old" })
+        try scene.command(.start)
+        let first = arms()
+        #expect(first.count == 60 && Set(first) == ["old", "new"])
+        try scene.command(.advance)
+        let second = arms()
+        for (before, after) in zip(first, second) where before == "new" { #expect(after == "new") }
+        #expect(second.count { $0 == "new" } > first.count { $0 == "new" })
+        try await scene.end()
+        try await scene.start()
+        #expect(arms() == second)
+        // What a header forces is relayed and not judged.
+        let forced = Client(port: scene.service.port)
+        for _ in 0..<20 { #expect(forced.get(headers: [("x-canary", "always")])?.version == "new") }
+        #expect(arms() == second)
+        try await scene.wait("the judged ones are counted") {
+            $0.candidate?.requests == UInt64(first.count { $0 == "new" } + 3 * second.count { $0 == "new" })
+        }
     }
 
     @Test("a service that comes with a reload serves, one that goes stops, the others do not notice")

@@ -12,7 +12,7 @@ struct ServiceManagerTests {
         for client in clients { #expect(client.send()) }
         try await until("all are under way") { scene.old.hits == 5 }
         scene.agent?.signal(SIGTERM)
-        try await until("new clients are refused") { Client(port: scene.service.port).get() == nil }
+        try await until("new clients are refused") { !Client(port: scene.service.port).connect() }
         #expect(scene.agent?.isRunning == true)
         scene.old.release()
         for client in clients { #expect(client.receive()?.status == 200) }

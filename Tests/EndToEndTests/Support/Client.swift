@@ -31,7 +31,8 @@ final class Client {
         return put(Array((head + "\r\n").utf8))
     }
 
-    private func connect() -> Bool {
+    /// False where nobody listens.
+    func connect() -> Bool {
         if descriptor >= 0 { return true }
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var limit = timeval(tv_sec: 20, tv_usec: 0)

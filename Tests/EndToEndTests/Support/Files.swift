@@ -47,6 +47,12 @@ enum Files {
         return lstat(path, &info) == 0 ? Int(info.st_size) : nil
     }
 
+    /// Device and inode, as in `8:17`.
+    static func identity(_ path: String) -> String? {
+        var info = stat()
+        return lstat(path, &info) == 0 ? "\(info.st_dev):\(info.st_ino)" : nil
+    }
+
     /// The permission bits; nil where there is nothing.
     static func mode(_ path: String) -> mode_t? {
         var info = stat()

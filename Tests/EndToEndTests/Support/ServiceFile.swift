@@ -23,8 +23,8 @@ struct ServiceFile {
     }
 
     static func entry(_ servers: Upstream..., more: String = "") -> String {
-        let list = servers.map { "http://127.0.0.1:\($0.port)" }.joined(separator: ", ")
-        return "{servers: [\"\(list)\"]\(more)}"
+        let list = servers.map { "\"http://127.0.0.1:\($0.port)\"" }.joined(separator: ", ")
+        return "{servers: [\(list)]\(more)}"
     }
 }
 
