@@ -91,13 +91,21 @@ final class Agent: @unchecked Sendable {
         }
         backend = Backend(agent: self)
         admin = AdminServer(loop: control, backend: backend)
+        do { try openAPI() } catch {
+            // A start that fails here is no unclean stop of a rollout, however often systemd tries.
+            controller.stop()
+            throw error
+        }
+        journal.followers = admin
+        scheduleTick()
+        if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
+    }
+
+    private func openAPI() throws {
         adminAddress = "\(try admin.listen(.admin, on: socket(settings.admin)))"
         feedbackAddress = "\(try admin.listen(.feedback, on: socket(settings.feedback)))"
         try SocketGroup.give(settings.admin, to: settings.adminGroup, key: "admin")
         try SocketGroup.give(settings.feedback, to: settings.feedbackGroup, key: "feedback")
-        journal.followers = admin
-        scheduleTick()
-        if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
     }
 
     private func socket(_ address: ListenAddress) -> SocketAddress {
