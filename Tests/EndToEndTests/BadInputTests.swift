@@ -145,6 +145,26 @@ struct BadInputTests {
         #expect(Client(port: scene.service.port).get()?.status == 200)
     }
 
+    @Test("starts that fail for a group that the host does not know say so, and are no unclean stops of a rollout")
+    func unknownGroup() async throws {
+        let scene = try Scene { $0.strategy = "{steps: [{weight: 10%, hold: 10m}]}" }
+        try await scene.start()
+        try await scene.wait("the rollout runs") { $0.phase == .step }
+        try await scene.end()
+        let settings = Files.read(scene.path("canaryd.yaml"))
+        let wrong = settings.replacing("socket: admin.sock", with: "socket: admin.sock, group: no-such-group")
+        Files.write(scene.path("canaryd.yaml"), wrong)
+        for _ in 1...3 {
+            let said = try await refusal(scene)
+            #expect(said.contains("error: admin: there is no group 'no-such-group': create it"), "\(said)")
+        }
+        Files.write(scene.path("canaryd.yaml"), settings)
+        try await scene.start()
+        let status = try scene.status()
+        #expect(status.phase == .step && status.rollout?.recovering == false, "\(status)")
+        #expect(try scene.admin.events("web").allSatisfy { $0.kind != "recovering" && $0.kind != "reverted" })
+    }
+
     @Test("an agent that finds another one on its admin socket leaves that alone")
     func takenSocket() async throws {
         let scene = try Scene(candidate: nil)
