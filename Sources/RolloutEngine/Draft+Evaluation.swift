@@ -134,7 +134,11 @@ extension Draft {
         case .proving:
             guard e.verdict == .pass, e.unproven.isEmpty else { return }
             unstand()
-            if rollout.plan.strategy.promotion == .automatic {
+            if !e.results.contains(where: \.isEnforced) {
+                // Absence of evidence never promotes: without a check that decides, a person does.
+                enter(.ready)
+                tell(.ready, "no check is enforced, so nothing is proven; waits for canaryctl promote", evaluation: e)
+            } else if rollout.plan.strategy.promotion == .automatic {
                 win("every enforced check is proven", by: "policy", evaluation: e)
             } else {
                 enter(.ready)

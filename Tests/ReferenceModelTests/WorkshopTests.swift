@@ -147,6 +147,6 @@ import Testing
         other.groups[0].truePositives = 12
         let lines = EvaluationTable([reference, other]).text.split(separator: "\n")
         #expect(lines.count == 3)
-        #expect(lines[2].split(separator: " ") == ["all", "200", "50", "85.0", "-0.5", "60.0", "-36.0"])
+        #expect(lines[2].split(separator: " ") == ["all", "50", "85.0", "-0.5", "60.0", "-36.0"])
     }
 }

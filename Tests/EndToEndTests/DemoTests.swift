@@ -1,0 +1,62 @@
+import Glibc
+import Testing
+
+@Suite("The demo")
+struct DemoTests {
+    private static let data: String = {
+        let source = #filePath
+        let root = source.split(separator: "/").dropLast(3).joined(separator: "/")
+        return "/\(root)/examples/income/data"
+    }()
+
+    private func start(_ folder: TemporaryFolder, _ arguments: [String]) throws -> Subprocess {
+        try Subprocess(
+            Binaries.canaryd,
+            ["demo", "--data", Self.data, "--artefacts", "\(folder.path)/artefacts"] + arguments,
+            output: "\(folder.path)/demo.out", error: "\(folder.path)/demo.err")
+    }
+
+    /// Processes that a demo started, by the variable that it leaves in their environment.
+    private func children(of pid: pid_t) -> [String] {
+        Files.names(in: "/proc").filter { Int($0) != nil }.filter {
+            Files.read("/proc/\($0)/environ").split(separator: "\0").contains("CANARYD_DEMO_PARENT=\(pid)")
+        }
+    }
+
+    @Test("the verdict follows the artefact, not the place in the order", .timeLimit(.minutes(15)))
+    func verdicts() async throws {
+        let folder = TemporaryFolder()
+        let demo = try start(folder, ["--candidates", "skewed,fp32@2,int8"])
+        let clock = ContinuousClock()
+        let deadline = clock.now + .seconds(700)
+        while demo.isRunning, clock.now < deadline { try await Task.sleep(for: .milliseconds(500)) }
+        let output = demo.output
+        #expect(demo.ended == .code(0), "\(demo.errors)")
+        let told = output.split(separator: "\n").compactMap { line -> String? in
+            if line.hasPrefix("Rollout ") { return String(line.split(separator: " ")[2]) }
+            return ["PROMOTED", "REVERTED"].first { line.hasPrefix($0) }
+        }
+        let expected = ["skewed", "REVERTED", "fp32-seed-2", "PROMOTED", "int8", "PROMOTED"]
+        #expect(told == expected, "\(output)")
+        #expect(output.contains("sensitive-groups/recall-of-women: sex=Female"))
+        #expect(output.contains(", 0 failed;"))
+        #expect(children(of: demo.pid).isEmpty)
+    }
+
+    @Test("Ctrl-C ends everything that it started, and removes its files", .timeLimit(.minutes(5)))
+    func interrupted() async throws {
+        let folder = TemporaryFolder()
+        let demo = try start(folder, ["--candidates", "int8"])
+        try await until("traffic goes to the candidate", or: { demo.output + demo.errors }) {
+            demo.output.contains("step 1")
+        }
+        #expect(children(of: demo.pid).count == 3)
+        let files = demo.output.split(separator: " ").last { $0.contains("/tmp/canaryd-demo-") }
+        let stage = String(files?.prefix { $0 != "\n" } ?? "")
+        #expect(Files.mode("\(stage)/canaryd.yaml") != nil)
+        demo.signal(SIGINT)
+        #expect(try await demo.wait() == .code(130))
+        #expect(children(of: demo.pid).isEmpty)
+        #expect(Files.mode("\(stage)/canaryd.yaml") == nil)
+    }
+}
