@@ -115,8 +115,11 @@ public struct ArmHealth: Hashable, Sendable {
     public var arm: Arm
     public var servers: Int
     public var reachable: Int
+    /// Places of those that are not reachable, in the order of the version's servers.
+    public var down: [Int]
 
-    public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int) {
+    public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int, down: [Int] = []) {
+        self.down = down
         self.slot = slot
         self.arm = arm
         self.servers = servers

@@ -40,6 +40,8 @@ public struct Configuration: Hashable, Sendable {
     public var services: [Service]
     /// By name.
     public var policies: [String: Policy]
+    /// What was read, the agent's own file first.
+    public var files: [String] = []
 
     public init(agent: AgentSettings, services: [Service], policies: [String: Policy]) {
         self.agent = agent

@@ -68,9 +68,10 @@ public enum ConfigurationLoader {
         let set = ConfigurationSet.read(agent, folder: folder)
         CrossChecks.run(set, agent: agent)
         let policies = set.policies.compactMap(\.policy).map { ($0.name, $0) }
-        let configuration = Configuration(
+        var configuration = Configuration(
             agent: agent.settings, services: set.services.compactMap(\.service).sorted { $0.name < $1.name },
             policies: Dictionary(policies, uniquingKeysWith: { first, _ in first }))
+        configuration.files = [agentFile] + set.reports.map(\.file)
         return (configuration, [report] + set.reports)
     }
 }

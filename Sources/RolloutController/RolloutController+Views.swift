@@ -25,12 +25,14 @@ extension RolloutController {
         }
         let all = runtime.window.sinceStart[Int(arm.rawValue)]
         let declared = runtime.servers(of: arm)
-        return ArmView(
+        var view = ArmView(
             identity: identity, servers: runtime.health[arm]?.servers ?? declared,
             reachable: runtime.health[arm]?.reachable ?? declared, requestRate: Double(rate) / 10,
             errorRate: minute.outcomes.errorRate, p50: minute.quantile(0.5, of: .total)?.value,
             p95: minute.quantile(0.95, of: .total)?.value, p99: minute.quantile(0.99, of: .total)?.value,
             requests: all.judged, errors: all.errors, latencyTrend: trend)
+        view.down = runtime.health[arm]?.down ?? []
+        return view
     }
 
     private func notes(_ runtime: ServiceRuntime) -> [String] {

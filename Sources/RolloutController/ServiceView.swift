@@ -48,6 +48,8 @@ public struct ArmView: Sendable {
     public var identity: VersionIdentity
     public var servers: Int
     public var reachable: Int
+    /// Places of the servers that are not reachable, in the file's order.
+    public var down: [Int] = []
     /// Judged requests a second over the last 10 s.
     public var requestRate: Double
     /// 0 ... 1 over the last minute; nil without requests.

@@ -294,8 +294,7 @@ extension LoopWorker {
     }
 
     private func armHealth(_ slot: UInt32, _ arm: Arm, _ plan: ArmPlan) -> ArmHealth {
-        var reachable = 0
-        for i in 0..<plan.count where plan.servers[i].pointee.isReachable(now) { reachable += 1 }
-        return ArmHealth(slot: slot, arm: arm, servers: plan.count, reachable: reachable)
+        let down = (0..<plan.count).filter { !plan.servers[$0].pointee.isReachable(now) }
+        return ArmHealth(slot: slot, arm: arm, servers: plan.count, reachable: plan.count - down.count, down: down)
     }
 }

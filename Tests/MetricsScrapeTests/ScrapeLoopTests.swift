@@ -20,7 +20,7 @@ struct ScrapeLoopTests {
 
     /// Scrapes until there are as many results, and gives them in order.
     private func scrape(
-        _ target: ScrapeTarget, results: Int = 1, limits: ScrapeLimits = ScrapeLimits()
+        _ target: ScrapeTarget, results: Int = 1, limits: ScrapeLimits = ScrapeLimits(pending: 1_000)
     ) async throws -> [ScrapeResult] {
         let loop = ScrapeLoop(limits: limits)
         defer { loop.stop() }
@@ -34,7 +34,7 @@ struct ScrapeLoopTests {
     }
 
     private func failure(
-        _ reply: RawServer.Reply, timeout: Duration = .seconds(20), limits: ScrapeLimits = ScrapeLimits()
+        _ reply: RawServer.Reply, timeout: Duration = .seconds(20), limits: ScrapeLimits = ScrapeLimits(pending: 1_000)
     ) async throws -> String? {
         let server = try RawServer(reply)
         defer { server.close() }

@@ -39,21 +39,24 @@ final class Backend: AdminBackend {
         guard let view = controller.view(of: service) else { return nil }
         var targets: [TargetStatus] = []
         for arm in [view.baseline, view.candidate].compactMap(\.self) as [ArmView] {
-            for address in view.service.version(named: arm.identity.name)?.servers ?? [] {
-                targets.append(target(address, arm, of: service))
+            let servers = view.service.version(named: arm.identity.name)?.servers ?? []
+            for (place, address) in servers.enumerated() {
+                targets.append(target(address, arm, isReachable: !arm.down.contains(place), of: service))
             }
         }
         return targets
     }
 
-    private func target(_ address: ServerAddress, _ arm: ArmView, of service: String) -> TargetStatus {
+    private func target(
+        _ address: ServerAddress, _ arm: ArmView, isReachable: Bool, of service: String
+    ) -> TargetStatus {
         let endpoint = try? running.embedded.endpoint(of: address)
         let last = running.scrapes.latest.first {
             $0.key.service == service && $0.key.version.name == arm.identity.name && $0.key.server == endpoint
         }
         return TargetStatus(
             version: arm.identity.name, server: endpoint?.description ?? address.description,
-            reachable: arm.reachable == arm.servers, scrape: last.map { scrape($0.key, $0.value) })
+            reachable: isReachable, scrape: last.map { scrape($0.key, $0.value) })
     }
 
     private func scrape(_ target: ScrapeTarget, _ result: ScrapeResult) -> TargetStatus.Scrape {
@@ -70,15 +73,28 @@ final class Backend: AdminBackend {
             samples: samples, durationSeconds: result.duration.seconds)
     }
 
-    var readiness: HealthStatus { HealthStatus(ok: true) }
+    /// The API answers only when listeners are open and the state is loaded. What can be wrong after that: a change
+    /// that is in force and not on disk.
+    var readiness: HealthStatus {
+        let owing = controller.serviceNames.filter { controller.view(of: $0)?.isDurable == false }
+        return HealthStatus(ok: owing.isEmpty, problems: owing.map { "\($0): its state is not on disk" })
+    }
 
     var agent: AgentStatus {
         AgentStatus(
             version: Build.version, pid: getpid(), startedAt: Timestamp(milliseconds: running.startedAt),
-            now: Timestamp(milliseconds: SystemClock().now.wall), configurationFile: running.file,
-            configurationReadAt: Timestamp(milliseconds: running.readAt), configurationFiles: [running.file],
+            now: Timestamp(milliseconds: SystemClock().now.wall), configurationFile: Self.absolute(running.file),
+            configurationReadAt: Timestamp(milliseconds: running.readAt),
+            configurationFiles: controller.configuration.files.map(Self.absolute),
             stateDirectory: running.settings.stateDirectory, adminAddress: running.adminAddress,
             feedbackAddress: running.feedbackAddress)
+    }
+
+    /// As somebody in another working folder would name it.
+    private static func absolute(_ path: String) -> String {
+        guard let resolved = realpath(path, nil) else { return path }
+        defer { free(resolved) }
+        return String(cString: resolved)
     }
 
     func writeMetrics(into writer: inout ExpositionWriter) {

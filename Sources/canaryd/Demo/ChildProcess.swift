@@ -63,7 +63,8 @@ final class ChildProcess {
         var entry = environ
         while let variable = entry.pointee {
             let text = String(cString: variable)
-            if !text.hasPrefix("NOTIFY_SOCKET=") { list.append(text) }
+            // A demo may be a child itself; its children are its own.
+            if !text.hasPrefix("NOTIFY_SOCKET="), !text.hasPrefix("\(marker)=") { list.append(text) }
             entry += 1
         }
         return list + ["\(marker)=\(getpid())"]

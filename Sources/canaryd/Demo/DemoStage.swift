@@ -45,13 +45,13 @@ final class DemoStage {
             arguments: ["model-server", "--artefact", artefact, "--listen", "127.0.0.1:0"],
             log: "\(folder)/model-\(Self.fileName(version)).log")
         children.append(child)
-        while let line = child.readLine(timeout: .seconds(20)) {
+        while let line = child.readLine(timeout: .seconds(60)) {
             if let port = Self.port(in: line) {
                 servers.append((version, port))
                 return
             }
         }
-        throw DemoError("\(child.name) did not start: see \(folder)/model-\(Self.fileName(version)).log")
+        throw DemoError("\(child.name) did not start:\n\(lastLines(of: "model-\(Self.fileName(version)).log"))")
     }
 
     /// The last `host:port` of a line.
@@ -67,7 +67,7 @@ final class DemoStage {
             name: "agent", arguments: ["--config", "\(folder)/canaryd.yaml"], log: "\(folder)/canaryd.log")
         children.append(child)
         agent = child
-        for _ in 0..<200 {
+        for _ in 0..<1_200 {
             if (try? admin.readiness())?.ok == true { return }
             guard child.isRunning else { break }
             usleep(50_000)
