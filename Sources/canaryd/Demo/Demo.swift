@@ -2,6 +2,7 @@ import AdminTypes
 import Analysis
 import Glibc
 import ReferenceModel
+import Synchronization
 
 /// The whole show: train, start, replay, roll out one candidate after the other, explain.
 final class Demo: @unchecked Sendable {
@@ -15,6 +16,7 @@ final class Demo: @unchecked Sendable {
     private let show: DemoShow
     private let stage: DemoStage
     private var traffic: DemoTraffic?
+    private let isInterrupted = Mutex(false)
 
     init(
         candidates: [ArtefactName], rate: Double, data: String, artefacts: String, show: DemoShow
@@ -35,6 +37,7 @@ final class Demo: @unchecked Sendable {
     func endOn(_ signals: Signals) {
         Thread.detach { [self] in
             while signals.next() == SIGHUP {}
+            isInterrupted.withLock { $0 = true }
             close()
             show.say("ended")
             exit(130)
@@ -48,7 +51,18 @@ final class Demo: @unchecked Sendable {
     }
 
     func run(keep: Bool) throws {
-        defer { close() }
+        do {
+            try play(keep: keep)
+        } catch {
+            // Whoever interrupts takes the agent away under the show; then that thread ends the process.
+            while isInterrupted.withLock({ $0 }) { sleep(1) }
+            close()
+            throw error
+        }
+        close()
+    }
+
+    private func play(keep: Bool) throws {
         let workshop = try train()
         try start(workshop)
         let traffic = DemoTraffic(rows: workshop.traffic, port: stage.port, rate: rate) { [feedback = stage.feedback] in
