@@ -47,6 +47,18 @@ import Testing
         }
     }
 
+    @Test("A candidate under the floor gives no evidence on average, whatever the baseline's rate")
+    func isFairUnderTheFloor() {
+        for (nc, nb) in [(1, 1), (3, 5), (5, 2)] {
+            for pb in [0, 0.02, 0.2] {
+                for candidate in [[(1, 0.1)], [(0.1, 1), (0.9, 0)]] as [Environments] {
+                    let mean = Self.mean(TickLane(factor: 1.5, floor: 0.1), nc, candidate, nb, [(1, pb)])
+                    #expect(mean <= 1 + 1e-12, "\(nc) against \(nb), baseline \(pb): \(mean)")
+                }
+            }
+        }
+    }
+
     @Test("Beyond the factor the evidence grows")
     func hasPower() {
         #expect(Self.mean(TickLane(factor: 1), 4, [(1, 0.6)], 5, [(1, 0.02)]) > 1.2)

@@ -2,7 +2,7 @@ import Glibc
 import Statistics
 
 /// The words after the program's name: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`,
-/// `--timing` for the cost of an evaluation, `--sequential-only` to leave the peers out.
+/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--sequential-only` to leave the peers out.
 struct Arguments {
     var healthy = 1000
     var bad = 200
@@ -12,6 +12,7 @@ struct Arguments {
     var out: String?
     var seed: UInt64 = 1
     var timing = false
+    var quality = false
     var sequentialOnly = false
 
     init(_ words: [String]) {
@@ -49,6 +50,7 @@ struct Arguments {
                 }
             case "--out": out = next(flag)
             case "--timing": timing = true
+            case "--quality": quality = true
             case "--sequential-only": sequentialOnly = true
             default: stop("\(flag): unknown; the file bench/judge/README.md lists what there is")
             }
@@ -64,6 +66,8 @@ func complain(_ line: String) {
 let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
 if arguments.timing {
     Timing.print()
+} else if arguments.quality {
+    print(QualityRollout.table(arguments))
 } else {
     let report = await Report.make(arguments)
     print(report.markdown)
