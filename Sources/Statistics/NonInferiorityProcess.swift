@@ -17,8 +17,14 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute = floor.map { BetaBinomialMixture(bound: $0, null: .atLeast, a: 0.5, b: 0.5 / $0) }
     }
 
+    /// A stratum in which more of both arms' requests than this hit is an outage. That both arms fail alike in it would
+    /// prove equal odds within seconds, and nothing of usual days.
+    public static let outage = 0.2
+
+    /// Takes one stratum. Leaving an outage out of the comparison follows from the margins, which it is conditional on.
     public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
-        relative?.observe(stratum, temper: temper)
+        let all = stratum.candidate + stratum.baseline
+        if Double(all.hits) <= Self.outage * Double(all.trials) { relative?.observe(stratum, temper: temper) }
         absolute?.observe(stratum.candidate, temper: temper)
     }
 

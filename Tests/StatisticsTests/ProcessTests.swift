@@ -205,6 +205,17 @@ import Testing
         #expect(refuted(logEvidence: [ln(200), 0, ln(31)], alpha: 0.05) == [0, 2])
     }
 
+    @Test("An outage of both arms proves nothing of the candidate")
+    func outageIsNoProof() {
+        var process = NonInferiorityProcess(margin: 1.5, floor: nil)
+        for _ in 0..<60 {
+            process.observe(Stratum(candidate: Tally(40, of: 50), baseline: Tally(41, of: 50)))
+        }
+        #expect(process.logEvidence == 0)
+        for _ in 0..<60 { process.observe(Stratum(candidate: Tally(5, of: 50), baseline: Tally(5, of: 50))) }
+        #expect(process.logEvidence > ln(20))
+    }
+
     @Test("The forecast of a proof is what the process then takes")
     func forecast() throws {
         var process = NonInferiorityProcess(margin: 1.5, floor: 0.002)
