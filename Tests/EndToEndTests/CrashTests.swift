@@ -56,6 +56,8 @@ struct CrashTests {
             try await scene.start()
             let events = try scene.admin.events("web", limit: 500)
             try check(events, hold: seen, reasons: reasons)
+            let stop = events.last { $0.kind == "recovering" || $0.message.contains("uncleanly") }
+            #expect((stop?.id ?? 0) > (seen.last?.id ?? 0) && stop?.candidateWeight.basisPoints == 0)
             try await follow(scene, from: before, hits: hits)
         }
         _ = try await load.end()
