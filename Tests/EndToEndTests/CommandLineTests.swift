@@ -105,6 +105,39 @@ struct CommandLineTests {
         #expect(try await scene.ctl("status").status == 3)
     }
 
+    private struct Report: Decodable {
+        struct Finding: Decodable { var grade: String }
+        var findings: [Finding]
+    }
+
+    @Test("doctor finds nothing wrong with a sound agent, and names a baseline line that is out of date")
+    func doctor() async throws {
+        let scene = try scene()
+        try await scene.start()
+        try await scene.wait("the rollout runs") { $0.phase == .step }
+        let sound = try await scene.ctl("doctor")
+        #expect(sound.status == 0 && sound.errors.isEmpty, "\(sound)")
+        try scene.command(.promote, force: true)
+        let dated = try await scene.ctl("doctor")
+        #expect(dated.output.contains("baseline: new"), "\(dated)")
+        let json = try await scene.ctl("doctor", "--output", "json")
+        let report = try JSONCoding.decode(Report.self, from: Array(json.output.utf8))
+        #expect(report.findings.contains { $0.grade == "warn" })
+    }
+
+    @Test("lint needs no agent: 0 for sound files, 1 with every error for others")
+    func lint() async throws {
+        let scene = try scene()
+        let files = [scene.path("policies"), scene.path("services")]
+        let sound = try await scene.ctl(["policy", "lint"] + files)
+        #expect(sound.status == 0 && sound.output.contains("2 files fine"), "\(sound)")
+        scene.policy(
+            "quick", Policies.quick.replacing("p95, max", with: "p59x, max").replacing("errors:", with: "eror:"))
+        let bad = try await scene.ctl(["policy", "lint"] + files)
+        #expect(
+            bad.status == 1 && bad.output.contains("quick.yaml:5:") && bad.output.contains("quick.yaml:7:"), "\(bad)")
+    }
+
     @Test("a change that cannot be written is in force and says so with 4, one that needs the disk is refused with 1")
     func fullDisk() async throws {
         let scene = try scene()
