@@ -23,7 +23,7 @@ struct FailureTests {
         }
         let batch = fixture.proxy.drain()
         #expect(batch.ended.allSatisfy { $0.outcome == .success })
-        #expect(batch.health == [ArmHealth(slot: 7, arm: .baseline, servers: 3, reachable: 1)])
+        #expect(batch.health == [ArmHealth(slot: 7, arm: .baseline, servers: 3, reachable: 1, down: [0, 2])])
     }
 
     @Test("where none can be reached it is a 503 that says so, and the connection stays")
