@@ -43,7 +43,7 @@ extension PolicyReader {
 
     /// At least one bound; reported at the section where there is none.
     private func needsBound(_ part: Section, _ bounds: [String], example: String) {
-        guard !bounds.contains(where: { part.has($0) }) else { return }
+        guard !bounds.contains(where: part.means) else { return }
         let names = bounds.map { "'\($0)'" }.joined(separator: " or ")
         report.error(part.mark, "'\(part.what)' has no bound: write \(names), such as \(example)")
     }

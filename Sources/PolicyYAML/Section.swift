@@ -51,9 +51,12 @@ struct Section {
         return nil
     }
 
+    /// The key is there, or one that is most likely it with a slip: that is reported once, as what it is.
+    func means(_ key: String) -> Bool { has(key) || misspelt.contains(key) }
+
     /// Reports a key that is missing; what is wrong with a written one is its reader's to say.
     func require(_ key: String, _ example: String) {
-        if !has(key), !misspelt.contains(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
+        if !means(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
     }
 
     /// A value of a mapping inside, read by its own reader.

@@ -8,7 +8,11 @@ enum Units {
     /// `250ms`, `1.5s`, `5m`, `1h30m`, `24h`, `7d`: units from large to small, each once.
     static func duration(_ text: String) throws(Mend) -> Duration {
         if text.isEmpty { throw Mend("is empty: write one such as 5m") }
-        if number(Substring(text)) != nil { throw Mend("has no unit: write \(text)s or \(text)m") }
+        if let bare = number(Substring(text)) {
+            // What people leave the unit off of: latencies in milliseconds, or times of a rollout.
+            throw Mend(
+                bare < 100 ? "has no unit: write \(text)s or \(text)m" : "has no unit: write \(text)ms or \(text)s")
+        }
         var rest = Substring(text)
         var total = 0.0
         var smallest = -1
