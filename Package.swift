@@ -75,6 +75,9 @@ let mains: [Target] = [
         ]),
     // Not installed: bench/judge/run builds and runs it.
     .executableTarget(name: "judge-bench", dependencies: ["Statistics"], path: "bench/judge/Simulation"),
+    // Not installed: bench/proxy/run builds and measures it.
+    .executableTarget(
+        name: "proxy-bench", dependencies: ["TrafficProxy", "PolicyModel"], path: "bench/proxy/Relay"),
     .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
 ]
 
