@@ -43,8 +43,10 @@ struct DemoTests {
         #expect(children(of: demo.pid).isEmpty)
     }
 
-    @Test("Ctrl-C ends everything that it started, and removes its files", .timeLimit(.minutes(5)))
-    func interrupted() async throws {
+    @Test(
+        "Ctrl-C, or closing the terminal, ends everything that it started, and removes its files",
+        .timeLimit(.minutes(5)), arguments: [SIGINT, SIGHUP])
+    func interrupted(signal: Int32) async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "int8"])
         try await until("traffic goes to the candidate", or: { demo.output + demo.errors }) {
@@ -54,7 +56,7 @@ struct DemoTests {
         let files = demo.output.split(separator: " ").last { $0.contains("/tmp/canaryd-demo-") }
         let stage = String(files?.prefix { $0 != "\n" } ?? "")
         #expect(Files.mode("\(stage)/canaryd.yaml") != nil)
-        demo.signal(SIGINT)
+        demo.signal(signal)
         #expect(try await demo.wait() == .code(130))
         #expect(children(of: demo.pid).isEmpty)
         #expect(Files.mode("\(stage)/canaryd.yaml") == nil)

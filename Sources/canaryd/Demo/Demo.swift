@@ -33,10 +33,10 @@ final class Demo: @unchecked Sendable {
         path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     }
 
-    /// Ctrl-C and SIGTERM end everything, in order.
+    /// Ctrl-C, SIGTERM and a terminal that is closed end everything, in order.
     func endOn(_ signals: Signals) {
         Thread.detach { [self] in
-            while signals.next() == SIGHUP {}
+            _ = signals.next()
             isInterrupted.withLock { $0 = true }
             close()
             show.say("ended")
