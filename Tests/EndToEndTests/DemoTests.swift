@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("The demo")
+@Suite("The demo", .serialized)
 struct DemoTests {
     private static let data: String = {
         let source = #filePath

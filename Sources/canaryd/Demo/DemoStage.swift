@@ -7,7 +7,8 @@ import ReferenceModel
 /// in a working folder of their own. What is started here ends with `end`.
 final class DemoStage {
     let folder: String
-    let port: UInt16
+    /// Of the service. Looked for when it is first needed: what was free before a training may be taken after it.
+    private(set) lazy var port = LoopbackClient.freePort(preferred: 8080)
     private(set) var children: [ChildProcess] = []
     private var agent: ChildProcess?
     private let example: String
@@ -26,7 +27,6 @@ final class DemoStage {
                 "no working folder below /tmp: \(String(cString: strerror(errno))); make room or mend its mode")
         }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        port = LoopbackClient.freePort(preferred: 8080)
         mkdir("\(folder)/services", 0o700)
         mkdir("\(folder)/policies", 0o700)
         for policy in ["standard.yaml", "sensitive-groups.yaml"] {
