@@ -42,7 +42,7 @@ public struct Canaryctl: ParsableCommand {
     public static func run(_ arguments: [String]) -> Int32 {
         let console = Console.current
         do {
-            var command = try parseAsRoot(separated(arguments))
+            var command = try parseAsRoot(separated(subcommandFirst(arguments)))
             try command.run()
             return ExitStatus.done
         } catch let failure as Failure {
@@ -72,6 +72,18 @@ public struct Canaryctl: ParsableCommand {
 }
 
 extension Canaryctl {
+    /// `--socket PATH status` as `status --socket PATH`: people put what says where to ask before what to ask.
+    static func subcommandFirst(_ arguments: [String]) -> [String] {
+        var leading: [String] = []
+        var rest = arguments[...]
+        while let option = rest.first, ["--socket", "--output"].contains(where: { option.hasPrefix($0) }) {
+            let count = option.contains("=") ? 1 : 2
+            leading += rest.prefix(count)
+            rest = rest.dropFirst(count)
+        }
+        return rest + leading
+    }
+
     /// `--wait=30m` as two arguments: of an option whose value may be left out, the parser drops a value joined by `=`
     /// where another option follows.
     private static func separated(_ arguments: [String]) -> [String] {

@@ -20,6 +20,16 @@ struct ReadingCommandTests {
         }
     }
 
+    @Test("where to ask may stand before what to ask")
+    func optionsFirst() {
+        let usual = CommandRun("status", "--output", "json", socket: api.adminSocket)
+        #expect(usual.status == 0)
+        let first = CommandRun("--socket", api.adminSocket, "--output=json", "status")
+        #expect(first.status == 0)
+        #expect(first.output.contains("\"services\"") && usual.output.contains("\"services\""))
+        #expect(CommandRun("--socket").status == 2)
+    }
+
     @Test("status shows where a rollout stands, both arms and every check")
     func status() {
         api.sync { $0.services["income"]?.evaluation = Example.evaluation }
