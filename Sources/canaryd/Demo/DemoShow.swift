@@ -76,17 +76,18 @@ final class DemoShow: @unchecked Sendable {
     }
 
     private static func wrap(_ line: String, to width: Int) -> String {
-        let indent = String(repeating: " ", count: line.prefix { $0 == " " }.count + 4)
+        let lead = String(line.prefix { $0 == " " })
         // What is set in columns is left as it is.
-        guard line.count >= width, !line.drop(while: { $0 == " " }).contains("   ") else { return line }
+        guard line.count >= width, !line.dropFirst(lead.count).contains("   ") else { return line }
         var rows: [String] = []
-        var row = ""
-        for word in line.split(separator: " ", omittingEmptySubsequences: false) {
-            if !row.isEmpty, row.count + 1 + word.count >= width, row.contains(where: { $0 != " " }) {
+        var row = lead
+        for word in line.split(separator: " ") {
+            let isFirst = row.allSatisfy { $0 == " " }
+            if !isFirst, row.count + 1 + word.count >= width {
                 rows.append(row)
-                row = indent + word
+                row = lead + "    " + word
             } else {
-                row += (row.isEmpty && rows.isEmpty && word.isEmpty ? " " : row.isEmpty ? "" : " ") + word
+                row += (isFirst ? "" : " ") + word
             }
         }
         return (rows + [row]).joined(separator: "\n")
