@@ -1,6 +1,7 @@
 import AdminAPI
 import AdminTypes
 import Analysis
+import CommandLineTools
 import Glibc
 import MetricsScrape
 import PolicyModel
@@ -82,7 +83,7 @@ final class Backend: AdminBackend {
 
     var agent: AgentStatus {
         AgentStatus(
-            version: Build.version, pid: getpid(), startedAt: Timestamp(milliseconds: running.startedAt),
+            version: CanarydVersion.text, pid: getpid(), startedAt: Timestamp(milliseconds: running.startedAt),
             now: Timestamp(milliseconds: SystemClock().now.wall), configurationFile: Self.absolute(running.file),
             configurationReadAt: Timestamp(milliseconds: running.readAt),
             configurationFiles: controller.configuration.files.map(Self.absolute),
@@ -99,7 +100,7 @@ final class Backend: AdminBackend {
 
     func writeMetrics(into writer: inout ExpositionWriter) {
         writer.family("canaryd_build_info", .gauge, "1, with the version as a label.")
-        writer.sample("canaryd_build_info", [("version", Build.version)], value: 1)
+        writer.sample("canaryd_build_info", [("version", CanarydVersion.text)], value: 1)
         controller.writeMetrics(into: &writer)
         running.scrapes.writeMetrics(into: &writer)
         writer.family("canaryd_client_connections", .gauge, "Open connections of clients.")

@@ -1,4 +1,0 @@
-/// What this binary is.
-enum Build {
-    static let version = "0.1.0"
-}
