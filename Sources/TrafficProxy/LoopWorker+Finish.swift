@@ -128,16 +128,6 @@ extension LoopWorker {
         answerFailed(c, .responseTimeout, .timeout)
     }
 
-    private func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
-        let server = u.pointee.server.unsafelyUnwrapped
-        server.pointee.failed(now, hangs: true, &random)
-        let isHeard = server.pointee.isHeard(now)
-        detachUpstream(c, reuse: false)
-        let plan = c.pointee.exchange.arm == .candidate ? service.pointee.candidate : service.pointee.baseline
-        if plan.count == 1, !isHeard { return answerFailed(c, .connectTimeout, .connectFailure) }
-        dispatch(c)
-    }
-
     /// The server keeps silent about Expect: a client that waits without end would wait for nothing.
     private func sendContinue(_ c: Client) {
         c.pointee.exchange.waitsForContinue = false

@@ -12,23 +12,34 @@ extension LoopWorker {
     private static let trustedIdle: Int64 = 500_000_000
 
     /// Finds a server and a connection for the request in `toServer`, and starts sending.
-    func dispatch(_ c: Client) {
+    /// - Parameter failure: what to say where no server is left.
+    func dispatch(_ c: Client, after failure: ProxyError = .noServer) {
         guard let service = c.pointee.exchange.service else { return }
+        var failure = failure
         while c.pointee.exchange.attempts < Self.maxAttempts {
             c.pointee.exchange.attempts += 1
-            let isCandidate = c.pointee.exchange.arm == .candidate
-            let picked = isCandidate ? service.pointee.candidate.pick(now) : service.pointee.baseline.pick(now)
-            guard let server = picked else { return answerFailed(c, .noServer, .connectFailure) }
-            if let u = takeIdle(server) {
+            guard let server = pick(c, service, besides: c.pointee.exchange.tried) else { break }
+            if !c.pointee.exchange.wantsNewConnection, let u = takeIdle(server) {
                 attach(c, u)
                 return sendToServer(c)
             }
-            guard let u = connect(c, server, service) else { continue }
+            guard let u = connect(server, service) else {
+                c.pointee.exchange.tried.add(server)
+                failure = .connectFailed
+                continue
+            }
             attach(c, u)
             if u.pointee.phase == .busy { return sendToServer(c) }
             return expect(c, by: now + service.pointee.connectTimeout)
         }
-        answerFailed(c, .connectFailed, .connectFailure)
+        answerFailed(c, failure, .connectFailure)
+    }
+
+    @inline(__always) private func pick(
+        _ c: Client, _ service: UnsafeMutablePointer<ServicePlan>, besides tried: TriedServers
+    ) -> UnsafeMutablePointer<Server>? {
+        c.pointee.exchange.arm == .candidate
+            ? service.pointee.candidate.pick(now, besides: tried) : service.pointee.baseline.pick(now, besides: tried)
     }
 
     @inline(__always) private func attach(_ c: Client, _ u: Upstream) {
@@ -53,7 +64,7 @@ extension LoopWorker {
 
     /// Nil: it failed at once, and the server was noted.
     private func connect(
-        _ c: Client, _ server: UnsafeMutablePointer<Server>, _ service: UnsafeMutablePointer<ServicePlan>
+        _ server: UnsafeMutablePointer<Server>, _ service: UnsafeMutablePointer<ServicePlan>
     ) -> Upstream? {
         let fd = ce_socket(ce_family(&server.pointee.address))
         guard fd >= 0 else { return nil }
@@ -128,7 +139,8 @@ extension LoopWorker {
         guard ce_socket_error(u.pointee.fd) == 0, events.isDisjoint(with: [.failed, .hungUp]) else {
             server.pointee.failed(now, hangs: false, &random)
             detachUpstream(c, reuse: false)
-            return dispatch(c)
+            c.pointee.exchange.tried.add(server)
+            return dispatch(c, after: .connectFailed)
         }
         guard events.contains(.writable) else { return }
         server.pointee.connected()
@@ -136,6 +148,19 @@ extension LoopWorker {
         watch(u, reading: true, writing: false)
         sendToServer(c)
         if c.pointee.fd >= 0 { advance(c) }
+    }
+
+    /// It did not take the connection in time. Another server may; one that was heard of a moment ago has only a full
+    /// backlog, and is asked again where there is no other.
+    func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
+        let server = u.pointee.server.unsafelyUnwrapped
+        server.pointee.failed(now, hangs: true, &random)
+        let isHeard = server.pointee.isHeard(now)
+        detachUpstream(c, reuse: false)
+        var tried = c.pointee.exchange.tried
+        tried.add(server)
+        if !isHeard || pick(c, service, besides: tried) != nil { c.pointee.exchange.tried = tried }
+        dispatch(c, after: .connectTimeout)
     }
 
     /// Sends what is ready: the head, then the body as it comes.
@@ -221,7 +246,9 @@ extension LoopWorker {
 
     /// Everything that is there has gone out: now the client owes body, or the server an answer.
     private func requestSent(_ c: Client) {
-        guard c.pointee.phase == .exchange, let service = c.pointee.exchange.service, c.pointee.exchange.upstream != nil
+        // Another connection may have taken this one's place meanwhile, with a deadline of its own.
+        guard c.pointee.phase == .exchange, let service = c.pointee.exchange.service,
+            c.pointee.exchange.upstream?.pointee.phase == .busy
         else { return }
         if c.pointee.exchange.body.isDone {
             if c.pointee.output.isEmpty { expect(c, by: now + service.pointee.responseTimeout) }
@@ -244,7 +271,8 @@ extension LoopWorker {
     func retry(_ c: Client) {
         detachUpstream(c, reuse: false)
         c.pointee.toServer.start = 0
-        dispatch(c)
+        c.pointee.exchange.wantsNewConnection = true
+        dispatch(c, after: .upstreamClosed)
     }
 
     /// RFC 9110, 9.2.2: what is not idempotent goes out once. A stale connection shows by ending before any answer.

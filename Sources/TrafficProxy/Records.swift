@@ -62,6 +62,9 @@ struct Exchange {
     var place: UInt16 = 0
     var outcome = Outcome.success
     var attempts: UInt8 = 0
+    var tried = TriedServers()
+    /// A kept-alive connection was stale: others may be as well, so the next one is new.
+    var wantsNewConnection = false
     var interim: UInt8 = 0
     var clientMinor: UInt8 = 1
     var isHead = false

@@ -53,6 +53,21 @@ struct Server {
     }
 }
 
+/// The servers that one request has failed to connect to: it does not meet them again.
+struct TriedServers {
+    /// One less than a request has attempts, of which the last needs no note; 0: none.
+    private var servers: (Int, Int, Int) = (0, 0, 0)
+
+    @inline(__always) func contains(_ server: UnsafeMutablePointer<Server>) -> Bool {
+        let address = Int(bitPattern: server)
+        return servers.0 == address || servers.1 == address || servers.2 == address
+    }
+
+    mutating func add(_ server: UnsafeMutablePointer<Server>) {
+        servers = (Int(bitPattern: server), servers.0, servers.1)
+    }
+}
+
 /// One arm of a service in one table.
 struct ArmPlan {
     var servers: UnsafeMutablePointer<UnsafeMutablePointer<Server>>
@@ -64,14 +79,15 @@ struct ArmPlan {
 
     /// Least outstanding requests among those that are up. Where all are down: one that refused, since asking it again
     /// costs nothing; none where all hang.
-    mutating func pick(_ now: Int64) -> UnsafeMutablePointer<Server>? {
+    /// - Parameter tried: are left out.
+    mutating func pick(_ now: Int64, besides tried: TriedServers) -> UnsafeMutablePointer<Server>? {
         var best: UnsafeMutablePointer<Server>?
         var refused: UnsafeMutablePointer<Server>?
         turn = turn + 1 < count ? turn + 1 : 0
         for i in 0..<count {
             let at = turn + i < count ? turn + i : turn + i - count
             let server = servers[at]
-            guard server.pointee.isResolved else { continue }
+            guard server.pointee.isResolved, !tried.contains(server) else { continue }
             if server.pointee.isDown(now) {
                 if !server.pointee.hangs, refused == nil || server.pointee.downUntil < refused!.pointee.downUntil {
                     refused = server

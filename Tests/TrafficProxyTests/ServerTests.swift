@@ -30,7 +30,11 @@ struct ServerTests {
             list.deallocate()
         }
 
-        func pick(_ now: Int64) -> Int? { plan.pick(now).flatMap { servers.firstIndex(of: $0) } }
+        func pick(_ now: Int64, besides tried: Set<Int> = []) -> Int? {
+            var set = TriedServers()
+            for place in tried { set.add(servers[place]) }
+            return plan.pick(now, besides: set).flatMap { servers.firstIndex(of: $0) }
+        }
     }
 
     private let second: Int64 = 1_000_000_000
@@ -78,6 +82,14 @@ struct ServerTests {
         arm.servers[1].pointee.hangs = true
         #expect(arm.pick(0) == nil)
         #expect(arm.pick(second) != nil)
+    }
+
+    @Test("what a request has tried is not picked for it again, be it the last that there is")
+    func tried() {
+        let arm = ArmBox(4)
+        for _ in 0..<8 { #expect(arm.pick(0, besides: [0, 1, 3]) == 2) }
+        #expect(ArmBox(2).pick(0, besides: [0, 1]) == nil)
+        #expect(ArmBox(1).pick(0, besides: []) == 0)
     }
 
     @Test("a server that answers others is not taken for gone by one connection that it did not take in time")
