@@ -70,6 +70,8 @@ public struct Observation: Hashable, Sendable {
         public static let keyless = Flags(rawValue: 2)
         /// A header match chose the arm; never judged.
         public static let matched = Flags(rawValue: 4)
+        /// It failed here, and the client got another arm's answer.
+        public static let rescued = Flags(rawValue: 8)
     }
 
     public init(

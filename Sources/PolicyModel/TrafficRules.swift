@@ -4,12 +4,12 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     /// The first that matches wins; a matched request is relayed and never judged.
     public var match: [HeaderMatch]
     public var mirror: Mirror?
-    /// Replay a candidate's failed request on the baseline.
-    public var rescue: Bool
+    /// Replay a candidate's failed request on the baseline; nil: the client gets the failure.
+    public var rescue: Rescue?
     public var timeouts: Timeouts
 
     public init(
-        sticky: StickyKey = .none, match: [HeaderMatch] = [], mirror: Mirror? = nil, rescue: Bool = false,
+        sticky: StickyKey = .none, match: [HeaderMatch] = [], mirror: Mirror? = nil, rescue: Rescue? = nil,
         timeouts: Timeouts = Timeouts()
     ) {
         self.sticky = sticky
@@ -42,12 +42,34 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     }
 }
 
+/// Which of a candidate's failed requests are replayed on the baseline. One of which nothing was sent always is; else it
+/// has to be declared safe to send twice, by its method or by its path.
+public struct Rescue: Hashable, Codable, Sendable {
+    /// Upper case.
+    public var methods: [String]
+    /// Exact, without query; nil: what is judged, where the judged paths are declared.
+    public var paths: [String]?
+    /// Bytes; a larger body is not kept for a replay.
+    public var maxBody: Int
+
+    /// RFC 9110, 9.2.2.
+    public static let idempotent = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
+    /// The data plane keeps head and body in one buffer of this size.
+    public static let bodyLimit = 64 << 10
+
+    public init(methods: [String] = Rescue.idempotent, paths: [String]? = nil, maxBody: Int = Rescue.bodyLimit) {
+        self.methods = methods
+        self.paths = paths
+        self.maxBody = maxBody
+    }
+}
+
+/// Copies of requests that the baseline answered, for comparing the answers. They are never judged by time or outcome.
 public struct Mirror: Hashable, Codable, Sendable {
-    public var to: Arm
+    /// Of the judged requests that the baseline answered, whatever the weight.
     public var share: Weight
 
-    public init(to: Arm, share: Weight) {
-        self.to = to
+    public init(share: Weight) {
         self.share = share
     }
 }

@@ -81,6 +81,15 @@ extension Section {
         }
     }
 
+    /// - Parameter limit: bytes; with its text as files write it.
+    func bytes(_ key: String, atMost limit: (bytes: Int, text: String)) -> Int? {
+        read(key, limit.text) { (text) throws(Mend) in
+            let value = try Units.bytes(text)
+            guard value <= limit.bytes else { throw Mend("is too large: write \(limit.text) or less") }
+            return value
+        }
+    }
+
     func boolean(_ key: String) -> Bool? { read(key, "true", Units.boolean) }
 
     func weight(_ key: String) -> Weight? {

@@ -1,17 +1,14 @@
 import PolicyModel
 
 extension ServiceReader {
-    func traffic(_ section: Section) -> TrafficRules {
+    func traffic(_ section: Section, route: Route) -> TrafficRules {
         let keys = ["sticky", "match", "mirror", "rescue", "timeouts"]
         guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
         if part.has("mirror") {
             report.error(part.mark("mirror"), "mirrored traffic comes with a later release: remove 'mirror'")
         }
-        if part.boolean("rescue") == true {
-            report.error(
-                part.mark("rescue"), "rescue of failed requests comes with a later release: write rescue: false")
-        }
-        return TrafficRules(sticky: sticky(part), match: matches(part), timeouts: timeouts(part))
+        return TrafficRules(
+            sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part))
     }
 
     private func sticky(_ part: Section) -> StickyKey {
@@ -105,7 +102,11 @@ extension ServiceReader {
         guard let part = part.section("requests", "requests", keys: ["methods", "paths"]) else {
             return JudgedRequests()
         }
-        let methods = part.list("methods", "'methods'", atMost: ConfigurationLimits.judged)?.compactMap { item in
+        return JudgedRequests(methods: methods(part) ?? [], paths: paths(part, route: route) ?? [])
+    }
+
+    func methods(_ part: Section) -> [String]? {
+        part.list("methods", "'methods'", atMost: ConfigurationLimits.judged)?.compactMap { item in
             report.read(item, "POST") { (text) throws(Mend) -> String in
                 guard Names.isToken(text) else { throw Mend("is no method: write one such as POST") }
                 if text != text.uppercased() {
@@ -114,7 +115,10 @@ extension ServiceReader {
                 return text
             }
         }
-        let paths = part.list("paths", "'paths'", atMost: ConfigurationLimits.judged)?.compactMap { item in
+    }
+
+    func paths(_ part: Section, route: Route) -> [String]? {
+        part.list("paths", "'paths'", atMost: ConfigurationLimits.judged)?.compactMap { item in
             report.read(item, "/v2/models/income/infer") { (text) throws(Mend) -> String in
                 try Self.path(text)
                 let inside = route.path == "/" || text == route.path || text.hasPrefix(route.path + "/")
@@ -124,6 +128,5 @@ extension ServiceReader {
                 return text
             }
         }
-        return JudgedRequests(methods: methods ?? [], paths: paths ?? [])
     }
 }

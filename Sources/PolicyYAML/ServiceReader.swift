@@ -37,7 +37,7 @@ struct ServiceReader {
         let baseline = versionName("baseline", section, versions)
         let candidate = versionName("candidate", section, versions)
         draft.policies = policies(section)
-        let traffic = traffic(section)
+        let traffic = traffic(section, route: draft.route)
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
         let analysis = analysis(section, route: draft.route)
         if candidate != nil, candidate != baseline, draft.policies.isEmpty, !section.has("policies") {

@@ -86,6 +86,15 @@ enum Units {
         ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1),
     ]
 
+    /// `64KiB`, `1.5MB`, `512B`: bytes.
+    static func bytes(_ text: String) throws(Mend) -> Int {
+        if number(Substring(text)) != nil { throw Mend("has no unit: write \(text)B or \(text)KiB") }
+        guard let size = sizes.first(where: { text.hasSuffix($0.suffix) }),
+            let value = number(text.dropLast(size.suffix.count)), value >= 0, value * size.factor < 1e15
+        else { throw Mend("is no size: write 64KiB, 1MiB or 512B") }
+        return Int((value * size.factor).rounded())
+    }
+
     /// A bound in a series' base unit: `70GiB` in bytes, `250ms` in seconds, `90%` as 0.9, or a plain number.
     static func quantity(_ text: String) throws(Mend) -> Double {
         if let value = number(Substring(text)) { return value }

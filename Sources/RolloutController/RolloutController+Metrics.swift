@@ -52,6 +52,8 @@ extension RolloutController {
         each { w.sample("canaryd_keyless_requests_total", $0, value: $1.keyless) }
         w.family("canaryd_matched_requests_total", .counter, "Requests whose arm a header chose; never judged.")
         each { w.sample("canaryd_matched_requests_total", $0, value: $1.matched) }
+        w.family("canaryd_rescued_requests_total", .counter, "Requests that failed here and went to the baseline.")
+        each { w.sample("canaryd_rescued_requests_total", $0, value: $1.rescued) }
     }
 
     private func writeRollouts(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {

@@ -115,7 +115,8 @@ final class ServiceRuntime {
         totals[o.slot == slot ? version : "previous", default: VersionTotals()].record(o)
         guard o.flags.contains(.judged) else { return }
         // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
-        if wantsFeedback { join.record(o) }
+        // A rescued request's label is of another version's prediction.
+        if wantsFeedback, !o.flags.contains(.rescued) { join.record(o) }
         if o.slot == slot { window.record(o) }
     }
 
@@ -192,11 +193,13 @@ struct VersionTotals {
     var seconds = 0.0
     var keyless: UInt64 = 0
     var matched: UInt64 = 0
+    var rescued: UInt64 = 0
 
     mutating func record(_ o: Observation) {
         outcomes.add(o.outcome)
         if o.flags.contains(.keyless) { keyless += 1 }
         if o.flags.contains(.matched) { matched += 1 }
+        if o.flags.contains(.rescued) { rescued += 1 }
         let duration = Double(o.total) / 1e6
         seconds += duration
         var place = 0

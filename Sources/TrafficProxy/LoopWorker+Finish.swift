@@ -28,7 +28,9 @@ extension LoopWorker {
     /// The observation of a request that ends now; its service is let go.
     func observe(_ c: Client) {
         guard let service = c.pointee.exchange.service else { return }
-        log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
+        if c.pointee.exchange.rescue != .done {
+            log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
+        }
         service.pointee.inFlight -= 1
         c.pointee.exchange.service = nil
     }
@@ -61,6 +63,7 @@ extension LoopWorker {
     func answerFailed(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
         c.pointee.exchange.outcome = outcome
         detachUpstream(c, reuse: false)
+        if mayRescue(c) { return rescue(c) }
         answer(c, error, close: false)
     }
 

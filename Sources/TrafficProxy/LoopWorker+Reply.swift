@@ -51,6 +51,7 @@ extension LoopWorker {
                     return false
                 }
                 if head.status >= 200 {
+                    if head.status >= 500, rescueServerError(u, c, head, length) { return false }
                     startReply(u, c, head, p)
                     u.pointee.input.start += length
                     return true
@@ -77,7 +78,10 @@ extension LoopWorker {
         if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
         guard c.pointee.output.room > limits.maxHead + ByteSlice.headSlack else { return true }
         c.pointee.output.appendInterimHead(head, parser.fields, p)
-        return flush(c)
+        guard flush(c) else { return false }
+        // Half an interim head cannot be taken back: what follows has to follow it.
+        if !c.pointee.output.isEmpty { c.pointee.exchange.isHeadOut = true }
+        return true
     }
 
     private func startReply(_ u: Upstream, _ c: Client, _ head: ResponseHead, _ p: UnsafePointer<UInt8>) {
@@ -100,7 +104,12 @@ extension LoopWorker {
             head, parser.fields, p, framing: framing, statedLength: states ? head.fields.contentLength : -1,
             versionLine: versionLine(c), id: c.pointee.exchange.id, close: !keep, keepAlive: keep && isOld)
         c.pointee.exchange.isAnswered = true
-        // From here on nothing can be sent again.
+    }
+
+    /// Some of the answer may go out now: nothing can be sent again.
+    private func headGoesOut(_ c: Client) {
+        c.pointee.exchange.isHeadOut = true
+        guard c.pointee.exchange.isReplayable else { return }
         c.pointee.exchange.isReplayable = false
         if c.pointee.toServer.isEmpty { giveBack(&c.pointee.toServer) }
     }
@@ -116,7 +125,7 @@ extension LoopWorker {
         while c.pointee.fd >= 0 {
             if c.pointee.exchange.isAnswered, !c.pointee.exchange.isReplyDone, relayReply(c) == false { return }
             let hadOutput = !c.pointee.output.isEmpty
-            if c.pointee.exchange.isAnswered { c.pointee.exchange.isHeadOut = true }
+            if c.pointee.exchange.isAnswered { headGoesOut(c) }
             guard flush(c) else { return }
             if !c.pointee.output.isEmpty { return holdBack(c) }
             if c.pointee.exchange.isReplyDone { return finish(c) }

@@ -31,6 +31,7 @@ extension LoopWorker {
         service.pointee.inFlight += 1
         c.pointee.exchange.service = service
         chooseArm(c, service, head, p)
+        if let plan = service.pointee.rescue { c.pointee.exchange.rescue = rescuability(c, plan, head, p) }
         c.pointee.toServer.base = buffers.take()
         c.pointee.toServer.appendRequestHead(
             head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id)
@@ -127,7 +128,10 @@ extension LoopWorker {
     /// An empty list means all.
     private func isListed(_ list: UnsafeMutablePointer<Bytes>, _ count: Int, _ text: UnsafeBufferPointer<UInt8>) -> Bool
     {
-        if count == 0 { return true }
+        count == 0 || isAmong(list, count, text)
+    }
+
+    func isAmong(_ list: UnsafeMutablePointer<Bytes>, _ count: Int, _ text: UnsafeBufferPointer<UInt8>) -> Bool {
         for i in 0..<count where list[i].equals(text.baseAddress!, text.count) { return true }
         return false
     }

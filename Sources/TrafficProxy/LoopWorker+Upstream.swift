@@ -196,13 +196,14 @@ extension LoopWorker {
     private func takeBody(_ c: Client) {
         guard !c.pointee.exchange.body.isDone, !c.pointee.input.isEmpty else { return }
         if c.pointee.toServer.isEmpty {
-            if c.pointee.exchange.body.isVerbatim,
-                !(c.pointee.exchange.isReplayable && c.pointee.toServer.room > c.pointee.input.count)
-            {
-                return
-            }
+            let isVerbatim = c.pointee.exchange.body.isVerbatim
+            let wanted = c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
+            if isVerbatim, !(c.pointee.exchange.isReplayable && c.pointee.toServer.room >= wanted) { return }
             if c.pointee.toServer.base == nil { c.pointee.toServer.base = buffers.take() }
-            if c.pointee.toServer.room < BufferPool.bufferSize / 2 {
+            let isKept = c.pointee.exchange.isReplayable && c.pointee.exchange.rescue == .replayable
+            // Chunks may grow a little when they are written anew.
+            let least = !isKept ? BufferPool.bufferSize / 2 : isVerbatim ? wanted : wanted + ByteSlice.headSlack
+            if c.pointee.toServer.room < least {
                 c.pointee.exchange.isReplayable = false
                 c.pointee.toServer.start = 0
                 c.pointee.toServer.end = 0

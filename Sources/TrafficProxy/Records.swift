@@ -69,9 +69,10 @@ struct Exchange {
     var clientMinor: UInt8 = 1
     var isHead = false
     var isIdempotent = false
+    var rescue = Rescuability.none
     var keepAlive = false
     var waitsForContinue = false
-    /// `toServer` still holds the request from its first byte.
+    /// `toServer` still holds the request from its first byte. Not beyond the first byte of the answer.
     var isReplayable = false
     /// The final response's head went into the output.
     var isAnswered = false
@@ -85,6 +86,17 @@ struct Exchange {
     var bodyStartedAt: Int64 = 0
     var bodyBytes: Int64 = 0
     var reply = BodyRelay()
+}
+
+/// Whether the baseline gets the request where the candidate fails it.
+enum Rescuability: UInt8 {
+    case none
+    /// While nothing of it was sent.
+    case unsent
+    /// Also when it was: declared safe to send twice.
+    case replayable
+    /// It did; the candidate's observation is written.
+    case done
 }
 
 /// A connection to a server: busy with one request, or idle.

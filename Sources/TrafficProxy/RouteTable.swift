@@ -18,6 +18,7 @@ struct ServicePlan {
     var methodCount: Int
     var paths: UnsafeMutablePointer<Bytes>
     var pathCount: Int
+    var rescue: RescuePlan?
     /// Nanoseconds.
     var connectTimeout: Int64
     var responseTimeout: Int64
@@ -26,6 +27,17 @@ struct ServicePlan {
     var inFlight = 0
 
     enum Sticky: UInt8 { case none, header, cookie }
+}
+
+/// Which of the candidate's failed requests the baseline gets.
+struct RescuePlan {
+    var methods: UnsafeMutablePointer<Bytes>
+    var methodCount: Int
+    var paths: UnsafeMutablePointer<Bytes>
+    var pathCount: Int
+    /// What is judged is safe, beside what is listed.
+    var takesJudged: Bool
+    var maxBody: Int64
 }
 
 struct MatchPlan {
@@ -101,8 +113,18 @@ final class RouteTable {
             candidate: makeArm(service.candidate ?? service.baseline, server),
             sticky: sticky, stickyName: bytes(name), matches: matches, matchCount: traffic.match.count,
             methods: methods, methodCount: service.judged.methods.count, paths: paths,
-            pathCount: service.judged.paths.count, connectTimeout: traffic.timeouts.connect.nanoseconds,
+            pathCount: service.judged.paths.count,
+            rescue: traffic.rescue.map { makeRescue($0, judged: service.judged) },
+            connectTimeout: traffic.timeouts.connect.nanoseconds,
             responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds)
+    }
+
+    private func makeRescue(_ rescue: Rescue, judged: JudgedRequests) -> RescuePlan {
+        let paths = rescue.paths ?? []
+        return RescuePlan(
+            methods: array(rescue.methods.map(bytes)), methodCount: rescue.methods.count,
+            paths: array(paths.map(bytes)), pathCount: paths.count,
+            takesJudged: rescue.paths == nil && !judged.paths.isEmpty, maxBody: Int64(rescue.maxBody))
     }
 
     private func makeArm(_ version: RoutedVersion, _ server: (Endpoint) -> UnsafeMutablePointer<Server>) -> ArmPlan {

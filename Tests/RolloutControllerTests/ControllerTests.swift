@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import PrometheusText
 import RolloutController
 import RolloutEngine
 import TestSupport
@@ -64,6 +65,24 @@ import Testing
             agent.run(1)
         }
         #expect(agent.state().rollout != nil)
+    }
+
+    @Test("rescued requests are the candidate's failures, and are counted") func rescued() throws {
+        let agent = try Agent.started()
+        agent.run(1)
+        for _ in 0..<60 where agent.state().rollout != nil {
+            agent.plane.answer(
+                50, .candidate, of: "income", now: agent.clock.now.monotonic, outcome: .serverError,
+                flags: [.judged, .rescued])
+            agent.run(1)
+        }
+        #expect(agent.listener.messages(of: .reverted).count == 1)
+        var writer = ExpositionWriter()
+        agent.controller.writeMetrics(into: &writer)
+        let line = String(decoding: writer.bytes, as: UTF8.self).split(separator: "\n").last {
+            $0.hasPrefix("canaryd_rescued_requests_total{") && !$0.hasSuffix(" 0")
+        }
+        #expect(line != nil)
     }
 
     @Test("latencies of the warm-up are left out; its errors are not") func warmup() throws {
