@@ -96,7 +96,8 @@ let tests: [Target] = [
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),
-    .testTarget(name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "TestSupport"]),
+    .testTarget(
+        name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"], exclude: ["Fixtures"]),
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),

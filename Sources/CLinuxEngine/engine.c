@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "engine.h"
 
+#include <endian.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -14,11 +15,47 @@
 
 int ce_accept(int fd) { return ce_result(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)); }
 
-int ce_accept_from(int fd, uint8_t *text, int capacity, int *length) {
+static void bits_of(const uint8_t bytes[16], ce_ip *ip) {
+    uint64_t halves[2];
+    memcpy(halves, bytes, sizeof halves);
+    ip->high = be64toh(halves[0]);
+    ip->low = be64toh(halves[1]);
+}
+
+static void mapped(const void *v4, uint8_t bytes[16]) {
+    memset(bytes, 0, 10);
+    memset(bytes + 10, 0xff, 2);
+    memcpy(bytes + 12, v4, 4);
+}
+
+static void describe_peer(ce_address *peer, ce_ip *ip) {
+    uint8_t bytes[16] = {0};
+    memset(ip, 0, sizeof *ip);
+    if (peer->storage.ss_family == AF_INET6) {
+        const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&peer->storage)->sin6_addr;
+        memcpy(bytes, v6, 16);
+        if (IN6_IS_ADDR_V4MAPPED(v6)) {
+            struct sockaddr_in *v4 = (struct sockaddr_in *)&peer->storage;
+            in_port_t port = ((const struct sockaddr_in6 *)&peer->storage)->sin6_port;
+            memset(v4, 0, sizeof *v4);
+            v4->sin_family = AF_INET;
+            v4->sin_port = port;
+            memcpy(&v4->sin_addr, bytes + 12, 4);
+        }
+    } else if (peer->storage.ss_family == AF_INET) {
+        mapped(&((const struct sockaddr_in *)&peer->storage)->sin_addr, bytes);
+    } else {
+        ip->is_unix = 1;
+    }
+    bits_of(bytes, ip);
+}
+
+int ce_accept_from(int fd, uint8_t *text, int capacity, int *length, ce_ip *ip) {
     ce_address peer = {.length = sizeof peer.storage};
     *length = 0;
     int status = accept4(fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (status < 0) return -errno;
+    describe_peer(&peer, ip);
     uint16_t port;
     if (peer.storage.ss_family != AF_UNIX && ce_describe(&peer, (char *)text, (size_t)capacity, &port) == 0)
         *length = (int)strlen((const char *)text);

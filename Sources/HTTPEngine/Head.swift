@@ -43,8 +43,13 @@ public enum FieldName: UInt8, Sendable {
     case forwarded
     case xForwardedFor
     case xForwardedProto
+    /// Any other that begins with x-forwarded.
+    case xForwarded
+    case xRealIP
     case xRequestID
     case xCanaryVersion
+    /// Any other that begins with x-canary.
+    case xCanary
     /// A reserved name with underscores for hyphens, which some servers take for the same.
     case reservedAlias
 }
@@ -80,7 +85,11 @@ public struct FieldSummary: Sendable {
     public var namesHopByHop = false
     public var expectsContinue = false
     public var expectsOther = false
-    public var upgrade = false
+    /// Upgrade fields: how many, and the last.
+    public var upgrades: UInt8 = 0
+    public var upgrade = HeadRange()
+    /// Connection names upgrade.
+    public var connectionUpgrade = false
     /// Of x-request-id: how many, and the last.
     public var requestIDs: UInt8 = 0
     public var requestID = HeadRange()

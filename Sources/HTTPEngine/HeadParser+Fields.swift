@@ -58,7 +58,8 @@ extension HeadParser {
         case .connection:
             return noteConnection(p, value, &summary)
         case .upgrade:
-            summary.upgrade = true
+            summary.upgrades = summary.upgrades == .max ? .max : summary.upgrades + 1
+            summary.upgrade = value
         case .expect:
             if equals(p, value, "100-continue") { summary.expectsContinue = true } else { summary.expectsOther = true }
         case .xRequestID:
@@ -68,7 +69,7 @@ extension HeadParser {
             // Only those that frame are dangerous to pass on and to drop alike.
             if name.length == 14 || name.length == 17 { return .aliasedFraming }
         case .other, .keepAlive, .proxyConnection, .te, .trailer, .date, .proxyAuthenticate, .proxyAuthorization,
-            .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xCanaryVersion:
+            .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanaryVersion, .xCanary:
             break
         }
         return nil
@@ -84,6 +85,8 @@ extension HeadParser {
                 summary.connectionClose = true
             } else if equals(p, element, "keep-alive") {
                 summary.connectionKeepAlive = true
+            } else if equals(p, element, "upgrade") {
+                summary.connectionUpgrade = true
             } else if isToken(p, element) {
                 summary.namesHopByHop = true
             } else {
@@ -197,26 +200,36 @@ private func fieldName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     case (9, 0x66): hasPrefix(p, "forwarded") ? .forwarded : .other
     case (10, 0x63): hasPrefix(p, "connection") ? .connection : .other
     case (10, 0x6b): hasPrefix(p, "keep-alive") ? .keepAlive : .other
-    case (12, 0x78): hasPrefix(p, "x-request-id") ? .xRequestID : hasPrefix(p, "x_request_id") ? .reservedAlias : .other
     case (14, 0x63):
         hasPrefix(p, "content-length") ? .contentLength : hasPrefix(p, "content_length") ? .reservedAlias : .other
-    case (15, 0x78):
-        hasPrefix(p, "x-forwarded-for")
-            ? .xForwardedFor : hasAliasedPrefix(p, "x-forwarded-for") ? .reservedAlias : .other
-    case (16, 0x78):
-        hasPrefix(p, "x-canary-version")
-            ? .xCanaryVersion : hasAliasedPrefix(p, "x-canary-version") ? .reservedAlias : .other
+    case (8..., 0x78): extensionName(p, n)
     case (16, 0x70): hasPrefix(p, "proxy-connection") ? .proxyConnection : .other
     case (17, 0x74):
         hasPrefix(p, "transfer-encoding")
             ? .transferEncoding : hasPrefix(p, "transfer_encoding") ? .reservedAlias : .other
-    case (17, 0x78):
-        hasPrefix(p, "x-forwarded-proto")
-            ? .xForwardedProto : hasAliasedPrefix(p, "x-forwarded-proto") ? .reservedAlias : .other
     case (18, 0x70): hasPrefix(p, "proxy-authenticate") ? .proxyAuthenticate : .other
     case (19, 0x70): hasPrefix(p, "proxy-authorization") ? .proxyAuthorization : .other
     default: .other
     }
+}
+
+/// Of the fields that begin with an x, those that are set or believed here.
+private func extensionName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
+    let name: FieldName
+    switch asciiLowercase(p[2]) {
+    case 0x66 where hasAliasedPrefix(p, "x-forwarded"):
+        let isFor = n == 15 && hasAliasedPrefix(p, "x-forwarded-for")
+        name =
+            isFor
+            ? .xForwardedFor : n == 17 && hasAliasedPrefix(p, "x-forwarded-proto") ? .xForwardedProto : .xForwarded
+    case 0x63 where hasAliasedPrefix(p, "x-canary"):
+        name = n == 16 && hasAliasedPrefix(p, "x-canary-version") ? .xCanaryVersion : .xCanary
+    case 0x72 where n == 12 && hasAliasedPrefix(p, "x-request-id"): name = .xRequestID
+    case 0x72 where n == 9 && hasAliasedPrefix(p, "x-real-ip"): name = .xRealIP
+    default: return .other
+    }
+    for i in 0..<n where p[i] == 0x5f { return .reservedAlias }
+    return name
 }
 
 /// The name with underscores for any of its hyphens.

@@ -11,6 +11,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
     public var loops: Int?
     public var logLevel: LogLevel
     public var logFormat: LogFormat
+    public var trusted: TrustedNetworks
 
     public enum LogLevel: String, CaseIterable, Hashable, Codable, Sendable { case debug, info, notice, warning, error }
     public enum LogFormat: String, CaseIterable, Hashable, Codable, Sendable { case auto, journald, plain, json }
@@ -20,7 +21,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         admin: ListenAddress = .unix(path: "/run/canaryd/admin.sock"),
         feedback: ListenAddress = .unix(path: "/run/canaryd/feedback.sock"),
         adminGroup: String? = nil, feedbackGroup: String? = nil, loops: Int? = nil,
-        logLevel: LogLevel = .info, logFormat: LogFormat = .auto
+        logLevel: LogLevel = .info, logFormat: LogFormat = .auto, trusted: TrustedNetworks = .host
     ) {
         self.stateDirectory = stateDirectory
         self.admin = admin
@@ -30,6 +31,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         self.loops = loops
         self.logLevel = logLevel
         self.logFormat = logFormat
+        self.trusted = trusted
     }
 }
 

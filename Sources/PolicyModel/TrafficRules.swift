@@ -7,16 +7,18 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     /// Replay a candidate's failed request on the baseline; nil: the client gets the failure.
     public var rescue: Rescue?
     public var timeouts: Timeouts
+    public var headers: HeaderRules
 
     public init(
         sticky: StickyKey = .none, match: [HeaderMatch] = [], mirror: Mirror? = nil, rescue: Rescue? = nil,
-        timeouts: Timeouts = Timeouts()
+        timeouts: Timeouts = Timeouts(), headers: HeaderRules = HeaderRules()
     ) {
         self.sticky = sticky
         self.match = match
         self.mirror = mirror
         self.rescue = rescue
         self.timeouts = timeouts
+        self.headers = headers
     }
 }
 
@@ -34,11 +36,15 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     public var header: String
     public var equals: String
     public var to: Arm
+    /// Only for trusted clients.
+    public var trusted: Bool
 
-    public init(header: String, equals: String, to: Arm) {
+    /// - Parameter trusted: nil: where the header's name is reserved for routing.
+    public init(header: String, equals: String, to: Arm, trusted: Bool? = nil) {
         self.header = header
         self.equals = equals
         self.to = to
+        self.trusted = trusted ?? ReservedFields.isRouting(header)
     }
 }
 

@@ -21,7 +21,7 @@ struct AgentReader {
 
     private func agent(_ root: Node) -> AgentDraft {
         var draft = AgentDraft(report: report)
-        let keys = ["state", "services", "policies", "admin", "feedback", "loops", "log"]
+        let keys = ["state", "services", "policies", "admin", "feedback", "loops", "log", "trustedNetworks"]
         guard let section = Section(root, "the agent's file", keys: keys, report: report) else { return draft }
         if let state = section.read("state", "/var/lib/canaryd", { (text) throws(Mend) in try path(text) }) {
             draft.settings.stateDirectory = FilePaths.absolute(state, base: base)
@@ -52,6 +52,7 @@ struct AgentReader {
             draft.settings.logLevel = log.choice("level", AgentSettings.LogLevel.self) ?? .info
             draft.settings.logFormat = log.choice("format", AgentSettings.LogFormat.self) ?? .auto
         }
+        if section.has("trustedNetworks") { draft.settings.trusted = Networks.read(section, report) }
         return draft
     }
 

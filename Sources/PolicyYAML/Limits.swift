@@ -14,6 +14,8 @@ public enum ConfigurationLimits {
     public static let checks = 64
     public static let groups = 64
     public static let matches = 64
+    /// Looked through once for each connection.
+    public static let trustedNetworks = 256
     /// Methods, and paths, of the judged requests.
     public static let judged = 256
     public static let scenarios = 256

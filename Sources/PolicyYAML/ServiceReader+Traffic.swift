@@ -2,13 +2,14 @@ import PolicyModel
 
 extension ServiceReader {
     func traffic(_ section: Section, route: Route) -> TrafficRules {
-        let keys = ["sticky", "match", "mirror", "rescue", "timeouts"]
+        let keys = ["sticky", "match", "mirror", "rescue", "timeouts", "forwarded", "requestId"]
         guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
         if part.has("mirror") {
             report.error(part.mark("mirror"), "mirrored traffic comes with a later release: remove 'mirror'")
         }
         return TrafficRules(
-            sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part))
+            sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part),
+            headers: headers(part))
     }
 
     private func sticky(_ part: Section) -> StickyKey {
@@ -46,7 +47,8 @@ extension ServiceReader {
     private func matches(_ part: Section) -> [HeaderMatch] {
         guard let items = part.list("match", "'match'", atMost: ConfigurationLimits.matches) else { return [] }
         return items.compactMap { item in
-            guard let match = Section(item, "a match", keys: ["header", "equals", "to"], report: report) else {
+            guard let match = Section(item, "a match", keys: ["header", "equals", "to", "trusted"], report: report)
+            else {
                 return nil
             }
             match.require("header", "header: x-canary")
@@ -57,7 +59,7 @@ extension ServiceReader {
             let arms = [("candidate", Arm.candidate), ("baseline", .baseline)]
             let arm = match.choice("to", arms)
             guard let header, let equals, let arm else { return nil }
-            return HeaderMatch(header: header, equals: equals, to: arm)
+            return HeaderMatch(header: header, equals: equals, to: arm, trusted: match.boolean("trusted"))
         }
     }
 

@@ -1,5 +1,6 @@
 import Glibc
 import HTTPEngine
+import PolicyModel
 
 // Heads are forwarded in canonical form: one space, no white space at the ends, framing and our own fields written
 // anew. Fields that are canonical already are copied in runs.
@@ -38,13 +39,37 @@ private struct FieldCopier {
     }
 }
 
+/// What a request says of its client, as its service and the trust in this client have it.
+struct Forwarding {
+    var isTrusted: Bool
+    /// What the client itself sent stays.
+    var keeps: Bool
+    var adds: Bool
+    /// `Forwarded` too.
+    var addsElement: Bool
+
+    @inline(__always) init(_ rules: HeaderRules, isTrusted: Bool) {
+        self.isTrusted = isTrusted
+        keeps = rules.forwarded == .append || rules.forwarded == .auto && isTrusted
+        adds = rules.forwarded != .off
+        addsElement = adds && rules.rfc7239
+    }
+}
+
+/// What of it the client sent, and stays.
+private struct GivenForwarding {
+    var addresses = false
+    var elements = false
+    var proto = false
+}
+
 extension ByteSlice {
     /// The most that a rendered head has beyond the one that it came from.
     static let headSlack = 1024
 
     mutating func appendRequestHead(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
-        address: InlineText, id: InlineText
+        address: InlineText, id: InlineText, forwarding: Forwarding
     ) {
         append(p + Int(head.method.start), Int(head.method.length))
         append(byte: 0x20)
@@ -58,26 +83,34 @@ extension ByteSlice {
         }
         append("\r\n")
         var copier = FieldCopier(p)
-        var hasForwardedFor = false
-        var hasForwardedProto = false
+        var given = GivenForwarding()
         for i in 0..<head.fields.count {
             let field = fields[i]
             if field.isHopByHop { continue }
             switch field.kind {
-            case .other, .date, .cookie, .forwarded, .proxyAuthenticate, .proxyAuthorization: copier.pass(field, &self)
+            case .other, .date, .cookie, .proxyAuthenticate, .proxyAuthorization: copier.pass(field, &self)
             case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
                 .upgrade, .xRequestID, .xCanaryVersion, .reservedAlias:
                 break
             case .expect: if head.minor == 1 { copier.pass(field, &self) }
+            case .xCanary: if forwarding.isTrusted { copier.pass(field, &self) }
+            case .xForwarded, .xRealIP: if forwarding.keeps { copier.pass(field, &self) }
             case .xForwardedProto:
-                hasForwardedProto = true
+                guard forwarding.keeps else { continue }
+                given.proto = true
                 copier.pass(field, &self)
-            case .xForwardedFor: hasForwardedFor = true
+            case .xForwardedFor: given.addresses = forwarding.keeps
+            case .forwarded: given.elements = forwarding.keeps
             }
         }
         copier.flush(&self)
-        appendForwardedFor(head, fields, p, address, hasForwardedFor)
-        if !hasForwardedProto { append("x-forwarded-proto: http\r\n") }
+        if forwarding.adds || given.addresses {
+            appendForwardedFor(head, fields, p, forwarding.adds ? address : InlineText(), given.addresses)
+        }
+        if forwarding.adds, !given.proto { append("x-forwarded-proto: http\r\n") }
+        if forwarding.addsElement || given.elements {
+            appendForwarded(head, fields, p, address, given.elements, isAdding: forwarding.addsElement)
+        }
         append("x-request-id: ")
         append(id)
         append("\r\n")
@@ -92,19 +125,43 @@ extension ByteSlice {
     ) {
         guard hasSome || !address.isEmpty else { return }
         append("x-forwarded-for: ")
-        var isFirst = true
-        if hasSome {
-            for i in 0..<head.fields.count where fields[i].kind == .xForwardedFor && !fields[i].isHopByHop {
-                if !isFirst { append(", ") }
-                isFirst = false
-                append(p + Int(fields[i].value.start), Int(fields[i].value.length))
-            }
-        }
+        let isFirst = !hasSome || appendList(.xForwardedFor, head, fields, p)
         if !address.isEmpty {
             if !isFirst { append(", ") }
             append(address)
         }
         append("\r\n")
+    }
+
+    /// RFC 7239: an IPv6 address in brackets and quotes; a client without an address is unknown.
+    private mutating func appendForwarded(
+        _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
+        _ address: InlineText, _ hasSome: Bool, isAdding: Bool
+    ) {
+        append("forwarded: ")
+        let isFirst = !hasSome || appendList(.forwarded, head, fields, p)
+        if isAdding {
+            if !isFirst { append(", ") }
+            let isIPv6 = address.withBytes { $0.contains(0x3a) }
+            append(isIPv6 ? "for=\"[" : "for=")
+            if address.isEmpty { append("unknown") } else { append(address) }
+            append(isIPv6 ? "]\";proto=http" : ";proto=http")
+        }
+        append("\r\n")
+    }
+
+    /// The values of all fields of a kind, with commas. True: there is none.
+    private mutating func appendList(
+        _ kind: FieldName, _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>
+    ) -> Bool {
+        var isFirst = true
+        for i in 0..<head.fields.count where fields[i].kind == kind && !fields[i].isHopByHop {
+            if fields[i].value.isEmpty { continue }
+            if !isFirst { append(", ") }
+            isFirst = false
+            append(p + Int(fields[i].value.start), Int(fields[i].value.length))
+        }
+        return isFirst
     }
 
     private mutating func appendFraming(_ framing: BodyFraming, zeroLength: Bool) {
@@ -133,7 +190,7 @@ extension ByteSlice {
             if field.isHopByHop { continue }
             switch field.kind {
             case .other, .date, .cookie, .forwarded, .proxyAuthenticate, .proxyAuthorization, .host, .expect,
-                .xForwardedFor, .xForwardedProto, .reservedAlias:
+                .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanary, .reservedAlias:
                 copier.pass(field, &self)
             case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
                 .upgrade, .xRequestID, .xCanaryVersion:

@@ -19,14 +19,15 @@ extension LoopWorker {
         x.body = BodyRelay(head.framing, chunkedOut: head.framing == .chunked)
         x.waitsForContinue = head.fields.expectsContinue && head.minor == 1 && !x.body.isDone
         c.pointee.phase = .exchange
-        keepID(&x, head, p)
+        let service = c.pointee.listener.unsafelyUnwrapped.pointee.routes
+            .find(host: head.host.bytes(in: p), path: head.path.bytes(in: p))
+        let isTrusted = c.pointee.isTrusted
+        keepID(&x, head, p, service?.pointee.headers.requestID ?? .keep, isTrusted)
         c.pointee.exchange = x
 
         if head.kind == .connect { return answer(c, .connectRefused, close: true) }
         if head.fields.expectsOther { return answer(c, .expectation, close: true) }
-        guard let listener = c.pointee.listener,
-            let service = listener.pointee.routes.find(host: head.host.bytes(in: p), path: head.path.bytes(in: p))
-        else { return answer(c, .noService, close: false) }
+        guard let service else { return answer(c, .noService, close: false) }
 
         service.pointee.inFlight += 1
         c.pointee.exchange.service = service
@@ -34,16 +35,20 @@ extension LoopWorker {
         if let plan = service.pointee.rescue { c.pointee.exchange.rescue = rescuability(c, plan, head, p) }
         c.pointee.toServer.base = buffers.take()
         c.pointee.toServer.appendRequestHead(
-            head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id)
+            head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id,
+            forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted))
         c.pointee.exchange.isReplayable = true
         c.pointee.exchange.bodyStartedAt = now
         dispatch(c)
     }
 
-    /// One sane id is kept; otherwise the request gets one.
-    private func keepID(_ x: inout Exchange, _ head: RequestHead, _ p: UnsafePointer<UInt8>) {
+    /// One sane id is kept where the service keeps this client's; otherwise the request gets one.
+    private func keepID(
+        _ x: inout Exchange, _ head: RequestHead, _ p: UnsafePointer<UInt8>, _ rule: RequestIDRule, _ isTrusted: Bool
+    ) {
         let given = head.fields.requestID.bytes(in: p)
-        if head.fields.requestIDs == 1, isSaneID(given) {
+        let isKept = rule == .keep || rule == .trusted && isTrusted
+        if isKept, head.fields.requestIDs == 1, isSaneID(given) {
             x.id.fill {
                 $0.update(from: given.baseAddress!, count: given.count)
                 return given.count
@@ -70,7 +75,8 @@ extension LoopWorker {
     ) {
         var hash: UInt64 = 0
         var flags = Observation.Flags()
-        let key = stickyKey(service, head, p)
+        let isBelieved = c.pointee.isTrusted || !service.pointee.stickyNeedsTrust
+        let key = isBelieved ? stickyKey(service, head, p) : nil
         if let key, key.count > 0 {
             hash = TrafficSplit.hash(key: UnsafeRawBufferPointer(key))
         } else {
@@ -80,7 +86,7 @@ extension LoopWorker {
         let place = TrafficSplit.place(of: hash, salt: service.pointee.split.salt)
         c.pointee.exchange.place = UInt16(truncatingIfNeeded: place)
         var arm: Arm = place < UInt64(service.pointee.split.candidate.basisPoints) ? .candidate : .baseline
-        if service.pointee.matchCount > 0, let forced = match(service, head, p) {
+        if service.pointee.matchCount > 0, let forced = match(service, head, p, isTrusted: c.pointee.isTrusted) {
             arm = forced
             flags.insert(.matched)
         } else if isJudged(service, head, p) {
@@ -106,10 +112,11 @@ extension LoopWorker {
     }
 
     private func match(
-        _ service: UnsafeMutablePointer<ServicePlan>, _ head: RequestHead, _ p: UnsafePointer<UInt8>
+        _ service: UnsafeMutablePointer<ServicePlan>, _ head: RequestHead, _ p: UnsafePointer<UInt8>, isTrusted: Bool
     ) -> Arm? {
         for i in 0..<service.pointee.matchCount {
             let rule = service.pointee.matches[i]
+            if rule.needsTrust, !isTrusted { continue }
             if let value = field(named: rule.name, head, p), rule.value.equals(value.baseAddress!, value.count) {
                 return rule.arm
             }

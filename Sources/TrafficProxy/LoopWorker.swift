@@ -8,6 +8,7 @@ import PolicyModel
 final class LoopWorker: RecordDriver, @unchecked Sendable {
     let loop: EventLoop
     let limits: ProxyLimits
+    let trusted: TrustedNetworks
     let parser: HeadParser
 
     var buffers = BufferPool()
@@ -34,9 +35,10 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let bodyGrace: Int64
     let continueTimeout: Int64
 
-    init(loop: EventLoop, limits: ProxyLimits) {
+    init(loop: EventLoop, limits: ProxyLimits, trusted: TrustedNetworks) {
         self.loop = loop
         self.limits = limits
+        self.trusted = trusted
         parser = HeadParser(maxFields: limits.maxFields, maxTarget: limits.maxTarget)
         headTimeout = limits.headTimeout.nanoseconds
         writeTimeout = limits.writeTimeout.nanoseconds
@@ -215,9 +217,10 @@ extension LoopWorker {
         for _ in 0..<most where clients.inUse < limits.maxConnections {
             var address = InlineText()
             var status: Int32 = 0
+            var ip = ce_ip()
             address.fill {
                 var length: Int32 = 0
-                status = ce_accept_from(listener.pointee.fd, $0, Int32(InlineText.capacity), &length)
+                status = ce_accept_from(listener.pointee.fd, $0, Int32(InlineText.capacity), &length, &ip)
                 return Int(length)
             }
             if status == -EAGAIN { return }
@@ -226,7 +229,7 @@ extension LoopWorker {
             }
             // A connection that was reset while it waited: the next one may be fine.
             guard status >= 0 else { continue }
-            started(status, address, listener)
+            started(status, address, isTrusted: trusted.contains(ip), listener)
         }
     }
 
@@ -240,11 +243,14 @@ extension LoopWorker {
         }
     }
 
-    private func started(_ fd: Int32, _ address: InlineText, _ listener: UnsafeMutablePointer<ListenerRecord>) {
+    private func started(
+        _ fd: Int32, _ address: InlineText, isTrusted: Bool, _ listener: UnsafeMutablePointer<ListenerRecord>
+    ) {
         if !listener.pointee.isUnix { _ = ce_set_no_delay(fd) }
         let client = clients.take()
         client.pointee.fd = fd
         client.pointee.address = address
+        client.pointee.isTrusted = isTrusted
         client.pointee.listener = listener
         let interest: ReadyEvents = [.readable, .peerClosed]
         client.pointee.interest = interest.rawValue

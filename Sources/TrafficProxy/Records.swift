@@ -34,6 +34,8 @@ struct ClientRecord {
     var isAdvancing = false
     var skippedEmptyLine = false
     var checkedFirstLine = false
+    /// It came from a network whose word on addresses and routing counts. Looked up once, when it connects.
+    var isTrusted = false
     var listener: UnsafeMutablePointer<ListenerRecord>?
     var deadline: Int64 = .max
     var scanner = HeadScanner()

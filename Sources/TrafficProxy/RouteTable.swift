@@ -12,6 +12,8 @@ struct ServicePlan {
     var candidate: ArmPlan
     var sticky: Sticky
     var stickyName: Bytes
+    /// A reserved name: it counts from trusted clients only.
+    var stickyNeedsTrust: Bool
     var matches: UnsafeMutablePointer<MatchPlan>
     var matchCount: Int
     var methods: UnsafeMutablePointer<Bytes>
@@ -23,6 +25,7 @@ struct ServicePlan {
     var connectTimeout: Int64
     var responseTimeout: Int64
     var idleTimeout: Int64
+    var headers: HeaderRules
     /// Requests that still use it.
     var inFlight = 0
 
@@ -44,6 +47,7 @@ struct MatchPlan {
     var name: Bytes
     var value: Bytes
     var arm: Arm
+    var needsTrust: Bool
 }
 
 private struct RoutePlan {
@@ -104,19 +108,25 @@ final class RouteTable {
             case .cookie(let name): (.cookie, name)
             }
         let matches = array(
-            traffic.match.map { MatchPlan(name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to) })
+            traffic.match.map {
+                MatchPlan(
+                    name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to, needsTrust: $0.trusted)
+            })
         let methods = array(service.judged.methods.map(bytes))
         let paths = array(service.judged.paths.map(bytes))
         return ServicePlan(
             slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
             baseline: makeArm(service.baseline, server),
             candidate: makeArm(service.candidate ?? service.baseline, server),
-            sticky: sticky, stickyName: bytes(name), matches: matches, matchCount: traffic.match.count,
+            sticky: sticky, stickyName: bytes(name),
+            stickyNeedsTrust: sticky == .header && ReservedFields.contains(name), matches: matches,
+            matchCount: traffic.match.count,
             methods: methods, methodCount: service.judged.methods.count, paths: paths,
             pathCount: service.judged.paths.count,
             rescue: traffic.rescue.map { makeRescue($0, judged: service.judged) },
             connectTimeout: traffic.timeouts.connect.nanoseconds,
-            responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds)
+            responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds,
+            headers: traffic.headers)
     }
 
     private func makeRescue(_ rescue: Rescue, judged: JudgedRequests) -> RescuePlan {

@@ -18,9 +18,13 @@ public final class TrafficProxy: @unchecked Sendable {
     /// How long the control thread waits for the loops. Turns last microseconds; a loop that takes longer is stuck.
     private static let patience = Duration.seconds(5)
 
-    /// - Parameter loops: event loops, each with its thread; one a core is right. At least 1.
-    public init(loops: Int, limits: ProxyLimits = ProxyLimits()) throws {
-        workers = try (0..<max(loops, 1)).map { LoopWorker(loop: try EventLoop(name: "proxy-\($0)"), limits: limits) }
+    /// - Parameters:
+    ///   - loops: event loops, each with its thread; one a core is right. At least 1.
+    ///   - trusted: clients whose reserved fields are believed; from all others they are taken away.
+    public init(loops: Int, limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = TrustedNetworks()) throws {
+        workers = try (0..<max(loops, 1)).map {
+            LoopWorker(loop: try EventLoop(name: "proxy-\($0)"), limits: limits, trusted: trusted)
+        }
         for worker in workers {
             worker.loop.driver = worker
             worker.loop.start()

@@ -19,7 +19,7 @@ final class ProxyFixture {
     init(
         baseline: [UInt16], candidate: [UInt16]? = nil, weight: Int = 0, traffic: TrafficRules = TrafficRules(),
         judged: JudgedRequests = JudgedRequests(), route: Route = Route(), loops: Int = 1,
-        limits: ProxyLimits = ProxyLimits()
+        limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = .host
     ) throws {
         func version(_ name: String, _ ports: [UInt16]) -> RoutedVersion {
             RoutedVersion(name: name, servers: ports.map { Endpoint(host: "127.0.0.1", port: $0) })
@@ -31,7 +31,7 @@ final class ProxyFixture {
                 split: TrafficSplit(candidate: Weight(clamping: weight), generation: 1, salt: 42), traffic: traffic,
                 judged: judged)
         ])
-        proxy = try TrafficProxy(loops: loops, limits: limits)
+        proxy = try TrafficProxy(loops: loops, limits: limits, trusted: trusted)
         try proxy.prepare(plan)
         proxy.publish(plan)
         guard case .tcp(_, let port) = proxy.boundAddress(of: Self.listener) else { throw PlanError("not bound") }

@@ -84,8 +84,15 @@ static inline ssize_t ce_send2(int fd, const void *a, size_t an, const void *b, 
 
 // Non-blocking, close-on-exec.
 int ce_accept(int fd);
-// The same, with the peer's address as text; nothing for Unix sockets.
-int ce_accept_from(int fd, uint8_t *text, int capacity, int *length);
+// An address as 128 bits, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2), both halves in the order of the host.
+typedef struct {
+    uint64_t high;
+    uint64_t low;
+    int is_unix;
+} ce_ip;
+
+// The same, with the peer's address as text (nothing for Unix sockets; IPv4 that came in over IPv6 as IPv4) and as bits.
+int ce_accept_from(int fd, uint8_t *text, int capacity, int *length, ce_ip *ip);
 // Whether a connection at rest still stands: nothing has come, not even an end.
 int ce_is_quiet(int fd);
 static inline int ce_shutdown_write(int fd) { return ce_result(shutdown(fd, SHUT_WR)); }

@@ -49,7 +49,8 @@ final class Agent: @unchecked Sendable {
         file = configurationFile
         settings = configuration.agent
         control = try EventLoop(name: "control")
-        proxy = try TrafficProxy(loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        proxy = try TrafficProxy(
+            loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), trusted: settings.trusted)
         embedded = EmbeddedServers(
             stateDirectory: settings.stateDirectory, configurationFile: configurationFile)
         store = try SQLiteStore(directory: settings.stateDirectory)

@@ -1,0 +1,49 @@
+import Glibc
+import PolicyModel
+import Testing
+
+@testable import PolicyYAML
+
+@Suite("Headers and trust")
+struct HeaderValuesTests {
+    @Test("What servers are told of clients arrives in the model, and who is believed in a match")
+    func service() throws {
+        let loaded = ConfigurationLoader.load(serviceFile: "\(Fixtures.folder)/headers.good.yaml")
+        let traffic = try #require(loaded.value).traffic
+        #expect(traffic.headers == HeaderRules(forwarded: .append, rfc7239: true, requestID: .trusted))
+        #expect(traffic.match.map(\.trusted) == [true, false, false])
+    }
+
+    /// The settings of an agent's file with this line.
+    private func agent(_ line: String) throws -> (AgentSettings, hasErrors: Bool) {
+        var template = Array("/tmp/canaryd-trust-XXXXXX".utf8CString)
+        let folder = String(cString: try #require(mkdtemp(&template)))
+        let path = "\(folder)/canaryd.yaml"
+        let file = try #require(fopen(path, "w"))
+        fputs(line + "\n", file)
+        fclose(file)
+        defer {
+            unlink(path)
+            rmdir(folder)
+        }
+        let (root, report) = Document.read(path)
+        return (AgentReader.read(try #require(root), base: folder, report: report).settings, report.hasErrors)
+    }
+
+    @Test("An agent trusts its own host, unless it names others, or nobody")
+    func trust() throws {
+        #expect(try agent("loops: auto").0.trusted == .host)
+        let host = try agent("trustedNetworks: [loopback, unix]")
+        #expect(host.0.trusted == .host && !host.hasErrors)
+        let nobody = try agent("trustedNetworks: []")
+        #expect(nobody.0.trusted == TrustedNetworks() && !nobody.hasErrors)
+        let networks = try agent("trustedNetworks: [10.0.0.0/8, fd00::/8, 192.0.2.7, 0.0.0.0/0]")
+        #expect(
+            networks.0.trusted
+                == TrustedNetworks(networks: [
+                    .init(high: 0, low: 0xffff_0a00_0000, prefix: 104), .init(high: 0xfd00 << 48, low: 0, prefix: 8),
+                    .init(high: 0, low: 0xffff_c000_0207, prefix: 128),
+                    .init(high: 0, low: 0xffff_0000_0000, prefix: 96),
+                ]))
+    }
+}
