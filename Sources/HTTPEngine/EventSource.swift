@@ -14,6 +14,8 @@ public struct ReadyEvents: OptionSet, Sendable {
     public static var hungUp: ReadyEvents { ReadyEvents(rawValue: 0x010) }
     /// The peer sends nothing more.
     public static var peerClosed: ReadyEvents { ReadyEvents(rawValue: 0x2000) }
+    /// Asked for alone: a failure or the end of both directions is reported once, and not at every turn.
+    public static var changesOnly: ReadyEvents { ReadyEvents(rawValue: 0x8000_0000) }
 }
 
 /// Something with a descriptor that a loop watches.

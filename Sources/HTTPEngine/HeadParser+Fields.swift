@@ -162,8 +162,9 @@ extension HeadParser {
         return elements > 1 && chunked == 1 && lastIsChunked && tokens && p[Int(value.start)] != 0x2c
     }
 
+    /// Whether a range holds this text, in any case.
     @inline(__always)
-    func equals(_ p: UnsafePointer<UInt8>, _ range: HeadRange, _ lowercase: StaticString) -> Bool {
+    public func equals(_ p: UnsafePointer<UInt8>, _ range: HeadRange, _ lowercase: StaticString) -> Bool {
         Int(range.length) == lowercase.utf8CodeUnitCount && hasPrefix(p + Int(range.start), lowercase)
     }
 

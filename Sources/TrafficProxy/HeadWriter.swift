@@ -69,7 +69,7 @@ extension ByteSlice {
 
     mutating func appendRequestHead(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
-        address: InlineText, id: InlineText, forwarding: Forwarding
+        address: InlineText, id: InlineText, forwarding: Forwarding, isUpgrade: Bool
     ) {
         append(p + Int(head.method.start), Int(head.method.length))
         append(byte: 0x20)
@@ -114,6 +114,7 @@ extension ByteSlice {
         append("x-request-id: ")
         append(id)
         append("\r\n")
+        if isUpgrade { append("connection: upgrade\r\nupgrade: websocket\r\n") }
         appendFraming(head.framing, zeroLength: head.fields.contentLength == 0)
         append("\r\n")
     }
@@ -211,6 +212,19 @@ extension ByteSlice {
         }
         if close { append("connection: close\r\n") } else if keepAlive { append("connection: keep-alive\r\n") }
         append("\r\n")
+    }
+
+    /// 101: what follows it is no HTTP any more.
+    mutating func appendSwitchHead(
+        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>, versionLine: Bytes,
+        id: InlineText
+    ) {
+        appendResponseHead(
+            head, fields, p, framing: .none, statedLength: -1, versionLine: versionLine, id: id, close: false,
+            keepAlive: false)
+        // Behind the empty line that ends the head.
+        end -= 2
+        append("connection: upgrade\r\nupgrade: websocket\r\n\r\n")
     }
 
     /// 1xx: passed on without anything of ours.

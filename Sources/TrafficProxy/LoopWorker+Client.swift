@@ -8,6 +8,7 @@ import HTTPEngine
 extension LoopWorker {
     func clientReady(_ c: Client, _ events: ReadyEvents) {
         guard c.pointee.fd >= 0 else { return }
+        if c.pointee.phase == .tunnel { return tunnelReady(client: c, events) }
         if !events.isDisjoint(with: [.failed, .hungUp]) { return clientGone(c) }
         if events.contains(.writable) {
             clientWritable(c)
@@ -49,10 +50,11 @@ extension LoopWorker {
             case .lingering:
                 c.pointee.input.start = c.pointee.input.end
                 break loop
+            case .tunnel: break loop
             }
         }
         c.pointee.isAdvancing = false
-        if c.pointee.fd >= 0 { tidyInput(c) }
+        if c.pointee.fd >= 0, c.pointee.phase != .tunnel { tidyInput(c) }
     }
 
     /// Gives an empty buffer back and asks for reading where there is room.
@@ -84,6 +86,7 @@ extension LoopWorker {
         case .head, .lingering:
             guard flush(c) else { return }
             if c.pointee.output.isEmpty { c.pointee.phase == .lingering ? linger(c) : advance(c) }
+        case .tunnel: break
         }
     }
 
@@ -192,6 +195,7 @@ extension LoopWorker {
     /// The client left, or cannot be served any more. What was under way upstream for it ends at once.
     func clientGone(_ c: Client) {
         guard c.pointee.fd >= 0 else { return }
+        if c.pointee.phase == .tunnel { return endTunnel(c) }
         if c.pointee.exchange.service != nil {
             c.pointee.exchange.outcome = .clientClosed
             detachUpstream(c, reuse: false)
@@ -222,6 +226,7 @@ extension LoopWorker {
             c.pointee.phase = .lingering
             if flush(c), c.pointee.output.isEmpty { linger(c) }
         case .exchange: exchangeExpired(c)
+        case .tunnel: endTunnel(c)
         }
     }
 }

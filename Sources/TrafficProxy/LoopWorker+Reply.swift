@@ -45,9 +45,14 @@ extension LoopWorker {
                 u.pointee.scanner = HeadScanner()
                 var head = ResponseHead()
                 guard parser.parse(response: p, length, toHead: c.pointee.exchange.isHead, into: &head) == nil,
-                    head.status != 101
+                    head.status != 101 || switches(c, head, p)
                 else {
                     answerFailed(c, .upstreamGarbage, .truncated)
+                    return false
+                }
+                if head.status == 101 {
+                    u.pointee.input.start += length
+                    startTunnel(u, c, head, p)
                     return false
                 }
                 if head.status >= 200 {
@@ -114,7 +119,7 @@ extension LoopWorker {
         if c.pointee.toServer.isEmpty { giveBack(&c.pointee.toServer) }
     }
 
-    @inline(__always) private func versionLine(_ c: Client) -> Bytes {
+    @inline(__always) func versionLine(_ c: Client) -> Bytes {
         let service = c.pointee.exchange.service.unsafelyUnwrapped
         return c.pointee.exchange.arm == .candidate
             ? service.pointee.candidate.versionLine : service.pointee.baseline.versionLine

@@ -18,6 +18,7 @@ extension LoopWorker {
         x.keepAlive = head.keepsAlive && !isStopping
         x.body = BodyRelay(head.framing, chunkedOut: head.framing == .chunked)
         x.waitsForContinue = head.fields.expectsContinue && head.minor == 1 && !x.body.isDone
+        x.isUpgrade = asksForWebSocket(head, p)
         c.pointee.phase = .exchange
         let service = c.pointee.listener.unsafelyUnwrapped.pointee.routes
             .find(host: head.host.bytes(in: p), path: head.path.bytes(in: p))
@@ -36,7 +37,8 @@ extension LoopWorker {
         c.pointee.toServer.base = buffers.take()
         c.pointee.toServer.appendRequestHead(
             head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id,
-            forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted))
+            forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted),
+            isUpgrade: c.pointee.exchange.isUpgrade)
         c.pointee.exchange.isReplayable = true
         c.pointee.exchange.bodyStartedAt = now
         dispatch(c)

@@ -122,6 +122,7 @@ extension LoopWorker {
             connectEnded(u, events)
         case .busy:
             guard let c = u.pointee.client else { return closeUpstream(u) }
+            if c.pointee.phase == .tunnel { return tunnelReady(server: u, c, events) }
             if events.contains(.writable) {
                 watch(u, reading: true, writing: false)
                 sendToServer(c)

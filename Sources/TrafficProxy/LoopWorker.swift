@@ -24,6 +24,8 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     var listeners: [ListenAddress: UnsafeMutablePointer<ListenerRecord>] = [:]
     /// Listeners that were closed; freed when no client came from them any more, which is when the loop ends.
     private var closedListeners: [UnsafeMutablePointer<ListenerRecord>] = []
+    /// Upgraded connections that are open.
+    var tunnels = 0
     var isStopping = false
     var whenEmpty: (() -> Void)?
     /// What is thrown away is read into this.
@@ -282,7 +284,8 @@ extension LoopWorker {
         var open: [Observation] = []
         let moment = EventLoop.clock()
         clients.all.forEach { client in
-            guard client.pointee.fd >= 0, let service = client.pointee.exchange.service,
+            guard client.pointee.fd >= 0, client.pointee.phase != .tunnel,
+                let service = client.pointee.exchange.service,
                 client.pointee.exchange.flags.contains(.judged)
             else { return }
             var seen = observation(client.pointee.exchange, service, moment)

@@ -21,8 +21,11 @@ struct ClientRecord {
     enum Phase: UInt8 {
         /// Waiting for a head, or in the middle of one. To `exchange` when it is complete, to `lingering` when refused.
         case head
-        /// A request is under way. To `head` when it is answered and the connection is kept, else to `lingering`.
+        /// A request is under way. To `head` when it is answered and the connection is kept, else to `lingering`; to
+        /// `tunnel` when the server switches protocols.
         case exchange
+        /// Bytes go both ways as they are, until both sides have ended.
+        case tunnel
         /// All was said; what the client still sends is thrown away until it closes.
         case lingering
     }
@@ -72,6 +75,9 @@ struct Exchange {
     var isHead = false
     var isIdempotent = false
     var rescue = Rescuability.none
+    /// It asks for another protocol, and the server is asked for it.
+    var isUpgrade = false
+    var tunnel = TunnelState()
     var keepAlive = false
     var waitsForContinue = false
     /// `toServer` still holds the request from its first byte. Not beyond the first byte of the answer.
@@ -99,6 +105,16 @@ enum Rescuability: UInt8 {
     case replayable
     /// It did; the candidate's observation is written.
     case done
+}
+
+/// How far the two directions of a tunnel have come.
+struct TunnelState {
+    /// Sends nothing more.
+    var clientEnded = false
+    var serverEnded = false
+    /// Was told that nothing more comes.
+    var clientShut = false
+    var serverShut = false
 }
 
 /// A connection to a server: busy with one request, or idle.

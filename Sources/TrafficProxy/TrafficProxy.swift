@@ -112,6 +112,12 @@ public final class TrafficProxy: @unchecked Sendable {
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.upstreams.inUse }) ?? 0) }
     }
 
+    /// Upgraded connections that are open, over all loops.
+    public var tunnelCount: Int {
+        guard !isShutDown else { return 0 }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.tunnels }) ?? 0) }
+    }
+
     /// Buffers that connections hold now, each of 64 KiB, over all loops.
     public var buffersInUse: Int {
         workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }

@@ -105,6 +105,8 @@ final class Backend: AdminBackend {
         running.scrapes.writeMetrics(into: &writer)
         writer.family("canaryd_client_connections", .gauge, "Open connections of clients.")
         writer.sample("canaryd_client_connections", value: running.proxy.connectionCount)
+        writer.family("canaryd_tunnels", .gauge, "Open connections that were upgraded to WebSocket.")
+        writer.sample("canaryd_tunnels", value: running.proxy.tunnelCount)
         writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
         writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
         ProcessMetrics.write(into: &writer)
