@@ -12,6 +12,8 @@ public struct AgentSettings: Hashable, Codable, Sendable {
     public var logLevel: LogLevel
     public var logFormat: LogFormat
     public var trusted: TrustedNetworks
+    /// Nil: none.
+    public var accessLog: AccessLogSettings?
 
     public enum LogLevel: String, CaseIterable, Hashable, Codable, Sendable { case debug, info, notice, warning, error }
     public enum LogFormat: String, CaseIterable, Hashable, Codable, Sendable { case auto, journald, plain, json }
@@ -21,7 +23,8 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         admin: ListenAddress = .unix(path: "/run/canaryd/admin.sock"),
         feedback: ListenAddress = .unix(path: "/run/canaryd/feedback.sock"),
         adminGroup: String? = nil, feedbackGroup: String? = nil, loops: Int? = nil,
-        logLevel: LogLevel = .info, logFormat: LogFormat = .auto, trusted: TrustedNetworks = .host
+        logLevel: LogLevel = .info, logFormat: LogFormat = .auto, trusted: TrustedNetworks = .host,
+        accessLog: AccessLogSettings? = nil
     ) {
         self.stateDirectory = stateDirectory
         self.admin = admin
@@ -32,6 +35,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         self.logLevel = logLevel
         self.logFormat = logFormat
         self.trusted = trusted
+        self.accessLog = accessLog
     }
 }
 

@@ -21,7 +21,9 @@ struct AgentReader {
 
     private func agent(_ root: Node) -> AgentDraft {
         var draft = AgentDraft(report: report)
-        let keys = ["state", "services", "policies", "admin", "feedback", "loops", "log", "trustedNetworks"]
+        let keys = [
+            "state", "services", "policies", "admin", "feedback", "loops", "log", "trustedNetworks", "accessLog",
+        ]
         guard let section = Section(root, "the agent's file", keys: keys, report: report) else { return draft }
         if let state = section.read("state", "/var/lib/canaryd", { (text) throws(Mend) in try path(text) }) {
             draft.settings.stateDirectory = FilePaths.absolute(state, base: base)
@@ -53,7 +55,21 @@ struct AgentReader {
             draft.settings.logFormat = log.choice("format", AgentSettings.LogFormat.self) ?? .auto
         }
         if section.has("trustedNetworks") { draft.settings.trusted = Networks.read(section, report) }
+        draft.settings.accessLog = accessLog(section)
         return draft
+    }
+
+    private func accessLog(_ section: Section) -> AccessLogSettings? {
+        let keys = ["path", "sample", "errors", "query"]
+        guard let part = section.section("accessLog", "accessLog", keys: keys) else { return nil }
+        part.require("path", "path: /var/log/canaryd/access.log, or path: stderr")
+        let destination = part.read("path", "stderr") { (text) throws(Mend) -> AccessLogSettings.Destination in
+            text == "stderr" ? .stderr : .file(FilePaths.absolute(try path(text), base: base))
+        }
+        guard let destination else { return nil }
+        return AccessLogSettings(
+            destination: destination, sample: part.fraction("sample") ?? 1, errors: part.boolean("errors") ?? true,
+            query: part.boolean("query") ?? false)
     }
 
     private func path(_ text: String) throws(Mend) -> String {

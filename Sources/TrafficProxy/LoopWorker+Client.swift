@@ -105,6 +105,7 @@ extension LoopWorker {
                 return false
             }
             c.pointee.output.start += n
+            c.pointee.exchange.sentBytes += Int64(n)
         }
         giveBack(&c.pointee.output)
         watch(c)
@@ -171,6 +172,10 @@ extension LoopWorker {
     private func refuse(_ c: Client, _ error: HeadError) {
         c.pointee.exchange = Exchange()
         appendError(c, status: error.status, code: "bad_request", message: error.message, close: true)
+        if logsAccess {
+            access.unsafelyUnwrapped.refused(
+                status: error.status, client: c.pointee.address, bytes: c.pointee.input.count, &random)
+        }
         c.pointee.phase = .lingering
         if flush(c), c.pointee.output.isEmpty { linger(c) }
     }
@@ -205,6 +210,7 @@ extension LoopWorker {
     }
 
     func closeClient(_ c: Client) {
+        logAccess(c)
         Glibc.close(c.pointee.fd)
         c.pointee.fd = -1
         giveBack(&c.pointee.input)

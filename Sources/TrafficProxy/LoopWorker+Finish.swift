@@ -8,7 +8,7 @@ import HTTPEngine
 extension LoopWorker {
     /// Answered to the last byte.
     func finish(_ c: Client) {
-        if c.pointee.exchange.service != nil { observe(c) }
+        if c.pointee.exchange.service != nil { observe(c) } else { logAccess(c) }
         let mayStay = c.pointee.exchange.keepAlive && !isStopping
         c.pointee.exchange.isAnswered = false
         c.pointee.exchange.isReplyDone = false
@@ -31,8 +31,17 @@ extension LoopWorker {
         if c.pointee.exchange.rescue != .done {
             log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
         }
+        logAccess(c)
         service.pointee.inFlight -= 1
         c.pointee.exchange.service = nil
+    }
+
+    /// Once a request, before its service is let go.
+    @inline(__always) func logAccess(_ c: Client) {
+        guard let note = c.pointee.exchange.note else { return }
+        c.pointee.exchange.note = nil
+        access.unsafelyUnwrapped.end(
+            c.pointee.exchange, note, client: c.pointee.address, moment: EventLoop.clock())
     }
 
     func observation(
@@ -80,6 +89,7 @@ extension LoopWorker {
 
     /// Not on the path of requests that go well, so it may use strings.
     func appendError(_ c: Client, status: Int, code: StaticString, message: String, close: Bool) {
+        c.pointee.exchange.status = UInt16(status)
         var body = "{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n"
         var head = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\ncontent-type: application/json\r\n"
         head += "content-length: \(body.utf8.count)\r\n"

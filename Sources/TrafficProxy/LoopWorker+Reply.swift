@@ -100,6 +100,7 @@ extension LoopWorker {
             c.pointee.exchange.keepAlive = false
         }
         c.pointee.exchange.isCloseDelimited = framing == .untilClose
+        c.pointee.exchange.status = UInt16(head.status)
         c.pointee.exchange.outcome = head.status >= 500 ? .serverError : head.status >= 400 ? .clientError : .success
         let states = head.framing == .none && head.status != 204
         if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
@@ -166,6 +167,7 @@ extension LoopWorker {
             let n = ce_send(c.pointee.fd, u.pointee.input.first, count, 0)
             if n > 0 {
                 u.pointee.input.start += n
+                c.pointee.exchange.sentBytes += Int64(n)
                 c.pointee.exchange.reply.sent(verbatim: n)
             } else if n != -Int(EAGAIN), n != -Int(EINTR) {
                 clientGone(c)

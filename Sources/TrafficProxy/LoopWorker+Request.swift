@@ -24,6 +24,7 @@ extension LoopWorker {
             .find(host: head.host.bytes(in: p), path: head.path.bytes(in: p))
         let isTrusted = c.pointee.isTrusted
         keepID(&x, head, p, service?.pointee.headers.requestID ?? .keep, isTrusted)
+        if logsAccess { x.note = access.unsafelyUnwrapped.note(head, p, &random) }
         c.pointee.exchange = x
 
         if head.kind == .connect { return answer(c, .connectRefused, close: true) }

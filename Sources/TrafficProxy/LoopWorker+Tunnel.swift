@@ -39,6 +39,7 @@ extension LoopWorker {
         c.pointee.exchange.isHeadOut = true
         c.pointee.exchange.isReplayable = false
         c.pointee.exchange.outcome = .success
+        c.pointee.exchange.status = 101
         log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
         c.pointee.phase = .tunnel
         tunnels += 1
@@ -94,11 +95,12 @@ extension LoopWorker {
     }
 
     /// False: the connection broke.
-    private func empty(_ slice: inout ByteSlice, into fd: Int32) -> Bool {
+    private func empty(_ slice: inout ByteSlice, into fd: Int32, counting bytes: inout Int64) -> Bool {
         while !slice.isEmpty {
             let n = ce_send(fd, slice.first, slice.count, 0)
             if n > 0 {
                 slice.start += n
+                bytes += Int64(n)
             } else if n == -Int(EAGAIN) {
                 return true
             } else if n != -Int(EINTR) {
@@ -112,11 +114,11 @@ extension LoopWorker {
     /// Sends on what is there in both directions, hands ends on behind it, and asks for what comes next.
     private func move(_ c: Client, _ u: Upstream) {
         // The 101 goes first.
-        guard empty(&c.pointee.output, into: c.pointee.fd) else { return endTunnel(c, isBroken: true) }
-        if c.pointee.output.isEmpty, !empty(&u.pointee.input, into: c.pointee.fd) {
-            return endTunnel(c, isBroken: true)
-        }
-        guard empty(&c.pointee.input, into: u.pointee.fd) else { return endTunnel(c, isBroken: true) }
+        guard empty(&c.pointee.output, into: c.pointee.fd, counting: &c.pointee.exchange.sentBytes),
+            !c.pointee.output.isEmpty
+                || empty(&u.pointee.input, into: c.pointee.fd, counting: &c.pointee.exchange.sentBytes),
+            empty(&c.pointee.input, into: u.pointee.fd, counting: &c.pointee.exchange.bodyBytes)
+        else { return endTunnel(c, isBroken: true) }
         var state = c.pointee.exchange.tunnel
         let owesClient = !c.pointee.output.isEmpty || !u.pointee.input.isEmpty
         let owesServer = !c.pointee.input.isEmpty
@@ -158,6 +160,7 @@ extension LoopWorker {
             _ = ce_set_reset_on_close(c.pointee.fd)
             if let u = c.pointee.exchange.upstream { _ = ce_set_reset_on_close(u.pointee.fd) }
         }
+        logAccess(c)
         detachUpstream(c, reuse: false)
         c.pointee.exchange.service?.pointee.inFlight -= 1
         c.pointee.exchange.service = nil

@@ -48,6 +48,7 @@ extension LoopWorker {
         u.pointee.sent = 0
         u.pointee.scanner = HeadScanner()
         c.pointee.exchange.upstream = u
+        c.pointee.exchange.server = u.pointee.server
         u.pointee.server.unsafelyUnwrapped.pointee.outstanding += 1
     }
 

@@ -10,6 +10,8 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let limits: ProxyLimits
     let trusted: TrustedNetworks
     let parser: HeadParser
+    let access: AccessRecorder?
+    let logsAccess: Bool
 
     var buffers = BufferPool()
     var clients = Slab(blank: ClientRecord())
@@ -37,10 +39,12 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let bodyGrace: Int64
     let continueTimeout: Int64
 
-    init(loop: EventLoop, limits: ProxyLimits, trusted: TrustedNetworks) {
+    init(loop: EventLoop, limits: ProxyLimits, trusted: TrustedNetworks, access: AccessRecorder?) {
         self.loop = loop
         self.limits = limits
         self.trusted = trusted
+        self.access = access
+        logsAccess = access != nil
         parser = HeadParser(maxFields: limits.maxFields, maxTarget: limits.maxTarget)
         headTimeout = limits.headTimeout.nanoseconds
         writeTimeout = limits.writeTimeout.nanoseconds
@@ -126,6 +130,7 @@ extension LoopWorker {
             }
             let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
             var server = Server()
+            server.name.fill { InlineText.copy(endpoint.description, to: $0) }
             if let address = addresses[endpoint] {
                 server.address = address
                 server.isResolved = true

@@ -66,6 +66,14 @@ struct Exchange {
     var flags = Observation.Flags()
     var place: UInt16 = 0
     var outcome = Outcome.success
+    /// As the client was told; 0: nothing yet.
+    var status: UInt16 = 0
+    /// Bytes that went to the client.
+    var sentBytes: Int64 = 0
+    /// The last that it was sent to. Good while `service` is.
+    var server: UnsafeMutablePointer<Server>?
+    /// For the access log; nil where it does not ask for this request.
+    var note: UnsafeMutablePointer<AccessNote>?
     var attempts: UInt8 = 0
     var tried = TriedServers()
     /// A kept-alive connection was stale: others may be as well, so the next one is new.
@@ -170,6 +178,13 @@ struct InlineText {
     private(set) var count: UInt8 = 0
 
     var isEmpty: Bool { count == 0 }
+
+    /// As much of a text as fits; how much that is.
+    static func copy(_ text: String, to place: UnsafeMutablePointer<UInt8>) -> Int {
+        let bytes = Array(text.utf8.prefix(capacity))
+        place.update(from: bytes, count: bytes.count)
+        return bytes.count
+    }
 
     mutating func fill(_ body: (UnsafeMutablePointer<UInt8>) -> Int) {
         count = withUnsafeMutableBytes(of: &storage) {

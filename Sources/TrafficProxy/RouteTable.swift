@@ -5,6 +5,7 @@ import PolicyModel
 
 /// A service as a loop reads it: plain memory, no strings.
 struct ServicePlan {
+    var name: Bytes
     var slot: UInt32
     var split: TrafficSplit
     var hasCandidate: Bool
@@ -115,7 +116,7 @@ final class RouteTable {
         let methods = array(service.judged.methods.map(bytes))
         let paths = array(service.judged.paths.map(bytes))
         return ServicePlan(
-            slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
+            name: bytes(service.name), slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
             baseline: makeArm(service.baseline, server),
             candidate: makeArm(service.candidate ?? service.baseline, server),
             sticky: sticky, stickyName: bytes(name),

@@ -4,6 +4,8 @@ import PolicyModel
 /// One upstream server as one loop sees it. Lives as long as a table names it or a request is under way to it.
 struct Server {
     var address = ce_address()
+    /// As the plan names it, for people.
+    var name = InlineText()
     /// False where the name did not resolve.
     var isResolved = false
     /// How many tables of this loop name it.
@@ -74,6 +76,11 @@ struct ArmPlan {
     var count = 0
     /// `x-canary-version: NAME` with its line end.
     var versionLine: Bytes
+    /// The version's name.
+    var name: Bytes {
+        let around = "x-canary-version: ".utf8.count
+        return Bytes(start: versionLine.start + around, count: max(versionLine.count - around - 2, 0))
+    }
     /// Where the next search starts, so that equals take turns.
     var turn = 0
 

@@ -9,6 +9,7 @@ import Synchronization
 /// them, and keeps an observation of each. Called from one control thread.
 public final class TrafficProxy: @unchecked Sendable {
     private let workers: [LoopWorker]
+    private let accessLog: AccessLog?
     private var open: [ListenAddress: OpenListener] = [:]
     /// Opened since the last publication; the loops get them with the next.
     private var fresh: Set<ListenAddress> = []
@@ -21,9 +22,19 @@ public final class TrafficProxy: @unchecked Sendable {
     /// - Parameters:
     ///   - loops: event loops, each with its thread; one a core is right. At least 1.
     ///   - trusted: clients whose reserved fields are believed; from all others they are taken away.
-    public init(loops: Int, limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = TrustedNetworks()) throws {
-        workers = try (0..<max(loops, 1)).map {
-            LoopWorker(loop: try EventLoop(name: "proxy-\($0)"), limits: limits, trusted: trusted)
+    ///   - accessLog: nil: none.
+    /// - Throws: `AccessLogError`, `SystemError`.
+    public init(
+        loops: Int, limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = TrustedNetworks(),
+        accessLog: AccessLogSettings? = nil
+    ) throws {
+        let loops = max(loops, 1)
+        let log = try accessLog.map { try AccessLog($0, loops: loops) }
+        self.accessLog = log
+        workers = try (0..<loops).map { index in
+            LoopWorker(
+                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, trusted: trusted,
+                access: log.map { AccessRecorder($0, loop: index) })
         }
         for worker in workers {
             worker.loop.driver = worker
@@ -123,6 +134,13 @@ public final class TrafficProxy: @unchecked Sendable {
         workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }
     }
 
+    /// Nil without an access log.
+    public var accessLogCounts: AccessLogCounts? { accessLog?.counts }
+
+    /// Goes on in a new file where the old one was renamed. Where that fails, in the old one.
+    /// - Throws: `AccessLogError`.
+    public func reopenAccessLog() throws { try accessLog?.reopen() }
+
     /// Stops accepting and lets what is under way finish with `Connection: close`. Returns at once; `then` is called on a
     /// loop when no client is connected any more. All else works as before until `shutdown`.
     public func beginShutdown(then: @escaping @Sendable () -> Void) {
@@ -146,6 +164,7 @@ public final class TrafficProxy: @unchecked Sendable {
             worker.loop.join()
             worker.loop.driver = nil
         }
+        accessLog?.stop()
         for case .unix(let path) in open.keys { unlink(path) }
         open = [:]
         return batch
@@ -220,7 +239,7 @@ private struct LoopReport: @unchecked Sendable {
 }
 
 /// Waits for several threads, for a while.
-private final class Countdown: @unchecked Sendable {
+final class Countdown: @unchecked Sendable {
     private var mutex = pthread_mutex_t()
     private var condition = pthread_cond_t()
     private var missing: Int
@@ -247,7 +266,9 @@ private final class Countdown: @unchecked Sendable {
         if isLast { then?() }
     }
 
-    func wait(for time: Duration) {
+    /// False: it took longer.
+    @discardableResult
+    func wait(for time: Duration) -> Bool {
         var until = timespec()
         clock_gettime(CLOCK_REALTIME, &until)
         let nanoseconds = Int64(until.tv_nsec) + time.nanoseconds % 1_000_000_000
@@ -255,6 +276,7 @@ private final class Countdown: @unchecked Sendable {
         until.tv_nsec = Int(nanoseconds % 1_000_000_000)
         pthread_mutex_lock(&mutex)
         while missing > 0, pthread_cond_timedwait(&condition, &mutex, &until) == 0 {}
-        pthread_mutex_unlock(&mutex)
+        defer { pthread_mutex_unlock(&mutex) }
+        return missing == 0
     }
 }

@@ -19,7 +19,8 @@ final class ProxyFixture {
     init(
         baseline: [UInt16], candidate: [UInt16]? = nil, weight: Int = 0, traffic: TrafficRules = TrafficRules(),
         judged: JudgedRequests = JudgedRequests(), route: Route = Route(), loops: Int = 1,
-        limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = .host
+        limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = .host,
+        accessLog: AccessLogSettings? = nil
     ) throws {
         func version(_ name: String, _ ports: [UInt16]) -> RoutedVersion {
             RoutedVersion(name: name, servers: ports.map { Endpoint(host: "127.0.0.1", port: $0) })
@@ -31,7 +32,7 @@ final class ProxyFixture {
                 split: TrafficSplit(candidate: Weight(clamping: weight), generation: 1, salt: 42), traffic: traffic,
                 judged: judged)
         ])
-        proxy = try TrafficProxy(loops: loops, limits: limits, trusted: trusted)
+        proxy = try TrafficProxy(loops: loops, limits: limits, trusted: trusted, accessLog: accessLog)
         try proxy.prepare(plan)
         proxy.publish(plan)
         guard case .tcp(_, let port) = proxy.boundAddress(of: Self.listener) else { throw PlanError("not bound") }

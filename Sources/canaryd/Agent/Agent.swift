@@ -50,7 +50,8 @@ final class Agent: @unchecked Sendable {
         settings = configuration.agent
         control = try EventLoop(name: "control")
         proxy = try TrafficProxy(
-            loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), trusted: settings.trusted)
+            loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), trusted: settings.trusted,
+            accessLog: settings.accessLog)
         embedded = EmbeddedServers(
             stateDirectory: settings.stateDirectory, configurationFile: configurationFile)
         store = try SQLiteStore(directory: settings.stateDirectory)
@@ -190,6 +191,9 @@ final class Agent: @unchecked Sendable {
         let now = SystemClock().now
         manager.reloading(now: now.monotonic / 1_000)
         isReloadRefused = true
+        do { try proxy.reopenAccessLog() } catch {
+            log.error("the access log goes on in the old file", metadata: ["reason": "\(error)"])
+        }
         defer { manager.ready(statusLine()) }
         let loaded = ConfigurationLoader.load(agentFile: file)
         for diagnostic in loaded.diagnostics {

@@ -107,6 +107,12 @@ final class Backend: AdminBackend {
         writer.sample("canaryd_client_connections", value: running.proxy.connectionCount)
         writer.family("canaryd_tunnels", .gauge, "Open connections that were upgraded to WebSocket.")
         writer.sample("canaryd_tunnels", value: running.proxy.tunnelCount)
+        if let counts = running.proxy.accessLogCounts {
+            writer.family("canaryd_access_log_lines_total", .counter, "Lines of the access log by result.")
+            for (result, count) in [
+                ("written", counts.written), ("dropped", counts.dropped), ("failed", counts.failed),
+            ] { writer.sample("canaryd_access_log_lines_total", [("result", result)], value: count) }
+        }
         writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
         writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
         ProcessMetrics.write(into: &writer)

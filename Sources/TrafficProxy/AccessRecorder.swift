@@ -1,0 +1,178 @@
+import Analysis
+import CLinuxEngine
+import Glibc
+import HTTPEngine
+import PolicyModel
+
+/// What a line needs of a head that will be overwritten, with the text behind it. From a pool.
+struct AccessNote {
+    /// Drawn: it is logged however it ends.
+    var isDrawn: Bool
+    var methodCount: UInt8
+    var targetCount: UInt16
+    /// Of the target as it came.
+    var fullCount: UInt16
+
+    /// Longer targets are cut: nobody needs them whole, and they cost memory for each request that is open.
+    static let maxTarget = 1024
+    static let maxMethod = 32
+    static let size = MemoryLayout<AccessNote>.stride + maxMethod + maxTarget
+}
+
+extension UnsafeMutablePointer<AccessNote> {
+    @inline(__always) var text: UnsafeMutablePointer<UInt8> {
+        UnsafeMutableRawPointer(self + 1).assumingMemoryBound(to: UInt8.self)
+    }
+}
+
+/// A loop's share of the access log: notes of requests that are open, and the line that is being made. Allocates only
+/// while more requests are open than ever before.
+final class AccessRecorder {
+    private let log: AccessLog
+    private let ring: LineRing
+    private let draws: UInt64
+    private var free: [UnsafeMutablePointer<AccessNote>] = []
+    private var line = ByteSlice()
+
+    /// Every byte of a line's texts may become six.
+    private static let lineSize = 6 * (AccessNote.size + 4 * InlineText.capacity) + 1024
+
+    init(_ log: AccessLog, loop: Int) {
+        self.log = log
+        ring = log.rings[loop]
+        let share = log.settings.sample
+        draws = share >= 1 ? .max : UInt64(max(share, 0) * 0x1p64)
+        line.base = .allocate(capacity: Self.lineSize)
+    }
+
+    deinit {
+        for note in free { note.deallocate() }
+        line.base?.deallocate()
+    }
+
+    /// Nil: however it ends, it is not logged.
+    func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout LoopRandom)
+        -> UnsafeMutablePointer<AccessNote>?
+    {
+        let isDrawn = isDrawn(&random)
+        guard isDrawn || log.settings.errors else { return nil }
+        let note = free.popLast() ?? Self.allocate()
+        let method = min(Int(head.method.length), AccessNote.maxMethod)
+        let full = Int(head.path.length) + (log.settings.query ? Int(head.query.length) : 0)
+        let kept = min(full, AccessNote.maxTarget)
+        memcpy(note.text, p + Int(head.method.start), method)
+        // The query stands right behind the path.
+        memcpy(note.text + method, p + Int(head.path.start), kept)
+        note.initialize(
+            to: AccessNote(
+                isDrawn: isDrawn, methodCount: UInt8(method), targetCount: UInt16(kept), fullCount: UInt16(full)))
+        return note
+    }
+
+    private static func allocate() -> UnsafeMutablePointer<AccessNote> {
+        UnsafeMutableRawPointer.allocate(byteCount: AccessNote.size, alignment: 16)
+            .bindMemory(to: AccessNote.self, capacity: 1)
+    }
+
+    private func isDrawn(_ random: inout LoopRandom) -> Bool { draws == .max || random.next() < draws }
+
+    /// The line of a request that ended, and its note back.
+    func end(_ x: Exchange, _ note: UnsafeMutablePointer<AccessNote>, client: InlineText, moment: Int64) {
+        free.append(note)
+        let isFailed = x.status >= 500 || x.service != nil && x.outcome.isError
+        guard note.pointee.isDrawn || log.settings.errors && isFailed else { return }
+        let duration = max(moment - x.startedAt, 0)
+        begin(endedAfter: duration)
+        if let service = x.service {
+            line.append(",\"service\":\"")
+            line.append(json: service.pointee.name)
+            line.append("\",\"version\":\"")
+            line.append(json: x.arm == .candidate ? service.pointee.candidate.name : service.pointee.baseline.name)
+            line.append(byte: 0x22)
+        }
+        line.append(",\"method\":\"")
+        line.append(json: Bytes(start: note.text, count: Int(note.pointee.methodCount)))
+        line.append("\",\"path\":\"")
+        line.append(
+            json: Bytes(start: note.text + Int(note.pointee.methodCount), count: Int(note.pointee.targetCount)))
+        line.append(byte: 0x22)
+        if note.pointee.fullCount > note.pointee.targetCount {
+            line.append(",\"pathLength\":")
+            line.append(decimal: Int64(note.pointee.fullCount))
+        }
+        status(x.status)
+        line.append(",\"outcome\":\"")
+        outcome(x.service == nil ? nil : x.outcome)
+        line.append("\",\"bytesIn\":")
+        line.append(decimal: x.bodyBytes)
+        line.append(",\"bytesOut\":")
+        line.append(decimal: x.sentBytes)
+        line.append(",\"duration\":")
+        line.append(seconds: duration)
+        if x.firstByteAt > 0 {
+            line.append(",\"ttfb\":")
+            line.append(seconds: max(x.firstByteAt - x.startedAt, 0))
+        }
+        text(",\"client\":\"", client)
+        text(",\"requestId\":\"", x.id)
+        if x.service != nil, let server = x.server { text(",\"server\":\"", server.pointee.name) }
+        line.append(",\"attempts\":")
+        line.append(decimal: Int64(x.attempts))
+        finish()
+    }
+
+    /// A head that was refused: of what it holds nothing is certain, so nothing of it is shown.
+    func refused(status code: Int, client: InlineText, bytes: Int, _ random: inout LoopRandom) {
+        guard isDrawn(&random) else { return }
+        begin(endedAfter: 0)
+        status(UInt16(code))
+        line.append(",\"outcome\":\"refused\",\"bytesIn\":")
+        line.append(decimal: Int64(bytes))
+        text(",\"client\":\"", client)
+        finish()
+    }
+
+    private func begin(endedAfter duration: Int64) {
+        line.end = 0
+        line.append("{\"time\":\"")
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        line.append(time: (Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec) - duration) / 1_000_000)
+        line.append(byte: 0x22)
+    }
+
+    private func finish() {
+        line.append("}\n")
+        if ring.append(line.first, line.count) { log.arrived(in: ring) }
+    }
+
+    /// Null where the client got none.
+    private func status(_ code: UInt16) {
+        line.append(",\"status\":")
+        if code == 0 { line.append("null") } else { line.append(decimal: Int64(code)) }
+    }
+
+    private func text(_ key: StaticString, _ value: InlineText) {
+        guard !value.isEmpty else { return }
+        line.append(key)
+        value.withBytes {
+            line.append(json: Bytes(start: $0.baseAddress!.assumingMemoryBound(to: UInt8.self), count: $0.count))
+        }
+        line.append(byte: 0x22)
+    }
+
+    /// As the metrics' label; nil: no service took it.
+    private func outcome(_ outcome: Outcome?) {
+        switch outcome {
+        case nil: line.append("refused")
+        case .success: line.append("success")
+        case .clientError: line.append("client_error")
+        case .serverError: line.append("server_error")
+        case .connectFailure: line.append("connect_failure")
+        case .timeout: line.append("timeout")
+        case .truncated: line.append("truncated")
+        case .clientClosed: line.append("client_closed")
+        case .open: line.append("open")
+        }
+    }
+}

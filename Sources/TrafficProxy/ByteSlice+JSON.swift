@@ -1,0 +1,65 @@
+extension ByteSlice {
+    /// Inside of a JSON string. What is not visible ASCII is escaped byte by byte, so that no text, however hostile, can
+    /// end the string, the line, or the encoding.
+    mutating func append(json text: Bytes) {
+        for i in 0..<text.count {
+            let byte = text.start[i]
+            switch byte {
+            case 0x22, 0x5c:
+                append(byte: 0x5c)
+                append(byte: byte)
+            case 0x20..<0x7f: append(byte: byte)
+            default:
+                append("\\u00")
+                append(hexadecimalDigit: byte >> 4)
+                append(hexadecimalDigit: byte & 15)
+            }
+        }
+    }
+
+    private mutating func append(hexadecimalDigit digit: UInt8) {
+        append(byte: digit < 10 ? 0x30 + digit : 0x57 + digit)
+    }
+
+    /// Nanoseconds as seconds with six decimals.
+    mutating func append(seconds nanoseconds: Int64) {
+        append(decimal: nanoseconds / 1_000_000_000)
+        append(byte: 0x2e)
+        append(nanoseconds / 1000 % 1_000_000, digits: 6)
+    }
+
+    /// `2026-11-21T08:30:00.123Z`. - Parameter milliseconds: since 1970, not before.
+    mutating func append(time milliseconds: Int64) {
+        let seconds = milliseconds / 1000
+        // Days to a date by the eras of 400 years that begin on 1 March.
+        let shifted = seconds / 86_400 + 719_468
+        let era = shifted / 146_097
+        let day = shifted - era * 146_097
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
+        let dayOfYear = day - (365 * year + year / 4 - year / 100)
+        let month = (5 * dayOfYear + 2) / 153
+        append(year + era * 400 + (month >= 10 ? 1 : 0), digits: 4)
+        append(byte: 0x2d)
+        append(month < 10 ? month + 3 : month - 9, digits: 2)
+        append(byte: 0x2d)
+        append(dayOfYear - (153 * month + 2) / 5 + 1, digits: 2)
+        append(byte: 0x54)
+        append(seconds / 3600 % 24, digits: 2)
+        append(byte: 0x3a)
+        append(seconds / 60 % 60, digits: 2)
+        append(byte: 0x3a)
+        append(seconds % 60, digits: 2)
+        append(byte: 0x2e)
+        append(milliseconds % 1000, digits: 3)
+        append(byte: 0x5a)
+    }
+
+    private mutating func append(_ value: Int64, digits: Int) {
+        var rest = value
+        for i in (0..<digits).reversed() {
+            free[i] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
+            rest /= 10
+        }
+        end += digits
+    }
+}
