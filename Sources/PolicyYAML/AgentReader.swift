@@ -66,10 +66,11 @@ struct AgentReader {
         let destination = part.read("path", "stderr") { (text) throws(Mend) -> AccessLogSettings.Destination in
             text == "stderr" ? .stderr : .file(FilePaths.absolute(try path(text), base: base))
         }
-        guard let destination else { return nil }
-        return AccessLogSettings(
-            destination: destination, sample: part.fraction("sample") ?? 1, errors: part.boolean("errors") ?? true,
-            query: part.boolean("query") ?? false)
+        var settings = AccessLogSettings(destination: destination ?? .stderr)
+        settings.sample = part.fraction("sample") ?? settings.sample
+        settings.errors = part.boolean("errors") ?? settings.errors
+        settings.query = part.boolean("query") ?? settings.query
+        return settings
     }
 
     private func path(_ text: String) throws(Mend) -> String {

@@ -79,7 +79,8 @@ final class AccessRecorder {
     /// The line of a request that ended, and its note back.
     func end(_ x: Exchange, _ note: UnsafeMutablePointer<AccessNote>, client: InlineText, moment: Int64) {
         free.append(note)
-        let isFailed = x.status >= 500 || x.service != nil && x.outcome.isError
+        // What was rescued failed as well, though the client did not see it.
+        let isFailed = x.status >= 500 || x.rescue == .done || x.service != nil && x.outcome.isError
         guard note.pointee.isDrawn || log.settings.errors && isFailed else { return }
         let duration = max(moment - x.startedAt, 0)
         begin(endedAfter: duration)
@@ -118,6 +119,7 @@ final class AccessRecorder {
         if x.service != nil, let server = x.server { text(",\"server\":\"", server.pointee.name) }
         line.append(",\"attempts\":")
         line.append(decimal: Int64(x.attempts))
+        if x.rescue == .done { line.append(",\"rescued\":true") }
         finish()
     }
 

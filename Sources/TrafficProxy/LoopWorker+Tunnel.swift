@@ -40,7 +40,9 @@ extension LoopWorker {
         c.pointee.exchange.isReplayable = false
         c.pointee.exchange.outcome = .success
         c.pointee.exchange.status = 101
-        log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
+        if c.pointee.exchange.rescue != .done {
+            log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
+        }
         c.pointee.phase = .tunnel
         tunnels += 1
         move(c, u)

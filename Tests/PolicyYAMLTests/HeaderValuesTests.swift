@@ -30,6 +30,19 @@ struct HeaderValuesTests {
         return (AgentReader.read(try #require(root), base: folder, report: report).settings, report.hasErrors)
     }
 
+    @Test("The access log is off until it is written, relative to the agent's file, and whole until it says otherwise")
+    func accessLog() throws {
+        #expect(try agent("loops: auto").0.accessLog == nil)
+        let plain = try agent("accessLog: {path: stderr}").0.accessLog
+        #expect(plain == AccessLogSettings(destination: .stderr, sample: 1, errors: true, query: false))
+        let full = try agent("accessLog: {path: /a/b.log, sample: 1%, errors: false, query: true}").0.accessLog
+        #expect(full == AccessLogSettings(destination: .file("/a/b.log"), sample: 0.01, errors: false, query: true))
+        let relative = try #require(try agent("accessLog: {path: b.log}").0.accessLog)
+        guard case .file(let path) = relative.destination else { throw Mend("no file") }
+        #expect(path.hasPrefix("/tmp/") && path.hasSuffix("/b.log"))
+        #expect(try agent("accessLog: {sample: 2, path: a}").hasErrors && agent("accessLog: {sample: 1%}").hasErrors)
+    }
+
     @Test("An agent trusts its own host, unless it names others, or nobody")
     func trust() throws {
         #expect(try agent("loops: auto").0.trusted == .host)

@@ -205,6 +205,20 @@ struct AccessLogTests {
             line.contains("\"status\":101,\"outcome\":\"success\",\"bytesIn\":5,\"bytesOut\":\(head.utf8.count + 5),"))
     }
 
+    @Test("a rescued request is logged as what the client got, and as an error though it got none")
+    func rescued() throws {
+        let old = try NamedServer("old")
+        let new = try NamedServer("new", status: 500)
+        let file = TemporaryFile()
+        let fixture = try ProxyFixture(
+            baseline: [old.port], candidate: [new.port], weight: 10_000, traffic: TrafficRules(rescue: Rescue()),
+            accessLog: AccessLogSettings(destination: .file(file.path), sample: 0))
+        #expect(fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").text == "old GET / ")
+        let line = file.lines(1)[0]
+        #expect(line.contains("\"version\":\"old\"") && line.contains("\"status\":200,\"outcome\":\"success\""))
+        #expect(line.contains("\"server\":\"127.0.0.1:\(old.port)\"") && line.hasSuffix("\"rescued\":true}"))
+    }
+
     @Test("a client that left has no status")
     func left() throws {
         let upstream = ScriptedUpstream { peer, _ in while peer.receive() != nil {} }

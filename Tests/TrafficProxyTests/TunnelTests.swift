@@ -149,6 +149,23 @@ struct TunnelTests {
         #expect(!head.contains("upgrade") && !head.contains("http2-settings"))
     }
 
+    @Test("a WebSocket that the candidate refuses to make is made by the baseline, and counts once")
+    func rescued() throws {
+        let old = echo("old")
+        let new = try NamedServer("new", status: 500)
+        let fixture = try ProxyFixture(
+            baseline: [old.port], candidate: [new.port], weight: 10_000, traffic: TrafficRules(rescue: Rescue()))
+        let client = fixture.client()
+        client.send(Self.upgrade)
+        #expect(client.receive(until: "\r\n\r\n").contains(" 101 "))
+        #expect(client.receive(exactly: 3) == Array("old".utf8))
+        client.close()
+        waitUntil { fixture.proxy.tunnelCount == 0 && fixture.proxy.connectionCount == 0 }
+        let seen = fixture.observations(1)
+        #expect(seen.map(\.outcome) == [.serverError] && seen.map(\.arm) == [.candidate])
+        #expect(fixture.proxy.drain().ended.isEmpty)
+    }
+
     @Test("CONNECT makes no tunnel")
     func connectMethod() throws {
         let upstream = echo()
