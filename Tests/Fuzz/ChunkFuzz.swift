@@ -14,6 +14,7 @@ public func fuzzChunks(_ input: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: input + 1, count: size - 1))
     let whole = decode(bytes, pieces: bytes.count)
     guard whole == decode(bytes, pieces: Int(input[0] % 16) + 1) else { fatalError("pieces and the whole differ") }
+    compare(whole, read(bytes))
     guard whole.ended else { return 0 }
 
     // What it took it has to take again when it is written canonically.
@@ -27,6 +28,17 @@ public func fuzzChunks(_ input: UnsafePointer<UInt8>, _ size: Int) -> CInt {
         fatalError("it means something else when written again")
     }
     return 0
+}
+
+/// The decoder cannot vouch for itself: a size that wraps around is decoded alike in pieces and written again.
+private func compare(_ decoded: Decoded, _ reading: Reading) {
+    guard decoded.content == reading.content else { fatalError("the content is not what the naive reader found") }
+    switch reading.verdict {
+    case .whole(let consumed):
+        guard decoded.ended, decoded.consumed == consumed else { fatalError("it does not end where the body ends") }
+    case .bad: guard decoded.failed else { fatalError("it takes what breaks the grammar") }
+    case .unfinished: guard !decoded.ended else { fatalError("it ends before the body does") }
+    }
 }
 
 private func decode(_ bytes: [UInt8], pieces: Int) -> Decoded {
