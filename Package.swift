@@ -78,6 +78,13 @@ let mains: [Target] = [
     // Not installed: bench/proxy/run builds and measures it.
     .executableTarget(
         name: "proxy-bench", dependencies: ["TrafficProxy", "PolicyModel"], path: "bench/proxy/Relay"),
+    // Not installed: scripts/test --faults builds and runs it.
+    .executableTarget(
+        name: "proxy-faults",
+        dependencies: [
+            "TrafficProxy", "HTTPEngine", "PolicyModel", "Analysis", "AdminClient", "AdminTypes", "CLinuxEngine", "CProcess",
+        ],
+        path: "bench/faults"),
     .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
 ]
 
