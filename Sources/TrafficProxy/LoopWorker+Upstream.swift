@@ -67,7 +67,9 @@ extension LoopWorker {
     private func connect(
         _ server: UnsafeMutablePointer<Server>, _ service: UnsafeMutablePointer<ServicePlan>
     ) -> Upstream? {
-        let fd = ce_socket(ce_family(&server.pointee.address))
+        if upstreams.inUse >= limits.maxUpstreams { closeAnyIdle() }
+        var fd = ce_socket(ce_family(&server.pointee.address))
+        if fd < 0, closeAnyIdle() { fd = ce_socket(ce_family(&server.pointee.address)) }
         guard fd >= 0 else { return nil }
         _ = ce_set_no_delay(fd)
         let status = ce_connect(fd, &server.pointee.address)
@@ -324,6 +326,14 @@ extension LoopWorker {
         u.pointee.next = nil
         u.pointee.previous = nil
         server.pointee.idleCount -= 1
+    }
+
+    /// Gives up a connection that rests, for one that is needed. False: none rests.
+    @discardableResult
+    private func closeAnyIdle() -> Bool {
+        guard let idle = servers.values.lazy.compactMap(\.pointee.idle).first else { return false }
+        closeUpstream(idle)
+        return true
     }
 
     func closeUpstream(_ u: Upstream) {

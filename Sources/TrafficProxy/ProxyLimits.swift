@@ -8,6 +8,8 @@ public struct ProxyLimits: Hashable, Sendable {
     public var maxTarget = 8192
     /// Client connections of a loop; beyond it new ones wait in the backlog.
     public var maxConnections = 20_000
+    /// Connections to servers of a loop, idle ones too; beyond it an idle one of any server makes room for a new one.
+    public var maxUpstreams = 20_000
     /// From a head's first byte to its last.
     public var headTimeout = Duration.seconds(15)
     /// A body has this long, and a second more for each `bodyRate` bytes.

@@ -49,9 +49,10 @@ final class Agent: @unchecked Sendable {
         file = configurationFile
         settings = configuration.agent
         control = try EventLoop(name: "control")
+        let loops = settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let limits = ProxyLimits().fitting(descriptors: OpenFiles.raiseLimit(), loops: loops)
         proxy = try TrafficProxy(
-            loops: settings.loops ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), trusted: settings.trusted,
-            accessLog: settings.accessLog)
+            loops: loops, limits: limits, trusted: settings.trusted, accessLog: settings.accessLog)
         embedded = EmbeddedServers(
             stateDirectory: settings.stateDirectory, configurationFile: configurationFile)
         store = try SQLiteStore(directory: settings.stateDirectory)
