@@ -153,14 +153,8 @@ extension HeadParser {
         guard start < end else { return false }
         var i = start
         if p[i] == 0x5b {
-            i += 1
-            var colons = 0
-            while i < end, p[i] != 0x5d {
-                guard isHex(p[i]) || p[i] == 0x3a || p[i] == 0x2e else { return false }
-                if p[i] == 0x3a { colons += 1 }
-                i += 1
-            }
-            guard i < end, (2...7).contains(colons) else { return false }
+            while i < end, p[i] != 0x5d { i += 1 }
+            guard i < end, isIPv6(p, start + 1, i) else { return false }
             i += 1
         } else {
             while i < end, p[i] != 0x3a {
@@ -181,6 +175,57 @@ extension HeadParser {
             i += 1
         }
         return true
+    }
+
+    /// RFC 3986, 3.2.2: eight groups of up to four hexadecimal digits, the last two perhaps as IPv4, one run of groups
+    /// perhaps left out. No zone: that belongs to the client's machine alone.
+    private func isIPv6(_ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        var i = start
+        var groups = 0
+        var isShortened = false
+        if i + 1 < end, p[i] == 0x3a, p[i + 1] == 0x3a {
+            isShortened = true
+            i += 2
+        }
+        while i < end {
+            let group = i
+            while i < end, isHex(p[i]) { i += 1 }
+            if i < end, p[i] == 0x2e {
+                groups += 2
+                guard isIPv4(p, group, end) else { return false }
+                break
+            }
+            guard (1...4).contains(i - group) else { return false }
+            groups += 1
+            if i == end { break }
+            guard p[i] == 0x3a, i + 1 < end else { return false }
+            i += 1
+            if p[i] == 0x3a {
+                if isShortened { return false }
+                isShortened = true
+                i += 1
+            }
+        }
+        return isShortened ? groups < 8 : groups == 8
+    }
+
+    /// Four numbers up to 255 without leading zeros.
+    private func isIPv4(_ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        var i = start
+        for part in 0..<4 {
+            if part > 0 {
+                guard i < end, p[i] == 0x2e else { return false }
+                i += 1
+            }
+            let first = i
+            var value = 0
+            while i < end, i - first < 3, isDigit(p[i]) {
+                value = value * 10 + Int(p[i] - 0x30)
+                i += 1
+            }
+            guard i > first, value <= 255, i - first == 1 || p[first] != 0x30 else { return false }
+        }
+        return i == end
     }
 
     @inline(__always) func isDigit(_ byte: UInt8) -> Bool { byte &- 0x30 < 10 }

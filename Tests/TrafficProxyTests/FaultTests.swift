@@ -139,7 +139,9 @@ struct FaultTests {
 
     @Test(
         "clients and servers share the descriptors, and some are left for the admin API",
-        arguments: [(256, 2, 48), (1_024, 2, 192), (1_024, 1, 384), (65_536, 2, 16_320), (1 << 20, 2, 20_000), (4, 8, 1)])
+        arguments: [
+            (256, 2, 48), (1_024, 2, 192), (1_024, 1, 384), (65_536, 2, 16_320), (1 << 20, 2, 20_000), (4, 8, 1),
+        ])
     func budget(descriptors: Int, loops: Int, each: Int) {
         let limits = ProxyLimits().fitting(descriptors: descriptors, loops: loops)
         #expect(limits.maxConnections == each)

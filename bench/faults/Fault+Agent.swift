@@ -70,10 +70,11 @@ extension Fault {
             let probe = try? lane.run { Guests([try Guest(lane, port: port, source: 7, path: "/")]) }
             guard let probe else { return false }
             wait(.seconds(1)) { (try? lane.run { probe.wires[0].isWhole || probe.wires[0].isCut }) ?? true }
-            let isGood = (try? lane.run {
+            let status = try? lane.run {
                 probe.wires[0].close()
-                return probe.wires[0].isWhole && probe.wires[0].status == 200
-            }) ?? false
+                return probe.wires[0].isWhole ? probe.wires[0].status : nil
+            }
+            let isGood = status == 200
             if isGood { recovered = Double(now() - left) / 1e9 }
             return isGood
         }
@@ -81,10 +82,13 @@ extension Fault {
         pause(.seconds(3))
         let after = load.end()
         var figures = Figures()
-        figures.note("limit 256, \(guests.wires.count) clients: \(served) served, \(refused) answered otherwise, \(used) descriptors used")
+        figures.note("limit 256, \(guests.wires.count) clients: \(served) served, \(refused) answered otherwise")
+        figures.note("\(used) descriptors used")
         figures.note("CPU \(spent.digits(1)) % of a core")
-        figures.note("admin in \(((adminTimes.max() ?? 0) * 1_000).digits(0)) ms at most\(isSilent ? ", or not at all" : "")")
-        figures.note("served again \((recovered ?? -1).digits(2)) s after they left, then \(after.failed) of \(after.count) failed")
+        let slowest = ((adminTimes.max() ?? 0) * 1_000).digits(1)
+        figures.note("admin in \(slowest) ms at most\(isSilent ? ", or not at all" : "")")
+        figures.note("served again \((recovered ?? -1).digits(2)) s after they left")
+        figures.note("then \(after.failed) of \(after.count) failed")
         figures.demand(agent.process.hasEnded == nil, "no exit")
         figures.demand(spent < 10, "no spinning: below 10 % of a core")
         figures.demand(!isSilent && (adminTimes.max() ?? 0) <= 1, "admin within 1 s")
@@ -107,10 +111,8 @@ extension Fault {
         let origin = try Origin(try Lane("origin")) { wire, request in
             guard request.path == "/stream" else { return false }
             let total = chunks * 16
-            wire.write(
-                Array(
-                    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nx-length: \(total)\r\n\r\n"
-                        .utf8))
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-length: \(total)\r\n"
+            wire.write(Array((head + "transfer-encoding: chunked\r\n\r\n").utf8))
             var sent = 0
             wire.lane.every(.milliseconds(100)) {
                 guard wire.isOpen else { return false }
@@ -142,7 +144,7 @@ extension Fault {
             agent.process.signal(SIGTERM)
             let hasEnded = wait(.seconds(40)) { agent.process.hasEnded != nil }
             let took = Double(now() - second) / 1e9
-            figures.note("second SIGTERM: ended \((took * 1_000).digits(0)) ms later, with status \(agent.process.hasEnded ?? -1)")
+            figures.note("second SIGTERM: ended \((took * 1_000).digits(0)) ms later")
             figures.demand(hasEnded && took <= 1, "a second SIGTERM ends at once")
         } else {
             let hasEnded = wait(.seconds(40)) { agent.process.hasEnded != nil }
@@ -163,8 +165,8 @@ extension Fault {
         var applied = 0
         var refused = 0
         for number in 0..<total {
-            agent.rewrite(
-                number % 2 == 0 ? "traffic: {timeouts: {response: \(10 + number)s}}\n" : "traffic: {timeouts: {respons: 1s}}\n")
+            let key = number % 2 == 0 ? "response" : "respons"
+            agent.rewrite("traffic: {timeouts: {\(key): \(10 + number)s}}\n")
             guard let said = agent.reload() else { continue }
             if said.contains("not reloaded") { refused += 1 } else { applied += 1 }
             pause(.milliseconds(50))

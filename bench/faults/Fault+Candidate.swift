@@ -31,7 +31,9 @@ extension Fault {
         let repeated = ledger.repeated
         var figures = Figures()
         figures.note("\(total) kills, \(samples.count) requests: \(samples.failures)")
-        figures.note("\(wrong) clean and short, \(repeated) of \(ledger.count) POSTs sent twice, \(broken.count) baseline errors")
+        figures.note(
+            "\(wrong) clean and short, \(repeated) of \(ledger.count) POSTs sent twice, \(broken.count) baseline errors"
+        )
         figures.demand(wrong == 0, "never clean and short")
         figures.demand(repeated == 0, "no POST twice")
         figures.demand(broken.isEmpty, "0 baseline errors")

@@ -22,10 +22,11 @@ private final class Drip: Wire {
     override func opened() {
         startedAt = now()
         write(first)
-        if let byte { lane.every(.seconds(1)) { [self] in
+        guard let byte else { return }
+        lane.every(.seconds(1)) { [self] in
             write([byte])
             return isOpen
-        } }
+        }
     }
 
     override func received(_ bytes: UnsafeBufferPointer<UInt8>) { if answer.count < 200 { answer += bytes } }
@@ -47,11 +48,13 @@ private final class Attack: @unchecked Sendable {
             try lane.run { [self] in
                 for _ in 0..<settings.count(50) {
                     idle.append(
-                        try Drip(lane, port: port, source: 2, first: "GET / HTTP/1.1\r\nHost: bench\r\n\r\n", byte: nil))
+                        try Drip(lane, port: port, source: 2, first: "GET / HTTP/1.1\r\nHost: bench\r\n\r\n", byte: nil)
+                    )
                 }
                 for _ in 0..<settings.count(5) {
                     heads.append(
-                        try Drip(lane, port: port, source: 3, first: "GET / HTTP/1.1\r\nHost: bench\r\nA: ", byte: 0x61))
+                        try Drip(lane, port: port, source: 3, first: "GET / HTTP/1.1\r\nHost: bench\r\nA: ", byte: 0x61)
+                    )
                     let head = "POST / HTTP/1.1\r\nHost: bench\r\nContent-Length: 1000000\r\n\r\n"
                     bodies.append(try Drip(lane, port: port, source: 4, first: head, byte: 0x61))
                 }
@@ -107,7 +110,8 @@ extension Fault {
         figures.note(
             "others' p99 \(with.quantile(0.99).digits(2)) ms, without \(without.quantile(0.99).digits(2)) ms, "
                 + "ratio \(ratio.digits(2)), \(failed) failed")
-        figures.note("heads closed after \(span(headTimes)) s, bodies after \(span(bodyTimes)) s, \(lostIdle) idle ones lost")
+        figures.note("heads closed after \(span(headTimes)) s, bodies after \(span(bodyTimes)) s")
+        figures.note("\(lostIdle) idle ones lost")
         figures.demand(ratio <= 2, "p99 at most twice")
         figures.demand(failed == 0, "0 failed")
         figures.demand(headTimes.allSatisfy { (14.9...16.5).contains($0) }, "heads closed at 15 s")
@@ -136,7 +140,8 @@ extension Fault {
         let after = (agent.process.descriptors, agent.process.rss)
         let drift = (Double(after.1) / Double(before.1) - 1) * 100
         var figures = Figures()
-        figures.note("\(visitors.done) connections, \((Double(total) / took).digits(0)) a second, \(visitors.failed) failed")
+        let rate = (Double(total) / took).digits(0)
+        figures.note("\(visitors.done) connections, \(rate) a second, \(visitors.failed) failed")
         figures.note("descriptors \(before.0), then \(after.0)")
         figures.note("RSS \(before.1) KiB after the first \(total / 20), then \(after.1), drift \(drift.digits(1)) %")
         figures.demand(visitors.failed == 0, "0 failed")
@@ -163,7 +168,9 @@ private final class Visitors: Sendable {
         for thread in 0..<threads {
             detach { [self] in
                 var good = 0
-                for number in 0..<total / threads where visit(UInt8(2 + (number + thread * 25) % 100), number % 3) { good += 1 }
+                for number in 0..<total / threads {
+                    if visit(UInt8(2 + (number + thread * 25) % 100), number % 3) { good += 1 }
+                }
                 counts.withLock {
                     $0.done += total / threads
                     $0.failed += total / threads - good
@@ -184,12 +191,13 @@ private final class Visitors: Sendable {
         var from = address(0, source)
         var target = address(port, 1)
         let size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isConnected = withUnsafePointer(to: &from) { from in
-            from.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 }
-        } && withUnsafePointer(to: &target) { target in
-            target.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) == 0 }
+        let isBound = withUnsafePointer(to: &from) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 }
         }
-        guard isConnected else { return false }
+        let isConnected = withUnsafePointer(to: &target) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) == 0 }
+        }
+        guard isBound, isConnected else { return false }
         let closes = way == 0 ? "Connection: close\r\n" : ""
         let request = Array("GET / HTTP/1.1\r\nHost: bench\r\n\(closes)\r\n".utf8)
         guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else { return false }

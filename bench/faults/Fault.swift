@@ -11,7 +11,8 @@ struct Fault: Sendable {
 }
 
 let faults: [Fault] = [
-    .weightChanges, .reverts, .killed, .broken, .slowloris, .oversize, .slowReaders, .newConnections, .descriptors, .stops,
+    .weightChanges, .reverts, .killed, .broken, .slowloris, .oversize, .slowReaders, .newConnections, .descriptors,
+    .stops,
 ]
 
 struct Settings: Sendable {
@@ -23,7 +24,9 @@ struct Settings: Sendable {
     var scale = 1.0
 
     func count(_ full: Int, least: Int = 1) -> Int { max(Int(Double(full) * scale), least) }
-    func time(_ seconds: Double, least: Double = 1) -> Duration { .milliseconds(Int(max(seconds * scale, least) * 1_000)) }
+    func time(_ seconds: Double, least: Double = 1) -> Duration {
+        .milliseconds(Int(max(seconds * scale, least) * 1_000))
+    }
 }
 
 /// What was measured, and which bars it broke.

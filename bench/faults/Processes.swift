@@ -95,6 +95,21 @@ final class Child {
     private func text(_ name: String) -> String { contents(of: "/proc/\(pid)/\(name)") }
 }
 
+/// Bytes that the kernel holds for the proxy: not taken by the clients of `listening`, not read from `origin`.
+func kernelQueues(listening: UInt16, origin: UInt16) -> Int {
+    var total = 0
+    for line in contents(of: "/proc/net/tcp").split(separator: "\n").dropFirst() {
+        let fields = line.split(separator: " ")
+        guard fields.count > 4 else { continue }
+        let ports = fields[1...2].map { $0.split(separator: ":").last.flatMap { UInt16($0, radix: 16) } }
+        let queues = fields[4].split(separator: ":").map { Int($0, radix: 16) ?? 0 }
+        guard queues.count == 2, fields[3] != "0A" else { continue }
+        if ports[0] == listening { total += queues[0] }
+        if ports[1] == origin { total += queues[1] }
+    }
+    return total
+}
+
 func contents(of path: String) -> String {
     guard let file = fopen(path, "r") else { return "" }
     defer { fclose(file) }

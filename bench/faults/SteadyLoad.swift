@@ -93,7 +93,10 @@ final class SteadyLoad: @unchecked Sendable {
             } else if let wire = try? LoadWire(self, lane, port) {
                 wire.ask(bytes, due)
             } else {
-                record(Sample(due: due, sent: now, took: 0, isCandidate: false, isBaseline: false, status: 0, outcome: .unconnected))
+                record(
+                    Sample(
+                        due: due, sent: now, took: 0, isCandidate: false, isBaseline: false, status: 0,
+                        outcome: .unconnected))
             }
         }
         left.withLock { $0 = isOver ? underWay : underWay + 1 }

@@ -35,7 +35,9 @@ while !words.isEmpty {
     switch word {
     case "--canaryd" where !words.isEmpty: settings.canaryd = words.removeFirst()
     case "--scale" where !words.isEmpty:
-        guard let scale = Double(words.removeFirst()), scale > 0, scale <= 1 else { fail("--scale is above 0, at most 1") }
+        guard let scale = Double(words.removeFirst()), scale > 0, scale <= 1 else {
+            fail("--scale is above 0, at most 1")
+        }
         settings.scale = scale
     default:
         guard let number = Int(word), faults.contains(where: { $0.number == number }) else {
@@ -45,7 +47,9 @@ while !words.isEmpty {
     }
 }
 guard access(settings.canaryd, X_OK) == 0 else { fail("no agent at \(settings.canaryd): name it with --canaryd") }
-if settings.scale < 1 { say("shortened to \(settings.scale.digits(2)) of the times and counts that the bars are for") }
+if settings.scale < 1 {
+    say("shortened to \(settings.scale.digits(2)) of the times and counts that the bars are for")
+}
 
 var isSound = true
 for fault in faults where chosen.isEmpty || chosen.contains(fault.number) {
