@@ -82,9 +82,10 @@ let mains: [Target] = [
     .executableTarget(
         name: "proxy-faults",
         dependencies: [
-            "TrafficProxy", "HTTPEngine", "PolicyModel", "Analysis", "AdminClient", "AdminTypes", "CLinuxEngine", "CProcess",
+            "TrafficProxy", "HTTPEngine", "PolicyModel", "Analysis", "AdminClient", "AdminTypes", "CLinuxEngine",
+            "CProcess",
         ],
-        path: "bench/faults"),
+        path: "bench/faults", exclude: ["README.md", "run"]),
     .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
 ]
 
