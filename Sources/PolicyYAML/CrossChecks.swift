@@ -7,6 +7,7 @@ enum CrossChecks {
         serviceNames(set.services)
         routes(set.services)
         sockets(set.services, agent: agent.settings)
+        trust(set.services, agent: agent.settings)
         let policies = Dictionary(
             set.policies.compactMap { draft in draft.name.map { ($0.value, draft.policy) } },
             uniquingKeysWith: { first, _ in first })
@@ -44,6 +45,18 @@ enum CrossChecks {
             } else {
                 first[name.value] = draft.report.file
             }
+        }
+    }
+
+    /// A rule that can never match looks like one that does.
+    private static func trust(_ drafts: [ServiceDraft], agent: AgentSettings) {
+        guard agent.trusted == TrustedNetworks() else { return }
+        for draft in drafts {
+            guard let match = draft.service?.traffic.match.first(where: \.trusted) else { continue }
+            draft.report.warning(
+                draft.matchMark ?? Mark(line: 1, column: 1),
+                "a match on \(match.header) needs a trusted client, and the agent trusts nobody: name networks in its "
+                    + "trustedNetworks, or write trusted: false in the match")
         }
     }
 

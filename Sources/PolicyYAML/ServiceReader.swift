@@ -8,6 +8,7 @@ struct ServiceDraft {
     var listen: [Located<ListenAddress>] = []
     var route = Route()
     var routeMark: Mark?
+    var matchMark: Mark?
     var policies: [Located<String>] = []
     var report: FileReport
 }
@@ -37,6 +38,7 @@ struct ServiceReader {
         let baseline = versionName("baseline", section, versions)
         let candidate = versionName("candidate", section, versions)
         draft.policies = policies(section)
+        draft.matchMark = section.has("traffic") ? section.mark("traffic") : nil
         let traffic = traffic(section, route: draft.route)
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
         let analysis = analysis(section, route: draft.route)

@@ -59,4 +59,23 @@ struct HeaderValuesTests {
                     .init(high: 0, low: 0xffff_0000_0000, prefix: 96),
                 ]))
     }
+
+    @Test("A match that nobody is trusted enough for is warned of", arguments: [true, false])
+    func nobody(trusts: Bool) throws {
+        var template = Array("/tmp/canaryd-trust-XXXXXX".utf8CString)
+        let folder = String(cString: try #require(mkdtemp(&template)))
+        let path = "\(folder)/canaryd.yaml"
+        let file = try #require(fopen(path, "w"))
+        fputs("services: \(Fixtures.folder)/headers.good.yaml\npolicies: []\n", file)
+        if !trusts { fputs("trustedNetworks: []\n", file) }
+        fclose(file)
+        defer {
+            unlink(path)
+            rmdir(folder)
+        }
+        let loaded = ConfigurationLoader.load(agentFile: path)
+        #expect(!loaded.hasErrors && loaded.diagnostics.count == (trusts ? 0 : 1))
+        let said = loaded.diagnostics.first.map(\.description) ?? ""
+        #expect(said.contains("headers.good.yaml:6:1: warning: a match on x-canary needs a trusted client") != trusts)
+    }
 }
