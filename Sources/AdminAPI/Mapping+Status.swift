@@ -75,9 +75,42 @@ extension ArmStatus {
     init(_ arm: ArmView) {
         self.init(
             version: arm.identity.description, servers: arm.servers, reachable: arm.reachable,
+            down: arm.states.filter { !$0.state.isHealthy }.map(DownServer.init),
             requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, p50Seconds: arm.p50.map(Figure.init(_:)),
             p95Seconds: arm.p95.map(Figure.init(_:)), p99Seconds: arm.p99.map(Figure.init(_:)), requests: arm.requests,
             errors: arm.errors, p95TrendSeconds: arm.latencyTrend.map { $0.map(Figure.init(_:)) })
+    }
+}
+
+extension DownServer {
+    init(_ server: ServerView) {
+        self.init(
+            server: server.address.description, state: ServerCondition(server.state), detail: server.state.detail,
+            until: server.until.map { Timestamp(milliseconds: $0) })
+    }
+}
+
+extension ServerCondition {
+    public init(_ state: ServerState) {
+        switch state {
+        case .healthy: self = .healthy
+        case .ejected: self = .ejected
+        case .unhealthy: self = .unhealthy
+        case .refusing: self = .refusing
+        case .hanging: self = .hanging
+        case .unresolved: self = .unresolved
+        }
+    }
+}
+
+extension ServerState {
+    /// Why, where more can be said than the state; else empty.
+    public var detail: String {
+        switch self {
+        case .healthy, .ejected, .refusing, .hanging: ""
+        case .unhealthy(let reason): reason
+        case .unresolved(let reason): reason
+        }
     }
 }
 

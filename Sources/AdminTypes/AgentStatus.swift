@@ -56,8 +56,13 @@ public struct TargetStatus: Hashable, Codable, Sendable {
     public var version: String
     /// `127.0.0.1:9001`.
     public var server: String
-    /// Takes connections, as the proxy last saw it.
+    /// Given requests, as the proxy last saw it.
     public var reachable: Bool
+    public var state: ServerCondition
+    /// Why, where more can be said than the state; else empty.
+    public var detail: String
+    /// When an ejection ends.
+    public var until: Timestamp?
     /// The last scrape; absent where the version is not scraped or none is over.
     public var scrape: Scrape?
 
@@ -80,10 +85,49 @@ public struct TargetStatus: Hashable, Codable, Sendable {
         }
     }
 
-    public init(version: String, server: String, reachable: Bool, scrape: Scrape?) {
+    public init(
+        version: String, server: String, reachable: Bool, state: ServerCondition, detail: String = "",
+        until: Timestamp? = nil, scrape: Scrape?
+    ) {
         self.version = version
         self.server = server
         self.reachable = reachable
+        self.state = state
+        self.detail = detail
+        self.until = until
         self.scrape = scrape
+    }
+}
+
+/// What keeps a server from being given requests.
+public enum ServerCondition: String, CaseIterable, Codable, Sendable {
+    case healthy
+    /// Left out for a while because it kept failing.
+    case ejected
+    /// Its health check says so.
+    case unhealthy
+    /// It refuses connections.
+    case refusing
+    /// It does not take connections in time.
+    case hanging
+    /// Its name has no address.
+    case unresolved
+}
+
+/// A server that is not healthy.
+public struct DownServer: Hashable, Codable, Sendable {
+    /// As the file writes it.
+    public var server: String
+    public var state: ServerCondition
+    /// Why, where more can be said than the state; else empty.
+    public var detail: String
+    /// When an ejection ends.
+    public var until: Timestamp?
+
+    public init(server: String, state: ServerCondition, detail: String, until: Timestamp?) {
+        self.server = server
+        self.state = state
+        self.detail = detail
+        self.until = until
     }
 }

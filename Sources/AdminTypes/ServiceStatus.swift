@@ -189,6 +189,8 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var version: String
     public var servers: Int
     public var reachable: Int
+    /// Its servers that are not healthy.
+    public var down: [DownServer]
     /// Judged requests over the last 10 s.
     public var requestsPerSecond: Double
     /// 0 ... 1 over the last minute; absent without requests.
@@ -204,13 +206,15 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var p95TrendSeconds: [Figure?]
 
     public init(
-        version: String, servers: Int, reachable: Int, requestsPerSecond: Double, errorRatio: Double?,
+        version: String, servers: Int, reachable: Int, down: [DownServer] = [], requestsPerSecond: Double,
+        errorRatio: Double?,
         p50Seconds: Figure?, p95Seconds: Figure?, p99Seconds: Figure?, requests: UInt64, errors: UInt64,
         p95TrendSeconds: [Figure?]
     ) {
         self.version = version
         self.servers = servers
         self.reachable = reachable
+        self.down = down
         self.requestsPerSecond = requestsPerSecond
         self.errorRatio = errorRatio
         self.p50Seconds = p50Seconds

@@ -111,22 +111,55 @@ public struct ObservationBatch: Sendable {
     }
 }
 
-/// The servers of an arm that take connections, as the data plane last saw them.
+/// The servers of an arm, as the data plane last saw them.
 public struct ArmHealth: Hashable, Sendable {
     public var slot: UInt32
     public var arm: Arm
     public var servers: Int
+    /// How many can be given requests. A baseline whose last servers were ejected still uses them: they count.
     public var reachable: Int
-    /// Places of those that are not reachable, in the order of the version's servers.
-    public var down: [Int]
+    /// In the order of the version's servers.
+    public var states: [ServerState]
 
-    public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int, down: [Int] = []) {
-        self.down = down
+    public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int, states: [ServerState] = []) {
         self.slot = slot
         self.arm = arm
         self.servers = servers
         self.reachable = reachable
+        self.states = states
     }
+}
+
+/// What keeps a server from being given requests.
+public enum ServerState: Hashable, Sendable {
+    case healthy
+    /// Left out until then, in monotonic nanoseconds, because it kept failing.
+    case ejected(until: Int64)
+    /// Its health check says why.
+    case unhealthy(reason: String)
+    /// It refuses connections.
+    case refusing
+    /// It does not take connections in time.
+    case hanging
+    /// Its name has no address; why.
+    case unresolved(reason: String)
+
+    public var isHealthy: Bool { self == .healthy }
+
+    /// As the agent's own metrics name it.
+    public var label: String {
+        switch self {
+        case .healthy: "healthy"
+        case .ejected: "ejected"
+        case .unhealthy: "unhealthy"
+        case .refusing: "refusing"
+        case .hanging: "hanging"
+        case .unresolved: "unresolved"
+        }
+    }
+
+    /// All labels but that of a healthy one.
+    public static let troubles = ["ejected", "unhealthy", "refusing", "hanging", "unresolved"]
 }
 
 /// Request ids are joined with feedback by hash, so that the data plane keeps no strings.

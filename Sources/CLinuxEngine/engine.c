@@ -92,11 +92,11 @@ void ce_eventfd_clear(int fd) {
     (void)n;
 }
 
-int ce_resolve(const char *host, uint16_t port, int passive, ce_address *out, int capacity) {
+static int resolve(const char *host, uint16_t port, int flags, ce_address *out, int capacity) {
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)};
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
     struct addrinfo *list = NULL;
     int code = getaddrinfo(host, service, &hints, &list);
     if (code != 0) return code < 0 ? code : -code;
@@ -108,6 +108,14 @@ int ce_resolve(const char *host, uint16_t port, int passive, ce_address *out, in
     }
     freeaddrinfo(list);
     return count;
+}
+
+int ce_resolve(const char *host, uint16_t port, int passive, ce_address *out, int capacity) {
+    return resolve(host, port, passive ? AI_PASSIVE : 0, out, capacity);
+}
+
+int ce_resolve_literal(const char *host, uint16_t port, ce_address *out) {
+    return resolve(host, port, AI_NUMERICHOST, out, 1);
 }
 
 const char *ce_resolve_error(int code) { return gai_strerror(code); }

@@ -49,7 +49,8 @@ public struct SystemError: Error, CustomStringConvertible, Sendable {
     public var description: String { "\(during): \(describeErrno(code))" }
 }
 
-func describeErrno(_ code: Int32) -> String {
+/// As strerror(3), from any thread.
+public func describeErrno(_ code: Int32) -> String {
     var buffer = [CChar](repeating: 0, count: 128)
     guard strerror_r(code, &buffer, buffer.count) == 0 else { return "error \(code)" }
     return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

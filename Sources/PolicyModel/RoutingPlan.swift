@@ -41,10 +41,13 @@ public struct RoutedVersion: Hashable, Sendable {
     public var name: String
     /// At least one.
     public var servers: [Endpoint]
+    /// Nil: they are not probed. Its path is always there.
+    public var healthCheck: HealthCheck?
 
-    public init(name: String, servers: [Endpoint]) {
+    public init(name: String, servers: [Endpoint], healthCheck: HealthCheck? = nil) {
         self.name = name
         self.servers = servers
+        self.healthCheck = healthCheck
     }
 }
 

@@ -8,10 +8,15 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     public var rescue: Rescue?
     public var timeouts: Timeouts
     public var headers: HeaderRules
+    /// Nil: servers are not probed.
+    public var healthCheck: HealthCheck?
+    /// Nil: no server is ejected.
+    public var outlierDetection: OutlierDetection?
 
     public init(
         sticky: StickyKey = .none, match: [HeaderMatch] = [], mirror: Mirror? = nil, rescue: Rescue? = nil,
-        timeouts: Timeouts = Timeouts(), headers: HeaderRules = HeaderRules()
+        timeouts: Timeouts = Timeouts(), headers: HeaderRules = HeaderRules(), healthCheck: HealthCheck? = nil,
+        outlierDetection: OutlierDetection? = nil
     ) {
         self.sticky = sticky
         self.match = match
@@ -19,6 +24,8 @@ public struct TrafficRules: Hashable, Codable, Sendable {
         self.rescue = rescue
         self.timeouts = timeouts
         self.headers = headers
+        self.healthCheck = healthCheck
+        self.outlierDetection = outlierDetection
     }
 }
 

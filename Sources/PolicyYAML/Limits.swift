@@ -16,6 +16,8 @@ public enum ConfigurationLimits {
     public static let matches = 64
     /// Looked through once for each connection.
     public static let trustedNetworks = 256
+    /// Answers or probes in a row.
+    public static let threshold = 1000
     /// Methods, and paths, of the judged requests.
     public static let judged = 256
     public static let scenarios = 256

@@ -1,15 +1,19 @@
 import PolicyModel
 
 extension ServiceReader {
-    func traffic(_ section: Section, route: Route) -> TrafficRules {
-        let keys = ["sticky", "match", "mirror", "rescue", "timeouts", "forwarded", "requestId"]
+    func traffic(_ section: Section, route: Route, versions: [Located<Version>]) -> TrafficRules {
+        let keys = [
+            "sticky", "match", "mirror", "rescue", "timeouts", "forwarded", "requestId", "healthCheck",
+            "outlierDetection",
+        ]
         guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
         if part.has("mirror") {
             report.error(part.mark("mirror"), "mirrored traffic comes with a later release: remove 'mirror'")
         }
         return TrafficRules(
             sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part),
-            headers: headers(part))
+            headers: headers(part), healthCheck: healthCheck(part, versions: versions),
+            outlierDetection: outlierDetection(part))
     }
 
     private func sticky(_ part: Section) -> StickyKey {

@@ -39,7 +39,7 @@ struct ServiceReader {
         let candidate = versionName("candidate", section, versions)
         draft.policies = policies(section)
         draft.matchMark = section.has("traffic") ? section.mark("traffic") : nil
-        let traffic = traffic(section, route: draft.route)
+        let traffic = traffic(section, route: draft.route, versions: versions ?? [])
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
         let analysis = analysis(section, route: draft.route)
         if candidate != nil, candidate != baseline, draft.policies.isEmpty, !section.has("policies") {

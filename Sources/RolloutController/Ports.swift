@@ -12,9 +12,12 @@ public protocol ControlClock: AnyObject {
 
 /// The data plane.
 public protocol DataPlane: AnyObject {
-    /// Opens what the plan's listeners need that is not open yet, and changes nothing that is.
+    /// Opens what the plan's listeners need that is not open yet, has the names of its servers looked up, and changes
+    /// nothing that is in force. A server whose name does not resolve is one that cannot be reached.
     /// - Throws: an error that names the address and the mend.
     func prepare(_ plan: RoutingPlan) throws
+    /// Servers of the plan whose names do not resolve, and why. May wait a few seconds for a resolver.
+    func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)]
     /// Puts the plan in force on every loop and returns when it is.
     func publish(_ plan: RoutingPlan)
     /// What ended since the last call, and what is open.

@@ -12,8 +12,9 @@ extension RolloutController {
     /// Takes up what was stored, reconciles it with the files, and puts the split in force before anything listens.
     /// - Parameter lostState: why the stored state is gone, where it is: then the files' baselines serve, and nothing
     ///   starts until someone says `unfreeze`.
-    /// - Throws: what `prepare` throws: a listener that cannot be opened, a server that cannot be found. Nothing was
-    ///   written then: an agent that cannot start is not one that stopped uncleanly under a rollout.
+    /// - Throws: what `prepare` throws: a listener that cannot be opened. Nothing was written then: an agent that cannot
+    ///   start is not one that stopped uncleanly under a rollout. A server whose name does not resolve keeps nothing from
+    ///   starting: it counts as down, and the first tick tells of it.
     public func start(lostState: String? = nil) throws {
         let now = clock.now
         var stored = StoredAgent()
@@ -21,7 +22,6 @@ extension RolloutController {
         do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
         let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
         let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
-        // A candidate that cannot be found any more is no reason not to serve: `publish` tells of it.
         let serving = known.mapValues { $0.state.serving.name }
         try plane.prepare(
             RoutingPlan(
@@ -143,6 +143,7 @@ extension RolloutController {
                 routed.append(try checked(service, serving: serving, candidate: service.candidate))
             } catch { reasons.append("\(error)") }
         }
+        if reasons.isEmpty { reasons += newlyUnresolved(RoutingPlan(services: routed)) }
         if reasons.isEmpty {
             do { try plane.prepare(RoutingPlan(services: routed)) } catch { reasons.append("\(error)") }
         }
@@ -211,11 +212,23 @@ extension RolloutController {
             now: now)
     }
 
+    /// A reload that brings a name which leads nowhere is most likely a slip. One that was there before is no reason to
+    /// refuse what is right in the files.
+    private func newlyUnresolved(_ plan: RoutingPlan) -> [String] {
+        let old = Set(configuration.services.flatMap(\.versions).flatMap(\.servers).compactMap { try? resolve($0) })
+        return plane.unresolved(plan).filter { !old.contains($0.server) }.map {
+            "server \($0.server) does not resolve: \($0.reason); correct its name, or add it to the resolver or /etc/hosts"
+        }
+    }
+
     /// A service as the new file would have it routed, for `prepare` to try: what serves, and what would be tried out.
     private func checked(_ service: Service, serving: String?, candidate: String?) throws -> RoutedService {
         for version in service.versions { for server in version.servers { _ = try resolve(server) } }
         func version(_ name: String) throws -> RoutedVersion? {
-            try service.version(named: name).map { RoutedVersion(name: name, servers: try $0.servers.map(resolve)) }
+            try service.version(named: name).map {
+                RoutedVersion(
+                    name: name, servers: try $0.servers.map(resolve), healthCheck: service.traffic.healthCheck(of: $0))
+            }
         }
         let baseline = try serving.flatMap(version) ?? version(service.baseline)
         return RoutedService(

@@ -148,8 +148,7 @@ extension RolloutController {
         aim()
     }
 
-    /// A server that cannot be found any more is treated by the data plane as one that refuses; it must not take the
-    /// others with it.
+    /// A listener that cannot be opened must not take the others with it.
     private func prepareSingly(_ plan: RoutingPlan) {
         for service in plan.services {
             guard let runtime = services[service.name] else { continue }
@@ -157,18 +156,20 @@ extension RolloutController {
                 try plane.prepare(RoutingPlan(services: [service]))
                 runtime.prepareFailure = nil
             } catch {
-                var alone = service
-                alone.candidate = nil
-                try? plane.prepare(RoutingPlan(services: [alone]))
                 let why = "\(error)"
                 guard runtime.prepareFailure != why else { continue }
                 runtime.prepareFailure = why
-                let alarm = Event(
-                    .alarm, rollout: runtime.state.rollout?.id, message: why, by: "agent",
-                    generation: runtime.state.generation, weight: runtime.state.split.candidate)
-                tell([alarm], runtime, now: clock.now, isDurable: false)
+                alarm(why, runtime)
             }
         }
+    }
+
+    /// Something that a person should look at, and that changes nothing.
+    func alarm(_ message: String, _ runtime: ServiceRuntime) {
+        let alarm = Event(
+            .alarm, rollout: runtime.state.rollout?.id, message: message, by: "agent",
+            generation: runtime.state.generation, weight: runtime.state.split.candidate)
+        tell([alarm], runtime, now: clock.now, isDurable: false)
     }
 
     /// Says whose metrics are wanted: of what serves, and of the candidate.
@@ -191,13 +192,14 @@ extension RolloutController {
 
     /// A service's version whose servers cannot be resolved keeps no place in the plan; `apply` refuses it before.
     func route(_ runtime: ServiceRuntime) -> RoutedService? {
-        guard let baseline = routed(runtime.version(.baseline)) else { return nil }
+        let traffic = runtime.service.traffic
+        guard let baseline = routed(runtime.version(.baseline), traffic) else { return nil }
         let isRecovering = runtime.state.rollout?.isRecovering ?? true
         return RoutedService(
             name: runtime.service.name, slot: runtime.slot, listen: runtime.service.listen,
             route: runtime.service.route, baseline: baseline,
-            candidate: isRecovering ? nil : routed(runtime.version(.candidate)), split: runtime.state.split,
-            traffic: runtime.service.traffic, judged: runtime.service.analysis.requests)
+            candidate: isRecovering ? nil : routed(runtime.version(.candidate), traffic), split: runtime.state.split,
+            traffic: traffic, judged: runtime.service.analysis.requests)
     }
 
     /// Where a server is, or was when it was found last: a name that cannot be looked up now takes nothing away.
@@ -206,9 +208,10 @@ extension RolloutController {
         return resolved[address]
     }
 
-    func routed(_ version: Version?) -> RoutedVersion? {
+    func routed(_ version: Version?, _ traffic: TrafficRules) -> RoutedVersion? {
         guard let version else { return nil }
         let servers = version.servers.compactMap(endpoint)
-        return servers.isEmpty ? nil : RoutedVersion(name: version.name, servers: servers)
+        guard !servers.isEmpty else { return nil }
+        return RoutedVersion(name: version.name, servers: servers, healthCheck: traffic.healthCheck(of: version))
     }
 }

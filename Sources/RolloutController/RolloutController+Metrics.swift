@@ -76,7 +76,7 @@ extension RolloutController {
                     "canaryd_phase", [("service", runtime.service.name), ("phase", name)], value: name == phase ? 1 : 0)
             }
         }
-        w.family("canaryd_servers", .gauge, "Servers of an arm, and how many of them take connections.")
+        w.family("canaryd_servers", .gauge, "Servers of an arm: all, those that can be given requests, and by trouble.")
         for runtime in runtimes {
             for arm in Arm.allCases {
                 guard let version = runtime.version(arm) else { continue }
@@ -86,6 +86,23 @@ extension RolloutController {
                 w.sample(
                     "canaryd_servers", labels + [("state", "reachable")], value: runtime.health[arm]?.reachable ?? known
                 )
+                let states = runtime.health[arm]?.states ?? []
+                for name in ServerState.troubles {
+                    w.sample(
+                        "canaryd_servers", labels + [("state", name)], value: states.count { $0.label == name })
+                }
+            }
+        }
+        w.family("canaryd_server_up", .gauge, "1 while the server is healthy, as the data plane sees it.")
+        for runtime in runtimes {
+            for arm in Arm.allCases {
+                guard let version = runtime.version(arm), let states = runtime.health[arm]?.states else { continue }
+                for (server, state) in zip(version.servers, states) {
+                    let labels = [("service", runtime.service.name), ("version", version.name)]
+                    w.sample(
+                        "canaryd_server_up", labels + [("server", server.description)],
+                        value: state.isHealthy ? 1 : 0)
+                }
             }
         }
         w.family("canaryd_feedback_total", .counter, "Feedback rows by what became of them.")

@@ -31,8 +31,14 @@ extension RolloutController {
             errorRate: minute.outcomes.errorRate, p50: minute.quantile(0.5, of: .total)?.value,
             p95: minute.quantile(0.95, of: .total)?.value, p99: minute.quantile(0.99, of: .total)?.value,
             requests: all.judged, errors: all.errors, latencyTrend: trend)
-        view.down = runtime.health[arm]?.down ?? []
+        view.states = zip(runtime.version(arm)?.servers ?? [], runtime.health[arm]?.states ?? []).map(server)
         return view
+    }
+
+    private func server(_ address: ServerAddress, _ state: ServerState) -> ServerView {
+        guard case .ejected(let until) = state else { return ServerView(address: address, state: state) }
+        let now = clock.now
+        return ServerView(address: address, state: state, until: now.wall + (until - now.monotonic) / 1_000_000)
     }
 
     private func notes(_ runtime: ServiceRuntime) -> [String] {

@@ -90,6 +90,15 @@ public final class RolloutController {
             }
             runtime.health[health.arm] = health
         }
+        for runtime in services.values { tellUnresolved(runtime) }
+    }
+
+    private func tellUnresolved(_ runtime: ServiceRuntime) {
+        let now = runtime.unresolvedNow
+        defer { runtime.unresolved = now }
+        for line in now where !runtime.unresolved.contains(line) {
+            alarm("\(line); correct its name, or add it to the resolver or /etc/hosts: it is looked up again", runtime)
+        }
     }
 
     private func look(at runtime: ServiceRuntime, now: Moment) {

@@ -32,8 +32,10 @@ final class ServiceRuntime {
     var blindness: String?
     /// The files changed and what follows could not be written yet: it is tried again at each tick.
     var owesDeclaration = false
-    /// What the data plane could not find, so that it is told once.
+    /// What the data plane could not open, so that it is told once.
     var prepareFailure: String?
+    /// Servers whose names did not resolve at the last look, so that it is told once.
+    var unresolved: [String] = []
     /// The last failure to write, so that it is told once.
     var writeFailure: String?
 
@@ -172,6 +174,17 @@ final class ServiceRuntime {
     func version(_ arm: Arm) -> Version? {
         let identity = arm == .baseline ? state.serving : state.rollout?.candidate
         return identity.flatMap { service.version(named: $0.name) }
+    }
+
+    /// Names without an address, with the reason.
+    var unresolvedNow: [String] {
+        Arm.allCases.flatMap { arm -> [String] in
+            guard let version = version(arm), let states = health[arm]?.states else { return [] }
+            return zip(version.servers, states).compactMap { server, state in
+                guard case .unresolved(let reason) = state else { return nil }
+                return "\(server) of \(version.name) does not resolve: \(reason)"
+            }
+        }
     }
 
     func servers(of arm: Arm) -> Int { version(arm)?.servers.count ?? 0 }

@@ -43,13 +43,27 @@ public struct ServiceView: Sendable {
     }
 }
 
+/// How a server does.
+public struct ServerView: Sendable {
+    public var address: ServerAddress
+    public var state: ServerState
+    /// When an ejection ends, in milliseconds since 1970.
+    public var until: Int64?
+
+    public init(address: ServerAddress, state: ServerState, until: Int64? = nil) {
+        self.address = address
+        self.state = state
+        self.until = until
+    }
+}
+
 /// One arm over the last minute.
 public struct ArmView: Sendable {
     public var identity: VersionIdentity
     public var servers: Int
     public var reachable: Int
-    /// Places of the servers that are not reachable, in the file's order.
-    public var down: [Int] = []
+    /// In the file's order; empty before the data plane said.
+    public var states: [ServerView] = []
     /// Judged requests a second over the last 10 s.
     public var requestRate: Double
     /// 0 ... 1 over the last minute; nil without requests.

@@ -61,6 +61,7 @@ extension LoopWorker {
             return answerFailed(c, .upstreamGarbage, outcome)
         }
         c.pointee.exchange.outcome = outcome
+        serverFailed(c, outcome)
         detachUpstream(c, reuse: false)
         observe(c)
         // Where only closing ends the body, a clean end would look like all of it.
@@ -71,9 +72,17 @@ extension LoopWorker {
     /// The arm gave no answer: ours says so.
     func answerFailed(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
         c.pointee.exchange.outcome = outcome
+        serverFailed(c, outcome)
         detachUpstream(c, reuse: false)
         if mayRescue(c) { return rescue(c) }
         answer(c, error, close: false)
+    }
+
+    /// The server that had taken the request gave no whole answer. A connection that failed is no part of this: its
+    /// back-off knows of it.
+    private func serverFailed(_ c: Client, _ outcome: Outcome) {
+        guard outcome.isError, let u = c.pointee.exchange.upstream else { return }
+        answered(u.pointee.server.unsafelyUnwrapped, .gatewayFailure)
     }
 
     /// Answers in the server's place. A client that still owes body is not read further.

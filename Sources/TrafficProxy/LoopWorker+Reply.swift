@@ -24,7 +24,7 @@ extension LoopWorker {
         }
         u.pointee.input.end += n
         u.pointee.received += Int64(n)
-        u.pointee.server.unsafelyUnwrapped.pointee.lastHeard = now
+        u.pointee.server.unsafelyUnwrapped.pointee.health.lastHeard = now
         if c.pointee.exchange.firstByteAt == 0 { c.pointee.exchange.firstByteAt = EventLoop.clock() }
         if !c.pointee.exchange.isAnswered { guard readReplyHead(u, c) else { return } }
         pumpReply(c)
@@ -102,6 +102,7 @@ extension LoopWorker {
         c.pointee.exchange.isCloseDelimited = framing == .untilClose
         c.pointee.exchange.status = UInt16(head.status)
         c.pointee.exchange.outcome = head.status >= 500 ? .serverError : head.status >= 400 ? .clientError : .success
+        c.pointee.exchange.answer = ServerHealth.Answer(status: head.status)
         let states = head.framing == .none && head.status != 204
         if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
         let keep = c.pointee.exchange.keepAlive
@@ -189,6 +190,7 @@ extension LoopWorker {
     /// The server has said all: its connection is free before the client has read all.
     private func replyComplete(_ c: Client, _ u: Upstream) {
         c.pointee.exchange.isReplyDone = true
+        answered(u.pointee.server.unsafelyUnwrapped, c.pointee.exchange.answer)
         let isClean = u.pointee.keepsAlive && c.pointee.exchange.body.isDone && c.pointee.toServer.isEmpty
         detachUpstream(c, reuse: isClean)
         giveBack(&c.pointee.toServer)

@@ -69,6 +69,7 @@ extension LoopWorker {
     func rescueServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead, _ length: Int) -> Bool {
         c.pointee.exchange.outcome = .serverError
         guard mayRescue(c) else { return false }
+        answered(u.pointee.server.unsafelyUnwrapped, ServerHealth.Answer(status: head.status))
         // An answer that is here to its last byte leaves the connection as good as any.
         let rest = Int64(u.pointee.input.count - length)
         let isWhole = head.framing == .none && rest == 0 || head.framing == .length(rest)

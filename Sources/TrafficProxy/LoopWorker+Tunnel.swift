@@ -40,6 +40,7 @@ extension LoopWorker {
         c.pointee.exchange.isReplayable = false
         c.pointee.exchange.outcome = .success
         c.pointee.exchange.status = 101
+        answered(u.pointee.server.unsafelyUnwrapped, .good)
         if c.pointee.exchange.rescue != .done {
             log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
         }
@@ -68,7 +69,7 @@ extension LoopWorker {
         if !c.pointee.exchange.tunnel.serverEnded, u.pointee.input.count < BufferPool.bufferSize {
             if !isOnlyWritable(events) {
                 switch fill(&u.pointee.input, from: u.pointee.fd) {
-                case .moved: u.pointee.server.unsafelyUnwrapped.pointee.lastHeard = now
+                case .moved: u.pointee.server.unsafelyUnwrapped.pointee.health.lastHeard = now
                 case .ended: c.pointee.exchange.tunnel.serverEnded = true
                 case .broken: return endTunnel(c, isBroken: true)
                 }

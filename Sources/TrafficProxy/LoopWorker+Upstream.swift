@@ -75,12 +75,13 @@ extension LoopWorker {
         let status = ce_connect(fd, &server.pointee.address)
         guard status >= 0 || status == -EINPROGRESS else {
             Glibc.close(fd)
-            server.pointee.failed(now, hangs: false, &random)
+            server.pointee.health.connectFailed(now, hangs: false, jitter: random.next())
             return nil
         }
         let u = upstreams.take()
         u.pointee.fd = fd
         u.pointee.server = server
+        u.pointee.move = server.pointee.move
         u.pointee.phase = status >= 0 ? .busy : .connecting
         let interest: ReadyEvents = status >= 0 ? [.readable, .peerClosed] : [.readable, .peerClosed, .writable]
         u.pointee.interest = interest.rawValue
@@ -90,10 +91,9 @@ extension LoopWorker {
             return nil
         }
         if status >= 0 {
-            server.pointee.connected()
-        } else if server.pointee.failures > 0 {
-            // One request finds out whether it is back; the others need not wait with it.
-            server.pointee.downUntil = max(server.pointee.downUntil, now + service.pointee.connectTimeout)
+            server.pointee.health.connected()
+        } else {
+            server.pointee.health.isTried(until: now + service.pointee.connectTimeout)
         }
         return u
     }
@@ -141,13 +141,13 @@ extension LoopWorker {
     private func connectEnded(_ u: Upstream, _ events: ReadyEvents) {
         guard let c = u.pointee.client, let server = u.pointee.server else { return closeUpstream(u) }
         guard ce_socket_error(u.pointee.fd) == 0, events.isDisjoint(with: [.failed, .hungUp]) else {
-            server.pointee.failed(now, hangs: false, &random)
+            server.pointee.health.connectFailed(now, hangs: false, jitter: random.next())
             detachUpstream(c, reuse: false)
             c.pointee.exchange.tried.add(server)
             return dispatch(c, after: .connectFailed)
         }
         guard events.contains(.writable) else { return }
-        server.pointee.connected()
+        server.pointee.health.connected()
         u.pointee.phase = .busy
         watch(u, reading: true, writing: false)
         sendToServer(c)
@@ -158,8 +158,8 @@ extension LoopWorker {
     /// backlog, and is asked again where there is no other.
     func connectExpired(_ c: Client, _ u: Upstream, _ service: UnsafeMutablePointer<ServicePlan>) {
         let server = u.pointee.server.unsafelyUnwrapped
-        server.pointee.failed(now, hangs: true, &random)
-        let isHeard = server.pointee.isHeard(now)
+        server.pointee.health.connectFailed(now, hangs: true, jitter: random.next())
+        let isHeard = server.pointee.health.isHeard(now)
         detachUpstream(c, reuse: false)
         var tried = c.pointee.exchange.tried
         tried.add(server)
@@ -300,7 +300,9 @@ extension LoopWorker {
         u.pointee.client = nil
         let server = u.pointee.server.unsafelyUnwrapped
         server.pointee.outstanding -= 1
-        let isWanted = server.pointee.tables > 0 && server.pointee.idleCount < limits.maxIdleUpstream && !isStopping
+        let isWanted =
+            server.pointee.tables > 0 && server.pointee.idleCount < limits.maxIdleUpstream
+            && u.pointee.move == server.pointee.move && !isStopping
         guard reuse, isWanted, u.pointee.input.isEmpty else { return closeUpstream(u) }
         giveBack(&u.pointee.input)
         watch(u, [.readable, .peerClosed])

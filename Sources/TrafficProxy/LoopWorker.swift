@@ -22,7 +22,10 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     var table: RouteTable?
     /// Tables that are no longer in force but still in use.
     var retired: [RouteTable] = []
-    var servers: [Endpoint: UnsafeMutablePointer<Server>] = [:]
+    var servers: [ServerKey: UnsafeMutablePointer<Server>] = [:]
+    let board: HealthBoard
+    /// All loops; set before the first plan.
+    var peers: [LoopWorker] = []
     var listeners: [ListenAddress: UnsafeMutablePointer<ListenerRecord>] = [:]
     /// Listeners that were closed; freed when no client came from them any more, which is when the loop ends.
     private var closedListeners: [UnsafeMutablePointer<ListenerRecord>] = []
@@ -39,8 +42,11 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let bodyGrace: Int64
     let continueTimeout: Int64
 
-    init(loop: EventLoop, limits: ProxyLimits, trusted: TrustedNetworks, access: AccessRecorder?) {
+    init(
+        loop: EventLoop, limits: ProxyLimits, board: HealthBoard, trusted: TrustedNetworks, access: AccessRecorder?
+    ) {
         self.loop = loop
+        self.board = board
         self.limits = limits
         self.trusted = trusted
         self.access = access
@@ -117,28 +123,19 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
 
 extension LoopWorker {
     /// Puts a plan in force on this loop: the next head is dealt by it.
-    func adopt(_ plan: RoutingPlan, addresses: [Endpoint: ce_address], opened: [ListenAddress: OpenSocket]) {
-        let fresh = RouteTable(plan) { [self] endpoint in
-            if let known = servers[endpoint] {
-                if let address = addresses[endpoint],
-                    !known.pointee.isResolved || !isSame(known.pointee.address, address)
-                {
-                    known.pointee.address = address
-                    known.pointee.isResolved = true
-                }
-                return known
-            }
+    func adopt(_ plan: RoutingPlan, opened: [ListenAddress: OpenSocket]) {
+        let content = board.snapshot
+        let fresh = RouteTable(plan) { [self] key in
+            if let known = servers[key] { return known }
             let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
             var server = Server()
-            server.name.fill { InlineText.copy(endpoint.description, to: $0) }
-            if let address = addresses[endpoint] {
-                server.address = address
-                server.isResolved = true
-            }
+            server.name.fill { InlineText.copy(key.endpoint.description, to: $0) }
+            if let rules = key.outliers { server.rules = OutlierRules(rules) }
             pointer.initialize(to: server)
-            servers[endpoint] = pointer
+            servers[key] = pointer
             return pointer
         }
+        for (key, server) in servers { read(content, key, server) }
         for server in fresh.servers { server.pointee.tables += 1 }
         if let table { retired.append(table) }
         table = fresh
@@ -155,12 +152,6 @@ extension LoopWorker {
         freeRetired()
     }
 
-    private func isSame(_ a: ce_address, _ b: ce_address) -> Bool {
-        var a = a
-        var b = b
-        return a.length == b.length && memcmp(&a.storage, &b.storage, Int(a.length)) == 0
-    }
-
     func freeRetired() {
         guard !retired.isEmpty else { return }
         retired.removeAll { table in
@@ -168,9 +159,9 @@ extension LoopWorker {
             for server in table.servers { server.pointee.tables -= 1 }
             return true
         }
-        for (endpoint, server) in servers where server.pointee.tables == 0 && server.pointee.outstanding == 0 {
+        for (key, server) in servers where server.pointee.tables == 0 && server.pointee.outstanding == 0 {
             while let idle = server.pointee.idle { closeUpstream(idle) }
-            servers[endpoint] = nil
+            servers[key] = nil
             server.deallocate()
         }
         // What is still in use is looked at again.
@@ -282,33 +273,5 @@ extension LoopWorker {
     /// Ends what is still open.
     func closeAll() {
         clients.all.forEach { if $0.pointee.fd >= 0 { clientGone($0) } }
-    }
-
-    /// Judged requests that are under way, and which servers can be reached.
-    func report() -> (open: [Observation], health: [ArmHealth]) {
-        var open: [Observation] = []
-        let moment = EventLoop.clock()
-        clients.all.forEach { client in
-            guard client.pointee.fd >= 0, client.pointee.phase != .tunnel,
-                let service = client.pointee.exchange.service,
-                client.pointee.exchange.flags.contains(.judged)
-            else { return }
-            var seen = observation(client.pointee.exchange, service, moment)
-            seen.outcome = .open
-            open.append(seen)
-        }
-        var health: [ArmHealth] = []
-        for service in table?.services ?? [] {
-            health.append(armHealth(service.pointee.slot, .baseline, service.pointee.baseline))
-            if service.pointee.hasCandidate {
-                health.append(armHealth(service.pointee.slot, .candidate, service.pointee.candidate))
-            }
-        }
-        return (open, health)
-    }
-
-    private func armHealth(_ slot: UInt32, _ arm: Arm, _ plan: ArmPlan) -> ArmHealth {
-        let down = (0..<plan.count).filter { !plan.servers[$0].pointee.isReachable(now) }
-        return ArmHealth(slot: slot, arm: arm, servers: plan.count, reachable: plan.count - down.count, down: down)
     }
 }

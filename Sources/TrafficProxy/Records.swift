@@ -74,6 +74,8 @@ struct Exchange {
     var server: UnsafeMutablePointer<Server>?
     /// For the access log; nil where it does not ask for this request.
     var note: UnsafeMutablePointer<AccessNote>?
+    /// What the final response's status says of the server.
+    var answer = ServerHealth.Answer.good
     var attempts: UInt8 = 0
     var tried = TriedServers()
     /// A kept-alive connection was stale: others may be as well, so the next one is new.
@@ -144,6 +146,8 @@ struct UpstreamRecord {
     /// The response's head says that the connection stays.
     var keepsAlive = false
     var server: UnsafeMutablePointer<Server>?
+    /// Which of its addresses this leads to.
+    var move: UInt32 = 0
     var client: Client?
     var deadline: Int64 = .max
     var idleSince: Int64 = 0

@@ -64,14 +64,25 @@ final class RouteTable {
     private var routes: [ListenAddress: (UnsafeMutablePointer<RoutePlan>, Int)] = [:]
     private var memory: [UnsafeMutableRawPointer] = []
     private(set) var servers: [UnsafeMutablePointer<Server>] = []
+    /// For reports: what the plain memory does not say.
+    private(set) var arms: [ArmEntry] = []
+
+    struct ArmEntry {
+        var slot: UInt32
+        var arm: Arm
+        var plan: UnsafeMutablePointer<ArmPlan>
+        /// Of its servers, in their order.
+        var keys: [ServerKey]
+    }
 
     /// - Parameter server: finds or makes the loop's record of a server.
-    init(_ plan: RoutingPlan, server: (Endpoint) -> UnsafeMutablePointer<Server>) {
+    init(_ plan: RoutingPlan, server: (ServerKey) -> UnsafeMutablePointer<Server>) {
         var byListener: [ListenAddress: [RoutePlan]] = [:]
         for service in plan.services {
             let pointer = allocate(ServicePlan.self, 1)
             pointer.initialize(to: makeService(service, server))
             services.append(pointer)
+            note(service, pointer)
             let route = RoutePlan(
                 host: bytes(service.route.host.map(lowercase) ?? ""), path: bytes(service.route.path),
                 service: pointer)
@@ -99,7 +110,7 @@ final class RouteTable {
     }
 
     private func makeService(
-        _ service: RoutedService, _ server: (Endpoint) -> UnsafeMutablePointer<Server>
+        _ service: RoutedService, _ server: (ServerKey) -> UnsafeMutablePointer<Server>
     ) -> ServicePlan {
         let traffic = service.traffic
         let (sticky, name): (ServicePlan.Sticky, String) =
@@ -117,8 +128,10 @@ final class RouteTable {
         let paths = array(service.judged.paths.map(bytes))
         return ServicePlan(
             name: bytes(service.name), slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
-            baseline: makeArm(service.baseline, server),
-            candidate: makeArm(service.candidate ?? service.baseline, server),
+            baseline: makeArm(keys(service.baseline, traffic), service.baseline.name, isLastResort: true, server),
+            candidate: makeArm(
+                keys(service.candidate ?? service.baseline, traffic), (service.candidate ?? service.baseline).name,
+                isLastResort: false, server),
             sticky: sticky, stickyName: bytes(name),
             stickyNeedsTrust: sticky == .header && ReservedFields.contains(name), matches: matches,
             matchCount: traffic.match.count,
@@ -138,11 +151,31 @@ final class RouteTable {
             takesJudged: rescue.paths == nil && !judged.paths.isEmpty, maxBody: Int64(rescue.maxBody))
     }
 
-    private func makeArm(_ version: RoutedVersion, _ server: (Endpoint) -> UnsafeMutablePointer<Server>) -> ArmPlan {
-        let found = version.servers.map(server)
+    private func keys(_ version: RoutedVersion, _ traffic: TrafficRules) -> [ServerKey] {
+        version.servers.map {
+            ServerKey(endpoint: $0, healthCheck: version.healthCheck, outliers: traffic.outlierDetection)
+        }
+    }
+
+    private func makeArm(
+        _ keys: [ServerKey], _ name: String, isLastResort: Bool, _ server: (ServerKey) -> UnsafeMutablePointer<Server>
+    ) -> ArmPlan {
+        let found = keys.map(server)
         servers += found
         return ArmPlan(
-            servers: array(found), count: found.count, versionLine: bytes("x-canary-version: \(version.name)\r\n"))
+            servers: array(found), count: found.count, versionLine: bytes("x-canary-version: \(name)\r\n"),
+            isLastResort: isLastResort)
+    }
+
+    private func note(_ service: RoutedService, _ plan: UnsafeMutablePointer<ServicePlan>) {
+        let baseline = withUnsafeMutablePointer(to: &plan.pointee.baseline) { $0 }
+        let candidate = withUnsafeMutablePointer(to: &plan.pointee.candidate) { $0 }
+        arms.append(
+            ArmEntry(
+                slot: service.slot, arm: .baseline, plan: baseline, keys: keys(service.baseline, service.traffic)))
+        guard let version = service.candidate else { return }
+        arms.append(
+            ArmEntry(slot: service.slot, arm: .candidate, plan: candidate, keys: keys(version, service.traffic)))
     }
 
     private func allocate<Value>(_ type: Value.Type, _ count: Int) -> UnsafeMutablePointer<Value> {

@@ -1,58 +1,29 @@
 import CLinuxEngine
 import PolicyModel
 
+/// What makes two servers the same to a loop. A server under other rules is another one: nothing is held against it that
+/// was counted by rules which are no longer in force.
+struct ServerKey: Hashable, Sendable {
+    var endpoint: Endpoint
+    var healthCheck: HealthCheck?
+    var outliers: OutlierDetection?
+}
+
 /// One upstream server as one loop sees it. Lives as long as a table names it or a request is under way to it.
 struct Server {
     var address = ce_address()
     /// As the plan names it, for people.
     var name = InlineText()
-    /// False where the name did not resolve.
-    var isResolved = false
+    /// Grows with each change of the address: connections to another one are not kept.
+    var move: UInt32 = 0
+    var health = ServerHealth()
+    var rules = OutlierRules()
     /// How many tables of this loop name it.
     var tables = 0
     var outstanding = 0
     /// Kept-alive connections, the last used first.
     var idle: UnsafeMutablePointer<UpstreamRecord>?
     var idleCount = 0
-    /// In a row.
-    var failures = 0
-    /// Not tried before, while another server of the version can be.
-    var downUntil: Int64 = 0
-    /// It did not refuse, it hung: trying it again costs a client its patience.
-    var hangs = false
-    /// When it last sent anything.
-    var lastHeard: Int64 = .min / 2
-
-    private static let firstBackoff: Int64 = 100_000_000
-    private static let longestBackoff: Int64 = 2_000_000_000
-    /// A server that was heard of within this time is there: a connection that it did not take in time says that its
-    /// backlog is full, not that it is gone.
-    private static let freshness: Int64 = 2_000_000_000
-
-    @inline(__always) func isDown(_ now: Int64) -> Bool { downUntil > now }
-
-    /// Whether it counts as reachable: what failed and was not tried for long is unknown, not bad.
-    func isReachable(_ now: Int64) -> Bool {
-        isResolved && (failures == 0 || now > downUntil + 5 * Self.longestBackoff)
-    }
-
-    @inline(__always) func isHeard(_ now: Int64) -> Bool { now - lastHeard < Self.freshness }
-
-    /// Doubles from 100 ms to 2 s, a quarter of it random, so that loops do not try together.
-    mutating func failed(_ now: Int64, hangs: Bool, _ random: inout LoopRandom) {
-        if hangs, isHeard(now) { return }
-        failures += 1
-        self.hangs = hangs
-        let backoff = min(Self.firstBackoff << min(failures - 1, 6), Self.longestBackoff)
-        downUntil = now + backoff - Int64(random.next() % UInt64(backoff / 4))
-    }
-
-    @inline(__always) mutating func connected() {
-        guard failures > 0 else { return }
-        failures = 0
-        downUntil = 0
-        hangs = false
-    }
 }
 
 /// The servers that one request has failed to connect to: it does not meet them again.
@@ -81,28 +52,49 @@ struct ArmPlan {
         let around = "x-canary-version: ".utf8.count
         return Bytes(start: versionLine.start + around, count: max(versionLine.count - around - 2, 0))
     }
+    /// There is no better place for its requests: where no server is up, those that were ejected or fail their probes are
+    /// tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way back to the
+    /// baseline is short.
+    var isLastResort = false
     /// Where the next search starts, so that equals take turns.
     var turn = 0
 
-    /// Least outstanding requests among those that are up. Where all are down: one that refused, since asking it again
-    /// costs nothing; none where all hang.
+    /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected, then
+    /// those that fail their probes; then one that refused, since asking it again costs nothing; none where all hang.
     /// - Parameter tried: are left out.
     mutating func pick(_ now: Int64, besides tried: TriedServers) -> UnsafeMutablePointer<Server>? {
         var best: UnsafeMutablePointer<Server>?
-        var refused: UnsafeMutablePointer<Server>?
+        var rank = ServerHealth.Standing.unresolved
         turn = turn + 1 < count ? turn + 1 : 0
         for i in 0..<count {
             let at = turn + i < count ? turn + i : turn + i - count
             let server = servers[at]
-            guard server.pointee.isResolved, !tried.contains(server) else { continue }
-            if server.pointee.isDown(now) {
-                if !server.pointee.hangs, refused == nil || server.pointee.downUntil < refused!.pointee.downUntil {
-                    refused = server
-                }
-            } else if best == nil || server.pointee.outstanding < best!.pointee.outstanding {
-                best = server
+            guard !tried.contains(server) else { continue }
+            let standing = server.pointee.health.standing(now)
+            switch standing {
+            case .up, .refusing: break
+            case .ejected, .unhealthy: guard isLastResort else { continue }
+            case .hanging, .unresolved: continue
             }
+            guard let other = best, standing >= rank else {
+                best = server
+                rank = standing
+                continue
+            }
+            guard standing == rank else { continue }
+            let isBetter =
+                standing == .refusing
+                ? server.pointee.health.downUntil < other.pointee.health.downUntil
+                : server.pointee.outstanding < other.pointee.outstanding
+            if isBetter { best = server }
         }
-        return best ?? refused
+        return best
     }
+
+    /// Servers that are ejected now.
+    func ejected(_ now: Int64) -> Int {
+        (0..<count).reduce(0) { $0 + (servers[$1].pointee.health.ejectedUntil > now ? 1 : 0) }
+    }
+
+    func contains(_ server: UnsafeMutablePointer<Server>) -> Bool { (0..<count).contains { servers[$0] == server } }
 }

@@ -13,44 +13,63 @@ public final class TrafficProxy: @unchecked Sendable {
     private var open: [ListenAddress: OpenListener] = [:]
     /// Opened since the last publication; the loops get them with the next.
     private var fresh: Set<ListenAddress> = []
-    private var addresses: [Endpoint: ce_address] = [:]
+    private var published = RoutingPlan()
+    private let board = HealthBoard()
+    private let resolver: Resolver
+    private let prober: Prober
     private var isShutDown = false
 
     /// How long the control thread waits for the loops. Turns last microseconds; a loop that takes longer is stuck.
     private static let patience = Duration.seconds(5)
+
+    /// How long a plan waits for names that were never looked up; and a question what has no address.
+    static let lookUpPatience = Duration.seconds(1)
+    static let questionPatience = Duration.seconds(3)
 
     /// - Parameters:
     ///   - loops: event loops, each with its thread; one a core is right. At least 1.
     ///   - trusted: clients whose reserved fields are believed; from all others they are taken away.
     ///   - accessLog: nil: none.
     /// - Throws: `AccessLogError`, `SystemError`.
-    public init(
+    public convenience init(
         loops: Int, limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = TrustedNetworks(),
         accessLog: AccessLogSettings? = nil
+    ) throws {
+        try self.init(
+            loops: loops, limits: limits, trusted: trusted, accessLog: accessLog, times: Resolver.Times(),
+            lookUp: Resolver.system)
+    }
+
+    init(
+        loops: Int, limits: ProxyLimits, trusted: TrustedNetworks, accessLog: AccessLogSettings?,
+        times: Resolver.Times, lookUp: @escaping @Sendable (Endpoint) -> Resolver.Answer
     ) throws {
         let loops = max(loops, 1)
         let log = try accessLog.map { try AccessLog($0, loops: loops) }
         self.accessLog = log
-        workers = try (0..<loops).map { index in
+        let board = board
+        let workers = try (0..<loops).map { index in
             LoopWorker(
-                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, trusted: trusted,
+                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, board: board, trusted: trusted,
                 access: log.map { AccessRecorder($0, loop: index) })
         }
+        self.workers = workers
+        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readBoard() } } }
+        resolver = Resolver(board: board, times: times, lookUp: lookUp, changed: tell)
+        prober = try Prober(board: board, changed: tell)
         for worker in workers {
+            worker.peers = workers
             worker.loop.driver = worker
             worker.loop.start()
         }
     }
 
-    /// Opens what the plan's listeners need that is not open yet, and resolves its servers. Changes nothing that is in
-    /// force; where it throws, nothing at all.
+    /// Opens what the plan's listeners need that is not open yet, and has the names of its servers looked up. Waits a
+    /// moment for those that never were; a server without an address is one that cannot be reached, and is looked up again
+    /// for as long as a plan names it. Changes nothing that is in force; where it throws, nothing at all.
     /// - Throws: `ListenError`, `PlanError`.
     public func prepare(_ plan: RoutingPlan) throws {
         try checkRoutes(plan)
-        var found: [Endpoint: ce_address] = [:]
-        for endpoint in endpoints(plan) where addresses[endpoint] == nil {
-            found[endpoint] = try resolve(endpoint)
-        }
         var opened: [ListenAddress: OpenListener] = [:]
         do {
             for address in Set(plan.services.flatMap(\.listen)) where open[address] == nil {
@@ -60,9 +79,23 @@ public final class TrafficProxy: @unchecked Sendable {
             for listener in opened.values { listener.close() }
             throw error
         }
-        addresses.merge(found) { _, new in new }
         open.merge(opened) { _, new in new }
         fresh.formUnion(opened.keys)
+        let servers = endpoints(plan)
+        resolver.add(servers)
+        resolver.wait(for: servers, patience: Self.lookUpPatience)
+    }
+
+    /// The servers of a plan that have no address, each with the reason; asks again for those, and waits a little.
+    public func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] {
+        let servers = endpoints(plan)
+        resolver.add(servers)
+        resolver.askAgain(servers)
+        resolver.wait(for: servers, patience: Self.questionPatience)
+        let content = board.snapshot
+        return servers.filter { content.addresses[$0] == nil }.sorted { $0.description < $1.description }.map {
+            ($0, content.unresolved[$0] ?? "no answer within \(Self.questionPatience.written)")
+        }
     }
 
     /// Puts the plan in force and returns when every loop deals by it: no request that starts after this is dealt by
@@ -71,12 +104,14 @@ public final class TrafficProxy: @unchecked Sendable {
         // The loops are gone: nobody would answer.
         guard !isShutDown else { return }
         let named = Set(plan.services.flatMap(\.listen))
-        let known = addresses
+        let servers = endpoints(plan)
+        resolver.add(servers)
+        resolver.keep(servers)
         for (index, worker) in workers.enumerated() {
             var sockets: [ListenAddress: OpenSocket] = [:]
             for address in fresh where named.contains(address) { sockets[address] = open[address]?.sockets[index] }
             let given = sockets
-            worker.loop.post { worker.adopt(plan, addresses: known, opened: given) }
+            worker.loop.post { worker.adopt(plan, opened: given) }
         }
         waitForLoops()
         for address in Set(open.keys).subtracting(named) {
@@ -86,7 +121,8 @@ public final class TrafficProxy: @unchecked Sendable {
             }
         }
         fresh = []
-        addresses = addresses.filter { endpoints(plan).contains($0.key) }
+        published = plan
+        prober.setTargets(probes(plan))
     }
 
     /// With the port that the system chose, where 0 was asked for. Nil where it is not open.
@@ -107,6 +143,7 @@ public final class TrafficProxy: @unchecked Sendable {
                 if health[key].map({ arm.reachable < $0.reachable }) ?? true { health[key] = arm }
             }
         }
+        for arm in health.values where arm.reachable < arm.servers { hasten(arm) }
         batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
         return batch
     }
@@ -154,6 +191,8 @@ public final class TrafficProxy: @unchecked Sendable {
     public func shutdown(grace: Duration) -> ObservationBatch {
         guard !isShutDown else { return ObservationBatch() }
         isShutDown = true
+        resolver.stop()
+        prober.stop()
         let gate = Countdown(workers.count)
         for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
         gate.wait(for: grace)
@@ -163,6 +202,7 @@ public final class TrafficProxy: @unchecked Sendable {
         for worker in workers {
             worker.loop.join()
             worker.loop.driver = nil
+            worker.peers = []
         }
         accessLog?.stop()
         for case .unix(let path) in open.keys { unlink(path) }
@@ -180,15 +220,22 @@ public final class TrafficProxy: @unchecked Sendable {
         Set(plan.services.flatMap { $0.baseline.servers + ($0.candidate?.servers ?? []) })
     }
 
-    private func resolve(_ endpoint: Endpoint) throws -> ce_address {
-        var address = ce_address()
-        let count = ce_resolve(endpoint.host, endpoint.port, 0, &address, 1)
-        guard count > 0 else {
-            throw PlanError(
-                "server \(endpoint) does not resolve: \(String(cString: ce_resolve_error(count))); "
-                    + "correct its name, or add it to the resolver or /etc/hosts")
+    private func probes(_ plan: RoutingPlan) -> Set<ProbeKey> {
+        var keys: Set<ProbeKey> = []
+        for version in plan.services.flatMap({ [$0.baseline] + ($0.candidate.map { [$0] } ?? []) }) {
+            guard let check = version.healthCheck else { continue }
+            for server in version.servers { keys.insert(ProbeKey(endpoint: server, check: check)) }
         }
-        return address
+        return keys
+    }
+
+    /// Servers that take no connections may have moved.
+    private func hasten(_ arm: ArmHealth) {
+        guard let service = published.services.first(where: { $0.slot == arm.slot }) else { return }
+        let servers = arm.arm == .baseline ? service.baseline.servers : service.candidate?.servers ?? []
+        for (endpoint, state) in zip(servers, arm.states) where state == .refusing || state == .hanging {
+            resolver.hasten(endpoint)
+        }
     }
 
     private func checkRoutes(_ plan: RoutingPlan) throws {

@@ -128,6 +128,11 @@ struct OpenAPITests {
         backend.services["income"]?.notes = ["a note"]
         backend.services["income"]?.baseline.p99 = .infinity
         backend.services["income"]?.state.freeze = Freeze(reason: "a", by: "b", at: 0)
+        backend.services["income"]?.baseline.states = [
+            ServerView(address: .http(host: "a", port: 1), state: .healthy),
+            ServerView(address: .http(host: "b", port: 1), state: .ejected(until: 1), until: 1),
+            ServerView(address: .http(host: "c", port: 1), state: .unhealthy(reason: "says no")),
+        ]
         backend.services["income"]?.state.previous = VersionIdentity(name: "old")
         backend.records = [
             RolloutRecord(
@@ -138,6 +143,7 @@ struct OpenAPITests {
         backend.targetList = [
             TargetStatus(
                 version: "a", server: "127.0.0.1:1", reachable: true,
+                state: .ejected, detail: "a", until: Timestamp(milliseconds: 0),
                 scrape: .init(
                     url: "http://x", at: Timestamp(milliseconds: 0), ok: false, problem: "gone", samples: 0,
                     durationSeconds: 0.5))

@@ -42,7 +42,8 @@ struct DoctorTests {
             backend.readiness = HealthStatus(ok: false, problems: ["127.0.0.1:8080 is in use"])
             backend.services["income"]?.isDurable = false
             backend.targetList = [
-                TargetStatus(version: "int8-v2", server: "127.0.0.1:9002", reachable: false, scrape: nil)
+                TargetStatus(
+                    version: "int8-v2", server: "127.0.0.1:9002", reachable: false, state: .refusing, scrape: nil)
             ]
         }
         let (status, failures) = lines("fail")
@@ -56,6 +57,34 @@ struct DoctorTests {
             ])
     }
 
+    @Test("What keeps a server from requests is said, with the mend that fits")
+    func conditions() {
+        api.sync { backend in
+            backend.targetList = [
+                TargetStatus(
+                    version: "v", server: "a:1", reachable: false, state: .unhealthy,
+                    detail: "answers GET /ready with 503", scrape: nil),
+                TargetStatus(
+                    version: "v", server: "b:1", reachable: false, state: .unresolved, detail: "no such host",
+                    scrape: nil),
+                TargetStatus(
+                    version: "v", server: "c:1", reachable: false, state: .ejected, until: Timestamp(milliseconds: 0),
+                    scrape: nil),
+            ]
+        }
+        #expect(
+            lines("fail").lines == [
+                "fail  income/v: a:1 is not well: it answers GET /ready with 503; look into its log, or correct "
+                    + "traffic.healthCheck",
+                "fail  income/v: b:1 does not resolve: no such host; correct its name, or add it to the resolver or "
+                    + "/etc/hosts",
+            ])
+        #expect(
+            lines("warn").lines.contains(
+                "warn  income/v: c:1 kept failing and is left out until 1970-01-01 00:00:00 UTC; look into its log; it is "
+                    + "tried again then"))
+    }
+
     @Test("Scrapes that fail, feedback that finds no request, notes and a clock that is off are warnings")
     func warnings() {
         api.sync { backend in
@@ -65,7 +94,7 @@ struct DoctorTests {
             backend.services["income"]?.feedback.joined = 50
             backend.targetList = [
                 TargetStatus(
-                    version: "int8-v2", server: "127.0.0.1:9002", reachable: true,
+                    version: "int8-v2", server: "127.0.0.1:9002", reachable: true, state: .healthy,
                     scrape: .init(
                         url: "http://127.0.0.1:9002/metrics", at: Timestamp(milliseconds: 0), ok: false,
                         problem: "404", samples: 0, durationSeconds: 0.1))

@@ -54,18 +54,27 @@ struct BadInputTests {
         _ = try await load.end()
     }
 
-    @Test("a server that does not resolve is named at the start and at a reload")
+    @Test("a server that does not resolve keeps no agent from starting: it is named, and its service answers 503")
+    func unresolvableAtStart() async throws {
+        let scene = try Scene(candidate: nil)
+        scene.service.versions[0].entry = "{servers: [\"http://no-such-host.invalid:9001\"]}"
+        scene.write()
+        try await scene.start()
+        #expect(Client(port: scene.service.port).get()?.status == 503)
+        try await until("the status names it", or: { "\(String(describing: try? scene.status()))" }) {
+            try scene.status().baseline.down.first?.state == .unresolved
+        }
+        let status = try scene.status()
+        #expect(status.baseline.reachable == 0)
+        #expect(status.baseline.down.map(\.server) == ["http://no-such-host.invalid:9001"])
+        #expect(scene.log.contains("no-such-host.invalid") && scene.log.contains("does not resolve"), "\(scene.log)")
+    }
+
+    @Test("a reload that brings a server which does not resolve is refused")
     func unresolvable() async throws {
         let entry = "{servers: [\"http://no-such-host.invalid:9001\"]}"
         let scene = try Scene(candidate: nil)
         let good = scene.service
-        scene.service.versions[0].entry = entry
-        scene.write()
-        let said = try await refusal(scene)
-        #expect(said.contains("no-such-host.invalid") && said.contains("does not resolve") && oneLine(said), "\(said)")
-
-        scene.service = good
-        scene.write()
         try await scene.start()
         scene.service.versions[0].entry = entry
         scene.write()

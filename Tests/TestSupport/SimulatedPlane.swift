@@ -24,6 +24,14 @@ public final class SimulatedPlane: DataPlane {
         prepared.append(plan)
     }
 
+    /// Names that lead nowhere.
+    public var unresolvable: Set<String> = []
+
+    public func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] {
+        plan.services.flatMap { $0.baseline.servers + ($0.candidate?.servers ?? []) }
+            .filter { unresolvable.contains($0.host) }.map { ($0, "no such host") }
+    }
+
     public func publish(_ plan: RoutingPlan) {
         self.plan = plan
         for service in plan.services {

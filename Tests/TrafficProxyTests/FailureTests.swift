@@ -23,7 +23,8 @@ struct FailureTests {
         }
         let batch = fixture.proxy.drain()
         #expect(batch.ended.allSatisfy { $0.outcome == .success })
-        #expect(batch.health == [ArmHealth(slot: 7, arm: .baseline, servers: 3, reachable: 1, down: [0, 2])])
+        let states: [ServerState] = [.refusing, .healthy, .refusing]
+        #expect(batch.health == [ArmHealth(slot: 7, arm: .baseline, servers: 3, reachable: 1, states: states)])
     }
 
     @Test("where none can be reached it is a 503 that says so, and the connection stays")

@@ -20,10 +20,12 @@ final class ProxyFixture {
         baseline: [UInt16], candidate: [UInt16]? = nil, weight: Int = 0, traffic: TrafficRules = TrafficRules(),
         judged: JudgedRequests = JudgedRequests(), route: Route = Route(), loops: Int = 1,
         limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = .host,
-        accessLog: AccessLogSettings? = nil
+        accessLog: AccessLogSettings? = nil, host: String = "127.0.0.1", times: Resolver.Times = Resolver.Times(),
+        lookUp: @escaping @Sendable (Endpoint) -> Resolver.Answer = Resolver.system
     ) throws {
         func version(_ name: String, _ ports: [UInt16]) -> RoutedVersion {
-            RoutedVersion(name: name, servers: ports.map { Endpoint(host: "127.0.0.1", port: $0) })
+            RoutedVersion(
+                name: name, servers: ports.map { Endpoint(host: host, port: $0) }, healthCheck: traffic.healthCheck)
         }
         plan = RoutingPlan(services: [
             RoutedService(
@@ -32,7 +34,8 @@ final class ProxyFixture {
                 split: TrafficSplit(candidate: Weight(clamping: weight), generation: 1, salt: 42), traffic: traffic,
                 judged: judged)
         ])
-        proxy = try TrafficProxy(loops: loops, limits: limits, trusted: trusted, accessLog: accessLog)
+        proxy = try TrafficProxy(
+            loops: loops, limits: limits, trusted: trusted, accessLog: accessLog, times: times, lookUp: lookUp)
         try proxy.prepare(plan)
         proxy.publish(plan)
         guard case .tcp(_, let port) = proxy.boundAddress(of: Self.listener) else { throw PlanError("not bound") }
@@ -47,6 +50,18 @@ final class ProxyFixture {
         plan.services[0].split.candidate = Weight(clamping: basisPoints)
         plan.services[0].split.generation += 1
         proxy.publish(plan)
+    }
+
+    /// Waits until the servers of an arm stand as given, and says how many of them can be reached.
+    func waitFor(_ arm: Arm, _ isReached: ([ServerState]) -> Bool) -> Int {
+        while true {
+            let batch = proxy.drain()
+            gathered += batch.ended
+            if let health = batch.health.first(where: { $0.arm == arm }), isReached(health.states) {
+                return health.reachable
+            }
+            usleep(500)
+        }
     }
 
     /// One request on a connection of its own.

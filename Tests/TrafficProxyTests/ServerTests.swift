@@ -1,3 +1,4 @@
+import PolicyModel
 import Testing
 
 @testable import TrafficProxy
@@ -15,7 +16,7 @@ struct ServerTests {
             servers = (0..<count).map { _ in
                 let server = UnsafeMutablePointer<Server>.allocate(capacity: 1)
                 server.initialize(to: Server())
-                server.pointee.isResolved = true
+                server.pointee.health.isResolved = true
                 return server
             }
             name = .allocate(capacity: 1)
@@ -28,6 +29,14 @@ struct ServerTests {
             for server in servers { server.deallocate() }
             name.deallocate()
             list.deallocate()
+        }
+
+        func fail(_ place: Int, at now: Int64, hangs: Bool = false) {
+            servers[place].pointee.health.connectFailed(now, hangs: hangs, jitter: 0)
+        }
+
+        func eject(_ place: Int) {
+            servers[place].pointee.health.eject(OutlierRules(OutlierDetection()), 0)
         }
 
         func pick(_ now: Int64, besides tried: Set<Int> = []) -> Int? {
@@ -50,38 +59,47 @@ struct ServerTests {
         for _ in 0..<5 { #expect(arm.pick(0) == 2) }
     }
 
-    @Test("a server that failed is left out until its back-off is over, which doubles up to two seconds")
-    func backoff() {
-        var random = LoopRandom()
-        var server = Server()
-        server.isResolved = true
-        var expected: [Int64] = [100, 200, 400, 800, 1600, 2000, 2000].map { $0 * 1_000_000 }
-        while !expected.isEmpty {
-            let longest = expected.removeFirst()
-            server.failed(0, hangs: false, &random)
-            #expect(server.downUntil <= longest)
-            #expect(server.downUntil >= longest / 4 * 3)
-        }
-        #expect(!server.isReachable(0))
-        #expect(server.isReachable(20 * second))
-        server.connected()
-        #expect(!server.isDown(0))
-        #expect(server.isReachable(0))
-    }
-
     @Test("where all refuse, the one that may come back first is asked; where all hang, none")
     func allDown() {
-        var random = LoopRandom()
         let arm = ArmBox(2)
-        arm.servers[0].pointee.failed(0, hangs: false, &random)
-        arm.servers[1].pointee.failed(0, hangs: false, &random)
-        arm.servers[1].pointee.failed(0, hangs: false, &random)
+        arm.fail(0, at: 0)
+        arm.fail(1, at: 0)
+        arm.fail(1, at: 0)
         #expect(arm.pick(0) == 0)
-        arm.servers[0].pointee.hangs = true
+        arm.fail(0, at: 0, hangs: true)
         #expect(arm.pick(0) == 1)
-        arm.servers[1].pointee.hangs = true
+        arm.fail(1, at: 0, hangs: true)
         #expect(arm.pick(0) == nil)
         #expect(arm.pick(second) != nil)
+    }
+
+    @Test("the last resort tries what was ejected, then what fails its probes; the other arm tries neither")
+    func lastResort() {
+        let arm = ArmBox(3)
+        arm.eject(0)
+        arm.servers[1].pointee.health.isUnhealthy = true
+        arm.fail(2, at: 0)
+        for _ in 0..<3 { #expect(arm.pick(0) == 2) }
+        arm.plan.isLastResort = true
+        for _ in 0..<3 { #expect(arm.pick(0) == 0) }
+        #expect(arm.pick(0, besides: [0]) == 1)
+        #expect(arm.pick(0, besides: [0, 1]) == 2)
+        // Its back-off is over: it is better than all that is left.
+        for _ in 0..<3 { #expect(arm.pick(second) == 2) }
+        // So are those whose ejection is over.
+        arm.servers[2].pointee.outstanding = 1
+        for _ in 0..<3 { #expect(arm.pick(40 * second) == 0) }
+    }
+
+    @Test("servers of the last resort that were ejected share its requests")
+    func panic() {
+        let arm = ArmBox(2)
+        arm.plan.isLastResort = true
+        arm.eject(0)
+        arm.eject(1)
+        #expect(Set((0..<2).map { _ in arm.pick(0) }) == [0, 1])
+        arm.servers[0].pointee.outstanding = 1
+        for _ in 0..<3 { #expect(arm.pick(0) == 1) }
     }
 
     @Test("what a request has tried is not picked for it again, be it the last that there is")
@@ -92,25 +110,12 @@ struct ServerTests {
         #expect(ArmBox(1).pick(0, besides: []) == 0)
     }
 
-    @Test("a server that answers others is not taken for gone by one connection that it did not take in time")
-    func fullBacklog() {
-        var random = LoopRandom()
-        var server = Server()
-        server.lastHeard = 10 * second
-        server.failed(11 * second, hangs: true, &random)
-        #expect(!server.isDown(11 * second))
-        server.failed(13 * second, hangs: true, &random)
-        #expect(server.isDown(13 * second))
-        server.failed(11 * second, hangs: false, &random)
-        #expect(server.failures == 2)
-    }
-
     @Test("an address that did not resolve is never chosen")
     func unresolved() {
         let arm = ArmBox(2)
-        arm.servers[1].pointee.isResolved = false
+        arm.servers[1].pointee.health.isResolved = false
         for _ in 0..<4 { #expect(arm.pick(0) == 0) }
-        arm.servers[0].pointee.isResolved = false
+        arm.servers[0].pointee.health.isResolved = false
         #expect(arm.pick(0) == nil)
     }
 }

@@ -112,6 +112,8 @@ typedef struct {
 
 // Returns how many addresses were written (at most capacity), or -EAI_… (the resolver's codes, made negative).
 int ce_resolve(const char *host, uint16_t port, int passive, ce_address *out, int capacity);
+// The same for what is no name; never blocks.
+int ce_resolve_literal(const char *host, uint16_t port, ce_address *out);
 const char *ce_resolve_error(int code);
 // -ENAMETOOLONG where the path does not fit.
 int ce_unix_address(const char *path, ce_address *out);

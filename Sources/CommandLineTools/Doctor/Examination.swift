@@ -168,10 +168,13 @@ struct Examination {
 
     private mutating func target(_ target: TargetStatus, of service: String) {
         let subject = "\(service)/\(target.version)"
-        if target.reachable {
-            ok(subject, "\(target.server) takes connections")
-        } else {
-            fail(subject, "\(target.server) takes no connection", "start it, or take it out of the service's file")
+        let found = "\(target.server) \(StatusText.condition(target.state, target.detail, target.until))"
+        switch target.state {
+        case .healthy: ok(subject, found)
+        case .ejected: warn(subject, found, "look into its log; it is tried again then")
+        case .unhealthy: fail(subject, found, "look into its log, or correct traffic.healthCheck")
+        case .refusing, .hanging: fail(subject, found, "start it, or take it out of the service's file")
+        case .unresolved: fail(subject, found, "correct its name, or add it to the resolver or /etc/hosts")
         }
         guard let scrape = target.scrape else { return }
         if scrape.ok {

@@ -7,6 +7,13 @@ enum StatusText {
         var lines = [styled(status.service, .bold) + ": " + headline(status)]
         lines += facts(status).lines(coloured: coloured)
         lines += [""] + arms(status).lines(coloured: coloured)
+        let down = [status.baseline, status.candidate].compactMap(\.self).flatMap(\.down)
+        if !down.isEmpty {
+            lines += [""]
+            lines += down.map {
+                styled("server: ", .red) + plain($0.server) + " " + condition($0.state, $0.detail, $0.until)
+            }
+        }
         if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
             lines += [""] + checks(evaluation.checks).lines(coloured: coloured)
         }
@@ -67,6 +74,18 @@ enum StatusText {
         add("baseline", status.baseline)
         if let candidate = status.candidate { add("candidate", candidate) }
         return table
+    }
+
+    /// What follows a server's name.
+    static func condition(_ state: ServerCondition, _ detail: String, _ until: Timestamp?) -> String {
+        switch state {
+        case .healthy: "takes connections"
+        case .ejected: "kept failing and is left out" + (until.map { " until \($0.short) UTC" } ?? "")
+        case .unhealthy: "is not well: it \(plain(detail))"
+        case .refusing: "takes no connection"
+        case .hanging: "does not take connections in time"
+        case .unresolved: "does not resolve: \(plain(detail))"
+        }
     }
 
     static func checks(_ checks: [CheckStatus]) -> Table {

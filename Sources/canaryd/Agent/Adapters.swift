@@ -14,6 +14,7 @@ final class ProxyPlane: DataPlane {
     init(_ proxy: TrafficProxy) { self.proxy = proxy }
 
     func prepare(_ plan: RoutingPlan) throws { try proxy.prepare(plan) }
+    func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] { proxy.unresolved(plan) }
     func publish(_ plan: RoutingPlan) { proxy.publish(plan) }
     func drain() -> ObservationBatch { proxy.drain() }
 }

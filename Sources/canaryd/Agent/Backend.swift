@@ -42,22 +42,22 @@ final class Backend: AdminBackend {
         for arm in [view.baseline, view.candidate].compactMap(\.self) as [ArmView] {
             let servers = view.service.version(named: arm.identity.name)?.servers ?? []
             for (place, address) in servers.enumerated() {
-                targets.append(target(address, arm, isReachable: !arm.down.contains(place), of: service))
+                let known = place < arm.states.count ? arm.states[place] : ServerView(address: address, state: .healthy)
+                targets.append(target(known, arm, of: service))
             }
         }
         return targets
     }
 
-    private func target(
-        _ address: ServerAddress, _ arm: ArmView, isReachable: Bool, of service: String
-    ) -> TargetStatus {
-        let endpoint = try? running.embedded.endpoint(of: address)
+    private func target(_ server: ServerView, _ arm: ArmView, of service: String) -> TargetStatus {
+        let endpoint = try? running.embedded.endpoint(of: server.address)
         let last = running.scrapes.latest.first {
             $0.key.service == service && $0.key.version.name == arm.identity.name && $0.key.server == endpoint
         }
         return TargetStatus(
-            version: arm.identity.name, server: endpoint?.description ?? address.description,
-            reachable: isReachable, scrape: last.map { scrape($0.key, $0.value) })
+            version: arm.identity.name, server: endpoint?.description ?? server.address.description,
+            reachable: server.state.isHealthy, state: ServerCondition(server.state), detail: server.state.detail,
+            until: server.until.map { Timestamp(milliseconds: $0) }, scrape: last.map { scrape($0.key, $0.value) })
     }
 
     private func scrape(_ target: ScrapeTarget, _ result: ScrapeResult) -> TargetStatus.Scrape {

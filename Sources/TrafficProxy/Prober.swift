@@ -1,0 +1,133 @@
+import CLinuxEngine
+import HTTPEngine
+import PolicyModel
+
+/// Asks servers whether they are well: one for the whole agent, so that probes are not multiplied by loops, on a thread of
+/// its own. What it finds goes to the board when it changes.
+final class Prober: @unchecked Sendable {
+    /// Probes at once; others wait, and so does the health of thousands of servers that all hang.
+    static let maxInFlight = 64
+    /// The first probe of a server comes at a random moment within this time, so that not all come together; later ones
+    /// keep about their interval.
+    static let firstWithin = Duration.milliseconds(100)
+    /// The share of an interval by which it varies.
+    static let jitter = 0.1
+
+    private let loop: EventLoop
+    private let board: HealthBoard
+    /// Called on the prober's thread after the board was changed.
+    private let changed: @Sendable () -> Void
+    private var isStarted = false
+
+    // Of the loop.
+    private var targets: [ProbeKey: Target] = [:]
+    private var waiting: [Target] = []
+    private var inFlight = 0
+    private var isStartingProbes = false
+    private let parser = HeadParser(maxFields: 64)
+
+    /// A server under one check.
+    final class Target {
+        let key: ProbeKey
+        var count = ProbeCount()
+        var timer: HTTPEngine.Timer?
+        var probe: Probe?
+        var beganAt: Int64 = 0
+        var isGone = false
+
+        init(_ key: ProbeKey) { self.key = key }
+    }
+
+    init(board: HealthBoard, changed: @escaping @Sendable () -> Void) throws {
+        loop = try EventLoop(name: "prober")
+        self.board = board
+        self.changed = changed
+    }
+
+    /// From now on these are probed, and no others. From the control thread.
+    func setTargets(_ keys: Set<ProbeKey>) {
+        // Without a health check there is no thread.
+        guard isStarted || !keys.isEmpty else { return }
+        if !isStarted {
+            isStarted = true
+            loop.start()
+        }
+        loop.post { self.adopt(keys) }
+    }
+
+    func stop() {
+        guard isStarted else { return }
+        loop.post { self.adopt([]) }
+        loop.stop()
+        loop.join()
+    }
+
+    private func adopt(_ keys: Set<ProbeKey>) {
+        for (key, target) in targets where !keys.contains(key) {
+            target.isGone = true
+            if let timer = target.timer { loop.cancel(timer) }
+            target.probe?.abandon()
+            targets[key] = nil
+        }
+        board.write { content in content.unhealthy = content.unhealthy.filter { keys.contains($0.key) } }
+        for key in keys where targets[key] == nil {
+            let target = Target(key)
+            targets[key] = target
+            schedule(target, after: Self.firstWithin * Double.random(in: 0..<1))
+        }
+    }
+
+    private func schedule(_ target: Target, after delay: Duration) {
+        target.timer = loop.schedule(after: delay) { [self] in
+            target.timer = nil
+            waiting.append(target)
+            startWaiting()
+        }
+    }
+
+    private func startWaiting() {
+        // A probe may end as it begins and come here again: the loop below goes on then.
+        guard !isStartingProbes else { return }
+        isStartingProbes = true
+        defer { isStartingProbes = false }
+        while inFlight < Self.maxInFlight, let target = waiting.first {
+            waiting.removeFirst()
+            if !target.isGone { begin(target) }
+        }
+    }
+
+    private func begin(_ target: Target) {
+        target.beganAt = EventLoop.clock()
+        // Without an address there is nothing to ask, and nothing to say: that it has none is a state of its own.
+        guard let address = board.snapshot.addresses[target.key.endpoint] else { return rest(target) }
+        inFlight += 1
+        target.probe = Probe(target.key, address, loop, parser) { [self] verdict in
+            inFlight -= 1
+            target.probe = nil
+            if !target.isGone {
+                if let verdict { ended(target, verdict) }
+                rest(target)
+            }
+            startWaiting()
+        }
+        target.probe?.start()
+    }
+
+    private func rest(_ target: Target) {
+        let interval = target.key.check.interval * (1 + Self.jitter * Double.random(in: -1...1))
+        let spent = Duration.nanoseconds(EventLoop.clock() - target.beganAt)
+        schedule(target, after: max(interval - spent, .zero))
+    }
+
+    private func ended(_ target: Target, _ verdict: Probe.Verdict) {
+        var reason: String?
+        if case .bad(let why) = verdict { reason = why }
+        let hasTurned = target.count.ended(isGood: reason == nil, target.key.check)
+        let isHealthy = target.count.isHealthy == true
+        // A server that is out shows why it is now: it may begin to refuse where it said 503.
+        if hasTurned || !isHealthy && reason != nil {
+            board.write { $0.unhealthy[target.key] = isHealthy ? nil : reason }
+        }
+        if hasTurned { changed() }
+    }
+}
