@@ -8,7 +8,9 @@ public final class EventLoop: @unchecked Sendable {
     /// Monotonic nanoseconds, read once a turn.
     public private(set) var now: Int64
     /// Owner of records registered with `register(record:)`; set before the loop starts.
-    public var driver: RecordDriver?
+    public var driver: RecordDriver? {
+        didSet { borrowed = driver.map { Unmanaged.passUnretained($0) } }
+    }
 
     private let epoll: Int32
     private let wake: Int32
@@ -19,6 +21,10 @@ public final class EventLoop: @unchecked Sendable {
     private let thread = Atomic<UInt>(0)
     private var handle = pthread_t()
     private var started = false
+    /// `driver`, which outlives every turn: calls through it count no references.
+    private var borrowed: Unmanaged<RecordDriver>?
+    /// The inbox has to be looked at. A turn without a wake-up takes no lock.
+    private var isWoken = false
 
     /// Events taken from the kernel in one call. More only delays timers and posts.
     private static let eventsPerTurn = 256
@@ -136,19 +142,23 @@ extension EventLoop {
         ce_name_thread(String(name.prefix(15)))
         while true {
             now = ce_monotonic()
-            let stopping = runJobs()
-            if stopping { return }
+            if isWoken, runJobs() { return }
             while let job = timers.next(upTo: now) { job() }
-            if let driver, driver.wakeAt <= now { driver.overdue(now: now) }
+            borrowed?._withUnsafeGuaranteedRef { if $0.wakeAt <= now { $0.overdue(now: now) } }
             let count = ce_wait(epoll, events, Int32(Self.eventsPerTurn), timeout())
             now = ce_monotonic()
             if count > 0 { dispatch(Int(count)) }
-            for source in departed { source.release() }
-            departed.removeAll(keepingCapacity: true)
-            driver?.turnEnded()
+            if !departed.isEmpty { releaseDeparted() }
+            borrowed?._withUnsafeGuaranteedRef { $0.turnEnded() }
         }
     }
 
+    private func releaseDeparted() {
+        for source in departed { source.release() }
+        departed.removeAll(keepingCapacity: true)
+    }
+
+    /// True: stop now.
     private func runJobs() -> Bool {
         // Jobs posted by jobs wait for the next turn; the wake-up that they caused brings it at once.
         let (jobs, stopping) = inbox.withLock { inbox in
@@ -156,14 +166,15 @@ extension EventLoop {
             inbox.jobs = []
             return (jobs, inbox.stopping)
         }
+        isWoken = stopping
         for job in jobs { job() }
         return stopping && jobs.isEmpty
     }
 
     private func timeout() -> Int32 {
-        if inbox.withLock({ !$0.jobs.isEmpty || $0.stopping }) { return 0 }
+        if isWoken { return 0 }
         var next = timers.nextDeadline
-        if let driver { next = min(next, driver.wakeAt) }
+        if let borrowed { next = min(next, borrowed._withUnsafeGuaranteedRef { $0.wakeAt }) }
         if next == .max { return -1 }
         let wait = next - now
         if wait <= 0 { return 0 }
@@ -176,11 +187,12 @@ extension EventLoop {
             let ready = ReadyEvents(rawValue: ce_event_flags(events, Int32(i)))
             if data == 0 {
                 ce_eventfd_clear(wake)
+                isWoken = true
             } else if data & EventLoop.recordTag == 0 {
                 let source = Unmanaged<EventSource>.fromOpaque(UnsafeRawPointer(bitPattern: UInt(data))!)
                 source._withUnsafeGuaranteedRef { if $0.descriptor >= 0 { $0.ready(ready) } }
             } else {
-                driver.unsafelyUnwrapped.ready(data & ~EventLoop.recordTag, ready)
+                borrowed.unsafelyUnwrapped._withUnsafeGuaranteedRef { $0.ready(data & ~EventLoop.recordTag, ready) }
             }
         }
     }
