@@ -24,8 +24,8 @@ public final class ScrapeLoop: Sendable {
     let shared = Mutex(Shared())
     let multi: Multi
 
-    /// libcurl is initialised once a process, before any thread uses it.
-    private static let initialised: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+    /// libcurl is initialised once a process, before any thread uses it; without TLS, which no scrape may use.
+    private static let initialised: Bool = curl_global_init(Int(CURL_GLOBAL_NOTHING)) == CURLE_OK
 
     /// Starts the thread, which waits for targets and lives until `stop`.
     public init(limits: ScrapeLimits = ScrapeLimits()) {

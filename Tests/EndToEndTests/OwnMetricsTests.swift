@@ -50,6 +50,15 @@ struct OwnMetricsTests {
         }
     }
 
+    @Test("memory that only starting needed is given back")
+    func memory() async throws {
+        let scene = try Scene(candidate: nil)
+        try await scene.start()
+        let resident = { try #require(value("process_resident_memory_bytes", in: try metrics(scene))) }
+        let atStart = try resident()
+        try await until("pages are given back") { try resident() < 0.8 * atStart }
+    }
+
     @Test("under systemd each line of the log begins with its priority")
     func journal() async throws {
         let scene = try Scene(candidate: nil)

@@ -1,5 +1,6 @@
 import AdminAPI
 import AdminTypes
+import CProcess
 import Glibc
 import HTTPEngine
 import Logging
@@ -17,6 +18,9 @@ final class Agent: @unchecked Sendable {
     static let grace: Duration = .seconds(30)
     /// Time between two ticks. Shorter intervals of a service are looked at no more often.
     static let tick: Duration = .milliseconds(500)
+
+    /// After a start or a reload; by then nothing of it goes on.
+    static let calm: Duration = .seconds(5)
 
     /// Ticks between two looks at what `systemctl status` should say.
     static let ticksOfStatus = 10
@@ -102,6 +106,12 @@ final class Agent: @unchecked Sendable {
         journal.followers = admin
         scheduleTick()
         if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
+        releasePagesWhenCalm()
+    }
+
+    /// Reading files and starting touches ten times the code that serving needs; docs/PERFORMANCE.md has the figures.
+    private func releasePagesWhenCalm() {
+        _ = control.schedule(after: Self.calm) { cp_release_unused_pages() }
     }
 
     private func openAPI() throws {
@@ -195,7 +205,10 @@ final class Agent: @unchecked Sendable {
         do { try proxy.reopenAccessLog() } catch {
             log.error("the access log goes on in the old file", metadata: ["reason": "\(error)"])
         }
-        defer { manager.ready(statusLine()) }
+        defer {
+            manager.ready(statusLine())
+            releasePagesWhenCalm()
+        }
         let loaded = ConfigurationLoader.load(agentFile: file)
         for diagnostic in loaded.diagnostics {
             log.log(level: diagnostic.severity == .error ? .error : .warning, "\(diagnostic)")
