@@ -63,6 +63,11 @@ let shells: [Target] = [
         ]),
 ]
 
+// Functions of the Swift runtime that proxy-bench counts calls of.
+let counted = ["Retain", "Release"].flatMap { name in
+    ["swift_\(name.lowercased())", "swift_bridgeObject\(name)"].flatMap { [$0, $0 + "_n"] }
+}
+
 let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
@@ -77,7 +82,10 @@ let mains: [Target] = [
     .executableTarget(name: "judge-bench", dependencies: ["Statistics"], path: "bench/judge/Simulation"),
     // Not installed: bench/proxy/run builds and measures it.
     .executableTarget(
-        name: "proxy-bench", dependencies: ["TrafficProxy", "PolicyModel"], path: "bench/proxy/Relay"),
+        name: "proxy-bench",
+        dependencies: ["TrafficProxy", "HTTPEngine", "PolicyModel", "CLinuxEngine", "CProxyBench"],
+        path: "bench/proxy/Tool", linkerSettings: [.unsafeFlags(counted.flatMap { ["-Xlinker", "--wrap=\($0)"] })]),
+    .target(name: "CProxyBench", path: "bench/proxy/CProxyBench"),
     // Not installed: scripts/test --faults builds and runs it.
     .executableTarget(
         name: "proxy-faults",

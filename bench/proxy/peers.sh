@@ -24,24 +24,29 @@ version() {
     esac
 }
 
-# Sets peer_pid; fails where it does not come up.
-start_peer() { # peer plain|sticky
+# Sets peer_pid; fails where it does not come up. events: as plain, to servers of event streams.
+start_peer() { # peer plain|sticky|events
     local log=$out/$1.log
     case $1 in
         haproxy) start peer_pid "$log" haproxy -db -f "$out/haproxy-$2.cfg" ;;
         canaryd)
-            local key=()
-            [ "$2" = sticky ] && key=(x-user-id)
-            start peer_pid "$log" "$relay" 7300 7101 7102 1000 "${key[@]}"
+            rm -rf "$out/canaryd-$2/state"
+            start peer_pid "$log" "$canaryd" --config "$out/canaryd-$2/canaryd.yaml"
             ;;
         nginx) start peer_pid "$log" nginx -c "$out/nginx-$2.conf" ;;
         envoy) start peer_pid "$log" "$envoy" --concurrency 1 --disable-hot-restart -l error -c "$out/envoy-$2.yaml" ;;
-        traefik) start peer_pid "$log" env GOMAXPROCS=1 "$traefik" --configFile="$out/traefik.yaml" ;;
+        traefik) start peer_pid "$log" env GOMAXPROCS=1 "$traefik" --configFile="$out/traefik-$2.yaml" ;;
     esac
     answers "${port[$1]}" && return 0
     echo "skipped: $1 does not answer: see $log" >&2
     stop_peer "$peer_pid"
     return 1
+}
+
+# The weight of the candidate in basis points: a policy that reverted would make a case worthless.
+canaryd_weight() { # kind
+    curl -s --unix-socket "$out/canaryd-$1/state/admin.sock" http://canaryd/v1/services/bench |
+        grep -oE '"candidateWeight":\{"basisPoints":[0-9]+' | grep -oE '[0-9]+$' || echo unknown
 }
 
 stop_peer() {
@@ -79,8 +84,10 @@ http { $nginx_http sendfile on;
    proxy_pass_request_body off; proxy_set_header Content-Length ""; } } }
 END
 
-    local kind balance split upstream
-    for kind in plain sticky; do
+    local kind balance split upstream old new
+    for kind in plain sticky events; do
+        old=7101 new=7102
+        [ $kind = events ] && old=7103 new=7104
         balance="balance random"
         [ $kind = sticky ] && balance=$'balance hdr(x-user-id)\n  hash-type consistent'
         cat >"$out/haproxy-$kind.cfg" <<END
@@ -95,6 +102,7 @@ defaults
   option http-keep-alive
   http-reuse always
   no log
+  $([ $kind = events ] && echo 'option http-no-delay')
 frontend f
   bind 127.0.0.1:7200 backlog 4096
   unique-id-format %{+X}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
@@ -103,16 +111,16 @@ frontend f
   default_backend b
 backend b
   $balance
-  server s1 127.0.0.1:7101 weight 90
-  server s2 127.0.0.1:7102 weight 10
+  server s1 127.0.0.1:$old weight 90
+  server s2 127.0.0.1:$new weight 10
 END
         # The split by key wants an upstream for each arm; the plain one deals by weight.
         split="" upstream=both
         [ $kind = sticky ] && split='split_clients "$http_x_user_id" $arm { 10% new; * old; }' && upstream='$arm'
         cat >"$out/nginx-$kind.conf" <<END
 ${nginx_head/PID/nginx}
-http { $nginx_http proxy_buffering on; proxy_request_buffering off;
- upstream both { server 127.0.0.1:7101 weight=9; server 127.0.0.1:7102 weight=1; keepalive 2000; keepalive_requests 1000000000; }
+http { $nginx_http proxy_buffering $([ $kind = events ] && echo off || echo on); proxy_request_buffering off;
+ upstream both { server 127.0.0.1:$old weight=9; server 127.0.0.1:$new weight=1; keepalive 2000; keepalive_requests 1000000000; }
  upstream old { server 127.0.0.1:7101; keepalive 2000; keepalive_requests 1000000000; }
  upstream new { server 127.0.0.1:7102; keepalive 2000; keepalive_requests 1000000000; }
  $split
@@ -121,24 +129,55 @@ http { $nginx_http proxy_buffering on; proxy_request_buffering off;
    proxy_set_header Host \$host; proxy_set_header X-Request-ID \$request_id;
    proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for; } } }
 END
-        write_envoy $kind
+        write_envoy $kind $old $new
+        write_traefik $kind $old $new
+        write_canaryd $kind $old $new
     done
-    write_traefik
 }
 
-write_envoy() {
+# The whole agent with one loop, and the shipped standard policy judging a rollout at 10 %.
+write_canaryd() { # kind old-port new-port
+    mkdir -p "$out/canaryd-$1"
+    cat >"$out/canaryd-$1/canaryd.yaml" <<END
+state: state/
+services: service.yaml
+policies: $PWD/policies/standard.yaml
+admin: {socket: state/admin.sock}
+feedback: {socket: state/feedback.sock}
+loops: 1
+log: {level: notice, format: plain}
+END
+    cat >"$out/canaryd-$1/service.yaml" <<END
+service: bench
+listen: 127.0.0.1:7300
+versions:
+  old: {servers: [http://127.0.0.1:$2]}
+  new: {servers: [http://127.0.0.1:$3]}
+baseline: old
+candidate: new
+policies: [standard]
+strategy:
+  steps:
+    - {weight: 10%, hold: 7d}
+END
+    if [ "$1" = sticky ]; then printf 'traffic:\n  sticky: {header: x-user-id}\n' >>"$out/canaryd-$1/service.yaml"; fi
+    # Streams last: what judges the time to a whole reply would call each of them slow.
+    if [ "$1" = events ]; then printf 'analysis:\n  requests: {methods: [POST]}\n' >>"$out/canaryd-$1/service.yaml"; fi
+}
+
+write_envoy() { # kind old-port new-port
     local route clusters
     local breakers='circuit_breakers: { thresholds: [ { max_connections: 8000, max_pending_requests: 8000, max_requests: 8000 } ] }'
     end_point() { echo "{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: $1 } } }, load_balancing_weight: $2 }"; }
-    if [ "$1" = plain ]; then
+    if [ "$1" != sticky ]; then
         route='weighted_clusters: { clusters: [ { name: old, weight: 90 }, { name: new, weight: 10 } ] }'
         clusters="
-  - { name: old, type: STATIC, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: old, endpoints: [ { lb_endpoints: [ $(end_point 7101 1) ] } ] } }
-  - { name: new, type: STATIC, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: new, endpoints: [ { lb_endpoints: [ $(end_point 7102 1) ] } ] } }"
+  - { name: old, type: STATIC, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: old, endpoints: [ { lb_endpoints: [ $(end_point $2 1) ] } ] } }
+  - { name: new, type: STATIC, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: new, endpoints: [ { lb_endpoints: [ $(end_point $3 1) ] } ] } }"
     else
         route='cluster: both, hash_policy: [ { header: { header_name: x-user-id } } ]'
         clusters="
-  - { name: both, type: STATIC, lb_policy: RING_HASH, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: both, endpoints: [ { lb_endpoints: [ $(end_point 7101 90), $(end_point 7102 10) ] } ] } }"
+  - { name: both, type: STATIC, lb_policy: RING_HASH, connect_timeout: 1s, $breakers, load_assignment: { cluster_name: both, endpoints: [ { lb_endpoints: [ $(end_point $2 90), $(end_point $3 10) ] } ] } }"
     fi
     cat >"$out/envoy-$1.yaml" <<END
 static_resources:
@@ -161,20 +200,20 @@ static_resources:
 END
 }
 
-write_traefik() {
-    cat >"$out/traefik.yaml" <<END
+write_traefik() { # kind old-port new-port
+    cat >"$out/traefik-$1.yaml" <<END
 global: { checkNewVersion: false, sendAnonymousUsage: false }
 log: { level: ERROR }
 entryPoints: { web: { address: "127.0.0.1:7600" } }
 serversTransport: { maxIdleConnsPerHost: 2000 }
-providers: { file: { filename: "$out/traefik-routes.yaml", watch: false } }
+providers: { file: { filename: "$out/traefik-routes-$1.yaml", watch: false } }
 END
-    cat >"$out/traefik-routes.yaml" <<END
+    cat >"$out/traefik-routes-$1.yaml" <<END
 http:
   routers: { r: { rule: "PathPrefix(\`/\`)", entryPoints: [ web ], service: both } }
   services:
     both: { weighted: { services: [ { name: old, weight: 90 }, { name: new, weight: 10 } ] } }
-    old: { loadBalancer: { servers: [ { url: "http://127.0.0.1:7101" } ] } }
-    new: { loadBalancer: { servers: [ { url: "http://127.0.0.1:7102" } ] } }
+    old: { loadBalancer: { servers: [ { url: "http://127.0.0.1:$2" } ] } }
+    new: { loadBalancer: { servers: [ { url: "http://127.0.0.1:$3" } ] } }
 END
 }
