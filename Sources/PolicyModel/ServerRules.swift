@@ -48,6 +48,22 @@ public struct OutlierDetection: Hashable, Codable, Sendable {
     }
 }
 
+/// What a service may hold at once in the whole agent; beyond it requests are refused. Nil: no bound of its own.
+public struct TrafficLimits: Hashable, Codable, Sendable {
+    /// Of clients whose last request was this service's.
+    public var connections: Int?
+    /// Requests under way.
+    public var requests: Int?
+    /// Bytes of the buffers that its requests hold.
+    public var buffer: Int?
+
+    public init(connections: Int? = nil, requests: Int? = nil, buffer: Int? = nil) {
+        self.connections = connections
+        self.requests = requests
+        self.buffer = buffer
+    }
+}
+
 extension TrafficRules {
     /// With the path that the version's servers are asked at; nil where they are not probed.
     public func healthCheck(of version: Version) -> HealthCheck? {

@@ -12,11 +12,13 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     public var healthCheck: HealthCheck?
     /// Nil: no server is ejected.
     public var outlierDetection: OutlierDetection?
+    public var limits: TrafficLimits
 
     public init(
         sticky: StickyKey = .none, match: [HeaderMatch] = [], mirror: Mirror? = nil, rescue: Rescue? = nil,
         timeouts: Timeouts = Timeouts(), headers: HeaderRules = HeaderRules(), healthCheck: HealthCheck? = nil,
-        outlierDetection: OutlierDetection? = nil
+        outlierDetection: OutlierDetection? = nil,
+        limits: TrafficLimits = TrafficLimits()
     ) {
         self.sticky = sticky
         self.match = match
@@ -26,6 +28,7 @@ public struct TrafficRules: Hashable, Codable, Sendable {
         self.headers = headers
         self.healthCheck = healthCheck
         self.outlierDetection = outlierDetection
+        self.limits = limits
     }
 }
 

@@ -18,6 +18,10 @@ public enum ConfigurationLimits {
     public static let trustedNetworks = 256
     /// Answers or probes in a row.
     public static let threshold = 1000
+    /// Connections, or requests, of a service: more than a machine holds.
+    public static let connections = 10_000_000
+    /// Bytes that a service may buffer.
+    public static let buffer = 1 << 40
     /// Methods, and paths, of the judged requests.
     public static let judged = 256
     public static let scenarios = 256

@@ -71,4 +71,20 @@ extension ServiceReader {
         }
         return rules
     }
+
+    func limits(_ part: Section) -> TrafficLimits {
+        guard let part = part.section("limits", "limits", keys: ["connections", "requests", "buffer"]) else {
+            return TrafficLimits()
+        }
+        let most = 1...ConfigurationLimits.connections
+        return TrafficLimits(
+            connections: part.integer("connections", in: most), requests: part.integer("requests", in: most),
+            buffer: part.read("buffer", "64MiB") { (text) throws(Mend) -> Int in
+                let bytes = try Units.quantity(text)
+                guard bytes >= 1_048_576, bytes <= Double(ConfigurationLimits.buffer) else {
+                    throw Mend("is out of range: write a size from 1MiB to 1TiB")
+                }
+                return Int(bytes)
+            })
+    }
 }

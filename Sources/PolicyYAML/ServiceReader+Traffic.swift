@@ -4,7 +4,7 @@ extension ServiceReader {
     func traffic(_ section: Section, route: Route, versions: [Located<Version>]) -> TrafficRules {
         let keys = [
             "sticky", "match", "mirror", "rescue", "timeouts", "forwarded", "requestId", "healthCheck",
-            "outlierDetection",
+            "outlierDetection", "limits",
         ]
         guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
         if part.has("mirror") {
@@ -13,7 +13,8 @@ extension ServiceReader {
         return TrafficRules(
             sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part),
             headers: headers(part), healthCheck: healthCheck(part, versions: versions),
-            outlierDetection: outlierDetection(part))
+            outlierDetection: outlierDetection(part),
+            limits: limits(part))
     }
 
     private func sticky(_ part: Section) -> StickyKey {

@@ -15,6 +15,8 @@ struct ByteSlice {
     var base: UnsafeMutablePointer<UInt8>?
     var start = 0
     var end = 0
+    /// Whose bytes these are, where they are counted.
+    var owner: Gauge?
 
     @inline(__always) var count: Int { end - start }
     @inline(__always) var isEmpty: Bool { end == start }

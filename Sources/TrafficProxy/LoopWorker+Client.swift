@@ -23,7 +23,7 @@ extension LoopWorker {
 
     private func clientReadable(_ c: Client) {
         if c.pointee.phase == .lingering { return discard(c) }
-        if c.pointee.input.base == nil { c.pointee.input.base = buffers.take() }
+        if c.pointee.input.base == nil { take(&c.pointee.input, for: nil) }
         c.pointee.input.makeRoom()
         guard c.pointee.input.room > 0 else { return watch(c) }
         let n = ce_receive(c.pointee.fd, c.pointee.input.free, c.pointee.input.room)
@@ -66,6 +66,9 @@ extension LoopWorker {
     @inline(__always) func giveBack(_ slice: inout ByteSlice) {
         guard let base = slice.base else { return }
         buffers.put(base)
+        if let owner = slice.owner {
+            owner.pointee.bytes.subtract(BufferPool.bufferSize, ordering: .relaxed)
+        }
         slice = ByteSlice()
     }
 
@@ -213,6 +216,7 @@ extension LoopWorker {
         logAccess(c)
         Glibc.close(c.pointee.fd)
         c.pointee.fd = -1
+        leave(c)
         giveBack(&c.pointee.input)
         giveBack(&c.pointee.output)
         giveBack(&c.pointee.toServer)

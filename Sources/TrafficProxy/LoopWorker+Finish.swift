@@ -33,6 +33,7 @@ extension LoopWorker {
         }
         logAccess(c)
         service.pointee.inFlight -= 1
+        letGo(c)
         c.pointee.exchange.service = nil
     }
 
@@ -108,7 +109,7 @@ extension LoopWorker {
         } else if c.pointee.exchange.clientMinor == 0 {
             head += "connection: keep-alive\r\n"
         }
-        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         c.pointee.output.makeRoom()
         head.withUTF8 { c.pointee.output.append($0.baseAddress!, $0.count) }
         if let service = c.pointee.exchange.service {
@@ -153,7 +154,7 @@ extension LoopWorker {
     /// The server keeps silent about Expect: a client that waits without end would wait for nothing.
     private func sendContinue(_ c: Client) {
         c.pointee.exchange.waitsForContinue = false
-        c.pointee.output.base = buffers.take()
+        take(&c.pointee.output, for: c.pointee.exchange.bufferGauge)
         c.pointee.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         expect(c, by: now + bodyGrace)
         _ = flush(c)

@@ -10,7 +10,7 @@ extension LoopWorker {
     private static let verbatimSize = 8 << 10
 
     func upstreamReadable(_ u: Upstream, _ c: Client) {
-        if u.pointee.input.base == nil { u.pointee.input.base = buffers.take() }
+        if u.pointee.input.base == nil { take(&u.pointee.input, for: c.pointee.exchange.bufferGauge) }
         u.pointee.input.makeRoom()
         // Full and still reporting: it was reset while the client did not read.
         guard u.pointee.input.room > 0 else { return cut(c, .truncated) }
@@ -80,7 +80,7 @@ extension LoopWorker {
         c.pointee.exchange.waitsForContinue = false
         // HTTP/1.0 knows no interim responses.
         guard c.pointee.exchange.clientMinor == 1 else { return true }
-        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         guard c.pointee.output.room > limits.maxHead + ByteSlice.headSlack else { return true }
         c.pointee.output.appendInterimHead(head, parser.fields, p)
         guard flush(c) else { return false }
@@ -104,7 +104,7 @@ extension LoopWorker {
         c.pointee.exchange.outcome = head.status >= 500 ? .serverError : head.status >= 400 ? .clientError : .success
         c.pointee.exchange.answer = ServerHealth.Answer(status: head.status)
         let states = head.framing == .none && head.status != 204
-        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         let keep = c.pointee.exchange.keepAlive
         c.pointee.output.makeRoom()
         c.pointee.output.appendResponseHead(
@@ -176,7 +176,7 @@ extension LoopWorker {
             }
         }
         if !u.pointee.input.isEmpty || c.pointee.exchange.reply.isDone {
-            if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+            if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
             c.pointee.output.makeRoom()
             if case .broken = c.pointee.exchange.reply.relay(&u.pointee.input, &c.pointee.output) {
                 cut(c, .truncated)
@@ -204,7 +204,7 @@ extension LoopWorker {
             let outcome: Outcome = u.pointee.received == 0 ? .connectFailure : .truncated
             return answerFailed(c, .upstreamClosed, outcome)
         }
-        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         guard !reset, c.pointee.output.room > 16, c.pointee.exchange.reply.closed(&c.pointee.output) else {
             return cut(c, .truncated)
         }

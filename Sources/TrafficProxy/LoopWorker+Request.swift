@@ -31,11 +31,14 @@ extension LoopWorker {
         if head.fields.expectsOther { return answer(c, .expectation, close: true) }
         guard let service else { return answer(c, .noService, close: false) }
 
+        if service.pointee.hasLimits || c.pointee.gauge != nil, let error = admit(c, service) {
+            return answer(c, error, close: error == .tooManyConnections)
+        }
         service.pointee.inFlight += 1
         c.pointee.exchange.service = service
         chooseArm(c, service, head, p)
         if let plan = service.pointee.rescue { c.pointee.exchange.rescue = rescuability(c, plan, head, p) }
-        c.pointee.toServer.base = buffers.take()
+        take(&c.pointee.toServer, for: c.pointee.exchange.bufferGauge)
         c.pointee.toServer.appendRequestHead(
             head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id,
             forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted),

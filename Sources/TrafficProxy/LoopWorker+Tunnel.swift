@@ -27,7 +27,7 @@ extension LoopWorker {
     /// Joins the two sides. The request is over: its observation is written now, since how long people talk says nothing
     /// of the server.
     func startTunnel(_ u: Upstream, _ c: Client, _ head: ResponseHead, _ p: UnsafePointer<UInt8>) {
-        if c.pointee.output.base == nil { c.pointee.output.base = buffers.take() }
+        if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         c.pointee.output.makeRoom()
         guard c.pointee.output.room > limits.maxHead + ByteSlice.headSlack,
             let service = c.pointee.exchange.service
@@ -53,7 +53,7 @@ extension LoopWorker {
         guard let u = c.pointee.exchange.upstream else { return endTunnel(c) }
         if !c.pointee.exchange.tunnel.clientEnded, c.pointee.input.count < BufferPool.bufferSize {
             if !isOnlyWritable(events) {
-                switch fill(&c.pointee.input, from: c.pointee.fd) {
+                switch fill(&c.pointee.input, from: c.pointee.fd, for: c.pointee.exchange.bufferGauge) {
                 case .moved: break
                 case .ended: c.pointee.exchange.tunnel.clientEnded = true
                 case .broken: return endTunnel(c, isBroken: true)
@@ -68,7 +68,7 @@ extension LoopWorker {
     func tunnelReady(server u: Upstream, _ c: Client, _ events: ReadyEvents) {
         if !c.pointee.exchange.tunnel.serverEnded, u.pointee.input.count < BufferPool.bufferSize {
             if !isOnlyWritable(events) {
-                switch fill(&u.pointee.input, from: u.pointee.fd) {
+                switch fill(&u.pointee.input, from: u.pointee.fd, for: c.pointee.exchange.bufferGauge) {
                 case .moved: u.pointee.server.unsafelyUnwrapped.pointee.health.lastHeard = now
                 case .ended: c.pointee.exchange.tunnel.serverEnded = true
                 case .broken: return endTunnel(c, isBroken: true)
@@ -84,8 +84,8 @@ extension LoopWorker {
 
     private enum Filling { case moved, ended, broken }
 
-    private func fill(_ slice: inout ByteSlice, from fd: Int32) -> Filling {
-        if slice.base == nil { slice.base = buffers.take() }
+    private func fill(_ slice: inout ByteSlice, from fd: Int32, for owner: Gauge?) -> Filling {
+        if slice.base == nil { take(&slice, for: owner) }
         slice.makeRoom()
         guard slice.room > 0 else { return .moved }
         let n = ce_receive(fd, slice.free, slice.room)
@@ -166,6 +166,7 @@ extension LoopWorker {
         logAccess(c)
         detachUpstream(c, reuse: false)
         c.pointee.exchange.service?.pointee.inFlight -= 1
+        letGo(c)
         c.pointee.exchange.service = nil
         tunnels -= 1
         closeClient(c)

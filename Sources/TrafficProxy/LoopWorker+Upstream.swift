@@ -203,7 +203,7 @@ extension LoopWorker {
             let isVerbatim = c.pointee.exchange.body.isVerbatim
             let wanted = c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
             if isVerbatim, !(c.pointee.exchange.isReplayable && c.pointee.toServer.room >= wanted) { return }
-            if c.pointee.toServer.base == nil { c.pointee.toServer.base = buffers.take() }
+            if c.pointee.toServer.base == nil { take(&c.pointee.toServer, for: c.pointee.exchange.bufferGauge) }
             let isKept = c.pointee.exchange.isReplayable && c.pointee.exchange.rescue == .replayable
             // Chunks may grow a little when they are written anew.
             let least = !isKept ? BufferPool.bufferSize / 2 : isVerbatim ? wanted : wanted + ByteSlice.headSlack

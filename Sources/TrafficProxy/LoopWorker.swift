@@ -24,6 +24,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     var retired: [RouteTable] = []
     var servers: [ServerKey: UnsafeMutablePointer<Server>] = [:]
     let board: HealthBoard
+    let gauges: ServiceGauges
     /// All loops; set before the first plan.
     var peers: [LoopWorker] = []
     var listeners: [ListenAddress: UnsafeMutablePointer<ListenerRecord>] = [:]
@@ -43,10 +44,12 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let continueTimeout: Int64
 
     init(
-        loop: EventLoop, limits: ProxyLimits, board: HealthBoard, trusted: TrustedNetworks, access: AccessRecorder?
+        loop: EventLoop, limits: ProxyLimits, board: HealthBoard, gauges: ServiceGauges,
+        trusted: TrustedNetworks, access: AccessRecorder?
     ) {
         self.loop = loop
         self.board = board
+        self.gauges = gauges
         self.limits = limits
         self.trusted = trusted
         self.access = access
@@ -125,7 +128,7 @@ extension LoopWorker {
     /// Puts a plan in force on this loop: the next head is dealt by it.
     func adopt(_ plan: RoutingPlan, opened: [ListenAddress: OpenSocket]) {
         let content = board.snapshot
-        let fresh = RouteTable(plan) { [self] key in
+        let fresh = RouteTable(plan, gauges: gauges) { [self] key in
             if let known = servers[key] { return known }
             let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
             var server = Server()

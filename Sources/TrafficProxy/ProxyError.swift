@@ -13,11 +13,14 @@ enum ProxyError: UInt8 {
     case connectRefused
     case expectation
     case headerSpace
+    case tooManyConnections
+    case tooManyRequests
+    case tooMuchBuffered
 
     var status: Int {
         switch self {
         case .noService: 404
-        case .noServer, .connectFailed: 503
+        case .noServer, .connectFailed, .tooManyConnections, .tooManyRequests, .tooMuchBuffered: 503
         case .connectTimeout, .responseTimeout: 504
         case .upstreamClosed, .upstreamGarbage: 502
         case .bodyTimeout, .requestTimeout: 408
@@ -43,6 +46,9 @@ enum ProxyError: UInt8 {
         case .connectRefused: "connect_refused"
         case .expectation: "unknown_expectation"
         case .headerSpace: "head_too_large"
+        case .tooManyConnections: "too_many_connections"
+        case .tooManyRequests: "too_many_requests"
+        case .tooMuchBuffered: "too_much_buffered"
         }
     }
 
@@ -61,6 +67,9 @@ enum ProxyError: UInt8 {
         case .connectRefused: "CONNECT is not served here"
         case .expectation: "only Expect: 100-continue is known"
         case .headerSpace: "the head is too large"
+        case .tooManyConnections: "the service has as many connections as it may have"
+        case .tooManyRequests: "the service has as many requests under way as it may have"
+        case .tooMuchBuffered: "the service holds as many bytes as it may hold"
         }
     }
 }

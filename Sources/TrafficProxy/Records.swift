@@ -49,6 +49,8 @@ struct ClientRecord {
     /// The request as it goes to the server: head, and body that could not go straight through.
     var toServer = ByteSlice()
     var exchange = Exchange()
+    /// Of the service that counts this connection.
+    var gauge: Gauge?
     var address = InlineText()
 }
 
@@ -57,6 +59,9 @@ struct Exchange {
     /// Nil while none is under way, and where none fits.
     var service: UnsafeMutablePointer<ServicePlan>?
     var upstream: Upstream?
+    /// Where this request and its buffers are counted.
+    var requestGauge: Gauge?
+    var bufferGauge: Gauge?
     var startedAt: Int64 = 0
     /// 0: none yet.
     var firstByteAt: Int64 = 0

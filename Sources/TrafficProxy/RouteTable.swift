@@ -26,6 +26,8 @@ struct ServicePlan {
     var connectTimeout: Int64
     var responseTimeout: Int64
     var idleTimeout: Int64
+    var limits: LimitPlan
+    var hasLimits: Bool
     var headers: HeaderRules
     /// Requests that still use it.
     var inFlight = 0
@@ -76,11 +78,11 @@ final class RouteTable {
     }
 
     /// - Parameter server: finds or makes the loop's record of a server.
-    init(_ plan: RoutingPlan, server: (ServerKey) -> UnsafeMutablePointer<Server>) {
+    init(_ plan: RoutingPlan, gauges: ServiceGauges, server: (ServerKey) -> UnsafeMutablePointer<Server>) {
         var byListener: [ListenAddress: [RoutePlan]] = [:]
         for service in plan.services {
             let pointer = allocate(ServicePlan.self, 1)
-            pointer.initialize(to: makeService(service, server))
+            pointer.initialize(to: makeService(service, gauges.of(service.name), server))
             services.append(pointer)
             note(service, pointer)
             let route = RoutePlan(
@@ -110,7 +112,7 @@ final class RouteTable {
     }
 
     private func makeService(
-        _ service: RoutedService, _ server: (ServerKey) -> UnsafeMutablePointer<Server>
+        _ service: RoutedService, _ gauge: Gauge, _ server: (ServerKey) -> UnsafeMutablePointer<Server>
     ) -> ServicePlan {
         let traffic = service.traffic
         let (sticky, name): (ServicePlan.Sticky, String) =
@@ -140,6 +142,7 @@ final class RouteTable {
             rescue: traffic.rescue.map { makeRescue($0, judged: service.judged) },
             connectTimeout: traffic.timeouts.connect.nanoseconds,
             responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds,
+            limits: LimitPlan(traffic.limits, gauge), hasLimits: traffic.limits != TrafficLimits(),
             headers: traffic.headers)
     }
 

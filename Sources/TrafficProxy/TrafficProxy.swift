@@ -15,6 +15,7 @@ public final class TrafficProxy: @unchecked Sendable {
     private var fresh: Set<ListenAddress> = []
     private var published = RoutingPlan()
     private let board = HealthBoard()
+    private let gauges = ServiceGauges()
     private let resolver: Resolver
     private let prober: Prober
     private var isShutDown = false
@@ -48,9 +49,11 @@ public final class TrafficProxy: @unchecked Sendable {
         let log = try accessLog.map { try AccessLog($0, loops: loops) }
         self.accessLog = log
         let board = board
+        let gauges = gauges
         let workers = try (0..<loops).map { index in
             LoopWorker(
-                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, board: board, trusted: trusted,
+                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, board: board, gauges: gauges,
+                trusted: trusted,
                 access: log.map { AccessRecorder($0, loop: index) })
         }
         self.workers = workers
@@ -146,6 +149,18 @@ public final class TrafficProxy: @unchecked Sendable {
         for arm in health.values where arm.reachable < arm.servers { hasten(arm) }
         batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
         return batch
+    }
+
+    /// What a service holds of what it limits; what it does not limit is not counted.
+    public func usage(of service: String) -> ServiceUsage {
+        let gauge = gauges.of(service)
+        return ServiceUsage(
+            connections: gauge.pointee.connections.load(ordering: .relaxed),
+            requests: gauge.pointee.requests.load(ordering: .relaxed),
+            bytes: gauge.pointee.bytes.load(ordering: .relaxed),
+            refusedConnections: gauge.pointee.refusedConnections.load(ordering: .relaxed),
+            refusedRequests: gauge.pointee.refusedRequests.load(ordering: .relaxed),
+            refusedBytes: gauge.pointee.refusedBytes.load(ordering: .relaxed))
     }
 
     /// Client connections that are open, over all loops.

@@ -98,6 +98,30 @@ final class Backend: AdminBackend {
         return String(cString: resolved)
     }
 
+    private func writeLimits(into w: inout ExpositionWriter) {
+        let services = controller.configuration.services.filter { $0.traffic.limits != TrafficLimits() }
+        let usages = services.map { ($0.name, $0.traffic.limits, running.proxy.usage(of: $0.name)) }
+        w.family("canaryd_refused_requests_total", .counter, "Requests beyond a limit of their service.")
+        for (name, _, usage) in usages {
+            for (limit, count) in [
+                ("connections", usage.refusedConnections), ("requests", usage.refusedRequests),
+                ("buffer", usage.refusedBytes),
+            ] { w.sample("canaryd_refused_requests_total", [("service", name), ("limit", limit)], value: count) }
+        }
+        w.family("canaryd_limited_connections", .gauge, "Connections of a service that limits them.")
+        for (name, limits, usage) in usages where limits.connections != nil {
+            w.sample("canaryd_limited_connections", [("service", name)], value: usage.connections)
+        }
+        w.family("canaryd_limited_requests", .gauge, "Requests under way of a service that limits them.")
+        for (name, limits, usage) in usages where limits.requests != nil {
+            w.sample("canaryd_limited_requests", [("service", name)], value: usage.requests)
+        }
+        w.family("canaryd_limited_buffer_bytes", .gauge, "Buffers of a service that limits them.")
+        for (name, limits, usage) in usages where limits.buffer != nil {
+            w.sample("canaryd_limited_buffer_bytes", [("service", name)], value: usage.bytes)
+        }
+    }
+
     func writeMetrics(into writer: inout ExpositionWriter) {
         writer.family("canaryd_build_info", .gauge, "1, with the version as a label.")
         writer.sample("canaryd_build_info", [("version", CanarydVersion.text)], value: 1)
@@ -115,6 +139,7 @@ final class Backend: AdminBackend {
         }
         writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
         writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
+        writeLimits(into: &writer)
         ProcessMetrics.write(into: &writer)
     }
 }
