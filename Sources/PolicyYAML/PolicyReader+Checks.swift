@@ -53,7 +53,7 @@ extension PolicyReader {
         guard let part = check.section("quality", "quality", keys: keys) else { return nil }
         part.require("measure", "measure: recall")
         let measures = QualityMeasure.allCases.map { ($0.rawValue, $0) }
-        let later = ["disagreement": "needs mirrored traffic, which comes with a later release: choose another measure"]
+        let later = ["disagreement": "compares mirrored answers, which comes with a later release: choose another"]
         let measure = part.choice("measure", measures, refused: later)
         let bound = { (key: String) in
             part.read(key, "5pp") { (text) throws(Mend) -> Double in

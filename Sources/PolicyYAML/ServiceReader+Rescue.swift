@@ -13,4 +13,13 @@ extension ServiceReader {
             methods: methods(rescue) ?? initial.methods, paths: paths(rescue, route: route),
             maxBody: rescue.bytes("maxBody", atMost: (Rescue.bodyLimit, "64KiB")) ?? initial.maxBody)
     }
+
+    func mirror(_ part: Section) -> Mirror? {
+        guard let mirror = part.section("mirror", "mirror", keys: ["to", "share"]) else { return nil }
+        mirror.require("to", "to: candidate")
+        mirror.require("share", "share: 10%")
+        let refused = ["baseline": "answers users already: copies go to the candidate, so write to: candidate"]
+        _ = mirror.choice("to", [("candidate", Arm.candidate)], refused: refused)
+        return mirror.weight("share").map { Mirror(share: $0) }
+    }
 }

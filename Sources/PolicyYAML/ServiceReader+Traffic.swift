@@ -7,14 +7,10 @@ extension ServiceReader {
             "outlierDetection", "limits",
         ]
         guard let part = section.section("traffic", "traffic", keys: keys) else { return TrafficRules() }
-        if part.has("mirror") {
-            report.error(part.mark("mirror"), "mirrored traffic comes with a later release: remove 'mirror'")
-        }
         return TrafficRules(
-            sticky: sticky(part), match: matches(part), rescue: rescue(part, route: route), timeouts: timeouts(part),
-            headers: headers(part), healthCheck: healthCheck(part, versions: versions),
-            outlierDetection: outlierDetection(part),
-            limits: limits(part))
+            sticky: sticky(part), match: matches(part), mirror: mirror(part), rescue: rescue(part, route: route),
+            timeouts: timeouts(part), headers: headers(part), healthCheck: healthCheck(part, versions: versions),
+            outlierDetection: outlierDetection(part), limits: limits(part))
     }
 
     private func sticky(_ part: Section) -> StickyKey {

@@ -28,6 +28,7 @@ extension LoopWorker {
     /// The observation of a request that ends now; its service is let go.
     func observe(_ c: Client) {
         guard let service = c.pointee.exchange.service else { return }
+        if let copy = c.pointee.exchange.mirror { dropCopy(copy, c) }
         if c.pointee.exchange.rescue != .done {
             log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
         }

@@ -26,7 +26,9 @@ extension LoopWorker {
         u.pointee.received += Int64(n)
         u.pointee.server.unsafelyUnwrapped.pointee.health.lastHeard = now
         if c.pointee.exchange.firstByteAt == 0 { c.pointee.exchange.firstByteAt = EventLoop.clock() }
-        if !c.pointee.exchange.isAnswered { guard readReplyHead(u, c) else { return } }
+        let wasAnswered = c.pointee.exchange.isAnswered
+        if !wasAnswered { guard readReplyHead(u, c) else { return } }
+        if let copy = c.pointee.exchange.mirror { keepPrimary(copy, u, last: wasAnswered ? n : u.pointee.input.count) }
         pumpReply(c)
     }
 
@@ -111,12 +113,13 @@ extension LoopWorker {
             head, parser.fields, p, framing: framing, statedLength: states ? head.fields.contentLength : -1,
             versionLine: versionLine(c), id: c.pointee.exchange.id, close: !keep, keepAlive: keep && isOld)
         c.pointee.exchange.isAnswered = true
+        if let copy = c.pointee.exchange.mirror { copy.pointee.primary = KeptAnswer(head) }
     }
 
     /// Some of the answer may go out now: nothing can be sent again.
     private func headGoesOut(_ c: Client) {
         c.pointee.exchange.isHeadOut = true
-        guard c.pointee.exchange.isReplayable else { return }
+        guard c.pointee.exchange.isReplayable, !isKeptForCopy(c) else { return }
         c.pointee.exchange.isReplayable = false
         if c.pointee.toServer.isEmpty { giveBack(&c.pointee.toServer) }
     }
@@ -193,6 +196,7 @@ extension LoopWorker {
         answered(u.pointee.server.unsafelyUnwrapped, c.pointee.exchange.answer)
         let isClean = u.pointee.keepsAlive && c.pointee.exchange.body.isDone && c.pointee.toServer.isEmpty
         detachUpstream(c, reuse: isClean)
+        if let copy = c.pointee.exchange.mirror { handOver(copy, c) }
         giveBack(&c.pointee.toServer)
     }
 

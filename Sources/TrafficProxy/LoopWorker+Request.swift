@@ -38,6 +38,7 @@ extension LoopWorker {
         c.pointee.exchange.service = service
         chooseArm(c, service, head, p)
         if let plan = service.pointee.rescue { c.pointee.exchange.rescue = rescuability(c, plan, head, p) }
+        if service.pointee.mirrorShare > 0 { mayMirror(c, service) }
         take(&c.pointee.toServer, for: c.pointee.exchange.bufferGauge)
         c.pointee.toServer.appendRequestHead(
             head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id,

@@ -52,7 +52,7 @@ extension LoopWorker {
         u.pointee.server.unsafelyUnwrapped.pointee.outstanding += 1
     }
 
-    private func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
+    func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
         while let u = server.pointee.idle {
             unlink(u)
             u.pointee.phase = .busy
@@ -67,15 +67,30 @@ extension LoopWorker {
     private func connect(
         _ server: UnsafeMutablePointer<Server>, _ service: UnsafeMutablePointer<ServicePlan>
     ) -> Upstream? {
+        var status: Int32 = 0
+        guard let u = open(server, &status) else {
+            if status < 0 { server.pointee.health.connectFailed(now, hangs: false, jitter: random.next()) }
+            return nil
+        }
+        if status >= 0 {
+            server.pointee.health.connected()
+        } else {
+            server.pointee.health.isTried(until: now + service.pointee.connectTimeout)
+        }
+        return u
+    }
+
+    /// A connection that stands or is on its way; nil with a negative status where the server refused it, and with 0 where
+    /// it is this host that has no more.
+    func open(_ server: UnsafeMutablePointer<Server>, _ status: inout Int32) -> Upstream? {
         if upstreams.inUse >= limits.maxUpstreams { closeAnyIdle() }
         var fd = ce_socket(ce_family(&server.pointee.address))
         if fd < 0, closeAnyIdle() { fd = ce_socket(ce_family(&server.pointee.address)) }
         guard fd >= 0 else { return nil }
         _ = ce_set_no_delay(fd)
-        let status = ce_connect(fd, &server.pointee.address)
+        status = ce_connect(fd, &server.pointee.address)
         guard status >= 0 || status == -EINPROGRESS else {
             Glibc.close(fd)
-            server.pointee.health.connectFailed(now, hangs: false, jitter: random.next())
             return nil
         }
         let u = upstreams.take()
@@ -88,12 +103,8 @@ extension LoopWorker {
         guard loop.register(record: data(u), descriptor: fd, interest: interest) else {
             Glibc.close(fd)
             upstreams.put(u)
+            status = 0
             return nil
-        }
-        if status >= 0 {
-            server.pointee.health.connected()
-        } else {
-            server.pointee.health.isTried(until: now + service.pointee.connectTimeout)
         }
         return u
     }
@@ -117,6 +128,7 @@ extension LoopWorker {
 
     func upstreamReady(_ u: Upstream, _ events: ReadyEvents) {
         guard u.pointee.fd >= 0 else { return }
+        if let copy = u.pointee.mirror { return copyReady(copy, u, events) }
         switch u.pointee.phase {
         case .idle:
             // Nothing may come here: it is an end, or bytes that belong to no request.
@@ -204,7 +216,9 @@ extension LoopWorker {
             let wanted = c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
             if isVerbatim, !(c.pointee.exchange.isReplayable && c.pointee.toServer.room >= wanted) { return }
             if c.pointee.toServer.base == nil { take(&c.pointee.toServer, for: c.pointee.exchange.bufferGauge) }
-            let isKept = c.pointee.exchange.isReplayable && c.pointee.exchange.rescue == .replayable
+            let isKept =
+                c.pointee.exchange.isReplayable
+                && (c.pointee.exchange.rescue == .replayable || c.pointee.exchange.mirror != nil)
             // Chunks may grow a little when they are written anew.
             let least = !isKept ? BufferPool.bufferSize / 2 : isVerbatim ? wanted : wanted + ByteSlice.headSlack
             if c.pointee.toServer.room < least {
@@ -298,6 +312,10 @@ extension LoopWorker {
         guard let u = c.pointee.exchange.upstream else { return }
         c.pointee.exchange.upstream = nil
         u.pointee.client = nil
+        release(u, reuse: reuse, idleTimeout: c.pointee.exchange.service?.pointee.idleTimeout ?? writeTimeout)
+    }
+
+    func release(_ u: Upstream, reuse: Bool, idleTimeout: Int64) {
         let server = u.pointee.server.unsafelyUnwrapped
         server.pointee.outstanding -= 1
         let isWanted =
@@ -308,7 +326,7 @@ extension LoopWorker {
         watch(u, [.readable, .peerClosed])
         u.pointee.phase = .idle
         u.pointee.idleSince = now
-        u.pointee.deadline = now + (c.pointee.exchange.service?.pointee.idleTimeout ?? writeTimeout)
+        u.pointee.deadline = now + idleTimeout
         if u.pointee.deadline < wakeAt { wakeAt = u.pointee.deadline }
         u.pointee.previous = nil
         u.pointee.next = server.pointee.idle

@@ -16,6 +16,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     var buffers = BufferPool()
     var clients = Slab(blank: ClientRecord())
     var upstreams = Slab(blank: UpstreamRecord())
+    var mirror = MirrorState()
     var log = ObservationLog()
     var random = LoopRandom()
     var requestIDs = RequestIDs()
@@ -65,6 +66,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         buffers.deallocate()
         clients.deallocate()
         upstreams.deallocate()
+        mirror.deallocate()
         log.deallocate()
         requestIDs.deallocate()
         waste.deallocate()
@@ -87,6 +89,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     override func turnEnded() {
         clients.turnEnded()
         upstreams.turnEnded()
+        startCopies()
         if let whenEmpty, clients.inUse == 0 {
             self.whenEmpty = nil
             whenEmpty()
@@ -109,6 +112,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
                 next = min(next, upstream.pointee.deadline)
             }
         }
+        next = min(next, expireCopies(now))
         wakeAt = next == .max ? .max : max(next, now + Self.sweepInterval)
         freeRetired()
     }
@@ -276,5 +280,6 @@ extension LoopWorker {
     /// Ends what is still open.
     func closeAll() {
         clients.all.forEach { if $0.pointee.fd >= 0 { clientGone($0) } }
+        endCopies()
     }
 }

@@ -26,5 +26,11 @@ public struct ProxyLimits: Hashable, Sendable {
     /// what a model server works on at a time, since opening anew is what costs.
     public var maxIdleUpstream = 2048
 
+    /// Copies of requests in one loop, from the primary's begin to the copy's end; more are not made. Each holds three
+    /// buffers of 64 KiB at most.
+    public var maxCopies = 32
+    /// Pairs of answers that one loop keeps for whoever drains them, the oldest of which go first. Each holds one buffer.
+    public var maxPairs = 32
+
     public init() {}
 }

@@ -93,6 +93,8 @@ struct Exchange {
     /// It asks for another protocol, and the server is asked for it.
     var isUpgrade = false
     var tunnel = TunnelState()
+    /// Nil: no copy of it is to go to the candidate.
+    var mirror: MirrorCopy?
     var keepAlive = false
     var waitsForContinue = false
     /// `toServer` still holds the request from its first byte. Not beyond the first byte of the answer.
@@ -154,6 +156,8 @@ struct UpstreamRecord {
     /// Which of its addresses this leads to.
     var move: UInt32 = 0
     var client: Client?
+    /// It carries a copy; then it has no client.
+    var mirror: MirrorCopy?
     var deadline: Int64 = .max
     var idleSince: Int64 = 0
     var scanner = HeadScanner()

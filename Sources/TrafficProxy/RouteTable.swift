@@ -22,6 +22,8 @@ struct ServicePlan {
     var paths: UnsafeMutablePointer<Bytes>
     var pathCount: Int
     var rescue: RescuePlan?
+    /// Basis points of the baseline's judged requests; 0 without a candidate.
+    var mirrorShare: UInt64
     /// Nanoseconds.
     var connectTimeout: Int64
     var responseTimeout: Int64
@@ -31,6 +33,8 @@ struct ServicePlan {
     var headers: HeaderRules
     /// Requests that still use it.
     var inFlight = 0
+    /// Copies that still use it.
+    var copies = 0
 
     enum Sticky: UInt8 { case none, header, cookie }
 }
@@ -103,7 +107,7 @@ final class RouteTable {
 
     deinit { for pointer in memory { pointer.deallocate() } }
 
-    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 } }
+    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.copies == 0 } }
 
     /// For a listener to keep, so that requests look nothing up by address.
     func routes(of address: ListenAddress) -> ListenerRoutes {
@@ -140,6 +144,7 @@ final class RouteTable {
             methods: methods, methodCount: service.judged.methods.count, paths: paths,
             pathCount: service.judged.paths.count,
             rescue: traffic.rescue.map { makeRescue($0, judged: service.judged) },
+            mirrorShare: service.candidate == nil ? 0 : UInt64(traffic.mirror?.share.basisPoints ?? 0),
             connectTimeout: traffic.timeouts.connect.nanoseconds,
             responseTimeout: traffic.timeouts.response.nanoseconds, idleTimeout: traffic.timeouts.idle.nanoseconds,
             limits: LimitPlan(traffic.limits, gauge), hasLimits: traffic.limits != TrafficLimits(),

@@ -225,6 +225,12 @@ public final class TrafficProxy: @unchecked Sendable {
         return batch
     }
 
+    /// Asks every loop, on itself.
+    func onLoops<Value: Sendable>(_ body: @escaping @Sendable (LoopWorker) -> Value) -> [Value] {
+        guard !isShutDown else { return [] }
+        return workers.compactMap { worker in try? worker.loop.sync { body(worker) } }
+    }
+
     private func waitForLoops() {
         let gate = Countdown(workers.count)
         for worker in workers { worker.loop.post { gate.arrive() } }

@@ -72,6 +72,7 @@ struct ValuesTests {
                 == TrafficRules(
                     sticky: .header("x-user-id"),
                     match: [HeaderMatch(header: "x-canary", equals: "always", to: .candidate)],
+                    mirror: Mirror(share: Weight(clamping: 250)),
                     rescue: Rescue(methods: ["GET", "PATCH"], paths: ["/v2/models/income/infer"], maxBody: 16_384),
                     timeouts: Timeouts(connect: .milliseconds(250), response: .seconds(120), idle: .seconds(3600))))
         #expect(

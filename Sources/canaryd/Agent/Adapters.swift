@@ -19,6 +19,17 @@ final class ProxyPlane: DataPlane {
     func drain() -> ObservationBatch { proxy.drain() }
 }
 
+extension MirrorCounts {
+    func write(into w: inout ExpositionWriter) {
+        w.family("canaryd_mirrored_requests_total", .counter, "Copies for the candidate by what became of them.")
+        w.sample("canaryd_mirrored_requests_total", [("result", "answered")], value: answered)
+        w.sample("canaryd_mirrored_requests_total", [("result", "failed")], value: failed)
+        w.sample("canaryd_mirrored_requests_total", [("result", "dropped")], value: dropped)
+        w.family("canaryd_mirror_pairs_lost_total", .counter, "Pairs of answers that were not compared in time.")
+        w.sample("canaryd_mirror_pairs_lost_total", value: lostPairs)
+    }
+}
+
 /// The scrapes as the controller sees them; remembers the last of each target for whoever asks.
 final class ScrapeSource: MetricSource {
     private let loop = ScrapeLoop()

@@ -140,6 +140,7 @@ final class Backend: AdminBackend {
         writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
         writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
         writeLimits(into: &writer)
+        running.proxy.mirrorCounts.write(into: &writer)
         ProcessMetrics.write(into: &writer)
     }
 }

@@ -1,0 +1,50 @@
+/// What became of the copies of mirrored requests, since the start.
+public struct MirrorCounts: Hashable, Sendable {
+    /// The candidate answered them to the end, whatever the status.
+    public var answered: UInt64 = 0
+    /// No connection, no answer in time, or a broken one.
+    public var failed: UInt64 = 0
+    /// Chosen, but there were too many at a time, the body was too large, or the primary itself was not answered.
+    public var dropped: UInt64 = 0
+    /// Pairs of answers that nobody drained in time.
+    public var lostPairs: UInt64 = 0
+
+    static func += (a: inout MirrorCounts, b: MirrorCounts) {
+        a.answered += b.answered
+        a.failed += b.failed
+        a.dropped += b.dropped
+        a.lostPairs += b.lostPairs
+    }
+}
+
+/// The baseline's answer to a request and the candidate's to its copy.
+public struct MirroredPair: Hashable, Sendable {
+    /// As `Observation.slot`.
+    public var slot: UInt32
+    /// As `Observation.requestHash`.
+    public var requestHash: UInt64
+    public var primary: MirroredAnswer
+    public var copy: MirroredAnswer
+}
+
+public struct MirroredAnswer: Hashable, Sendable {
+    public var status: Int
+    /// Without its framing; content codings are as they came.
+    public var body: [UInt8]
+    /// The body was longer: these are its first 32 KiB.
+    public var isCut: Bool
+
+    init(_ answer: KeptAnswer, _ start: UnsafePointer<UInt8>) {
+        status = Int(answer.status)
+        body = Array(UnsafeBufferPointer(start: start, count: answer.count))
+        isCut = answer.isCut
+    }
+}
+
+extension TrafficProxy {
+    /// The pairs since the last call, of each loop in the order in which they were completed. The loops keep only the
+    /// newest of what is not drained.
+    public func drainMirrored() -> [MirroredPair] { onLoops { $0.drainPairs() }.flatMap { $0 } }
+
+    public var mirrorCounts: MirrorCounts { onLoops { $0.mirror.counts }.reduce(into: MirrorCounts()) { $0 += $1 } }
+}
