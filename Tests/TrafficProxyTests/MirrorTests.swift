@@ -256,16 +256,16 @@ struct MirrorTests {
         #expect(bodies.sorted() == ["", "c POST /infer body", "c POST /infer body"])
     }
 
-    @Test("the mark is ours alone: a client's is taken off, with underscores too")
+    @Test("a mark that a client sends is taken off, unless it is trusted; with underscores always")
     func forged() throws {
         let baseline = try NamedServer("b")
-        let fixture = try fixture(baseline: baseline.port, candidate: nil)
-        let response = fixture.exchange(
-            "GET / HTTP/1.1\r\nHost: x\r\nX-Canary-Mirror: 1\r\nx_canary_mirror: 1\r\nx-canary-mirrow: 1\r\n\r\n")
-        #expect(response.status == 200)
-        let names = baseline.requests[0].headers.map { $0.0.lowercased() }.filter { $0.hasPrefix("x-canary") }
-        #expect(names == ["x-canary-mirrow"])
-        #expect(baseline.requests[0].headers["x_canary_mirror"] == nil)
+        let forged = "GET / HTTP/1.1\r\nHost: x\r\nX-Canary-Mirror: 1\r\nx_canary_mirror: 1\r\n\r\n"
+        for trusted in [TrustedNetworks(), .host] {
+            let fixture = try ProxyFixture(baseline: [baseline.port], trusted: trusted)
+            #expect(fixture.exchange(forged).status == 200)
+        }
+        #expect(baseline.requests.map { $0.headers["x-canary-mirror"] } == [nil, "1"])
+        #expect(baseline.requests.allSatisfy { $0.headers["x_canary_mirror"] == nil })
     }
 
     @Test("what nobody drains is bounded: the newest pairs stay, and the lost are counted")
@@ -283,6 +283,66 @@ struct MirrorTests {
         #expect(fixture.proxy.buffersInUse == 3)
         let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.copy.body.suffix(2), as: UTF8.self) }
         #expect(bodies == ["18", "19", "20"])
+        #expect(fixture.proxy.buffersInUse == 0)
+    }
+
+    @Test("whatever the candidate does to requests and copies, every client gets its own answer, in bounded memory")
+    func underLoad() throws {
+        let baseline = try NamedServer("b")
+        let candidate = ScriptedUpstream { peer, _ in
+            while true {
+                let request = peer.receive(until: "end")
+                guard request.hasSuffix("end"), let mood = request.dropLast(3).last else { return }
+                switch mood {
+                case "0": return peer.reset()
+                case "1": return
+                case "2": peer.send("HTTP/1.1 500 Broken\r\nContent-Length: 3\r\n\r\nbad")
+                case "3": peer.send("HTTP/1.1 503 Busy\r\n\r\n")
+                case "4": return _ = peer.send(Array("garbage\r\n\r\n".utf8))
+                case "5": return _ = peer.receive()
+                default:
+                    let body = request.split(separator: "\r\n").last ?? ""
+                    peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count + 2)\r\n\r\nc \(body)")
+                }
+                if mood == "3" { return }
+            }
+        }
+        let traffic = TrafficRules(
+            mirror: Mirror(share: .full), rescue: Rescue(), timeouts: Timeouts(response: .milliseconds(300)))
+        let fixture = try ProxyFixture(
+            baseline: [baseline.port], candidate: [candidate.port], weight: 5_000, traffic: traffic,
+            judged: JudgedRequests(paths: ["/infer"]))
+        let wrong = Mutex<[String]>([])
+        let finished = Mutex(0)
+        let most = Mutex(0)
+        for worker in 0..<8 {
+            let client = fixture.client()
+            spawn {
+                for i in 0..<100 {
+                    let body = "\(worker)-\(i)-\((worker + i) % 10)end"
+                    client.send("POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                    let response = client.receiveResponse()
+                    let isRight = response.status == 200 && response.text.hasSuffix(" \(body)") && response.isComplete
+                    if !isRight { wrong.withLock { $0.append("\(body): \(response.status) \(response.text)") } }
+                }
+                finished.withLock { $0 += 1 }
+            }
+        }
+        while finished.withLock({ $0 }) < 8 {
+            let now = fixture.proxy.buffersInUse
+            most.withLock { $0 = max($0, now) }
+            usleep(1_000)
+        }
+        #expect(wrong.withLock { $0 } == [])
+        let limits = ProxyLimits()
+        // Each client three, each copy three, each pair one.
+        #expect(most.withLock { $0 } <= 8 * 3 + limits.maxCopies * 3 + limits.maxPairs)
+        let seen = fixture.observations(800)
+        let isSound = seen.allSatisfy { $0.flags.contains(.judged) && ($0.arm == .candidate || $0.outcome == .success) }
+        #expect(isSound)
+        #expect(seen.allSatisfy { $0.flags.contains(.rescued) == $0.outcome.isError })
+        _ = counts(fixture, UInt64(seen.count { $0.arm == .baseline }))
+        _ = fixture.proxy.drainMirrored()
         #expect(fixture.proxy.buffersInUse == 0)
     }
 
