@@ -99,6 +99,7 @@ struct RescueTests {
             #expect(whole)
             #expect(fixture.proxy.observations(1).map(\.outcome) == [.connectFailure])
         }
+        withExtendedLifetime(full) {}
     }
 
     @Test(

@@ -51,6 +51,8 @@ struct RetryTests {
         #expect(response.status == 504)
         #expect(response.text.contains("\"connect_timeout\""))
         #expect(alone.observations(1)[0].outcome == .connectFailure)
+        // It holds the port to the end.
+        withExtendedLifetime(full) {}
     }
 
     @Test("what was sent to a server that took it is never sent to another, whatever it did then")
