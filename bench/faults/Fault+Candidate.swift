@@ -109,20 +109,24 @@ extension Fault {
             pause(.seconds(2))
         }
         let samples = load.end().filter { !$0.isCandidate }
-        var with: [SteadyLoad.Sample] = []
-        var without: [SteadyLoad.Sample] = []
+        var with = [[SteadyLoad.Sample]](repeating: [], count: edges.count)
+        var without = with
         var index = 0
         for sample in samples.sorted(by: { $0.due < $1.due }) where sample.isBaseline {
             while index + 1 < edges.count, edges[index + 1].begin <= sample.due { index += 1 }
             let isWithin = edges[index].begin <= sample.due && sample.due < edges[index].end
-            if isWithin { with.append(sample) } else { without.append(sample) }
+            if isWithin { with[index].append(sample) } else { without[index].append(sample) }
         }
-        let ratio = with.quantile(0.99) / without.quantile(0.99)
-        let errors = (with + without).failed
+        let all = (with: with.flatMap(\.self), without: without.flatMap(\.self))
+        // Of each pair by itself: what else the machine does spoils single pairs, and their median stays.
+        let ratios = zip(with, without).map { $0.quantile(0.99) / $1.quantile(0.99) }.sorted()
+        let ratio = ratios[ratios.count / 2]
+        let errors = (all.with + all.without).failed
         var figures = Figures()
         figures.note(
-            "\(name) \(2 * edges.count) s: baseline p99 \(with.quantile(0.99).digits(2)) ms, without "
-                + "\(without.quantile(0.99).digits(2)) ms, ratio \(ratio.digits(2)), \(errors) errors")
+            "\(name) \(2 * edges.count) s: baseline p99 \(all.with.quantile(0.99).digits(2)) ms, without "
+                + "\(all.without.quantile(0.99).digits(2)) ms, median of the pairs' ratios \(ratio.digits(2)), "
+                + "\(errors) errors")
         figures.demand(ratio <= 1.1, "\(name): baseline p99 at most 10 % more")
         figures.demand(errors == 0, "\(name): 0 baseline errors")
         return figures
