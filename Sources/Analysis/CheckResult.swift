@@ -1,4 +1,5 @@
 import PolicyModel
+import Statistics
 
 /// The answer of a check, or of all of them.
 public enum Verdict: String, CaseIterable, Codable, Sendable {
@@ -67,6 +68,48 @@ public struct Measurement: Hashable, Codable, Sendable {
     }
 }
 
+/// What the sequential judge holds for and against a candidate in one check.
+public struct CheckEvidence: Hashable, Codable, Sendable {
+    /// ln E for a revert, and what it has to reach: ln 1/(w α).
+    public var value: Double
+    public var revertAt: Double
+    /// ln E for a promotion, and what it has to stand at.
+    public var proof: Double
+    public var promoteAt: Double
+    /// The check's share of the risk, 0 ... 1.
+    public var weight: Double
+    /// The bound or the group that speaks loudest.
+    public var part: String
+    /// How failures clump and what follows, in words.
+    public var dependence: String
+    /// About how many more requests of the candidate the proof needs, and how long that takes at this rate, in seconds;
+    /// nil where it cannot be told.
+    public var requestsNeeded: Double?
+    public var secondsNeeded: Double?
+    /// ln E over the rollout.
+    public var trace: EvidenceTrace
+
+    /// `2,500 : 1`: the odds that were won against the candidate being sound.
+    public var odds: String { Self.odds(value) }
+
+    public static func odds(_ logEvidence: Double) -> String {
+        if logEvidence > 30 { return "more than 10^13 : 1" }
+        let e = evidence(ofLog: logEvidence)
+        return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(e))) : 1"
+    }
+
+    /// `12,345`.
+    public static func grouped(_ n: UInt64) -> String {
+        var digits = Array(String(n))
+        var i = digits.count - 3
+        while i > 0 {
+            digits.insert(",", at: i)
+            i -= 3
+        }
+        return String(digits)
+    }
+}
+
 /// One check at one look.
 public struct CheckResult: Hashable, Codable, Sendable {
     public var policy: String
@@ -90,6 +133,8 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var waitsOnlyForPromotion: Bool
     /// More inconclusive measurements than the policy tolerates: someone has to look.
     public var isOverInconclusiveLimit = false
+    /// What the sequential judge holds; nil for bounds that are no part of the risk, and for other judges.
+    public var evidence: CheckEvidence?
 
     public init(
         policy: String, check: String, mode: CheckMode, verdict: Verdict, measured: Verdict,

@@ -17,6 +17,20 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public init() {}
 }
 
+/// A labelled row with the arm that answered, and when its request began.
+public struct JoinedFeedback: Sendable {
+    public var row: Feedback
+    public var arm: Arm
+    /// Monotonic nanoseconds.
+    public var startedAt: Int64
+
+    public init(row: Feedback, arm: Arm, startedAt: Int64) {
+        self.row = row
+        self.arm = arm
+        self.startedAt = startedAt
+    }
+}
+
 /// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
 public struct FeedbackJoin: Sendable {
     /// Requests remembered; the oldest go first. About 40 bytes each.
@@ -26,7 +40,7 @@ public struct FeedbackJoin: Sendable {
     public static let patience: Duration = .seconds(30)
 
     private enum Seen {
-        case answered(slot: UInt32, arm: Arm)
+        case answered(slot: UInt32, arm: Arm, startedAt: Int64)
         case labelled
         case ambiguous
     }
@@ -44,7 +58,7 @@ public struct FeedbackJoin: Sendable {
         guard o.requestHash != 0 else { return }
         switch seen[o.requestHash] {
         case nil:
-            seen[o.requestHash] = .answered(slot: o.slot, arm: o.arm)
+            seen[o.requestHash] = .answered(slot: o.slot, arm: o.arm, startedAt: o.startedAt)
             if order.count < capacity {
                 order.append(o.requestHash)
             } else {
@@ -52,7 +66,7 @@ public struct FeedbackJoin: Sendable {
                 order[next] = o.requestHash
                 next = (next + 1) % capacity
             }
-        case .answered(let slot, let arm):
+        case .answered(let slot, let arm, _):
             if slot != o.slot || arm != o.arm { seen[o.requestHash] = .ambiguous }
         case .labelled, .ambiguous: break
         }
@@ -69,8 +83,8 @@ public struct FeedbackJoin: Sendable {
 
     /// Joins what can be joined now. Call it after the requests of a tick were recorded.
     /// - Parameter slot: the rollout that is running.
-    public mutating func settle(slot: UInt32?, now: Int64) -> [(row: Feedback, arm: Arm)] {
-        var joined: [(row: Feedback, arm: Arm)] = []
+    public mutating func settle(slot: UInt32?, now: Int64) -> [JoinedFeedback] {
+        var joined: [JoinedFeedback] = []
         var waiting: [(row: Feedback, since: Int64)] = []
         for entry in pending {
             switch seen[entry.row.requestHash] {
@@ -80,10 +94,10 @@ public struct FeedbackJoin: Sendable {
                 } else {
                     waiting.append(entry)
                 }
-            case .answered(let itsSlot, let arm):
+            case .answered(let itsSlot, let arm, let startedAt):
                 if itsSlot == slot {
                     counts.joined += 1
-                    joined.append((entry.row, arm))
+                    joined.append(JoinedFeedback(row: entry.row, arm: arm, startedAt: startedAt))
                 } else {
                     counts.late += 1
                 }

@@ -52,6 +52,8 @@ public struct Observation: Hashable, Sendable {
     public var flags: Flags
     /// The request's place in 0 ..< 10 000 by the split's hash; sub-shards and keys are made of it.
     public var place: UInt16
+    /// Other bits of the same hash: tells keys apart where traffic is dealt by key.
+    public var key: UInt32
     /// Monotonic, in nanoseconds.
     public var startedAt: Int64
     /// `RequestIdentifier.hash` of its x-request-id; 0 where there was none to keep.
@@ -75,14 +77,15 @@ public struct Observation: Hashable, Sendable {
     }
 
     public init(
-        slot: UInt32, arm: Arm, outcome: Outcome, flags: Flags, place: UInt16, startedAt: Int64, requestHash: UInt64,
-        firstByte: UInt32, total: UInt32
+        slot: UInt32, arm: Arm, outcome: Outcome, flags: Flags, place: UInt16, key: UInt32 = 0, startedAt: Int64,
+        requestHash: UInt64, firstByte: UInt32, total: UInt32
     ) {
         self.slot = slot
         self.arm = arm
         self.outcome = outcome
         self.flags = flags
         self.place = place
+        self.key = key
         self.startedAt = startedAt
         self.requestHash = requestHash
         self.firstByte = firstByte

@@ -19,13 +19,28 @@ public struct WindowSnapshot: Sendable {
 /// keeps its judge to its end.
 public enum Judge: Hashable, Codable, Sendable {
     case threshold(ThresholdJudge)
+    case sequential(SequentialJudge)
 
-    public init(_ kind: JudgeKind) {
-        switch kind {
+    /// - Parameter profile: what is known of the baseline before the rollout.
+    public init(
+        _ rules: AnalysisRules, _ policies: [Policy], sticky: StickyKey = .none,
+        profile: BaselineProfile = BaselineProfile()
+    ) {
+        switch rules.judge {
         case .threshold: self = .threshold(ThresholdJudge())
-        // The loader refuses it before a rollout can ask for it.
-        case .sequential: preconditionFailure("the sequential judge is not built")
+        case .sequential:
+            self = .sequential(
+                SequentialJudge(policies, risk: rules.risk, isKeyed: sticky != .none, profile: profile))
         }
+    }
+
+    /// What has ripened since the last look.
+    public mutating func take(_ items: [JudgedItem]) {
+        guard case .sequential(var judge) = self else { return }
+        // Moved out, so that nothing is copied.
+        self = .threshold(ThresholdJudge())
+        for item in items { judge.take(item) }
+        self = .sequential(judge)
     }
 
     public mutating func evaluate(_ policies: [Policy], _ snapshot: WindowSnapshot, now: Int64) -> [CheckResult] {
@@ -34,15 +49,37 @@ public enum Judge: Hashable, Codable, Sendable {
             let results = judge.evaluate(policies, snapshot, now: now)
             self = .threshold(judge)
             return results
+        case .sequential(var judge):
+            self = .threshold(ThresholdJudge())
+            let results = judge.evaluate(policies, snapshot, now: now)
+            self = .sequential(judge)
+            return results
         }
     }
 
-    /// A new step began.
+    /// A new step began. The sequential judge learns it from what it takes in.
     public mutating func stepBegan() {
         switch self {
         case .threshold(var judge):
             judge.lookAgain()
             self = .threshold(judge)
+        case .sequential: break
+        }
+    }
+
+    /// Whether what it took in is enough to make it again from an earlier one.
+    public var isRecorded: Bool {
+        switch self {
+        case .threshold: false
+        case .sequential: true
+        }
+    }
+
+    /// Seconds that latencies wait before an open request counts as slow.
+    public var latencyMaturity: Int64 {
+        switch self {
+        case .threshold: 2
+        case .sequential(let judge): judge.latencyMaturity
         }
     }
 }

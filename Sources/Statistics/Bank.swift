@@ -68,6 +68,9 @@ public struct Bank: Hashable, Codable, Sendable {
         logEvidence = rest > 1e-15 ? logAddExp(atStake, ln(rest)) : atStake
     }
 
+    /// The alternative that has won most; nil before the first stratum.
+    public var loudest: Int? { logWealth.indices.max { logWealth[$0] < logWealth[$1] } }
+
     /// What the evidence would be if a stratum with these e-values ended now. See `TwoNullsByBlock` for when one may act
     /// on it before the stratum has ended.
     public func logEvidence(adding logEValue: (_ alternative: Int) -> Double) -> Double {

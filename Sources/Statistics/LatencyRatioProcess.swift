@@ -35,6 +35,8 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
 
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
+    /// The point at which the arms differ most.
+    public var loudestPoint: Int { (bank.loudest ?? 0) / alternatives[0].count }
 
     /// Takes one tick.
     /// - Parameter slower: for each point, the requests of either arm that were slower than it.

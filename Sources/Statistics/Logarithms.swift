@@ -7,7 +7,10 @@ import CMath
 // fused multiply-add, so a decision recomputed on the same machine with the same libm is the same bit for bit, and one
 // recomputed elsewhere agrees to about 1e-12.
 
-@inline(__always) func ln(_ x: Double) -> Double { cmath_log(x) }
+/// The natural logarithm.
+public func ln(_ x: Double) -> Double { cmath_log(x) }
+/// E of ln E, for people.
+public func evidence(ofLog x: Double) -> Double { cmath_exp(x) }
 /// ln(1 + x), exact for small x.
 @inline(__always) func ln1p(_ x: Double) -> Double { cmath_log1p(x) }
 @inline(__always) func exp(_ x: Double) -> Double { cmath_exp(x) }

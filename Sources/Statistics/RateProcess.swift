@@ -36,8 +36,8 @@ public struct RateProcess: Hashable, Codable, Sendable {
     }
 
     public let bounds: RateBounds
-    /// How the counts clump; fixed for the life of the process.
-    public let lane: Lane
+    /// How the counts clump.
+    public private(set) var lane: Lane
     private var members: [Member] = []
     private var builder = StratumBuilder()
     /// Seconds since the last stratum.
@@ -85,6 +85,12 @@ public struct RateProcess: Hashable, Codable, Sendable {
     public mutating func observe(_ tick: Stratum, seconds: Int = 1) {
         age += seconds
         if builder.add([tick], seconds: seconds) { close() }
+    }
+
+    /// From the next tick on bets are raised to another power: counts clump more, or less, than was thought. Valid as
+    /// long as it follows from what is past. Nothing changes in the lane of ticks.
+    public mutating func retemper(_ temper: Double) {
+        if case .counts = lane { lane = .counts(temper: temper) }
     }
 
     /// The split changed.

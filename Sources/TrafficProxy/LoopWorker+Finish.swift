@@ -52,7 +52,7 @@ extension LoopWorker {
         let total = UInt32(clamping: (moment - x.startedAt) / 1000)
         let first = x.firstByteAt == 0 ? UInt32.max : UInt32(clamping: (x.firstByteAt - x.startedAt) / 1000)
         return Observation(
-            slot: service.pointee.slot, arm: x.arm, outcome: x.outcome, flags: x.flags, place: x.place,
+            slot: service.pointee.slot, arm: x.arm, outcome: x.outcome, flags: x.flags, place: x.place, key: x.key,
             startedAt: x.startedAt, requestHash: x.requestHash, firstByte: first, total: total)
     }
 

@@ -92,6 +92,7 @@ extension LoopWorker {
         }
         let place = TrafficSplit.place(of: hash, salt: service.pointee.split.salt)
         c.pointee.exchange.place = UInt16(truncatingIfNeeded: place)
+        c.pointee.exchange.key = UInt32(truncatingIfNeeded: TrafficSplit.mix(hash ^ service.pointee.split.salt))
         var arm: Arm = place < UInt64(service.pointee.split.candidate.basisPoints) ? .candidate : .baseline
         if service.pointee.matchCount > 0, let forced = match(service, head, p, isTrusted: c.pointee.isTrusted) {
             arm = forced

@@ -70,6 +70,7 @@ struct Exchange {
     var arm = Arm.baseline
     var flags = Observation.Flags()
     var place: UInt16 = 0
+    var key: UInt32 = 0
     var outcome = Outcome.success
     /// As the client was told; 0: nothing yet.
     var status: UInt16 = 0

@@ -1,0 +1,102 @@
+import PolicyModel
+import Statistics
+
+/// What is known of the version that serves, before a rollout and while it runs: how fast it is, and how its failures
+/// clump. Kept over restarts; a new serving version begins a new one.
+public struct BaselineProfile: Hashable, Codable, Sendable {
+    /// Seconds after which how failures clumped before is forgotten.
+    static let memory = 6 * 3600
+    /// Fewer samples make no quantile to measure others by.
+    public static let fewestSamples: UInt32 = 200
+
+    /// One measure's clumping over the last `memory` to twice as long.
+    private struct Clumping: Hashable, Codable, Sendable {
+        var now = OverdispersionEstimator()
+        var before: Double?
+        var bursts = BurstCounter()
+        var earlierBursts = 0
+        var seconds = 0
+
+        mutating func observe(_ shards: [Tally], gap: Int) {
+            // Seconds without a request belong to the windows as well.
+            for _ in 0..<min(gap - 1, OverdispersionEstimator.windows.last ?? 1) {
+                now.observe([Tally](repeating: Tally(), count: shards.count))
+            }
+            now.observe(shards)
+            bursts.observe(shards.reduce(Tally(), +))
+            seconds += gap
+            guard seconds >= BaselineProfile.memory else { return }
+            before = now.estimate
+            earlierBursts = bursts.bursts
+            now = OverdispersionEstimator()
+            bursts = BurstCounter()
+            seconds = 0
+        }
+
+        var estimate: Double? {
+            guard let estimate = now.estimate else { return before }
+            return max(estimate, before ?? 1)
+        }
+
+        var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.habit }
+    }
+
+    private var errors = Clumping()
+    private var latency = Clumping()
+    public private(set) var total = LatencyProfile()
+    public private(set) var firstByte = LatencyProfile()
+    private var errorSecond: Int64?
+    private var latencySecond: Int64?
+    /// A tenth of the requests is slower than this bucket.
+    private var slow = Int.max
+
+    public init() {}
+
+    public subscript(measure: LatencyMeasure) -> LatencyProfile { measure == .total ? total : firstByte }
+
+    public var errorLane: Lane { lane(errors) }
+    public var latencyLane: Lane { lane(latency) }
+
+    /// Bursts are of errors: a tenth of the requests is slow by definition, so that a second with many says nothing.
+    private func lane(_ clumping: Clumping) -> Lane {
+        errors.hasBursts ? .ticks : Lane(overdispersion: clumping.estimate)
+    }
+    /// φ̂; nil before it is known.
+    public var errorOverdispersion: Double? { errors.estimate }
+    public var latencyOverdispersion: Double? { latency.estimate }
+
+    /// Without a rollout.
+    public mutating func observe(_ item: JudgedItem) {
+        switch item {
+        case .errors(let tick): observe(tick)
+        case .latencies(let tick): observe(tick)
+        case .rows: break
+        }
+    }
+
+    public mutating func observe(_ tick: ErrorTick) {
+        let gap = max(1, tick.second - (errorSecond ?? tick.second - 1))
+        errorSecond = tick.second
+        errors.observe((0..<ErrorTick.shards).map { tick.tally(.baseline, shard: $0) }, gap: Int(min(gap, 1 << 20)))
+    }
+
+    public mutating func observe(_ tick: LatencyTick) {
+        var shards = [Tally](repeating: Tally(), count: ErrorTick.shards)
+        for entry in tick.entries where entry.arm == .baseline {
+            let (bucket, isOutlived) = entry.bucket(.total)
+            if !isOutlived {
+                total.record(bucket)
+                shards[entry.shard] += Tally(bucket >= slow ? 1 : 0, of: 1)
+            }
+            let (first, isFirstOutlived) = entry.bucket(.firstByte)
+            if !isFirstOutlived { firstByte.record(first) }
+        }
+        let gap = max(1, tick.second - (latencySecond ?? tick.second - 1))
+        latencySecond = tick.second
+        if total.total >= Self.fewestSamples {
+            latency.observe(shards, gap: Int(min(gap, 1 << 20)))
+            // Of earlier seconds only, and not at each: it says where to look, any point is as valid.
+            if slow == .max || tick.second % 10 == 0 { slow = total.quantile(0.9) ?? .max }
+        }
+    }
+}

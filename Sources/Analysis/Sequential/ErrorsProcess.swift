@@ -1,0 +1,150 @@
+import PolicyModel
+import Statistics
+
+/// The evidence about one bound on errors: for a revert, and for a promotion.
+struct ErrorsProcess: Hashable, Codable, Sendable {
+    let check: ErrorsCheck
+    private var rate: RateProcess
+    /// Where traffic is dealt by key: keys that failed for the first time.
+    private var byKey: KeyedErrors?
+    /// ln E that an earlier way of betting had won or lost: bets may change with what is known of the baseline, the
+    /// wealth goes on.
+    private var carried = 0.0
+    private var proof: NonInferiorityProcess
+    private var proofBuilder = StratumBuilder()
+    private var step: UInt16?
+    private var second: Int64?
+    /// Since the rollout and since the step began.
+    private(set) var sinceStart = Stratum()
+    private(set) var sinceStep = Stratum()
+    private(set) var secondsInStep: Int64 = 0
+
+    init(_ check: ErrorsCheck, lane: Lane, isKeyed: Bool) {
+        self.check = check
+        rate = RateProcess(Self.bounds(check), lane: lane)
+        byKey = isKeyed ? KeyedErrors(bound: Self.factor(check) ?? 1) : nil
+        proof = Self.proof(check)
+    }
+
+    private static func factor(_ check: ErrorsCheck) -> Double? { check.maxIncrease.map { 1 + $0 } }
+
+    private static func bounds(_ check: ErrorsCheck) -> RateBounds {
+        RateBounds(
+            ceiling: check.max.map(clamp), factor: factor(check), floor: check.maxIncrease == nil ? 0 : check.floor)
+    }
+
+    /// A proof against the baseline waives that of the ceiling: a rate of .8 % under a ceiling of 1 % would take 18,600
+    /// requests to prove. Without a factor the ceiling alone is left to prove.
+    private static func proof(_ check: ErrorsCheck) -> NonInferiorityProcess {
+        guard let factor = factor(check) else {
+            return NonInferiorityProcess(margin: nil, floor: clamp(check.max ?? 0.5))
+        }
+        // A factor of 1 cannot be excluded by equals; a hair above it, nothing can be proven in finite time either.
+        return NonInferiorityProcess(margin: max(factor, 1.05), floor: check.floor > 0 ? clamp(check.floor) : nil)
+    }
+
+    /// Ceilings of 0 and 1 are no odds: the nearest that are.
+    private static func clamp(_ rate: Double) -> Double { min(max(rate, 1e-6), 1 - 1e-6) }
+
+    mutating func observe(_ tick: ErrorTick) {
+        if step != tick.step {
+            rate.weightChanged()
+            proof = Self.proof(check)
+            proofBuilder = StratumBuilder()
+            step = tick.step
+            sinceStep = Stratum()
+            secondsInStep = 0
+        }
+        let gap = max(1, tick.second - (second ?? tick.second - 1))
+        second = tick.second
+        secondsInStep += gap
+        let stratum = tick.stratum
+        sinceStart += stratum
+        sinceStep += stratum
+        rate.observe(stratum, seconds: Int(gap))
+        byKey?.observe(tick.keys)
+        if proofBuilder.add([stratum], seconds: Int(gap)) {
+            proof.observe(proofBuilder.open[0], temper: rate.lane.proofTemper)
+            proofBuilder.clear()
+        }
+    }
+
+    /// The baseline's failures turn out to clump more, or less, than was thought.
+    mutating func adapt(to lane: Lane) {
+        switch (rate.lane, lane) {
+        case (.ticks, _): return
+        case (.counts, .counts(let temper)): rate.retemper(temper)
+        case (.counts, .ticks):
+            // What clumped counts have won is not to be trusted; what they lost is lost.
+            carried = min(rate.logEvidence, 0)
+            rate = RateProcess(Self.bounds(check), lane: .ticks)
+        }
+    }
+
+    /// ln E for a revert, and what speaks.
+    var evidence: (value: Double, part: String) {
+        guard let byKey else {
+            let strongest = rate.strongest
+            return (carried + strongest.logEvidence, strongest.part.rawValue)
+        }
+        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well.
+        let rate = sinceStart.candidate.rate ?? 0
+        let allowed = max(check.maxIncrease == nil ? check.max ?? 0 : check.floor, 0)
+        return (rate > allowed ? byKey.logEvidence : min(byKey.logEvidence, 0), "keys")
+    }
+
+    var proofEvidence: Double { proof.logEvidence }
+    var lane: Lane { rate.lane }
+
+    /// About how many more requests of the candidate prove it at this pace; nil where it never is.
+    func requestsNeeded(logThreshold: Double) -> Double? {
+        let n = sinceStep.candidate.trials + sinceStep.baseline.trials
+        guard n > 0 else { return nil }
+        let share = min(max(Double(sinceStep.candidate.trials) / Double(n), 0.001), 0.999)
+        // Half an error more than seen: none of few is not never.
+        let rate = (Double(sinceStart.baseline.hits) + 0.5) / (Double(sinceStart.baseline.trials) + 1)
+        return proof.requestsNeeded(
+            logThreshold: logThreshold, rate: min(rate, 0.99), share: share, temper: lane.proofTemper)
+    }
+}
+
+/// Errors by key: a key that failed once is one error, for ever.
+struct KeyedErrors: Hashable, Codable, Sendable {
+    /// Requests that a stratum of keys holds at least.
+    static let requests = 20
+    private var counter = FirstFailures()
+    private var process: OddsRatioProcess
+    private var open = 0
+
+    init(bound: Double) { process = OddsRatioProcess(bound: bound) }
+
+    mutating func observe(_ keys: [UInt64]) {
+        for key in keys { counter.observe(key: key >> 2, isCandidate: key & 2 != 0, isHit: key & 1 != 0) }
+        open += keys.count
+        guard open >= Self.requests else { return }
+        process.observe(counter.close())
+        open = 0
+    }
+
+    var logEvidence: Double { process.logEvidence }
+}
+
+extension Lane {
+    /// η of a proof: where counts clump beyond tempering, a tenth of them counts.
+    var proofTemper: Double {
+        switch self {
+        case .counts(let temper): temper
+        case .ticks: 0.1
+        }
+    }
+
+    /// One line for people.
+    func words(_ overdispersion: Double?) -> String {
+        let phi = overdispersion.map { "φ̂ \(Measurement.decimals($0, 1))" } ?? "φ̂ not known yet"
+        switch self {
+        case .counts(let temper) where temper >= 1: return "\(phi): requests fail independently, each counts"
+        case .counts(let temper): return "\(phi): failures clump, bets are raised to \(Measurement.decimals(temper, 2))"
+        case .ticks: return "\(phi): failures come in bursts, each second counts once"
+        }
+    }
+}

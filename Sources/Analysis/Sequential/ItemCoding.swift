@@ -1,0 +1,241 @@
+import PolicyModel
+
+/// A recording of what a judge took in, in bytes: a few for each second and about two for each request. Numbers are
+/// LEB128 (seven bits a byte, the lowest first, the top bit set where more follow); signed ones zigzag.
+public enum ItemCoding {
+    /// Why bytes cannot be read.
+    public struct Damaged: Error, CustomStringConvertible {
+        public var place: Int
+        public var description: String { "the recording is damaged at byte \(place)" }
+    }
+
+    public static func encode(_ items: [JudgedItem]) -> [UInt8] {
+        var writer = Writer()
+        for item in items {
+            switch item {
+            case .errors(let tick): writer.write(tick)
+            case .latencies(let tick): writer.write(tick)
+            case .rows(let rows): writer.write(rows)
+            }
+        }
+        return writer.bytes
+    }
+
+    /// - Throws: `Damaged`.
+    public static func decode(_ bytes: [UInt8]) throws(Damaged) -> [JudgedItem] {
+        var reader = Reader(bytes: bytes)
+        var items: [JudgedItem] = []
+        while !reader.isAtEnd { items.append(try reader.item()) }
+        return items
+    }
+
+    private enum Tag {
+        static let errors: UInt64 = 1
+        static let latencies: UInt64 = 2
+        static let rows: UInt64 = 3
+    }
+
+    private struct Writer {
+        var bytes: [UInt8] = []
+
+        mutating func write(_ value: UInt64) {
+            var rest = value
+            while rest >= 0x80 {
+                bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+                rest >>= 7
+            }
+            bytes.append(UInt8(rest))
+        }
+
+        mutating func write(signed value: Int64) { write(UInt64(bitPattern: (value << 1) ^ (value >> 63))) }
+
+        /// Absent is 0.
+        mutating func write(optional value: Int?) { write(value.map { UInt64(bitPattern: Int64($0)) &+ 1 } ?? 0) }
+
+        mutating func write(_ text: String) {
+            write(UInt64(text.utf8.count))
+            bytes.append(contentsOf: text.utf8)
+        }
+
+        mutating func write(_ tick: ErrorTick) {
+            write(Tag.errors)
+            write(signed: tick.second)
+            write(UInt64(tick.step))
+            for i in tick.trials.indices {
+                write(UInt64(tick.trials[i]))
+                if tick.trials[i] > 0 { write(UInt64(tick.hits[i])) }
+            }
+            writeSorted(tick.keys)
+        }
+
+        mutating func write(_ tick: LatencyTick) {
+            write(Tag.latencies)
+            write(signed: tick.second)
+            write(UInt64(tick.step))
+            write(UInt64(tick.share.basisPoints))
+            for n in tick.assigned { write(UInt64(n)) }
+            // What is alike lies together: arm, sub-shard, then the bucket of the whole, the first byte last.
+            writeSorted(tick.entries.map { $0.sortable })
+        }
+
+        /// Each as the difference from the one before.
+        mutating func writeSorted(_ values: [UInt64]) {
+            write(UInt64(values.count))
+            var last: UInt64 = 0
+            for value in values.sorted() {
+                write(value - last)
+                last = value
+            }
+        }
+
+        mutating func write(_ rows: [QualityRow]) {
+            write(Tag.rows)
+            write(UInt64(rows.count))
+            for row in rows {
+                write(UInt64(row.arm.rawValue))
+                write(UInt64(row.step))
+                write(optional: row.label)
+                write(optional: row.prediction)
+                write(row.score == nil ? 0 : 1)
+                if let score = row.score {
+                    for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt64(i)))) }
+                }
+                write(UInt64(row.groups.count))
+                for group in row.groups { write(group) }
+            }
+        }
+    }
+
+    private struct Reader {
+        let bytes: [UInt8]
+        var place = 0
+
+        var isAtEnd: Bool { place >= bytes.count }
+        private var damaged: Damaged { Damaged(place: place) }
+
+        mutating func number(atMost limit: UInt64 = .max) throws(Damaged) -> UInt64 {
+            var value: UInt64 = 0
+            var shift: UInt64 = 0
+            while true {
+                guard place < bytes.count, shift < 64 else { throw damaged }
+                let byte = bytes[place]
+                place += 1
+                value |= UInt64(byte & 0x7f) << shift
+                if byte & 0x80 == 0 { break }
+                shift += 7
+            }
+            guard value <= limit else { throw damaged }
+            return value
+        }
+
+        /// Of things that take a byte each at least.
+        mutating func count() throws(Damaged) -> Int { Int(try number(atMost: UInt64(bytes.count - place))) }
+
+        mutating func signed() throws(Damaged) -> Int64 {
+            let raw = try number()
+            return Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
+        }
+
+        mutating func optional() throws(Damaged) -> Int? {
+            let raw = try number()
+            return raw == 0 ? nil : Int(Int64(bitPattern: raw &- 1))
+        }
+
+        mutating func text() throws(Damaged) -> String {
+            let length = try count()
+            defer { place += length }
+            return String(decoding: bytes[place..<place + length], as: UTF8.self)
+        }
+
+        mutating func item() throws(Damaged) -> JudgedItem {
+            switch try number() {
+            case Tag.errors: return .errors(try errorTick())
+            case Tag.latencies: return .latencies(try latencyTick())
+            case Tag.rows: return .rows(try rows())
+            default: throw damaged
+            }
+        }
+
+        mutating func errorTick() throws(Damaged) -> ErrorTick {
+            var tick = ErrorTick(second: try signed(), step: UInt16(try number(atMost: 0xffff)))
+            for i in tick.trials.indices {
+                tick.trials[i] = UInt32(try number(atMost: UInt64(UInt32.max)))
+                if tick.trials[i] > 0 { tick.hits[i] = UInt32(try number(atMost: UInt64(tick.trials[i]))) }
+            }
+            tick.keys = try sorted()
+            return tick
+        }
+
+        mutating func latencyTick() throws(Damaged) -> LatencyTick {
+            let second = try signed()
+            let step = UInt16(try number(atMost: 0xffff))
+            var tick = LatencyTick(
+                second: second, step: step, share: Weight(clamping: Int(try number(atMost: 10_000))))
+            for i in 0..<2 { tick.assigned[i] = UInt32(try number(atMost: UInt64(UInt32.max))) }
+            for value in try sorted() {
+                guard value < 1 << 28 else { throw damaged }
+                tick.entries.append(LatencyEntry(sortable: value))
+            }
+            return tick
+        }
+
+        mutating func sorted() throws(Damaged) -> [UInt64] {
+            let n = try count()
+            var values: [UInt64] = []
+            values.reserveCapacity(n)
+            var last: UInt64 = 0
+            for _ in 0..<n {
+                let (next, overflow) = last.addingReportingOverflow(try number())
+                if overflow { throw damaged }
+                last = next
+                values.append(last)
+            }
+            return values
+        }
+
+        mutating func rows() throws(Damaged) -> [QualityRow] {
+            var rows: [QualityRow] = []
+            for _ in 0..<(try count()) {
+                guard let arm = Arm(rawValue: UInt8(try number(atMost: 1))) else { throw damaged }
+                let step = UInt16(try number(atMost: 0xffff))
+                let label = try optional()
+                let prediction = try optional()
+                var score: Double?
+                if try number(atMost: 1) == 1 {
+                    guard place + 8 <= bytes.count else { throw damaged }
+                    var pattern: UInt64 = 0
+                    for i in 0..<8 { pattern |= UInt64(bytes[place + i]) << (8 * UInt64(i)) }
+                    place += 8
+                    score = Double(bitPattern: pattern)
+                }
+                var groups: [String] = []
+                for _ in 0..<(try count()) { groups.append(try text()) }
+                rows.append(
+                    QualityRow(
+                        arm: arm, step: step, label: label, prediction: prediction, score: score, groups: groups))
+            }
+            return rows
+        }
+    }
+}
+
+extension LatencyEntry {
+    /// Arm and shard above, then the whole with its flag, the first byte with its flag below.
+    fileprivate var sortable: UInt64 {
+        let (total, isOutlived) = bucket(.total)
+        let (first, isFirstOutlived) = bucket(.firstByte)
+        let head = UInt64(arm.rawValue) << 3 | UInt64(shard)
+        // The first byte as its distance from the whole: mostly none.
+        let distance = UInt64((total - first) & 0x7ff)
+        return head << 24 | UInt64(total) << 13 | UInt64(isOutlived ? 1 : 0) << 12
+            | UInt64(isFirstOutlived ? 1 : 0) << 11 | distance
+    }
+
+    fileprivate init(sortable v: UInt64) {
+        let total = Int(v >> 13 & 0x7ff)
+        self.init(
+            arm: v >> 27 & 1 == 0 ? .baseline : .candidate, shard: Int(v >> 24 & 7), total: total,
+            isOutlived: v >> 12 & 1 == 1, firstByte: (total - Int(v & 0x7ff)) & 0x7ff,
+            isFirstByteOutlived: v >> 11 & 1 == 1)
+    }
+}

@@ -1,0 +1,223 @@
+import PolicyModel
+import Statistics
+
+/// The evidence about one bound on a quantile of latency: for a revert, and for a promotion.
+struct LatencyProcess: Hashable, Codable, Sendable {
+    /// Seconds between two looks at where the baseline's quantiles lie.
+    static let refresh: Int64 = 10
+
+    let check: LatencyCheck
+    /// Against the ceiling; against the baseline; the latter where requests clump.
+    private var ceiling: RateProcess?
+    private var ratio: LatencyRatioProcess?
+    private var ratioLane: TickLane?
+    private var carried = 0.0
+    private var lane: Lane
+    private var proof: LatencyProof
+    private var proofBuilder = StratumBuilder()
+    private var step: UInt16?
+    private var second: Int64?
+    private var refreshedAt: Int64?
+    /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty before
+    /// they are known.
+    private var points: [Int] = []
+    /// For a revert, the candidate's at `factor` times these, rounded up; for the proof its last one rounded down.
+    private var scaled: [Int] = []
+    private var proofPoint = 0
+    /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.
+    private(set) var sinceStep = Stratum()
+    private(set) var secondsInStep: Int64 = 0
+
+    init(_ check: LatencyCheck, lane: Lane) {
+        self.check = check
+        self.lane = lane
+        ceiling = check.max.map { _ in RateProcess(RateBounds(ceiling: 1 - check.quantile), lane: lane) }
+        if check.maxIncrease != nil {
+            ratio = LatencyRatioProcess()
+            if case .ticks = lane { ratioLane = Self.makeLane() }
+        }
+        proof = LatencyProof(check)
+    }
+
+    private static func makeLane() -> TickLane { TickLane(factor: 1, clip: 0.5) }
+
+    private var ceilingBucket: Int {
+        let microseconds = (check.max?.nanoseconds ?? 0) / 1000
+        return LatencyBuckets.index(UInt32(clamping: microseconds))
+    }
+
+    /// The longest threshold, in seconds.
+    var longestThreshold: Double {
+        let increase = scaled.last { $0 < LatencyBuckets.count }.map { Double(LatencyBuckets.upperBound($0)) / 1e6 }
+        return max(check.max?.seconds ?? 0, increase ?? 0)
+    }
+
+    mutating func observe(_ tick: LatencyTick, _ profile: BaselineProfile) {
+        if step != tick.step {
+            ceiling?.weightChanged()
+            ratio?.weightChanged(temper: lane.proofTemper)
+            proof = LatencyProof(check)
+            proofBuilder = StratumBuilder()
+            step = tick.step
+            sinceStep = Stratum()
+            secondsInStep = 0
+        }
+        let gap = Int(max(1, tick.second - (second ?? tick.second - 1)))
+        second = tick.second
+        secondsInStep += Int64(gap)
+        look(profile[check.of], at: tick.second)
+        if ceiling != nil {
+            // Requests in the ceiling's own bucket may be on either side: for a revert they are not beyond it.
+            let beyond = count(tick, candidate: ceilingBucket + 1, baseline: ceilingBucket + 1)
+            ceiling?.observe(beyond, seconds: gap)
+            if check.maxIncrease == nil {
+                sinceStep += beyond
+                prove(count(tick, candidate: ceilingBucket, baseline: ceilingBucket), gap)
+            }
+        }
+        guard check.maxIncrease != nil, !points.isEmpty else { return }
+        let own = points.count - 1
+        let slower = count(tick, candidate: scaled[own], baseline: points[own])
+        sinceStep += slower
+        if ratioLane != nil {
+            ratioLane?.observe(slower)
+        } else {
+            let strata = (0..<own).map { count(tick, candidate: scaled[$0], baseline: points[$0]) }
+            ratio?.observe(strata, seconds: gap, temper: lane.proofTemper)
+        }
+        prove(count(tick, candidate: proofPoint, baseline: points[own]), gap)
+    }
+
+    private mutating func prove(_ stratum: Stratum, _ gap: Int) {
+        guard proofBuilder.add([stratum], seconds: gap) else { return }
+        proof.observe(proofBuilder.open[0], temper: lane.proofTemper)
+        proofBuilder.clear()
+    }
+
+    /// Where the baseline's quantiles lie, from what was before this tick.
+    private mutating func look(_ profile: LatencyProfile, at second: Int64) {
+        guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
+            profile.total >= BaselineProfile.fewestSamples
+        else { return }
+        let found = (LatencyRatioProcess.quantiles + [check.quantile]).map { profile.quantile($0) }
+        // So many errors that a quantile has no end say nothing of speed.
+        guard found.allSatisfy({ $0 != nil }) else { return }
+        refreshedAt = second
+        points = found.map { $0! }
+        scaled = points.map { Self.scale($0, by: 1 + increase) + 1 }
+        proofPoint = Self.scale(points[points.count - 1], by: 1 + increase)
+    }
+
+    /// The bucket that holds `factor` times the lower bound of a bucket.
+    private static func scale(_ bucket: Int, by factor: Double) -> Int {
+        let value = Double(LatencyBuckets.lowerBound(bucket)) * factor
+        return LatencyBuckets.index(UInt32(min(value, Double(UInt32.max))))
+    }
+
+    /// Requests in these buckets and above, of those of which it can be told.
+    private func count(_ tick: LatencyTick, candidate: Int, baseline: Int) -> Stratum {
+        var hits = (c: 0, b: 0)
+        var trials = (c: 0, b: 0)
+        for entry in tick.entries {
+            let (bucket, isOutlived) = entry.bucket(check.of)
+            let isCandidate = entry.arm == .candidate
+            let isSlower = bucket >= (isCandidate ? candidate : baseline)
+            if isOutlived && !isSlower { continue }
+            if isCandidate {
+                trials.c += 1
+                if isSlower { hits.c += 1 }
+            } else {
+                trials.b += 1
+                if isSlower { hits.b += 1 }
+            }
+        }
+        return Stratum(candidate: Tally(hits.c, of: trials.c), baseline: Tally(hits.b, of: trials.b))
+    }
+
+    /// See `ErrorsProcess.adapt`.
+    mutating func adapt(to new: Lane) {
+        switch (lane, new) {
+        case (.ticks, _): return
+        case (.counts, .counts(let temper)): ceiling?.retemper(temper)
+        case (.counts, .ticks):
+            carried = min(evidence.value, 0)
+            if ceiling != nil { ceiling = RateProcess(RateBounds(ceiling: 1 - check.quantile), lane: .ticks) }
+            if ratio != nil {
+                ratio = LatencyRatioProcess()
+                ratioLane = Self.makeLane()
+            }
+        }
+        lane = new
+    }
+
+    /// ln E for a revert, the larger of the two bounds' with half of the risk each, and which it is.
+    var evidence: (value: Double, part: String) {
+        let half = ceiling != nil && ratio != nil ? -ln(2) : 0
+        var best = (value: -Double.infinity, part: "increase")
+        if let ceiling { best = (ceiling.logEvidence + half, "ceiling") }
+        if let ratio {
+            let value = (ratioLane?.logEvidence ?? ratio.logEvidence) + half
+            if value > best.value { best = (value, "increase") }
+        }
+        return (best.value + carried, best.part)
+    }
+
+    /// The quantile at which the increase shows most: regressions differ, so it is looked for at several.
+    var loudestQuantile: Double {
+        guard let ratio, ratioLane == nil, evidence.part == "increase", evidence.value > 0 else {
+            return check.quantile
+        }
+        return LatencyRatioProcess.quantiles[ratio.loudestPoint]
+    }
+
+    var proofEvidence: Double { proof.logEvidence }
+    /// False: the baseline's quantiles are not known yet.
+    var isReady: Bool { check.maxIncrease == nil || !points.isEmpty }
+
+    /// See `ErrorsProcess.requestsNeeded`.
+    func requestsNeeded(logThreshold: Double) -> Double? {
+        let n = sinceStep.candidate.trials + sinceStep.baseline.trials
+        guard n > 0 else { return nil }
+        let share = min(max(Double(sinceStep.candidate.trials) / Double(n), 0.001), 0.999)
+        let rate = (Double(sinceStep.baseline.hits) + 0.5) / (Double(sinceStep.baseline.trials) + 1)
+        let seen = (Double(sinceStep.candidate.hits) + 0.5) / (Double(sinceStep.candidate.trials) + 1)
+        let odds = (seen / (1 - min(seen, 0.999))) / (rate / (1 - min(rate, 0.999)))
+        return proof.requestsNeeded(
+            logThreshold: logThreshold, rate: min(rate, 0.99), share: share, odds: min(max(odds, 0.05), 20),
+            temper: lane.proofTemper)
+    }
+}
+
+/// Against the baseline: the odds of being slower than `factor` times its quantile are below those of the baseline for
+/// being slower than the quantile. A proof against the baseline waives that of the ceiling; without it, the share of
+/// requests above the ceiling is below what the quantile allows.
+private struct LatencyProof: Hashable, Codable, Sendable {
+    private var relative: OddsRatioProcess?
+    private var absolute: BetaBinomialMixture?
+
+    init(_ check: LatencyCheck) {
+        if check.maxIncrease != nil {
+            relative = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
+        } else {
+            let bound = 1 - check.quantile
+            absolute = BetaBinomialMixture(bound: bound, null: .atLeast, a: 0.5, b: 0.5 / bound)
+        }
+    }
+
+    mutating func observe(_ stratum: Stratum, temper: Double) {
+        relative?.observe(stratum, temper: temper)
+        absolute?.observe(stratum.candidate, temper: temper)
+    }
+
+    var logEvidence: Double { relative?.logEvidence ?? absolute?.logEvidence ?? 0 }
+
+    func requestsNeeded(
+        logThreshold: Double, rate: Double, share: Double, odds: Double, temper: Double
+    ) -> Double? {
+        relative.map {
+            $0.requestsNeeded(logThreshold: logThreshold, rate: rate, share: share, odds: odds, temper: temper)
+        }
+            ?? absolute?.trialsNeeded(
+                logThreshold: logThreshold, rate: RateCeiling.shifted(rate, oddsBy: odds), temper: temper)
+    }
+}

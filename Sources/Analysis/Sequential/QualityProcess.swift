@@ -1,0 +1,147 @@
+import PolicyModel
+import Statistics
+
+/// The evidence about one bound on one group's quality, from labelled rows in the order in which they were joined.
+/// A drop is a difference of means, judged block by block: what labels bring late shifts both arms alike.
+struct QualityProcess: Hashable, Codable, Sendable {
+    /// Rows of either arm that close a block: numbers, never outcomes.
+    static let rows = 4
+
+    let measure: QualityMeasure
+    /// The most that the candidate may be worse by, 0 ... 1.
+    let margin: Double
+    /// True: more is worse.
+    let isRise: Bool
+    private var process: BoundedMeanProcess
+    private var proof: BoundedMeanProcess
+    private var step: UInt16?
+    /// Of the open block: all rows, and those of requests of this step.
+    private var open = Sums()
+    private var openInStep = Sums()
+    private(set) var sinceStart = Sums()
+    private(set) var sinceStep = Sums()
+
+    struct Sums: Hashable, Codable, Sendable {
+        var sum = [0.0, 0.0]
+        var rows = [0, 0]
+
+        mutating func add(_ value: Double, _ arm: Arm) {
+            sum[Int(arm.rawValue)] += value
+            rows[Int(arm.rawValue)] += 1
+        }
+        func mean(_ arm: Arm) -> Double? {
+            rows[Int(arm.rawValue)] == 0 ? nil : sum[Int(arm.rawValue)] / Double(rows[Int(arm.rawValue)])
+        }
+        func rows(_ arm: Arm) -> Int { rows[Int(arm.rawValue)] }
+    }
+
+    init(_ measure: QualityMeasure, margin: Double, isRise: Bool) {
+        self.measure = measure
+        self.margin = min(max(margin, 0), 0.99)
+        self.isRise = isRise
+        process = BoundedMeanProcess(margin: self.margin, restarts: .standard)
+        proof = BoundedMeanProcess(margin: self.margin, null: .atLeast)
+    }
+
+    /// - Parameter current: the step that runs now; rows of earlier ones prove nothing.
+    mutating func observe(_ row: QualityRow, current: UInt16) {
+        guard let value = row.value(measure) else { return }
+        if step != current {
+            proof = BoundedMeanProcess(margin: margin, null: .atLeast)
+            sinceStep = Sums()
+            openInStep = Sums()
+            step = current
+        }
+        sinceStart.add(value, row.arm)
+        open.add(value, row.arm)
+        if let worse = close(&open) { process.observe(worse) }
+        guard row.step == current else { return }
+        sinceStep.add(value, row.arm)
+        openInStep.add(value, row.arm)
+        if let worse = close(&openInStep) { proof.observe(worse) }
+    }
+
+    /// By how much the candidate was worse in a block, where it is full.
+    private func close(_ block: inout Sums) -> Double? {
+        guard block.rows(.baseline) >= Self.rows, block.rows(.candidate) >= Self.rows,
+            let b = block.mean(.baseline), let c = block.mean(.candidate)
+        else { return nil }
+        block = Sums()
+        return isRise ? c - b : b - c
+    }
+
+    var evidence: Double { process.logEvidence }
+    var proofEvidence: Double { proof.logEvidence }
+
+    /// By how much the candidate is worse; nil before both arms have rows.
+    var drop: Double? {
+        guard let b = sinceStart.mean(.baseline), let c = sinceStart.mean(.candidate) else { return nil }
+        return isRise ? c - b : b - c
+    }
+}
+
+/// One group of a check: its processes, one for each bound, and its share of the check's risk.
+struct GroupProcess: Hashable, Codable, Sendable {
+    /// `sex=Female`; empty: all rows.
+    let name: String
+    let weight: Double
+    var bounds: [QualityProcess]
+
+    init(_ name: String, weight: Double, _ check: QualityCheck) {
+        self.name = name
+        self.weight = weight
+        bounds = []
+        if let drop = check.maxDrop { bounds.append(QualityProcess(check.measure, margin: drop, isRise: false)) }
+        if let rise = check.maxRise { bounds.append(QualityProcess(check.measure, margin: rise, isRise: true)) }
+    }
+
+    /// ln of what reverts is larger than for the whole check by this.
+    var penalty: Double { -ln(weight / Double(max(bounds.count, 1))) }
+}
+
+/// All groups of a check. Values of an attribute are found as they come; the g-th found has 1/(g(g+1)) of the risk, so
+/// that however many come the sum stays within it.
+struct GroupsProcess: Hashable, Codable, Sendable {
+    /// More values of a check's attributes are counted, not judged.
+    static let maximumGroups = 64
+
+    let check: QualityCheck
+    private(set) var groups: [GroupProcess] = []
+    private(set) var overflow = false
+    /// By selector of a whole attribute: values found.
+    private var found: [Int]
+
+    init(_ check: QualityCheck) {
+        self.check = check
+        found = [Int](repeating: 0, count: check.groups.count)
+        if check.groups.isEmpty { groups = [GroupProcess("", weight: 1, check)] }
+        for selector in check.groups where selector.value != nil {
+            groups.append(GroupProcess(selector.description, weight: 1 / Double(check.groups.count), check))
+        }
+    }
+
+    mutating func observe(_ row: QualityRow, current: UInt16) {
+        for name in row.groups where !groups.contains(where: { $0.name == name }) { discover(name) }
+        for i in groups.indices where groups[i].name.isEmpty || row.groups.contains(groups[i].name) {
+            for j in groups[i].bounds.indices { groups[i].bounds[j].observe(row, current: current) }
+        }
+    }
+
+    private mutating func discover(_ name: String) {
+        for (i, selector) in check.groups.enumerated()
+        where selector.value == nil && name.hasPrefix(selector.attribute + "=") {
+            guard groups.count < Self.maximumGroups else {
+                overflow = true
+                return
+            }
+            found[i] += 1
+            let g = Double(found[i])
+            groups.append(GroupProcess(name, weight: 1 / (g * (g + 1)) / Double(check.groups.count), check))
+        }
+    }
+
+    /// Attributes that were named and never came.
+    var unseen: [String] {
+        zip(check.groups, found).filter { $0.value == nil && $1 == 0 }.map { $0.0.attribute }
+    }
+}

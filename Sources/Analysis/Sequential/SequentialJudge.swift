@@ -1,0 +1,201 @@
+import PolicyModel
+import Statistics
+
+/// The judge that may look every second: evidence for a revert and for a promotion that stay valid however often they
+/// are looked at. A fold over `JudgedItem`s: the same items in the same order give the same evidence, bit for bit.
+public struct SequentialJudge: Hashable, Codable, Sendable {
+    /// Candidate's requests that a step needs before it may end: caution, not proof.
+    public static let fewestInStep = 20
+    /// Seconds between two looks at how the baseline's failures clump, and at what is still needed.
+    static let lookInterval: Int64 = 10
+    /// The split is not what it should be at this level; it blocks and never reverts.
+    static let mismatchAlpha = 0.001
+
+    public let risk: Risk
+    /// Items taken in: a recording is replayed up to here.
+    public private(set) var items = 0
+    var states: [CheckState] = []
+    /// Grows with what the baseline does.
+    public private(set) var profile: BaselineProfile
+    var candidate = [LatencyProfile(), LatencyProfile()]
+    private var sampleRatio = SampleRatioProcess()
+    private let isKeyed: Bool
+    public private(set) var step: UInt16 = 0
+    private var lookedAt: Int64?
+    /// Bounds on gauges and scraped series: outside the risk, judged as thresholds.
+    var bounds = ThresholdJudge()
+    /// Seconds that latencies wait before an open request counts as slow.
+    public private(set) var latencyMaturity: Int64 = 2
+
+    public init(_ policies: [Policy], risk: Risk, isKeyed: Bool, profile: BaselineProfile = BaselineProfile()) {
+        self.risk = risk
+        self.isKeyed = isKeyed
+        self.profile = profile
+        var checks: [(path: String, check: Check)] = []
+        for policy in policies { for check in policy.checks { checks.append(("\(policy.name)/\(check.name)", check)) } }
+        let enforced = checks.filter { $0.check.mode == .enforce }.compactMap { entry in
+            Self.source(entry.check).map { (path: entry.path, source: $0, share: entry.check.share) }
+        }
+        let weights = RiskBudget(alpha: risk.falseRevert).weights(enforced.map { ($0.source, $0.share) })
+        let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
+        for (path, check) in checks where Self.source(check) != nil {
+            // What only is observed spends nothing: it is shown as if it were alone.
+            states.append(
+                CheckState(path, check, weight: weightByPath[path] ?? 1, profile: profile, isKeyed: isKeyed))
+        }
+        updateMaturity()
+    }
+
+    /// The part of the risk that pays for a check; nil for bounds outside it.
+    static func source(_ check: Check) -> RiskBudget.Source? {
+        switch check.kind {
+        case .errors(let errors): errors.from == .proxy ? .errors : nil
+        case .latency(let latency): latency.from == .proxy ? .latency : nil
+        case .quality: .quality
+        case .metric: nil
+        }
+    }
+
+    // MARK: - Taking in
+
+    public mutating func take(_ item: JudgedItem) {
+        items += 1
+        switch item {
+        case .errors(let tick):
+            step = max(step, tick.step)
+            profile.observe(tick)
+            for i in states.indices { states[i].errors?.observe(tick) }
+            trace(at: tick.second)
+        case .latencies(let tick):
+            step = max(step, tick.step)
+            for i in states.indices { states[i].latency?.observe(tick, profile) }
+            profile.observe(tick)
+            for entry in tick.entries where entry.arm == .candidate {
+                for (i, measure) in [LatencyMeasure.total, .firstByte].enumerated() {
+                    let (bucket, isOutlived) = entry.bucket(measure)
+                    if !isOutlived { candidate[i].record(bucket) }
+                }
+            }
+            if !isKeyed, tick.share > .zero {
+                sampleRatio.observe(
+                    candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0] + tick.assigned[1]),
+                    share: tick.share.fraction)
+            }
+            trace(at: tick.second)
+            look(at: tick.second)
+        case .rows(let rows):
+            for i in states.indices {
+                for row in rows { states[i].quality?.observe(row, current: step) }
+            }
+        }
+    }
+
+    private mutating func trace(at second: Int64) {
+        for i in states.indices { states[i].trace.record(states[i].evidence, at: second) }
+    }
+
+    /// What need not be done at every second.
+    private mutating func look(at second: Int64) {
+        // The clock begins anew when the machine does.
+        guard lookedAt.map({ second < $0 || second - $0 >= Self.lookInterval }) ?? true else { return }
+        lookedAt = second
+        let errorLane = profile.errorLane
+        let latencyLane = profile.latencyLane
+        let promoteAt = proofThreshold
+        for i in states.indices {
+            states[i].errors?.adapt(to: errorLane)
+            states[i].latency?.adapt(to: latencyLane)
+            states[i].estimate(logThreshold: promoteAt)
+        }
+        updateMaturity()
+    }
+
+    private mutating func updateMaturity() {
+        let longest = states.compactMap { $0.latency?.longestThreshold }.max() ?? 0
+        latencyMaturity = min(Int64(longest.rounded(.up)) + 1, TickFeed.longestMaturity)
+    }
+
+    // MARK: - Answers
+
+    /// ln of the evidence that promotes, for each check; as all must have it, none pays for the others.
+    public var proofThreshold: Double { RiskBudget(alpha: risk.falsePromote).logThreshold(weight: 1) }
+
+    func threshold(_ state: CheckState) -> Double {
+        RiskBudget(alpha: risk.falseRevert).logThreshold(weight: state.weight)
+    }
+
+    public mutating func evaluate(_ policies: [Policy], _ snapshot: WindowSnapshot, now: Int64) -> [CheckResult] {
+        let others = policies.map { policy in
+            var policy = policy
+            policy.checks.removeAll { Self.source($0) != nil }
+            return policy
+        }
+        let bounded = Dictionary(
+            bounds.evaluate(others, snapshot, now: now).map { ($0.path, $0) }, uniquingKeysWith: { $1 })
+        var results: [CheckResult] = []
+        for policy in policies {
+            for check in policy.checks {
+                let path = "\(policy.name)/\(check.name)"
+                if let state = states.first(where: { $0.path == path }) {
+                    results.append(result(of: state, policy: policy.name))
+                } else if let result = bounded[path] {
+                    results.append(result)
+                }
+            }
+        }
+        if let mismatch { results.append(mismatch) }
+        return results
+    }
+
+    /// The split is not the intended one: nothing that compares the arms is to be trusted.
+    private var mismatch: CheckResult? {
+        guard sampleRatio.logEvidence >= -ln(Self.mismatchAlpha) else { return nil }
+        let m = Measurement(
+            subject: "requests dealt to the candidate", unit: .plain, bound: -ln(Self.mismatchAlpha),
+            value: sampleRatio.logEvidence, verdict: .inconclusive,
+            note: "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for "
+                + "clients that choose their arm, and for servers shared by both versions")
+        return CheckResult(
+            policy: "canaryd", check: "sample-ratio", mode: .enforce, verdict: .inconclusive, measured: .inconclusive,
+            measurements: [m], missing: "the split is not as intended (sample-ratio mismatch)")
+    }
+}
+
+/// One check with its processes. One of the three is set.
+struct CheckState: Hashable, Codable, Sendable {
+    let path: String
+    let check: Check
+    /// Its share of the risk.
+    let weight: Double
+    var errors: ErrorsProcess?
+    var latency: LatencyProcess?
+    var quality: GroupsProcess?
+    var trace = EvidenceTrace()
+    /// Requests of the candidate that are still needed for the proof, about; nil where that cannot be told.
+    private(set) var needed: Double?
+
+    init(_ path: String, _ check: Check, weight: Double, profile: BaselineProfile, isKeyed: Bool) {
+        self.path = path
+        self.check = check
+        self.weight = weight
+        switch check.kind {
+        case .errors(let kind): errors = ErrorsProcess(kind, lane: profile.errorLane, isKeyed: isKeyed)
+        case .latency(let kind): latency = LatencyProcess(kind, lane: profile.latencyLane)
+        case .quality(let kind): quality = GroupsProcess(kind)
+        case .metric: break
+        }
+    }
+
+    /// ln E for a revert; for groups, the largest after each has paid for its share.
+    var evidence: Double {
+        errors?.evidence.value ?? latency?.evidence.value ?? quality.map { groups in
+            groups.groups.flatMap { g in g.bounds.map { $0.evidence - g.penalty } }.max() ?? 0
+        } ?? 0
+    }
+
+    mutating func estimate(logThreshold: Double) {
+        needed =
+            errors?.requestsNeeded(logThreshold: logThreshold)
+            ?? latency?.requestsNeeded(logThreshold: logThreshold)
+    }
+}

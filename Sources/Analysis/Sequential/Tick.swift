@@ -1,0 +1,157 @@
+import PolicyModel
+import Statistics
+
+/// What the sequential judge takes in, in this order and no other: the judge is a fold over these, so that a decision
+/// can be recomputed from a recording of them.
+public enum JudgedItem: Hashable, Sendable {
+    case errors(ErrorTick)
+    case latencies(LatencyTick)
+    case rows([QualityRow])
+}
+
+/// The outcomes of the requests of one second on both arms.
+public struct ErrorTick: Hashable, Sendable {
+    /// Sub-shards of an arm, by the split's own hash.
+    public static let shards = OverdispersionEstimator.shards
+
+    /// Monotonic.
+    public var second: Int64
+    /// Grows with each step of a rollout; 0 before the first.
+    public var step: UInt16
+    /// Requests by arm and shard, index `arm * shards + shard`, and how many of them were errors.
+    public var trials: [UInt32]
+    public var hits: [UInt32]
+    /// Where traffic is dealt by key: one for each request, `key << 2 | arm << 1 | error`.
+    public var keys: [UInt64]
+
+    public init(second: Int64, step: UInt16) {
+        self.second = second
+        self.step = step
+        trials = [UInt32](repeating: 0, count: 2 * Self.shards)
+        hits = trials
+        keys = []
+    }
+
+    /// One arm's shard.
+    public func tally(_ arm: Arm, shard: Int) -> Tally {
+        let i = Int(arm.rawValue) * Self.shards + shard
+        return Tally(Int(hits[i]), of: Int(trials[i]))
+    }
+
+    public func tally(_ arm: Arm) -> Tally {
+        let first = Int(arm.rawValue) * Self.shards
+        var sum = (hits: 0, trials: 0)
+        for i in first..<first + Self.shards {
+            sum.hits += Int(hits[i])
+            sum.trials += Int(trials[i])
+        }
+        return Tally(sum.hits, of: sum.trials)
+    }
+
+    public var stratum: Stratum { Stratum(candidate: tally(.candidate), baseline: tally(.baseline)) }
+
+    mutating func add(_ arm: Arm, shard: Int, isError: Bool) {
+        let i = Int(arm.rawValue) * Self.shards + shard
+        trials[i] += 1
+        if isError { hits[i] += 1 }
+    }
+}
+
+/// The latencies of the requests that began in one second on both arms.
+public struct LatencyTick: Hashable, Sendable {
+    /// Monotonic.
+    public var second: Int64
+    public var step: UInt16
+    /// The candidate's intended share while they were dealt.
+    public var share: Weight
+    /// Requests dealt to each arm, whatever became of them.
+    public var assigned: [UInt32]
+    /// In no order.
+    public var entries: [LatencyEntry]
+
+    public init(second: Int64, step: UInt16, share: Weight) {
+        self.second = second
+        self.step = step
+        self.share = share
+        assigned = [0, 0]
+        entries = []
+    }
+}
+
+/// One request's latency in 32 bits: arm, sub-shard, and a bucket of `LatencyBuckets` for the whole and for the first
+/// byte, each of which may be a mere lower bound.
+public struct LatencyEntry: Hashable, Sendable {
+    public let bits: UInt32
+
+    public init(bits: UInt32) { self.bits = bits }
+
+    /// - Parameters:
+    ///   - total: bucket; of an error, `slowest`.
+    ///   - isOutlived: the request was still open, or its client left: it took at least that long.
+    public init(arm: Arm, shard: Int, total: Int, isOutlived: Bool, firstByte: Int, isFirstByteOutlived: Bool) {
+        let flags: UInt32 = (isOutlived ? 1 << 22 : 0) | (isFirstByteOutlived ? 1 << 23 : 0)
+        bits =
+            UInt32(arm.rawValue) << 27 | UInt32(shard) << 24 | flags | UInt32(firstByte) << 11 | UInt32(total)
+    }
+
+    /// The bucket of an error: slower than every threshold.
+    public static let slowest = 0x7ff
+
+    public var arm: Arm { bits & 1 << 27 == 0 ? .baseline : .candidate }
+    public var shard: Int { Int(bits >> 24 & 7) }
+
+    /// Bucket, and whether it is a lower bound.
+    @inline(__always) public func bucket(_ measure: LatencyMeasure) -> (bucket: Int, isOutlived: Bool) {
+        switch measure {
+        case .total: (Int(bits & 0x7ff), bits & 1 << 22 != 0)
+        case .firstByte: (Int(bits >> 11 & 0x7ff), bits & 1 << 23 != 0)
+        }
+    }
+}
+
+/// A labelled answer, as far as a check may ask about it.
+public struct QualityRow: Hashable, Sendable {
+    public var arm: Arm
+    /// Of the step in which its request began.
+    public var step: UInt16
+    public var label: Int?
+    public var prediction: Int?
+    public var score: Double?
+    /// `sex=Female`, of the attributes that a check names, ascending.
+    public var groups: [String]
+
+    public init(arm: Arm, step: UInt16, label: Int?, prediction: Int?, score: Double?, groups: [String]) {
+        self.arm = arm
+        self.step = step
+        self.label = label
+        self.prediction = prediction
+        self.score = score
+        self.groups = groups
+    }
+
+    /// - Parameters:
+    ///   - attributes: those that a check names; others are left out.
+    ///   - step: of the step in which its request began.
+    public init(_ joined: JoinedFeedback, attributes: Set<String>, step: UInt16) {
+        let row = joined.row
+        self.init(
+            arm: joined.arm, step: step, label: row.label, prediction: row.prediction, score: row.score,
+            groups: row.groups.filter { attributes.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted())
+    }
+
+    /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population. A score outside
+    /// 0 ... 1 counts as the nearer of the two.
+    public func value(_ measure: QualityMeasure) -> Double? {
+        switch measure {
+        case .accuracy:
+            guard let label, let prediction else { return nil }
+            return label == prediction ? 1 : 0
+        case .recall: return label == 1 ? prediction.map { $0 == 1 ? 1 : 0 } : nil
+        case .falsePositiveRate:
+            guard let label, label != 1 else { return nil }
+            return prediction.map { $0 == 1 ? 1 : 0 }
+        case .selectionRate: return prediction.map { $0 == 1 ? 1 : 0 }
+        case .score: return score.flatMap { $0.isFinite ? min(max($0, 0), 1) : nil }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import PolicyModel
+import Statistics
+
+/// Gathers judged requests into ticks and hands each tick out once, in order, when nothing in it can change any more.
+///
+/// A request belongs to the second in which it began, so that slow ones cannot hide by lasting. Its second is ripe when
+/// none of its requests is open, or when so much time has passed that an open one counts as what it is by then: no
+/// error yet, and slower than every threshold. The order of the ticks is fixed, so that a tick may be handed out as
+/// soon as it is ripe without the choice of the moment saying anything.
+public struct TickFeed: Sendable {
+    /// An error that shows later than this many seconds after its request began counts this long before it showed: a
+    /// time-out after a minute is not lost, and does not hold up all other errors for a minute.
+    public static let errorMaturity: Int64 = 5
+    /// The longest that latencies are waited for, in seconds.
+    public static let longestMaturity: Int64 = 120
+    /// Requests that were handed over are known to be all of a second only this long after its end: loops are asked
+    /// one after another.
+    static let settling: Int64 = 500_000_000
+
+    /// What of a request is kept as its key; nil where traffic is not dealt by key.
+    private let isKeyed: Bool
+    private var errors: [ErrorTick] = []
+    private var latencies: [LatencyTick] = []
+    /// Everything up to these seconds was handed out.
+    private var errorsThrough: Int64
+    private var latenciesThrough: Int64
+    /// Steps by the first second that is theirs, ascending.
+    private var steps: [(from: Int64, step: UInt16, share: Weight)]
+    private var latencyFrom: Int64 = .min
+    private var open: [Observation] = []
+
+    public init(now: Int64, isKeyed: Bool) {
+        self.isKeyed = isKeyed
+        errorsThrough = now / ObservationWindow.cohortLength - 1
+        latenciesThrough = errorsThrough
+        steps = [(.min, 0, .zero)]
+    }
+
+    public var step: UInt16 { steps.last?.step ?? 0 }
+
+    /// Goes on counting steps where a recording ended.
+    public mutating func resume(step: UInt16, share: Weight) { steps = [(.min, step, share)] }
+
+    /// A new step: what begins in a later second than `now`'s is its.
+    public mutating func beginStep(share: Weight, now: Int64) {
+        let from = now / ObservationWindow.cohortLength + 1
+        steps.append((from, step &+ 1, share))
+        if steps.count > 64 { steps.removeFirst() }
+    }
+
+    /// Latencies count when their request began at or after `instant`; `.max`: none does.
+    public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
+
+    /// The step of a request that began then.
+    public func step(at instant: Int64) -> UInt16 { place(instant / ObservationWindow.cohortLength).step }
+
+    private func place(_ second: Int64) -> (from: Int64, step: UInt16, share: Weight) {
+        steps.last { $0.from <= second } ?? steps[0]
+    }
+
+    /// Adds an ended, judged request.
+    public mutating func record(_ o: Observation) {
+        let began = o.startedAt / ObservationWindow.cohortLength
+        if began > latenciesThrough {
+            let i = latencyTick(began)
+            latencies[i].assigned[Int(o.arm.rawValue)] += 1
+            if o.startedAt >= latencyFrom, let entry = Self.entry(o) { latencies[i].entries.append(entry) }
+        }
+        guard o.outcome == .success || o.outcome.isError else { return }
+        let ended = (o.startedAt + Int64(o.total) * 1000) / ObservationWindow.cohortLength
+        let second = max(ended - began > Self.errorMaturity ? ended - Self.errorMaturity : began, errorsThrough + 1)
+        let i = errorTick(second)
+        errors[i].add(o.arm, shard: Self.shard(o), isError: o.outcome.isError)
+        if isKeyed, !o.flags.contains(.keyless) {
+            errors[i].keys.append(
+                UInt64(o.key) << 2 | UInt64(o.arm.rawValue) << 1 | (o.outcome.isError ? 1 : 0))
+        }
+    }
+
+    /// Replaces the list of open requests.
+    public mutating func setOpen(_ requests: [Observation]) { open = requests }
+
+    /// What has become ripe, oldest first.
+    /// - Parameters:
+    ///   - now: monotonic nanoseconds.
+    ///   - latencyMaturity: seconds that pass before an open request counts as slow: longer than every threshold.
+    public mutating func mature(now: Int64, latencyMaturity: Int64) -> [JudgedItem] {
+        let length = ObservationWindow.cohortLength
+        let settled = (now - Self.settling) / length - 1
+        let free = (open.map { $0.startedAt / length }.min() ?? .max) - 1
+        let errorsRipe = max(min(settled, free), settled - Self.errorMaturity)
+        let latenciesRipe = max(min(settled, free), settled - min(latencyMaturity, Self.longestMaturity))
+        if latenciesRipe > latenciesThrough {
+            for o in open where o.startedAt / length <= latenciesRipe { outlive(o) }
+        }
+        var items: [JudgedItem] = []
+        let errorCount = errors.prefix { $0.second <= errorsRipe }.count
+        for tick in errors[..<errorCount] { items.append(.errors(tick)) }
+        errors.removeFirst(errorCount)
+        errorsThrough = max(errorsThrough, errorsRipe)
+        let latencyCount = latencies.prefix { $0.second <= latenciesRipe }.count
+        for tick in latencies[..<latencyCount] { items.append(.latencies(tick)) }
+        latencies.removeFirst(latencyCount)
+        latenciesThrough = max(latenciesThrough, latenciesRipe)
+        return items
+    }
+
+    /// A request that is open when its second is handed out.
+    private mutating func outlive(_ o: Observation) {
+        let began = o.startedAt / ObservationWindow.cohortLength
+        guard began > latenciesThrough else { return }
+        let i = latencyTick(began)
+        latencies[i].assigned[Int(o.arm.rawValue)] += 1
+        if o.startedAt >= latencyFrom, let entry = Self.entry(o) { latencies[i].entries.append(entry) }
+    }
+
+    /// Nil for what says nothing of the server's speed.
+    private static func entry(_ o: Observation) -> LatencyEntry? {
+        let total = LatencyBuckets.index(o.total)
+        let first = o.firstByte == .max ? total : LatencyBuckets.index(o.firstByte)
+        let shard = shard(o)
+        switch o.outcome {
+        case .success:
+            return LatencyEntry(
+                arm: o.arm, shard: shard, total: total, isOutlived: false, firstByte: first, isFirstByteOutlived: false)
+        case .clientClosed, .open:
+            return LatencyEntry(
+                arm: o.arm, shard: shard, total: total, isOutlived: true, firstByte: first,
+                isFirstByteOutlived: o.firstByte == .max)
+        case .serverError, .connectFailure, .timeout, .truncated:
+            return LatencyEntry(
+                arm: o.arm, shard: shard, total: LatencyEntry.slowest, isOutlived: false,
+                firstByte: LatencyEntry.slowest, isFirstByteOutlived: false)
+        case .clientError: return nil
+        }
+    }
+
+    /// Places are dealt to arms by size, so neighbours have to fall into different shards.
+    private static func shard(_ o: Observation) -> Int {
+        Int(TrafficSplit.mix(UInt64(o.place) &+ 0x9e37_79b9_7f4a_7c15) & UInt64(ErrorTick.shards - 1))
+    }
+
+    /// The indices of a second's ticks, made where they are missing.
+    private mutating func errorTick(_ second: Int64) -> Int {
+        let (i, isThere) = Self.search(second, errors)
+        if !isThere { errors.insert(ErrorTick(second: second, step: place(second).step), at: i) }
+        return i
+    }
+
+    private mutating func latencyTick(_ second: Int64) -> Int {
+        let (i, isThere) = Self.search(second, latencies)
+        if !isThere {
+            let place = place(second)
+            latencies.insert(LatencyTick(second: second, step: place.step, share: place.share), at: i)
+        }
+        return i
+    }
+
+    /// From the end, where nearly all belong.
+    private static func search(_ second: Int64, _ ticks: [some SecondKeyed]) -> (Int, Bool) {
+        var i = ticks.count
+        while i > 0, ticks[i - 1].second > second { i -= 1 }
+        if i > 0, ticks[i - 1].second == second { return (i - 1, true) }
+        return (i, false)
+    }
+}
+
+protocol SecondKeyed { var second: Int64 { get } }
+extension ErrorTick: SecondKeyed {}
+extension LatencyTick: SecondKeyed {}
