@@ -9,18 +9,20 @@ public struct PolicyTest: Hashable, Sendable {
     public var strategy: Strategy
     /// Time between two looks, `analysis.interval` of a service.
     public var interval: Duration
+    public var judge: JudgeKind
     /// At least one; names are unique.
     public var scenarios: [TestScenario]
 
     public init(
         file: String, policies: [Policy], seed: UInt64 = 1, strategy: Strategy = Strategy(),
-        interval: Duration = .seconds(1), scenarios: [TestScenario]
+        interval: Duration = .seconds(1), judge: JudgeKind = .sequential, scenarios: [TestScenario]
     ) {
         self.file = file
         self.policies = policies
         self.seed = seed
         self.strategy = strategy
         self.interval = interval
+        self.judge = judge
         self.scenarios = scenarios
     }
 }

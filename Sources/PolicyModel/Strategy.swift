@@ -87,8 +87,8 @@ public struct AnalysisRules: Hashable, Codable, Sendable {
     public var risk: Risk
 
     public init(
-        interval: Duration = .seconds(1), requests: JudgedRequests = JudgedRequests(), judge: JudgeKind = .threshold,
-        risk: Risk = Risk()
+        interval: Duration = .seconds(1), requests: JudgedRequests = JudgedRequests(),
+        judge: JudgeKind = .sequential, risk: Risk = Risk()
     ) {
         self.interval = interval
         self.requests = requests

@@ -48,6 +48,8 @@ struct ScenarioRun {
     /// Without a judged request for this long the agent holds.
     private static let dataGap: Duration = .seconds(60)
     private static let origin: Int64 = 1_000_000_000_000
+    /// For how long the baseline was watched before.
+    private static let watched: Duration = .seconds(1800)
 
     private let test: PolicyTest
     private let scenario: TestScenario
@@ -58,7 +60,8 @@ struct ScenarioRun {
     private var window: ObservationWindow
     private var quality = QualityTable()
     private var series: SeriesWindow
-    private var judge = Judge(.threshold)
+    private var judge: Judge
+    private var feed: TickFeed
     private let attributes: Set<String>
     private var now = Moment(monotonic: origin, wall: 0)
     private var steppedAt: Int64?
@@ -74,6 +77,7 @@ struct ScenarioRun {
         let names = ["baseline", "candidate"].map { VersionIdentity(name: $0) }
         var analysis = AnalysisRules()
         analysis.interval = test.interval
+        analysis.judge = test.judge
         declaration = Declaration(
             service: "test", baseline: names[0], candidate: names[1], versions: names,
             plan: RolloutPlan(strategy: strategy, policies: test.policies, analysis: analysis))
@@ -85,10 +89,35 @@ struct ScenarioRun {
         window = ObservationWindow(retention: retention, startedAt: Self.origin)
         series = SeriesWindow(span: retention + .seconds(60))
         for arm in Arm.allCases { series.setServers([SimulatedScrapes.endpoint(arm)], of: arm) }
+        judge = Judge(analysis, test.policies, profile: Self.watch(scenario, seed: seed))
+        feed = TickFeed(now: Self.origin, isKeyed: false)
         attributes = Set(
             test.policies.flatMap(\.checks).flatMap { check -> [String] in
                 if case .quality(let quality) = check.kind { quality.groups.map(\.attribute) } else { [] }
             })
+    }
+
+    /// What an agent would have learnt of the baseline before the rollout: half an hour as in the scenario's first phase.
+    private static func watch(_ scenario: TestScenario, seed: UInt64) -> BaselineProfile {
+        var profile = BaselineProfile()
+        guard var first = scenario.phases.first else { return profile }
+        first.duration = watched
+        first.feedback = nil
+        var before = scenario
+        before.phases = [first]
+        let begin = origin - watched.nanoseconds
+        var traffic = SimulatedTraffic(before, seed: TrafficSplit.mix(seed), origin: begin)
+        var feed = TickFeed(now: begin, isKeyed: false)
+        for second in 1...Int(watched.seconds) {
+            let batch = traffic.advance(
+                to: Double(second), split: TrafficSplit(candidate: .zero, generation: 0, salt: seed))
+            for o in batch.ended { feed.record(o) }
+            feed.setOpen(batch.open)
+            for item in feed.mature(now: begin + Int64(second) * 1_000_000_000, latencyMaturity: 2) {
+                profile.observe(item)
+            }
+        }
+        return profile
     }
 
     mutating func play() -> ScenarioOutcome {
@@ -125,11 +154,22 @@ struct ScenarioRun {
 
     private mutating func look(at seconds: Double) {
         let batch = traffic.advance(to: seconds, split: state.split)
-        for o in batch.ended { window.record(o) }
+        for o in batch.ended {
+            window.record(o)
+            feed.record(o)
+        }
         window.setOpen(batch.open)
+        feed.setOpen(batch.open)
         window.expire(now: now.monotonic)
         scrapes.count(batch.ended)
-        for (row, arm) in batch.labels { quality.add(row, arm: arm, attributes: attributes) }
+        for label in batch.labels { quality.add(label.row, arm: label.arm, attributes: attributes) }
+        judge.take(feed.mature(now: now.monotonic, latencyMaturity: judge.latencyMaturity))
+        if !batch.labels.isEmpty {
+            let rows = batch.labels.map {
+                QualityRow($0, attributes: attributes, step: feed.step(at: $0.startedAt))
+            }
+            judge.take([.rows(rows)])
+        }
         let elapsed = Duration.nanoseconds(now.monotonic - scrapedAt)
         if elapsed >= SimulatedScrapes.interval, let phase = traffic.phase(at: seconds)?.phase {
             scrapedAt = now.monotonic
@@ -156,6 +196,11 @@ struct ScenarioRun {
             recentRequests: recent.judged, recentErrors: recent.errors)
     }
 
+    private mutating func judgeLatency(from instant: Int64) {
+        window.judgeLatency(from: instant)
+        feed.judgeLatency(from: instant)
+    }
+
     /// Hands an input to the state machine and follows it as the controller does.
     private mutating func take(_ input: Input) -> [Event] {
         let old = state.rollout
@@ -165,9 +210,10 @@ struct ScenarioRun {
         if let new, new.committedWeight != old?.committedWeight || (new.phase != .warmup && old?.phase == .warmup) {
             window.beginStep(at: now.monotonic)
             judge.stepBegan()
+            feed.beginStep(share: new.effectiveWeight, now: now.monotonic)
         }
-        if new?.phase == .warmup, old?.phase != .warmup { window.judgeLatency(from: .max) }
-        if new?.phase != .warmup, old?.phase == .warmup { window.judgeLatency(from: now.monotonic) }
+        if new?.phase == .warmup, old?.phase != .warmup { judgeLatency(from: .max) }
+        if new?.phase != .warmup, old?.phase == .warmup { judgeLatency(from: now.monotonic) }
         if steppedAt == nil, let phase = new?.phase, phase != .waiting, phase != .warmup { steppedAt = now.monotonic }
         return transition.events
     }

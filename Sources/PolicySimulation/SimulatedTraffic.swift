@@ -9,7 +9,7 @@ struct SimulatedTraffic {
     private var random: SeededGenerator
     private var nextArrival: Double = 0
     private var inFlight: [Observation] = []
-    private var labels: [(row: Feedback, arm: Arm, at: Int64)] = []
+    private var labels: [(row: Feedback, arm: Arm, startedAt: Int64, at: Int64)] = []
 
     init(_ scenario: TestScenario, seed: UInt64, origin: Int64) {
         self.scenario = scenario
@@ -30,7 +30,7 @@ struct SimulatedTraffic {
     /// What happens until `seconds`: requests that end, those that are open then, and labels that arrive.
     mutating func advance(
         to seconds: Double, split: TrafficSplit
-    ) -> (ended: [Observation], open: [Observation], labels: [(row: Feedback, arm: Arm)]) {
+    ) -> (ended: [Observation], open: [Observation], labels: [JoinedFeedback]) {
         while nextArrival <= seconds, let (phase, until) = phase(at: nextArrival) {
             guard phase.rate > 0 else {
                 nextArrival = until
@@ -57,7 +57,9 @@ struct SimulatedTraffic {
         }
         inFlight.removeAll { $0.startedAt <= now && Int64($0.total) <= (now - $0.startedAt) / 1000 }
         for o in ended { label(o) }
-        let due = labels.filter { $0.at <= now }.map { (row: $0.row, arm: $0.arm) }
+        let due = labels.filter { $0.at <= now }.map {
+            JoinedFeedback(row: $0.row, arm: $0.arm, startedAt: $0.startedAt)
+        }
         labels.removeAll { $0.at <= now }
         return (ended, open, due)
     }
@@ -79,6 +81,7 @@ struct SimulatedTraffic {
         return Observation(
             slot: 0, arm: arm, outcome: outcome, flags: .judged,
             place: UInt16(truncatingIfNeeded: TrafficSplit.place(of: key, salt: split.salt)),
+            key: UInt32(truncatingIfNeeded: TrafficSplit.mix(key ^ split.salt)),
             startedAt: origin + Int64(seconds * 1e9), requestHash: 1, firstByte: min(firstByte, total), total: total)
     }
 
@@ -98,7 +101,7 @@ struct SimulatedTraffic {
             let row = Feedback(
                 requestHash: o.requestHash, label: label, prediction: prediction, score: score,
                 groups: feedback.attribute.map { [$0: group.value] } ?? [:])
-            labels.append((row, o.arm, end + feedback.delay.nanoseconds))
+            labels.append((row, o.arm, o.startedAt, end + feedback.delay.nanoseconds))
             return
         }
     }

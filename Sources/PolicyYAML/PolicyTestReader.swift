@@ -7,7 +7,7 @@ struct PolicyTestReader {
     /// The reports of the policies that it names come beside it.
     static func read(_ root: Node, file: String, report: FileReport) -> (test: PolicyTest?, others: [FileReport]) {
         let reader = PolicyTestReader(report: report)
-        let keys = ["policy", "seed", "strategy", "interval", "tests"]
+        let keys = ["policy", "seed", "strategy", "interval", "judge", "tests"]
         guard let section = Section(root, "a policy test", keys: keys, report: report) else { return (nil, []) }
         let (policies, others) = reader.policies(section, folder: FilePaths.folder(of: file))
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
@@ -19,7 +19,7 @@ struct PolicyTestReader {
         guard !report.hasErrors, !policies.isEmpty, !scenarios.isEmpty else { return (nil, others) }
         let test = PolicyTest(
             file: file, policies: policies, seed: UInt64(seed), strategy: strategy, interval: interval,
-            scenarios: scenarios)
+            judge: section.choice("judge", JudgeKind.choices) ?? .sequential, scenarios: scenarios)
         return (test, others)
     }
 

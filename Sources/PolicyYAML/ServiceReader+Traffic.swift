@@ -78,12 +78,11 @@ extension ServiceReader {
     func analysis(_ section: Section, route: Route) -> AnalysisRules {
         let keys = ["interval", "requests", "judge", "risk"]
         guard let part = section.section("analysis", "analysis", keys: keys) else { return AnalysisRules() }
-        let later = ["sequential": "comes with a later release: write threshold, or remove the key"]
-        _ = part.choice("judge", [("threshold", JudgeKind.threshold)], refused: later)
         let defaults = AnalysisRules()
         return AnalysisRules(
             interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? defaults.interval,
-            requests: judged(part, route: route), judge: .threshold, risk: risk(part))
+            requests: judged(part, route: route),
+            judge: part.choice("judge", JudgeKind.choices) ?? defaults.judge, risk: risk(part))
     }
 
     private func risk(_ part: Section) -> Risk {
@@ -132,4 +131,8 @@ extension ServiceReader {
             }
         }
     }
+}
+
+extension JudgeKind {
+    static let choices: [(String, JudgeKind)] = [("sequential", .sequential), ("threshold", .threshold)]
 }

@@ -90,7 +90,7 @@ struct ValuesTests {
                 == AnalysisRules(
                     interval: .seconds(2),
                     requests: JudgedRequests(methods: ["POST"], paths: ["/v2/models/income/infer"]),
-                    risk: Risk(falseRevert: 0.02, falsePromote: 0.1)))
+                    judge: .threshold, risk: Risk(falseRevert: 0.02, falsePromote: 0.1)))
     }
 
     @Test("What a service does not write is as the model's defaults say")
