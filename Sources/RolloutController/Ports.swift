@@ -79,8 +79,8 @@ public struct MetricReading: Sendable {
 public protocol StateStore: AnyObject {
     /// All services' states as last committed, and whether the agent said goodbye.
     func load() throws -> StoredAgent
-    /// State, evidence and events of one service, in one transaction: all or nothing, on disk when it returns.
-    func commit(_ change: StateChange) throws
+    /// States, evidence and events of services, in one transaction: all or nothing, on disk when it returns.
+    func commit(_ changes: [StateChange]) throws
     /// From now on a stop without `markStopped` is unclean.
     func markRunning() throws
     func markStopped() throws
@@ -91,6 +91,26 @@ public protocol StateStore: AnyObject {
     func entry(id: Int64) throws -> JournalEntry?
     /// Newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
+    /// What a judge took in during a rollout, or with an empty name between rollouts; nil where nothing is kept.
+    func recording(service: String, rollout: String) throws -> StoredRecording?
+}
+
+extension StateStore {
+    public func commit(_ change: StateChange) throws { try commit([change]) }
+}
+
+/// What a judge took in, as far as it is kept.
+public struct StoredRecording: Sendable {
+    /// The judge before the first item; nil between rollouts.
+    public var head: Judge?
+    public var items: [JudgedItem] = []
+    /// False: its begin is gone, or something in the middle was lost.
+    public var isWhole = true
+    /// When its first and its last stretch were written, milliseconds since 1970.
+    public var begin: Int64?
+    public var end: Int64?
+
+    public init() {}
 }
 
 public struct StoredAgent: Sendable {
@@ -113,27 +133,37 @@ public struct StoredAgent: Sendable {
 public struct StoredService: Sendable {
     public var state: ServiceState
     public var evidence: Evidence?
+    /// What the judge took in after `evidence` was written.
+    public var tail: [JudgedItem]
 
-    public init(state: ServiceState, evidence: Evidence?) {
+    public init(state: ServiceState, evidence: Evidence?, tail: [JudgedItem] = []) {
         self.state = state
         self.evidence = evidence
+        self.tail = tail
     }
 }
 
-/// What a rollout's judge has gathered; kept with the state, so that a restart goes on where it was.
+/// What the judge of a service has gathered; kept with the state, so that a restart goes on where it was.
 public struct Evidence: Hashable, Codable, Sendable {
-    /// Of which rollout.
+    /// Of which rollout; empty without one.
     public var rollout: String
+    /// Whose `profile` it is.
+    public var serving: VersionIdentity
     public var judge: Judge
+    /// What is known of the version that serves.
+    public var profile: BaselineProfile
     public var quality: QualityTable
     public var sinceStart: [OutcomeCounts]
     public var sinceStep: [OutcomeCounts]
 
     public init(
-        rollout: String, judge: Judge, quality: QualityTable, sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]
+        rollout: String, serving: VersionIdentity, judge: Judge, profile: BaselineProfile = BaselineProfile(),
+        quality: QualityTable = QualityTable(), sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]
     ) {
         self.rollout = rollout
+        self.serving = serving
         self.judge = judge
+        self.profile = profile
         self.quality = quality
         self.sinceStart = sinceStart
         self.sinceStep = sinceStep
@@ -142,16 +172,21 @@ public struct Evidence: Hashable, Codable, Sendable {
 
 public struct StateChange: Sendable {
     public var state: ServiceState
-    /// Nil without a rollout that is judged.
+    /// Nil: what was written before stands; `recording` goes on from it.
     public var evidence: Evidence?
     public var events: [Event]
+    /// What the judge took in since the last change.
+    public var recording: [RecordingPart]
     /// Milliseconds since 1970.
     public var at: Int64
 
-    public init(state: ServiceState, evidence: Evidence?, events: [Event], at: Int64) {
+    public init(
+        state: ServiceState, evidence: Evidence?, events: [Event], recording: [RecordingPart] = [], at: Int64
+    ) {
         self.state = state
         self.evidence = evidence
         self.events = events
+        self.recording = recording
         self.at = at
     }
 }

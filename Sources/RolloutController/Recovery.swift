@@ -46,8 +46,9 @@ extension RolloutController {
         for runtime in services.values {
             runtime.isDirty = runtime.isDirty || runtime.state.rollout != nil
             runtime.writtenAt = .min / 2
-            flush(runtime, now: now)
+            runtime.evidenceWrittenAt = .min / 2
         }
+        flush(Array(services.values), now: now)
         guard services.values.allSatisfy({ $0.isDurable && $0.writeFailure == nil }) else { return }
         isMarkedRunning = (try? store.markStopped()) == nil
     }
@@ -90,18 +91,19 @@ extension RolloutController {
             service: service, declaration: declaration, state: state, slot: newSlot(for: service.name), now: now)
         services[service.name] = runtime
         runtime.hasMarker = marked != nil
-        if let evidence = stored?.evidence { runtime.restore(evidence) }
+        if let stored, let evidence = stored.evidence { runtime.restore(evidence, tail: stored.tail) }
         for input in [Input.recovered(clean: clean), .declared] {
             let transition = RolloutStateMachine.handle(
                 input, state: runtime.state, declaration: declaration, now: now)
             if transition.state.rollout?.id != runtime.state.rollout?.id {
+                let known = runtime.profile
                 runtime.state = transition.state
-                runtime.beginRollout(slot: runtime.slot, now: now)
+                runtime.beginRollout(slot: runtime.slot, known: known, now: now)
             }
             runtime.state = transition.state
             events += transition.events
         }
-        if runtime.state.rollout?.phase == .warmup { runtime.window.judgeLatency(from: .max) }
+        if runtime.state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }
         for i in events.indices {
             events[i].generation = runtime.state.generation
             events[i].weight = runtime.state.split.candidate
@@ -110,7 +112,7 @@ extension RolloutController {
         runtime.unwritten = events
         runtime.isDirty = true
         runtime.writtenAt = .min / 2
-        flush(runtime, now: now)
+        flush([runtime], now: now)
         for event in events {
             counters.events[event.kind, default: 0] += 1
             listener.happened(event, service: service.name, at: now.wall, isDurable: runtime.isDurable)
@@ -163,7 +165,7 @@ extension RolloutController {
         for gone in services.keys.sorted() where !new.services.contains(where: { $0.name == gone }) {
             if let runtime = services[gone] {
                 runtime.writtenAt = .min / 2
-                flush(runtime, now: now)
+                flush([runtime], now: now)
             }
             services[gone] = nil
             changes.append("\(gone): removed; its state is kept")
@@ -198,7 +200,7 @@ extension RolloutController {
         guard case .notWritten = carry(transition, runtime, now: now) else {
             runtime.owesDeclaration = false
             if pinned != nil, runtime.state.rollout?.phase == .waiting, runtime.state.rollout?.plan != pinned {
-                runtime.beginRollout(slot: runtime.slot, now: now)
+                runtime.beginRollout(slot: runtime.slot, known: runtime.profile, now: now)
             }
             return
         }

@@ -60,19 +60,39 @@ extension RolloutController {
 
     private func write(_ state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment) throws {
         try markRunning()
-        var evidence = runtime.evidence
-        if evidence?.rollout != state.rollout?.id { evidence = nil }
-        if beginsStep(from: runtime.state, to: state) { evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()] }
-        try store.commit(
-            StateChange(state: state, evidence: evidence, events: runtime.unwritten + events, at: now.wall))
+        let change = change(to: state, events, runtime, now: now)
+        try store.commit([change])
+        written(change, runtime, now: now)
+    }
+
+    /// The judge itself is written with every event, and once in a while; in between only what it took in.
+    private func change(
+        to state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment
+    ) -> StateChange {
+        let isDue = now.monotonic - runtime.evidenceWrittenAt >= Self.evidenceInterval.nanoseconds
+        var evidence: Evidence?
+        if isDue || !events.isEmpty || !runtime.unwritten.isEmpty || !runtime.judge.isRecorded {
+            evidence = runtime.evidence
+            evidence?.rollout = state.rollout?.id ?? ""
+            evidence?.serving = state.serving
+            if beginsStep(from: runtime.state, to: state) { evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()] }
+        }
+        return StateChange(
+            state: state, evidence: evidence, events: runtime.unwritten + events,
+            recording: runtime.recorder.unwritten, at: now.wall)
+    }
+
+    private func written(_ change: StateChange, _ runtime: ServiceRuntime, now: Moment) {
         counters.writes += 1
         if runtime.hasMarker {
-            marker.clear(service: state.service)
+            marker.clear(service: change.state.service)
             runtime.hasMarker = false
         }
         runtime.unwritten = []
         runtime.writeFailure = nil
+        runtime.recorder.written()
         runtime.writtenAt = now.monotonic
+        if change.evidence != nil { runtime.evidenceWrittenAt = now.monotonic }
         runtime.isDirty = false
     }
 
@@ -92,14 +112,16 @@ extension RolloutController {
         let old = runtime.state
         runtime.state = state
         if state.rollout?.id != old.rollout?.id || state.serving != old.serving {
-            runtime.beginRollout(slot: newSlot(for: state.service), now: now)
-        } else if beginsStep(from: old, to: state) {
-            runtime.window.beginStep(at: now.monotonic)
-            runtime.judge.stepBegan()
+            let known = state.serving == old.serving ? runtime.profile(under: old) : nil
+            runtime.beginRollout(slot: newSlot(for: state.service), known: known, now: now)
+        }
+        if let rollout = state.rollout, beginsStep(from: old, to: state) {
+            let isFirst = old.rollout?.id != rollout.id || old.rollout?.phase == .waiting
+            if rollout.phase != .waiting { runtime.beginStep(isFirst: isFirst, now: now.monotonic) }
         }
         if state.rollout?.phase != old.rollout?.phase {
-            if state.rollout?.phase == .warmup { runtime.window.judgeLatency(from: .max) }
-            if old.rollout?.phase == .warmup { runtime.window.judgeLatency(from: now.monotonic) }
+            if state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }
+            if old.rollout?.phase == .warmup { runtime.judgeLatency(from: now.monotonic) }
         }
         if state.generation != old.generation { publish() }
     }
@@ -126,15 +148,24 @@ extension RolloutController {
         tell([alarm], runtime, now: now, isDurable: false)
     }
 
-    /// Writes what changed without an event, and what could not be written before.
-    func flush(_ runtime: ServiceRuntime, now: Moment) {
-        let isDue = now.monotonic - runtime.writtenAt >= Self.writeInterval.nanoseconds
-        guard !runtime.unwritten.isEmpty || (runtime.isDirty && isDue) else { return }
+    /// Writes what changed without an event, and what could not be written before: of all services whose turn it is in
+    /// one transaction, so that a thousand services cost one wait for the disk.
+    func flush(_ runtimes: [ServiceRuntime], now: Moment) {
+        let due = runtimes.filter {
+            let isDue = now.monotonic - $0.writtenAt >= Self.writeInterval.nanoseconds
+            return !$0.unwritten.isEmpty || ($0.isDirty && isDue)
+        }
+        guard !due.isEmpty else { return }
+        let changes = due.map { change(to: $0.state, [], $0, now: now) }
         do {
-            try write(runtime.state, [], runtime, now: now)
+            try markRunning()
+            try store.commit(changes)
+            for (runtime, change) in zip(due, changes) { written(change, runtime, now: now) }
         } catch {
-            runtime.writtenAt = now.monotonic
-            failed(error, runtime, now: now)
+            for runtime in due {
+                runtime.writtenAt = now.monotonic
+                failed(error, runtime, now: now)
+            }
         }
     }
 

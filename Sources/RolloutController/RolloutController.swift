@@ -11,6 +11,8 @@ public final class RolloutController {
     public static let blindAfter: Duration = .seconds(10)
     /// State and evidence that changed without an event are written this often: at most so much is lost in a crash.
     public static let writeInterval: Duration = .seconds(5)
+    /// The judge itself is written this often; what it took in since is replayed after a crash.
+    public static let evidenceInterval: Duration = .seconds(60)
     /// Requests that may go unlogged in a tick, as a share of the logged ones, before the view is not to be trusted.
     static let tolerableLoss = 0.01
 
@@ -70,20 +72,22 @@ public final class RolloutController {
         }
         takeIn(batch)
         for reading in metrics.drain() { services[reading.service]?.record(reading) }
-        for runtime in services.values.sorted(by: { $0.service.name < $1.service.name }) {
+        let runtimes = services.values.sorted { $0.service.name < $1.service.name }
+        for runtime in runtimes {
+            runtime.digest(now: now.monotonic)
             runtime.settleFeedback(now: now.monotonic)
             if runtime.owesDeclaration { declare(runtime, now: now) }
             if let blindness { runtime.blindness = blindness }
             look(at: runtime, now: now)
-            flush(runtime, now: now)
         }
+        flush(runtimes, now: now)
     }
 
     private func takeIn(_ batch: ObservationBatch) {
         for o in batch.ended { slots[o.slot].flatMap { services[$0] }?.record(o) }
         var open: [UInt32: [Observation]] = [:]
         for o in batch.open where o.flags.contains(.judged) { open[o.slot, default: []].append(o) }
-        for runtime in services.values { runtime.window.setOpen(open[runtime.slot] ?? []) }
+        for runtime in services.values { runtime.setOpen(open[runtime.slot] ?? []) }
         for health in batch.health {
             guard let runtime = slots[health.slot].flatMap({ services[$0] }), runtime.slot == health.slot else {
                 continue

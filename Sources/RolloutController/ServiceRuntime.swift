@@ -14,6 +14,12 @@ final class ServiceRuntime {
     var quality = QualityTable()
     var series = SeriesWindow()
     var judge: Judge
+    /// Requests on their way to the judge, by second.
+    var feed: TickFeed
+    /// What is known of the version that serves, while no judge keeps it.
+    private var idleProfile = BaselineProfile()
+    /// What the judge took in since it was last written down.
+    var recorder = Recorder()
     var join: FeedbackJoin
     var evaluation: Evaluation?
     var totals: [String: VersionTotals] = [:]
@@ -21,6 +27,8 @@ final class ServiceRuntime {
     /// Monotonic instants of the last evaluation and of the last time that state and evidence were written.
     var evaluatedAt: Int64
     var writtenAt: Int64
+    /// When the judge itself was written last; in between, only what it took in.
+    var evidenceWrittenAt: Int64 = .min / 2
     /// State or evidence changed since.
     var isDirty = false
     /// Events of changes that are in force and not written yet.
@@ -46,7 +54,8 @@ final class ServiceRuntime {
         self.slot = slot
         let plan = state.rollout?.plan ?? declaration.plan
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
-        judge = Judge(plan.analysis.judge)
+        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky)
+        feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
         join = FeedbackJoin()
         evaluatedAt = now.monotonic
         writtenAt = now.monotonic
@@ -71,31 +80,48 @@ final class ServiceRuntime {
         return names
     }
 
+    /// What is known of the version that serves.
+    var profile: BaselineProfile { profile(under: state) }
+
+    func profile(under state: ServiceState) -> BaselineProfile {
+        guard case .sequential(let judge) = judge, let rollout = state.rollout, rollout.phase != .waiting else {
+            return idleProfile
+        }
+        return judge.profile
+    }
+
     /// Starts seeing anew: another rollout, or none.
-    func beginRollout(slot: UInt32, now: Moment) {
+    /// - Parameter known: of the version that serves now; nil for one that did not serve before.
+    func beginRollout(slot: UInt32, known: BaselineProfile?, now: Moment) {
         self.slot = slot
+        idleProfile = known ?? BaselineProfile()
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         quality = QualityTable()
         series = SeriesWindow()
-        judge = Judge(plan.analysis.judge)
+        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
+        feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
+        recorder.begin(judge, rollout: nil)
         evaluation = nil
         health = [:]
         evaluatedAt = now.monotonic
     }
 
-    func restore(_ evidence: Evidence) {
-        guard evidence.rollout == state.rollout?.id else { return }
+    /// - Parameter tail: what the judge took in after `evidence` was written.
+    func restore(_ evidence: Evidence, tail: [JudgedItem]) {
+        if evidence.serving == state.serving { idleProfile = evidence.profile }
+        guard let rollout = state.rollout, rollout.phase != .waiting, evidence.rollout == rollout.id else { return }
         judge = evidence.judge
         quality = evidence.quality
         window.restore(sinceStart: evidence.sinceStart, sinceStep: evidence.sinceStep)
+        judge.take(tail)
+        if case .sequential(let judge) = judge { feed.resume(step: judge.step, share: state.split.candidate) }
+        recorder.resume(rollout: rollout.id)
     }
 
-    var evidence: Evidence? {
-        state.rollout.map {
-            Evidence(
-                rollout: $0.id, judge: judge, quality: quality, sinceStart: window.sinceStart,
-                sinceStep: window.sinceStep)
-        }
+    var evidence: Evidence {
+        Evidence(
+            rollout: state.rollout?.id ?? "", serving: state.serving, judge: judge, profile: profile, quality: quality,
+            sinceStart: window.sinceStart, sinceStep: window.sinceStep)
     }
 
     /// Keeps events for when they can be written. Where that takes too long the oldest that decided nothing go first.
@@ -119,14 +145,57 @@ final class ServiceRuntime {
         // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
         // A rescued request's label is of another version's prediction.
         if wantsFeedback, !o.flags.contains(.rescued) { join.record(o) }
-        if o.slot == slot { window.record(o) }
+        guard o.slot == slot else { return }
+        window.record(o)
+        feed.record(o)
+    }
+
+    func setOpen(_ requests: [Observation]) {
+        window.setOpen(requests)
+        feed.setOpen(requests)
+    }
+
+    /// Latencies count from then on.
+    func judgeLatency(from instant: Int64) {
+        window.judgeLatency(from: instant)
+        feed.judgeLatency(from: instant)
+    }
+
+    /// - Parameter isFirst: the rollout only waited before.
+    func beginStep(isFirst: Bool, now: Int64) {
+        window.beginStep(at: now)
+        if isFirst {
+            judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
+            recorder.begin(judge, rollout: state.rollout?.id)
+        } else {
+            judge.stepBegan()
+        }
+        feed.beginStep(share: state.split.candidate, now: now)
+    }
+
+    /// Hands the judge what has ripened.
+    func digest(now: Int64) {
+        take(feed.mature(now: now, latencyMaturity: judge.latencyMaturity))
+    }
+
+    private func take(_ items: [JudgedItem]) {
+        guard !items.isEmpty else { return }
+        isDirty = true
+        if state.rollout == nil || state.rollout?.phase == .waiting {
+            for item in items { idleProfile.observe(item) }
+        } else {
+            judge.take(items)
+            if case .threshold = judge { for item in items { idleProfile.observe(item) } }
+        }
+        recorder.append(items)
     }
 
     func settleFeedback(now: Int64) {
-        for (row, arm) in join.settle(slot: slot, now: now) {
-            quality.add(row, arm: arm, attributes: attributesAndWhole)
-            isDirty = true
-        }
+        let attributes = attributesAndWhole
+        let joined = join.settle(slot: slot, now: now)
+        guard !joined.isEmpty else { return }
+        for label in joined { quality.add(label.row, arm: label.arm, attributes: attributes) }
+        take([.rows(joined.map { QualityRow($0, attributes: attributes, step: feed.step(at: $0.startedAt)) })])
     }
 
     func record(_ reading: MetricReading) {

@@ -43,6 +43,7 @@ public final class SQLiteStore: StateStore {
                         ORDER BY service
                         """)
                 for row in rows { take(row, into: &agent) }
+                for i in agent.services.indices { try addTail(i, &agent, db) }
                 return agent
             }
         }
@@ -83,30 +84,47 @@ public final class SQLiteStore: StateStore {
     // MARK: - Commit
 
     /// A change that says nothing new (same state, same evidence, no events) touches no page and no disk.
-    public func commit(_ change: StateChange) throws {
-        let state = try json.text(change.state)
-        let evidence = try change.evidence.map { try json.text($0) }
-        let evaluations = try change.events.map { try $0.evaluation.map { try json.text($0) } }
+    public func commit(_ changes: [StateChange]) throws {
+        let texts = try changes.map { change in
+            (
+                state: try json.text(change.state), evidence: try change.evidence.map { try json.text($0) },
+                evaluations: try change.events.map { try $0.evaluation.map { try json.text($0) } },
+                heads: try change.recording.map { try $0.head.map { try json.text($0) } }
+            )
+        }
         try transaction { db in
             if owesRunning { try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
-            let before = try stored(change.state.service, db)
-            if before.state != state { try write(change, state, before, db) }
-            if before.evidence != evidence { try write(evidence, of: change.state.service, db) }
-            var ids: [Int64] = []
-            for (event, evaluation) in zip(change.events, evaluations) {
-                ids.append(try append(event, evaluation, of: change.state.service, at: change.at, db))
+            for (change, text) in zip(changes, texts) {
+                let before = try stored(change.state.service, db)
+                if before.state != text.state { try write(change, text.state, before, db) }
+                if let evidence = text.evidence, before.evidence != evidence {
+                    try write(evidence, of: change.state.service, db)
+                }
+                var ids: [Int64] = []
+                for (event, evaluation) in zip(change.events, text.evaluations) {
+                    ids.append(try append(event, evaluation, of: change.state.service, at: change.at, db))
+                }
+                for (part, head) in zip(change.recording, text.heads) {
+                    try record(part, head: head, of: change.state.service, at: change.at, db)
+                }
+                // Nothing in the history changes without an event.
+                if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before.values(json), db) }
+                try retention.prune(db, after: change)
             }
-            try recordHistory(of: change, ids: ids, before: before.values, db)
-            try retention.prune(db, after: change)
         }
         owesRunning = false
     }
 
-    /// What a service's rows hold now: as text, and decoded where they can be.
+    /// What a service's rows hold now, as text; decoded only where somebody asks.
     struct Before {
         var state: String?
         var evidence: String?
-        var values: StoredService?
+
+        /// Nil where there is none, and where it cannot be read.
+        func values(_ json: StableJSON) -> StoredService? {
+            guard let text = state, let state = try? json.value(ServiceState.self, text) else { return nil }
+            return StoredService(state: state, evidence: evidence.flatMap { try? json.value(Evidence.self, $0) })
+        }
     }
 
     private func stored(_ service: String, _ db: Database) throws -> Before {
@@ -116,19 +134,12 @@ public final class SQLiteStore: StateStore {
                     SELECT state, evidence FROM service_state LEFT JOIN evidence USING (service) WHERE service = ?
                     """), arguments: [service])
         guard let row else { return Before() }
-        let text: String = row["state"]
-        let gathered: String? = row["evidence"]
-        var before = Before(state: text, evidence: gathered)
-        if let state = try? json.value(ServiceState.self, text) {
-            let evidence = gathered.flatMap { try? json.value(Evidence.self, $0) }
-            before.values = StoredService(state: state, evidence: evidence)
-        }
-        return before
+        return Before(state: row["state"], evidence: row["evidence"])
     }
 
     private func write(_ change: StateChange, _ text: String, _ before: Before, _ db: Database) throws {
         let state = change.state
-        if let old = before.state, before.values == nil {
+        if let old = before.state, before.values(json) == nil {
             // Nobody could read it, so nobody decided to give it up.
             try db.execute(
                 sql: "INSERT INTO unreadable_state (service, at, state, evidence) VALUES (?, ?, ?, ?)",
@@ -148,10 +159,7 @@ public final class SQLiteStore: StateStore {
         ])
     }
 
-    private func write(_ evidence: String?, of service: String, _ db: Database) throws {
-        guard let evidence else {
-            return try db.execute(sql: "DELETE FROM evidence WHERE service = ?", arguments: [service])
-        }
+    private func write(_ evidence: String, of service: String, _ db: Database) throws {
         try db.cachedStatement(
             sql: """
                 INSERT INTO evidence (service, evidence) VALUES (?, ?)

@@ -77,6 +77,29 @@ enum Schema {
                     CREATE INDEX rollouts_by_decision ON rollouts (decision) WHERE decision IS NOT NULL;
                     """)
         }
+        migrator.registerMigration("2-recording") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE recording_head (
+                        service TEXT NOT NULL,
+                        rollout TEXT NOT NULL,
+                        at INTEGER NOT NULL,
+                        judge TEXT NOT NULL,
+                        PRIMARY KEY (service, rollout)
+                    ) STRICT;
+                    CREATE TABLE recording (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        service TEXT NOT NULL,
+                        rollout TEXT NOT NULL,
+                        at INTEGER NOT NULL,
+                        first INTEGER NOT NULL,
+                        count INTEGER NOT NULL,
+                        has_gap INTEGER NOT NULL,
+                        body BLOB NOT NULL
+                    ) STRICT;
+                    CREATE INDEX recording_of_service ON recording (service, rollout, id);
+                    """)
+        }
         return migrator
     }
 

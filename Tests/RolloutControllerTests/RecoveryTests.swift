@@ -122,7 +122,9 @@ import Testing
     @Test("evidence goes on where it was: failures count over a restart, requests since the start too")
     func evidence() throws {
         let limits = ThresholdLimits(failureLimit: 3)
-        let agent = try Agent.started(.sample(policies: [.errors(limits: limits)]))
+        var service = Service.sample()
+        service.analysis.judge = .threshold
+        let agent = try Agent.started(.sample([service], policies: [.errors(limits: limits)]))
         agent.run(21, candidateErrors: 0.5)
         let failures = agent.controller.view(of: "income")?.evaluation?.results.first?.failures
         #expect(try #require(failures) >= 1)
@@ -132,6 +134,29 @@ import Testing
         let view = try #require(next.controller.view(of: "income"))
         #expect(try #require(view.evaluation?.results.first).failures >= failures! - 1)
         #expect(view.candidate!.requests + 60 >= requests)
+    }
+
+    @Test("a killed agent's judge goes on bit for bit: what it took in after it was written is replayed")
+    func replayedTail() throws {
+        let agent = try Agent.started()
+        agent.run(47, candidateErrors: 0.01)
+        func judge(_ stored: StoredService?) throws -> SequentialJudge {
+            guard case .sequential(let judge)? = stored?.evidence?.judge else {
+                throw DiskFull()
+            }
+            return judge
+        }
+        let stored = try #require(agent.disk.services["income"])
+        var replayed = try judge(stored)
+        #expect(!stored.tail.isEmpty)
+        for item in stored.tail { replayed.take(item) }
+        #expect(replayed.items >= 80)
+        let next = try agent.successor()
+        next.controller.stop()
+        let restored = try judge(next.disk.services["income"])
+        #expect(restored.items == replayed.items)
+        let isSame = restored == replayed
+        #expect(isSame)
     }
 
     /// What the disk last held is what counts, at whatever write the agent died.
@@ -189,7 +214,10 @@ import Testing
                 }
             }
             next.run(1)
-            #expect(next.published <= recovered.split.candidate || recovered.rollout?.phase == .waiting)
+            // A step whose time was over may have followed, once it was on disk.
+            #expect(
+                next.published <= recovered.split.candidate || recovered.rollout?.phase == .waiting
+                    || next.stored?.split.candidate == next.published)
             agent = next
         }
     }

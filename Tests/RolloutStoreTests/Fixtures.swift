@@ -101,7 +101,8 @@ struct Scene {
             Feedback(requestHash: 1, label: 1, prediction: 1, groups: ["sex": "Female"]), arm: .candidate,
             attributes: ["sex"])
         return Evidence(
-            rollout: state.rollout?.id ?? "", judge: Judge(.threshold), quality: quality,
+            rollout: state.rollout?.id ?? "", serving: state.serving, judge: .threshold(ThresholdJudge()),
+            quality: quality,
             sinceStart: [OutcomeCounts(), counts], sinceStep: [OutcomeCounts(), counts])
     }
 

@@ -37,17 +37,30 @@ import Testing
         #expect(entries.last?.event.evaluation == Scene.evaluation())
     }
 
-    @Test("Evidence goes when a change comes without it")
-    func evidenceGoes() throws {
+    @Test("Evidence stays when a change comes without it, and what was recorded since comes beside it")
+    func evidenceStays() throws {
         let store = try SQLiteStore(directory: directory.path)
         var scene = Scene()
         var change = scene.start()
+        let judge = SequentialJudge([], risk: Risk(), isKeyed: false)
         change.evidence = scene.evidence(requests: 1)
+        change.evidence?.judge = .sequential(judge)
+        let rollout = try #require(change.evidence?.rollout)
+        var tick = ErrorTick(second: 7, step: 1)
+        tick.trials[3] = 40
+        tick.hits[3] = 2
+        change.recording = [RecordingPart(rollout: rollout, head: .sequential(judge))]
         try store.commit(change)
-        try store.commit(scene.feed(.command(Command(.revert(to: nil, force: false), by: "ann"))))
+        var next = change
+        (next.evidence, next.events) = (nil, [])
+        next.recording = [RecordingPart(rollout: rollout, items: [.errors(tick)])]
+        try store.commit([next, next])
         let stored = try #require(try store.load().services.first)
-        #expect(stored.evidence == nil)
-        #expect(stored.state.rollout == nil)
+        #expect(stored.evidence == change.evidence)
+        #expect(stored.tail == [.errors(tick), .errors(tick)])
+        let recording = try #require(try store.recording(service: change.state.service, rollout: rollout))
+        #expect(recording.isWhole && recording.items == stored.tail && recording.head == .sequential(judge))
+        #expect(try store.recording(service: change.state.service, rollout: "other") == nil)
     }
 
     @Test("A stop is clean only between markStopped and the next markRunning")

@@ -11,6 +11,8 @@ public struct DiskFull: Error, CustomStringConvertible {
 /// What lies on the disk: it outlives the controllers and stores that use it.
 public final class SimulatedDisk {
     public var services: [String: StoredService] = [:]
+    /// By service and rollout.
+    public var recordings: [String: [String: StoredRecording]] = [:]
     public var journal: [JournalEntry] = []
     public var stoppedCleanly = true
     /// Nil: every write succeeds; otherwise how many more do before all fail.
@@ -49,18 +51,38 @@ public final class SimulatedStore: StateStore {
             stoppedCleanly: disk.stoppedCleanly)
     }
 
-    public func commit(_ change: StateChange) throws {
+    public func commit(_ changes: [StateChange]) throws { for change in changes { try commit(one: change) } }
+
+    private func commit(one change: StateChange) throws {
         let (service, split) = (change.state.service, change.state.split)
         do { try disk.write() } catch {
             log.add(.failedCommit(service: service, weight: split.candidate, generation: split.generation))
             throw error
         }
-        disk.services[service] = StoredService(state: change.state, evidence: change.evidence)
+        let before = disk.services[service]
+        disk.services[service] = StoredService(
+            state: change.state, evidence: change.evidence ?? before?.evidence,
+            tail: change.evidence == nil ? before?.tail ?? [] : [])
+        for part in change.recording {
+            let rollout = part.rollout ?? ""
+            var recording = disk.recordings[service]?[rollout] ?? StoredRecording()
+            if let head = part.head { recording.head = head }
+            recording.items += part.items
+            if part.hasGap { recording.isWhole = false }
+            disk.recordings[service, default: [:]][rollout] = recording
+            if change.evidence == nil, rollout == change.state.rollout?.id {
+                disk.services[service]?.tail += part.items
+            }
+        }
         for event in change.events {
             let id = Int64(disk.journal.count + 1)
             disk.journal.append(JournalEntry(id: id, service: service, at: change.at, event: event))
         }
         log.add(.committed(service: service, weight: split.candidate, generation: split.generation))
+    }
+
+    public func recording(service: String, rollout: String) throws -> StoredRecording? {
+        disk.recordings[service]?[rollout]
     }
 
     public func markRunning() throws {

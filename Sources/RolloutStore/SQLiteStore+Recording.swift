@@ -1,0 +1,105 @@
+import Analysis
+import Foundation
+import GRDB
+import RolloutController
+
+/// What judges took in, as it was recorded.
+extension SQLiteStore {
+    /// Bytes of recordings that a service keeps: at 100 requests/s some hours, at 1/s weeks. The oldest go first.
+    static let recordingLimit = 16 << 20
+
+    func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {
+        let rollout = part.rollout ?? ""
+        if let head {
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO recording_head (service, rollout, at, judge) VALUES (?, ?, ?, ?)",
+                arguments: [service, rollout, at, head])
+        }
+        guard !part.items.isEmpty else { return }
+        let last = try Row.fetchOne(
+            db.cachedStatement(
+                sql:
+                    "SELECT first + count AS next FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"
+            ),
+            arguments: [service, rollout])
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO recording (service, rollout, at, first, count, has_gap, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            service, rollout, at, last?["next"] ?? 0, part.items.count, part.hasGap,
+            Data(ItemCoding.encode(part.items)),
+        ])
+        // Now and then is enough: a stretch is a few kilobytes.
+        if db.lastInsertedRowID % 128 == 0 { try pruneRecording(of: service, db) }
+    }
+
+    private func pruneRecording(of service: String, _ db: Database) throws {
+        let cut = try Int64.fetchOne(
+            db,
+            sql: """
+                SELECT max(id) FROM (
+                    SELECT id, sum(length(body)) OVER (ORDER BY id DESC) AS size FROM recording WHERE service = ?)
+                WHERE size > ?
+                """, arguments: [service, Self.recordingLimit])
+        guard let cut else { return }
+        try db.execute(sql: "DELETE FROM recording WHERE service = ? AND id <= ?", arguments: [service, cut])
+        try db.execute(
+            sql: """
+                DELETE FROM recording_head WHERE service = ?1 AND rollout NOT IN
+                    (SELECT DISTINCT rollout FROM recording WHERE service = ?1)
+                    AND at < (SELECT min(at) FROM recording WHERE service = ?1)
+                """, arguments: [service])
+    }
+
+    /// What the judge took in after its evidence was written.
+    func addTail(_ index: Int, _ agent: inout StoredAgent, _ db: Database) throws {
+        let stored = agent.services[index]
+        let service = stored.state.service
+        guard let evidence = stored.evidence, !evidence.rollout.isEmpty, case .sequential(let judge) = evidence.judge
+        else { return }
+        let chunks = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT first, count, has_gap, body FROM recording
+                WHERE service = ? AND rollout = ? AND first + count > ? ORDER BY id
+                """, arguments: [service, evidence.rollout, judge.items])
+        do {
+            for chunk in chunks {
+                let first: Int = chunk["first"]
+                let items = try ItemCoding.decode([UInt8](chunk["body"] as Data))
+                agent.services[index].tail += items.dropFirst(max(0, judge.items - first))
+            }
+        } catch {
+            agent.services[index].tail = []
+            agent.unreadable[service] =
+                "what the judge of \(service) took in last cannot be read: \(error); its rollout goes on from what was "
+                + "written up to a minute before"
+        }
+    }
+
+    /// The recording of a rollout, or with an empty `rollout` of the version that serves between rollouts.
+    public func recording(service: String, rollout: String) throws -> StoredRecording? {
+        try reading { db in
+            let head = try Row.fetchOne(
+                db, sql: "SELECT at, judge FROM recording_head WHERE service = ? AND rollout = ?",
+                arguments: [service, rollout])
+            let chunks = try Row.fetchAll(
+                db,
+                sql: """
+                    SELECT at, first, has_gap, body FROM recording WHERE service = ? AND rollout = ? ORDER BY id
+                    """, arguments: [service, rollout])
+            guard head != nil || !chunks.isEmpty else { return nil }
+            var recording = StoredRecording()
+            if let text: String = head?["judge"] { recording.head = try json.value(Judge.self, text) }
+            // Replays go from the first item on, or not at all.
+            recording.isWhole = (chunks.first.map { $0["first"] == 0 } ?? true) && !chunks.contains { $0["has_gap"] }
+            for chunk in chunks {
+                recording.items += try ItemCoding.decode([UInt8](chunk["body"] as Data))
+                recording.begin = recording.begin ?? chunk["at"]
+                recording.end = chunk["at"]
+            }
+            return recording
+        }
+    }
+}
