@@ -14,6 +14,7 @@ BEGIN {
     line("open", 6, 0.001, 2, "... p50, ms", "", "b")
     line("open", 7, 0.001, 2, "... p99, ms", "≤ 1.0 × the best", "b")
     line("connections", 4, 1, 1, "1,000 connections: CPU, µs", "≤ 0.80", "h")
+    line("connections", 8, 1 / 1024, 1, "... RSS meanwhile, MiB", "", "h")
     line("new", 4, 1, 1, "a new connection for each request: CPU, µs", "≤ 0.90", "h")
     line("upload", 4, 1, 0, "16 MiB up: CPU, ms a GiB", "≤ 1.0", "h")
     line("download", 4, 1, 0, "16 MiB down: CPU, ms a GiB", "≤ 1.0", "h")
