@@ -4,8 +4,9 @@ import Statistics
 /// The evidence about one bound on one group's quality, from labelled rows in the order in which they were joined.
 /// A drop is a difference of means, judged block by block: what labels bring late shifts both arms alike.
 struct QualityProcess: Hashable, Codable, Sendable {
-    /// Rows of either arm that close a block: numbers, never outcomes.
-    static let rows = 4
+    /// Rows of either arm that close a block: numbers, never outcomes. The larger arm's are averaged; larger blocks
+    /// would bound what a large drop can win in one, and gain nothing for a small one.
+    static let rows = 1
 
     let measure: QualityMeasure
     /// The most that the candidate may be worse by, 0 ... 1.

@@ -176,9 +176,11 @@ final class Demo: @unchecked Sendable {
                 + "\(ended.candidate); \(counts.labelled) labels were posted")
     }
 
+    /// One line for each change: how far a proof is changes with every look, what it is of does not.
     private func line(_ status: ServiceStatus) -> String {
         let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.words)" } ?? "no rollout"
-        let waits = status.waitsFor.isEmpty ? "" : "; waits for \(status.waitsFor.joined(separator: ", "))"
+        let causes = status.waitsFor.compactMap { $0.split(separator: ":").first.map(String.init) }
+        let waits = causes.isEmpty ? "" : "; waits for \(causes.joined(separator: ", "))"
         return "\(status.phase.rawValue)\(status.rollout?.step.map { " \($0)" } ?? ""): \(rollout)\(waits)"
     }
 

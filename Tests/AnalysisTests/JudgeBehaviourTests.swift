@@ -1,0 +1,215 @@
+import PolicyModel
+import Statistics
+import TestSupport
+import Testing
+
+@testable import Analysis
+
+/// What the sequential judge makes of traffic whose truth is known.
+@Suite struct JudgeBehaviourTests {
+    static let policy = Policy(
+        name: "standard",
+        checks: [
+            Check(name: "errors", kind: .errors(ErrorsCheck(max: 0.02, maxIncrease: 0.5, floor: 0.0025))),
+            Check(name: "p95", kind: .latency(LatencyCheck(quantile: 0.95, max: .seconds(1), maxIncrease: 0.15))),
+        ])
+
+    /// Both arms for a while, second by second.
+    struct Traffic {
+        var judge: SequentialJudge
+        var random: SplitMix64
+        var second: Int64 = 1000
+        var step: UInt16 = 1
+        var share = 0.1
+        var rate = 40.0
+        var baselineErrors = 0.001
+        var candidateErrors = 0.001
+        /// Of the candidate's latencies.
+        var slowdown = 1.0
+        var candidateRequests = 0
+
+        init(_ policies: [Policy] = [JudgeBehaviourTests.policy], seed: UInt64, watched: Int = 900) {
+            random = SplitMix64(seed: seed)
+            judge = SequentialJudge(policies, risk: Risk(), isKeyed: false)
+            var before = self
+            (before.share, before.step) = (0, 0)
+            // What the agent saw of the baseline before.
+            for _ in 0..<watched { before.tick() }
+            judge = SequentialJudge(policies, risk: Risk(), isKeyed: false, profile: before.judge.profile)
+            (second, random) = (before.second, before.random)
+        }
+
+        private mutating func requests() -> Int {
+            let whole = Int(rate)
+            return whole + (random.chance(rate - Double(whole)) ? 1 : 0)
+        }
+
+        mutating func tick() {
+            var errors = ErrorTick(second: second, step: step)
+            var latencies = LatencyTick(
+                second: second, step: step, share: Weight(clamping: Int((share * 10_000).rounded())))
+            for _ in 0..<requests() {
+                let arm: Arm = random.chance(share) ? .candidate : .baseline
+                let shard = Int.random(in: 0..<8, using: &random)
+                let fails = random.chance(arm == .candidate ? candidateErrors : baselineErrors)
+                errors.add(arm, shard: shard, isError: fails)
+                latencies.assigned[Int(arm.rawValue)] += 1
+                if arm == .candidate { candidateRequests += 1 }
+                // The mean of three uniform numbers, 20 to 80 ms: a hump with a thin tail.
+                let u = (0..<3).reduce(0) { sum, _ in sum + Double.random(in: 0..<1, using: &random) } / 3
+                let time = (20_000 + 60_000 * u) * (arm == .candidate ? slowdown : 1)
+                let bucket = fails ? LatencyEntry.slowest : LatencyBuckets.index(UInt32(time))
+                latencies.entries.append(
+                    LatencyEntry(
+                        arm: arm, shard: shard, total: bucket, isOutlived: false, firstByte: bucket,
+                        isFirstByteOutlived: false))
+            }
+            judge.take(.errors(errors))
+            judge.take(.latencies(latencies))
+            second += 1
+        }
+
+        func result(_ name: String) -> CheckResult {
+            var judge = judge
+            let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+            return judge.evaluate([JudgeBehaviourTests.policy], empty, now: 0).first { $0.check == name }!
+        }
+
+        /// Until a check fails; nil where none does.
+        mutating func run(_ seconds: Int) -> String? {
+            for _ in 0..<seconds {
+                tick()
+                for name in ["errors", "p95"] where result(name).verdict == .fail { return name }
+            }
+            return nil
+        }
+    }
+
+    @Test("a sound candidate is not reverted, looked at each second, and proven in the end", arguments: 1...3)
+    func sound(seed: Int) {
+        var traffic = Traffic(seed: UInt64(seed))
+        #expect(traffic.run(300) == nil)
+        traffic.step = 2
+        traffic.share = 0.5
+        #expect(traffic.run(1200) == nil)
+        #expect(traffic.result("errors").proven && traffic.result("p95").proven)
+    }
+
+    @Test("a candidate that fails or is slow is reverted after few requests, by the check that is meant")
+    func bad() {
+        for seed in 1...3 {
+            var failing = Traffic(seed: UInt64(seed))
+            failing.candidateErrors = 0.1
+            #expect(failing.run(600) != nil)
+            #expect(failing.candidateRequests < 200)
+            var slow = Traffic(seed: UInt64(seed))
+            slow.slowdown = 1.6
+            #expect(slow.run(600) == "p95")
+            #expect(slow.candidateRequests < 400)
+        }
+    }
+
+    @Test("a change of the weight keeps the evidence for a revert and begins the proof anew") func steps() {
+        var traffic = Traffic(seed: 7)
+        _ = traffic.run(900)
+        let before = traffic.result("errors").evidence!
+        traffic.step = 2
+        traffic.share = 0.25
+        traffic.tick()
+        let after = traffic.result("errors").evidence!
+        #expect(abs(after.value - before.value) < 1)
+        #expect(before.proof > 1 && after.proof < 0.5)
+        #expect(traffic.result("errors").verdict == .noData)
+    }
+
+    @Test("an outage that hits both arms alike reverts nobody, although a ceiling is crossed") func outage() {
+        var traffic = Traffic(seed: 3)
+        #expect(traffic.run(120) == nil)
+        (traffic.baselineErrors, traffic.candidateErrors) = (0.4, 0.4)
+        #expect(traffic.run(60) == nil)
+        (traffic.baselineErrors, traffic.candidateErrors) = (0.001, 0.001)
+        #expect(traffic.run(600) == nil)
+    }
+
+    @Test("before it is known how failures clump, bets are small; then they are not") func clumping() {
+        var unknown = Traffic(seed: 5, watched: 0)
+        var known = Traffic(seed: 5)
+        for _ in 0..<5 {
+            unknown.tick()
+            known.tick()
+        }
+        #expect(unknown.result("errors").evidence!.dependence.contains("not known"))
+        #expect(known.result("errors").evidence!.dependence.contains("independently"))
+        (unknown.candidateErrors, known.candidateErrors) = (0.05, 0.05)
+        _ = unknown.run(900)
+        _ = known.run(900)
+        #expect(unknown.candidateRequests > known.candidateRequests)
+    }
+
+    @Test("requests that are not dealt as intended block, and revert nobody") func mismatch() {
+        var traffic = Traffic(seed: 2)
+        for _ in 0..<300 {
+            traffic.tick()
+            var skewed = LatencyTick(second: traffic.second, step: 1, share: Weight(clamping: 1000))
+            skewed.assigned = [70, 30]
+            traffic.judge.take(.latencies(skewed))
+        }
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        let results = traffic.judge.evaluate([Self.policy], empty, now: 0)
+        let mismatch = results.first { $0.check == "sample-ratio" }
+        #expect(mismatch?.verdict == .inconclusive && mismatch?.isEnforced == true)
+        #expect(!results.contains { $0.verdict == .fail })
+    }
+
+    @Test("a group that is served worse is found; the others are not blamed; small ones only stand aside") func groups()
+    {
+        let check = QualityCheck(
+            measure: .recall, groups: [GroupSelector(attribute: "sex")], maxDrop: 0.05, minSamples: 100,
+            small: .report)
+        let policy = Policy(name: "groups", checks: [Check(name: "recall", kind: .quality(check))])
+        var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+        judge.take(.errors(ErrorTick(second: 1, step: 1)))
+        var random = SplitMix64(seed: 11)
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        var result: CheckResult?
+        for _ in 0..<3000 where result?.verdict != .fail {
+            let arm: Arm = random.chance(0.5) ? .candidate : .baseline
+            let group = random.chance(0.01) ? "Other" : random.chance(0.4) ? "Female" : "Male"
+            let recall = arm == .candidate && group == "Female" ? 0.3 : 0.7
+            judge.take(
+                .rows([
+                    QualityRow(
+                        arm: arm, step: 1, label: 1, prediction: random.chance(recall) ? 1 : 0, score: nil,
+                        groups: ["sex=\(group)"])
+                ]))
+            result = judge.evaluate([policy], empty, now: 0).first
+        }
+        let failing = result?.measurements.filter { $0.verdict == .fail }.map(\.subject)
+        #expect(failing == ["sex=Female"])
+        let small = result?.measurements.first { $0.subject == "sex=Other" }
+        #expect(small == nil || small!.note.contains("too small"))
+    }
+
+    @Test("a client that always fails is one error where traffic is dealt by key") func keys() {
+        func evidence(isKeyed: Bool) -> Double {
+            var judge = SequentialJudge([Self.policy], risk: Risk(), isKeyed: isKeyed)
+            var random = SplitMix64(seed: 21)
+            for second in 0..<900 {
+                var tick = ErrorTick(second: Int64(second), step: 1)
+                for _ in 0..<40 {
+                    let key = UInt64.random(in: 0..<400, using: &random)
+                    // The one whose requests always fail happens to be dealt to the candidate.
+                    let arm: Arm = key < 40 ? .candidate : .baseline
+                    let fails = key == 0 || random.chance(0.001)
+                    tick.add(arm, shard: Int(key % 8), isError: fails)
+                    tick.keys.append(key << 2 | UInt64(arm.rawValue) << 1 | (fails ? 1 : 0))
+                }
+                judge.take(.errors(tick))
+            }
+            let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+            return judge.evaluate([Self.policy], empty, now: 0)[0].evidence!.value
+        }
+        #expect(evidence(isKeyed: true) < 3)
+        #expect(evidence(isKeyed: false) > 5)
+    }
+}
