@@ -23,6 +23,9 @@ public protocol AdminBackend: AnyObject {
     /// Newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
 
+    /// A stretch of what a judge took in; nil where nothing is kept.
+    func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
+
     /// Servers and scrapes; nil for an unknown service.
     func targets(of service: String) -> [TargetStatus]?
     /// Ready: listeners open, state loaded.

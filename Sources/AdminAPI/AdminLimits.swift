@@ -25,6 +25,11 @@ public enum AdminLimits {
     public static let defaultHistory = 50
     /// Entries that `decisions/latest` looks back on.
     public static let decisionSearch = 1_000
+    /// Bytes of a recording in one answer. Reading and writing them keeps the control thread from its next tick: about
+    /// 5 ms for this much.
+    public static let recordingPage = 512 << 10
+    /// Bytes of a rollout's name.
+    public static let rolloutName = 256
     /// Followers of events. Each costs a connection and a query for each event.
     public static let subscribers = 64
     /// Events read for a follower in one turn of the loop, so that a long catch-up does not hold the thread.

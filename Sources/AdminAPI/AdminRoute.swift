@@ -6,7 +6,7 @@ public struct AdminRoute: Hashable, Sendable {
     public enum Socket: String, Sendable { case admin, feedback }
 
     enum Operation: Hashable, Sendable {
-        case services, service, history, events, decision, targets
+        case services, service, history, events, decision, recording, targets
         case command(CommandVerb)
         case feedback
         case health, readiness, metrics, version
@@ -36,6 +36,8 @@ public struct AdminRoute: Hashable, Sendable {
             AdminRoute(
                 .admin, "GET", "/v1/services/{service}/events", .events, queryKeys: ["after", "limit", "follow"]),
             AdminRoute(.admin, "GET", "/v1/services/{service}/decisions/{id}", .decision),
+            AdminRoute(
+                .admin, "GET", "/v1/services/{service}/recording", .recording, queryKeys: ["rollout", "after"]),
             AdminRoute(.admin, "GET", "/v1/services/{service}/targets", .targets),
             AdminRoute(.admin, "GET", "/v1/version", .version),
             AdminRoute(.admin, "GET", "/healthz", .health),

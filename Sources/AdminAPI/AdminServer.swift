@@ -63,6 +63,7 @@ public final class AdminServer: EventListener {
                 let all = backend.serviceNames.compactMap { backend.view(of: $0) }.map(ServiceStatus.init)
                 answer(responder, 200, ServiceList(services: all))
             case .service: answer(responder, 200, ServiceStatus(try view(of: service)))
+            case .recording: answer(responder, 200, try recording(query, service))
             case .history: answer(responder, 200, try history(query, service))
             case .targets:
                 guard let targets = backend.targets(of: service) else { throw unknown(service) }
@@ -113,6 +114,28 @@ extension AdminServer {
         } catch {
             throw .journal(error)
         }
+    }
+
+    private func recording(_ query: Query, _ service: String) throws(Refusal) -> RecordingPage {
+        _ = try view(of: service)
+        let rollout = try query.text("rollout", atMost: AdminLimits.rolloutName) ?? ""
+        let after = try query.number("after", in: 0...Int64.max) ?? 0
+        let page: StoredPage?
+        do {
+            page = try backend.recordingPage(
+                service: service, rollout: rollout, after: after, limit: AdminLimits.recordingPage)
+        } catch {
+            throw .journal(error)
+        }
+        guard let page else {
+            throw Refusal(
+                404, "unknown_recording",
+                rollout.isEmpty
+                    ? "nothing is recorded of \(service) between rollouts yet"
+                    : "there is no recording of \(printable(rollout)): it is pruned, or that is no rollout of \(service); "
+                        + "canaryctl history \(service) lists them")
+        }
+        return RecordingPage(page, service: service, rollout: rollout)
     }
 
     private func events(

@@ -35,3 +35,12 @@ extension HistoryEntry {
             decision: record.decision, candidateRequests: record.candidateRequests)
     }
 }
+
+extension RecordingPage {
+    init(_ page: StoredPage, service: String, rollout: String) {
+        self.init(
+            service: service, rollout: rollout, head: page.head, whole: page.isWhole, first: page.first,
+            count: page.count, items: page.items, next: page.next,
+            begin: page.begin.map { Timestamp(milliseconds: $0) }, end: page.end.map { Timestamp(milliseconds: $0) })
+    }
+}

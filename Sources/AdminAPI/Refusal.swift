@@ -62,6 +62,12 @@ struct Query {
         return value
     }
 
+    func text(_ key: String, atMost limit: Int) throws(Refusal) -> String? {
+        guard let text = values[key] else { return nil }
+        guard text.utf8.count <= limit else { throw Refusal(400, "bad_query", "\(key) has more than \(limit) bytes") }
+        return text
+    }
+
     /// `follow`, `follow=1` or `follow=true`.
     func flag(_ key: String) throws(Refusal) -> Bool {
         switch values[key] {

@@ -52,6 +52,20 @@ public struct AdminClient: Sendable {
         try get(DecisionRecord.self, Self.path(service, "decisions/\(id.map { "\($0)" } ?? "latest")"))
     }
 
+    /// Pages of a recording until there is none left or `take` returns false.
+    /// - Parameter rollout: empty: between rollouts.
+    public func recording(
+        _ service: String, rollout: String, _ take: (RecordingPage) -> Bool
+    ) throws(AdminClientError) {
+        var after: Int64? = 0
+        while let from = after {
+            let target = Self.path(service, "recording") + "?rollout=\(Self.escaped(rollout))&after=\(from)"
+            let page = try get(RecordingPage.self, target)
+            guard take(page) else { return }
+            after = page.next
+        }
+    }
+
     public func targets(of service: String) throws(AdminClientError) -> [TargetStatus] {
         try get(TargetList.self, Self.path(service, "targets")).targets
     }
@@ -176,8 +190,12 @@ public struct AdminClient: Sendable {
 
     /// `/v1/services/NAME/REST`, the name escaped.
     static func path(_ service: String, _ rest: String = "") -> String {
+        "/v1/services/" + escaped(service) + (rest.isEmpty ? "" : "/" + rest)
+    }
+
+    private static func escaped(_ text: String) -> String {
         var escaped = ""
-        for byte in service.utf8 {
+        for byte in text.utf8 {
             let scalar = Character(Unicode.Scalar(byte))
             if scalar.isASCII, scalar.isLetter || scalar.isNumber || "-._~".contains(scalar) {
                 escaped.append(scalar)
@@ -186,6 +204,6 @@ public struct AdminClient: Sendable {
                 escaped += "%" + (digits.count < 2 ? "0" : "") + digits
             }
         }
-        return "/v1/services/" + escaped + (rest.isEmpty ? "" : "/" + rest)
+        return escaped
     }
 }

@@ -13,6 +13,14 @@ public enum JSONCoding {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
+    /// What the agent's store wrote, where numbers may be infinite.
+    public static func decodeStored<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+        return try decoder.decode(type, from: Data(bytes))
+    }
+
     /// As a tree, for other forms of output.
     public static func tree(_ value: some Encodable) throws -> JSONValue { try JSONReader.parse(encode(value)) }
 }

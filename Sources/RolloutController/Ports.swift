@@ -93,6 +93,12 @@ public protocol StateStore: AnyObject {
     func history(service: String, limit: Int) throws -> [RolloutRecord]
     /// What a judge took in during a rollout, or with an empty name between rollouts; nil where nothing is kept.
     func recording(service: String, rollout: String) throws -> StoredRecording?
+    /// The same as it is written, without reading what the bytes say, so that it costs little; nil where nothing is
+    /// kept.
+    /// - Parameters:
+    ///   - after: `next` of the page before; 0: from the begin.
+    ///   - limit: bytes of items after which a page ends.
+    func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
 }
 
 extension StateStore {
@@ -109,6 +115,26 @@ public struct StoredRecording: Sendable {
     /// When its first and its last stretch were written, milliseconds since 1970.
     public var begin: Int64?
     public var end: Int64?
+
+    public init() {}
+}
+
+/// A stretch of a recording as it is written.
+public struct StoredPage: Sendable {
+    /// The judge before the first item, as JSON; only with the first page of a rollout.
+    public var head: String?
+    /// Place of the first item in the recording, and how many there are.
+    public var first = 0
+    public var count = 0
+    /// As `ItemCoding` writes them.
+    public var items: [UInt8] = []
+    /// False: something before or within it is gone.
+    public var isWhole = true
+    /// When its first and its last stretch were written, milliseconds since 1970.
+    public var begin: Int64?
+    public var end: Int64?
+    /// Where the next page goes on; nil on the last.
+    public var next: Int64?
 
     public init() {}
 }

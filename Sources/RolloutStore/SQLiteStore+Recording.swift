@@ -1,5 +1,5 @@
 import Analysis
-import Foundation
+import FoundationEssentials
 import GRDB
 import RolloutController
 
@@ -100,6 +100,47 @@ extension SQLiteStore {
                 recording.end = chunk["at"]
             }
             return recording
+        }
+    }
+
+    /// Rows of one page: a quiet service writes a few bytes in each.
+    private static let rowsOfPage = 4096
+
+    public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
+        try reading { db in
+            var page = StoredPage()
+            if after == 0 {
+                page.head = try String.fetchOne(
+                    db, sql: "SELECT judge FROM recording_head WHERE service = ? AND rollout = ?",
+                    arguments: [service, rollout])
+            }
+            let rows = try Row.fetchCursor(
+                db.cachedStatement(
+                    sql: """
+                        SELECT id, at, first, count, has_gap, body FROM recording
+                        WHERE service = ? AND rollout = ? AND id > ? ORDER BY id
+                        """), arguments: [service, rollout, after])
+            var last: Int64 = 0
+            var read = 0
+            while let row = try rows.next() {
+                if read == Self.rowsOfPage || page.items.count >= limit {
+                    page.next = last
+                    break
+                }
+                if read == 0 {
+                    page.first = row["first"]
+                    page.begin = row["at"]
+                    page.isWhole = after > 0 || page.first == 0
+                }
+                read += 1
+                last = row["id"]
+                page.count += row["count"] as Int
+                page.end = row["at"]
+                if row["has_gap"] { page.isWhole = false }
+                page.items += row["body"] as Data
+            }
+            // After the last page there may be none, where the oldest rows were pruned meanwhile.
+            return read > 0 || page.head != nil || after > 0 ? page : nil
         }
     }
 }

@@ -140,6 +140,14 @@ struct OpenAPITests {
                 startedAt: 0,
                 endedAt: 1, result: .reverted, reason: "c", decision: 1, candidateRequests: 2)
         ]
+        var page = StoredPage()
+        page.head = "{}"
+        page.count = 1
+        page.items = [1, 2, 3]
+        page.begin = 1
+        page.end = 2
+        page.next = 1
+        backend.recordings["income"] = ["income-1": [page]]
         backend.targetList = [
             TargetStatus(
                 version: "a", server: "127.0.0.1:1", reachable: true,
@@ -175,7 +183,11 @@ struct OpenAPITests {
         try check(client, "GET", service, "/v1/services/nope")
         try check(client, "GET", service + "/history", "/v1/services/income/history?x=1")
         try check(client, "GET", service + "/decisions/{id}", "/v1/services/income/decisions/99")
+        try check(client, "GET", service + "/recording", "/v1/services/income/recording?rollout=income-1")
+        try check(client, "GET", service + "/recording", "/v1/services/income/recording")
+        try check(client, "GET", service + "/recording", "/v1/services/income/recording?after=x")
         api.sync { $0.journalFault = "gone" }
+        try check(client, "GET", service + "/recording", "/v1/services/income/recording?rollout=income-1")
         try check(client, "GET", service + "/events", "/v1/services/income/events")
     }
 

@@ -65,7 +65,7 @@ struct ReadingTests {
 
     @Test(
         "Every route of a service says 404 for an unknown one",
-        arguments: ["history", "events", "events?follow=1", "decisions/1", "targets"])
+        arguments: ["history", "events", "events?follow=1", "decisions/1", "recording", "targets"])
     func unknownEverywhere(_ rest: String) throws {
         let (status, problem) = try problem("/v1/services/nope/\(rest)")
         #expect(status == 404)

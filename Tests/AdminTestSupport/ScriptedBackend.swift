@@ -24,6 +24,8 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
     public var services: [String: Entry] = [:]
     public var journal: [JournalEntry] = []
     public var records: [RolloutRecord] = []
+    /// By service and rollout.
+    public var recordings: [String: [String: [StoredPage]]] = [:]
     public var targetList: [TargetStatus] = []
     /// Told of every event, as the controller tells its listener.
     public weak var listener: (any EventListener)?
@@ -139,6 +141,13 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
     public func history(service: String, limit: Int) throws -> [RolloutRecord] {
         if let journalFault { throw Fault(description: journalFault) }
         return Array(records.filter { $0.service == service }.prefix(limit))
+    }
+
+    /// `next` of a page is the number of the page after it.
+    public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
+        if let journalFault { throw Fault(description: journalFault) }
+        guard let pages = recordings[service]?[rollout], pages.indices.contains(Int(after)) else { return nil }
+        return pages[Int(after)]
     }
 
     public func targets(of service: String) -> [TargetStatus]? { services[service] == nil ? nil : targetList }

@@ -1,3 +1,5 @@
+import Analysis
+import FoundationEssentials
 import PolicyModel
 import RolloutController
 import RolloutEngine
@@ -83,6 +85,17 @@ public final class SimulatedStore: StateStore {
 
     public func recording(service: String, rollout: String) throws -> StoredRecording? {
         disk.recordings[service]?[rollout]
+    }
+
+    /// All of it in one page.
+    public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
+        guard let recording = disk.recordings[service]?[rollout] else { return nil }
+        var page = StoredPage()
+        page.head = try recording.head.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
+        page.count = recording.items.count
+        page.items = ItemCoding.encode(recording.items)
+        page.isWhole = recording.isWhole
+        return page
     }
 
     public func markRunning() throws {

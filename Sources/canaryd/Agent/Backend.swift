@@ -35,6 +35,9 @@ final class Backend: AdminBackend {
     func history(service: String, limit: Int) throws -> [RolloutRecord] {
         try controller.store.history(service: service, limit: limit)
     }
+    func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
+        try controller.store.recordingPage(service: service, rollout: rollout, after: after, limit: limit)
+    }
 
     func targets(of service: String) -> [TargetStatus]? {
         guard let view = controller.view(of: service) else { return nil }
