@@ -111,6 +111,7 @@ import Testing
 
     @Test("a change of the weight keeps the evidence for a revert and begins the proof anew") func steps() {
         var traffic = Traffic(seed: 7)
+        traffic.candidateErrors = 0
         _ = traffic.run(900)
         let before = traffic.result("errors").evidence!
         traffic.step = 2
