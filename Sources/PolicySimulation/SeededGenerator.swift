@@ -39,6 +39,26 @@ struct SeededGenerator: RandomNumberGenerator {
         }
     }
 
+    /// Poisson: products of uniform numbers (Knuth), for large means in parts, as a sum of Poisson numbers is one.
+    mutating func poisson(_ mean: Double) -> Int {
+        var count = 0
+        var rest = mean
+        while rest > 0 {
+            let part = min(rest, Self.poissonPart)
+            rest -= part
+            let limit = cmath_exp(-part)
+            var product = unit()
+            while product > limit {
+                count += 1
+                product *= unit()
+            }
+        }
+        return count
+    }
+
+    /// exp(-16) is far from the smallest double, and so are the products.
+    private static let poissonPart = 16.0
+
     /// Exponential with mean 1: the gap between two arrivals of a Poisson process, in units of its mean gap.
     mutating func exponential() -> Double { -cmath_log(1 - unit()) }
 }

@@ -4,7 +4,7 @@ import PolicyYAML
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "Check policies before they decide anything.",
-        subcommands: [PolicyLintCommand.self, PolicyTestCommand.self])
+        subcommands: [PolicyLintCommand.self, PolicyTestCommand.self, PolicySimulateCommand.self])
 }
 
 struct PolicyLintCommand: ParsableCommand {

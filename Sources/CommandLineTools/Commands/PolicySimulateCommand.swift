@@ -1,0 +1,86 @@
+import Analysis
+import ArgumentParser
+import PolicyModel
+import PolicySimulation
+
+struct PolicySimulateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Play thousands of rollouts: how often would policies revert, and after how many requests?",
+        discussion: """
+            Without --candidate-errors and --candidate-latency the candidate is like the baseline: what is reverted \
+            then is reverted falsely. Needs no agent. The same seed always gives the same answer. Requests fail \
+            independently here; canaryctl policy calibrate plays a service's own traffic.
+            """)
+
+    @Argument(help: ArgumentHelp("Policy files.", valueName: "policy"), completion: .file(extensions: ["yaml"]))
+    var files: [String]
+    @Option(help: "Requests a second to the service, both versions together.") var rps: Double
+    @Option(help: "Share of the baseline's requests that fail.", transform: ShareValue.init(written:))
+    var errors = ShareValue(0.001)
+    @Option(
+        help: "Share of the candidate's requests that fail; default: as the baseline.",
+        transform: ShareValue.init(written:))
+    var candidateErrors: ShareValue?
+    @Option(help: "The baseline's latency.", transform: LatencyValue.init(written:))
+    var latency = LatencyValue(LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
+    @Option(help: "The candidate's latency; default: as the baseline.", transform: LatencyValue.init(written:))
+    var candidateLatency: LatencyValue?
+    @Option(help: "Weights, and how long each is held.", transform: StepsValue.init(written:))
+    var steps = StepsValue.standard
+    @Option(help: "A rollout that has not ended after so many hours counts as undecided.") var hours = 2.0
+    @Option(help: "For how long the baseline was watched before.", transform: TimeValue.init(written:))
+    var watched = TimeValue(.seconds(2 * 3600))
+    @Option(help: "How many.") var rollouts = 1000
+    @Option(
+        help: "The risk of a false revert, as analysis.risk.falseRevert of a service.",
+        transform: ShareValue.init(written:))
+    var falseRevert = ShareValue(Risk().falseRevert)
+    @Option(help: "Of the generator.") var seed: UInt64 = 1
+    @OptionGroup var output: OutputOptions
+
+    /// Rollouts, hours and requests a second that one command may ask for: together they are work of hours.
+    static let mostRollouts = 1_000_000
+    static let mostHours = 168.0
+    static let mostRate = 100_000.0
+
+    func validate() throws {
+        guard !files.isEmpty else { throw ValidationError("name a policy file") }
+        guard rps > 0, rps <= Self.mostRate else { throw ValidationError("--rps is a rate up to 100000, such as 40") }
+        guard hours > 0, hours <= Self.mostHours else { throw ValidationError("--hours is up to 168, such as 2") }
+        guard (1...Self.mostRollouts).contains(rollouts) else {
+            throw ValidationError("--rollouts is 1 to 1000000, such as 1000")
+        }
+        guard falseRevert.value > 0, falseRevert.value < 1 else {
+            throw ValidationError("--false-revert lies between 0 and 1, such as 1%")
+        }
+    }
+
+    func run() throws {
+        let console = Console.current
+        let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
+        var plan = RolloutSimulation(
+            policies: planned.policies, steps: steps.steps.map { ($0.weight, $0.hold) }, rate: rps,
+            baseline: ArmTraffic(errors: errors.value, latency: latency.shape),
+            candidate: ArmTraffic(
+                errors: (candidateErrors ?? errors).value, latency: (candidateLatency ?? latency).shape))
+        plan.longest = .milliseconds(Int64(hours * 3_600_000))
+        plan.watched = watched.value
+        plan.risk.falseRevert = falseRevert.value
+        plan.seed = seed
+        let summary = plan.summary(rollouts: rollouts)
+        let isSame = candidateErrors == nil && candidateLatency == nil
+        let report = SimulationReport(summary, plan, leftOut: planned.leftOut)
+        try console.show(report, as: output.output) {
+            SimulationText.lines(summary, plan, isSame: isSame, note: planned.note)
+        }
+    }
+}
+
+extension RolloutSimulation {
+    /// On all cores.
+    func summary(rollouts: Int) -> SimulationSummary {
+        let prepared = prepare(rollouts: rollouts)
+        return SimulationSummary(Cores.map(rollouts) { prepared.play($0) })
+    }
+}

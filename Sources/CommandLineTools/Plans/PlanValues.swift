@@ -1,0 +1,146 @@
+import Analysis
+import ArgumentParser
+import PolicyModel
+import PolicyYAML
+
+// What is wrong with a value is said by the parser, with the option that it belongs to.
+
+/// A share on the command line: `0.1%`.
+struct ShareValue: CustomStringConvertible {
+    var value: Double
+    init(_ value: Double) { self.value = value }
+    init(written text: String) throws { value = try WrittenValue.share(text) }
+    var description: String { Words.percent(value) }
+}
+
+/// A time on the command line: `10m`.
+struct TimeValue: CustomStringConvertible {
+    var value: Duration
+    init(_ value: Duration) { self.value = value }
+    init(written text: String) throws { value = try WrittenValue.duration(text) }
+    var description: String { value.written }
+}
+
+/// `p50=40ms,p95=90ms`.
+struct LatencyValue: CustomStringConvertible {
+    var shape: LatencyShape
+
+    init(_ shape: LatencyShape) { self.shape = shape }
+
+    init(written text: String) throws {
+        var found: [String: Duration] = [:]
+        for part in text.split(separator: ",") {
+            let pair = part.split(separator: "=").map { $0.filter { $0 != " " }.lowercased() }
+            guard pair.count == 2 else { throw ValidationError("write p50=40ms,p95=90ms") }
+            found[pair[0]] = try WrittenValue.duration(pair[1])
+        }
+        guard found.count == 2, let p50 = found["p50"], let p95 = found["p95"] else {
+            throw ValidationError("write p50=40ms,p95=90ms")
+        }
+        guard p95 >= p50 else { throw ValidationError("the P95 is below the P50") }
+        shape = LatencyShape(p50: p50, p95: p95)
+    }
+
+    var description: String { "p50=\(shape.p50.written),p95=\(shape.p95.written)" }
+}
+
+/// `10%:10m,25%:10m,50%:10m`: weights that rise, each with the time it is held.
+struct StepsValue: CustomStringConvertible {
+    struct Step: Sendable {
+        var weight: Weight
+        var hold: Duration
+    }
+    var steps: [Step]
+    /// As many as a service may have.
+    static let most = 100
+
+    init(_ steps: [Step]) { self.steps = steps }
+
+    init(written text: String) throws {
+        steps = []
+        for part in text.split(separator: ",") {
+            let pair = part.split(separator: ":").map { String($0.filter { $0 != " " }) }
+            guard pair.count == 2 else { throw ValidationError("write weights and times: 10%:10m,50%:30m") }
+            let weight = Weight(clamping: Int((try WrittenValue.share(pair[0]) * 10_000).rounded()))
+            guard weight > steps.last?.weight ?? .zero, weight < .full else {
+                throw ValidationError("weights rise and lie between 0% and 100%: 10%:10m,50%:30m")
+            }
+            steps.append(Step(weight: weight, hold: try WrittenValue.duration(pair[1])))
+        }
+        guard (1...Self.most).contains(steps.count) else { throw ValidationError("write 1 to \(Self.most) steps") }
+    }
+
+    /// As those of a service that names none.
+    static let standard = StepsValue(
+        Strategy.defaultSteps.compactMap {
+            if case .weight(let weight, let hold) = $0 { Step(weight: weight, hold: hold) } else { nil }
+        })
+
+    var description: String { steps.map { "\($0.weight):\($0.hold.written)" }.joined(separator: ",") }
+}
+
+/// Policies from files, as a simulation or a replay can judge them.
+struct PlannedPolicies {
+    var policies: [Policy]
+    /// Checks that are left out: `standard/gpu-memory`.
+    var leftOut: [String]
+
+    /// - Throws: `Failure` with every diagnostic.
+    static func read(_ files: [String]) throws -> [Policy] {
+        var policies: [Policy] = []
+        var lines: [String] = []
+        for file in files {
+            let loaded = ConfigurationLoader.load(policyFile: file)
+            lines += loaded.diagnostics.filter { $0.severity == .error }.map(\.description)
+            if let policy = loaded.value { policies.append(policy) }
+        }
+        guard lines.isEmpty else {
+            throw Failure(ExitStatus.failed, "the policies cannot be used as they are", detail: lines)
+        }
+        let names = policies.map(\.name)
+        if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+            throw Failure(ExitStatus.usage, "two files have the policy \(twice); a service has each once")
+        }
+        return policies
+    }
+
+    /// - Parameter quality: labels are there to be judged.
+    init(_ all: [Policy], quality: Bool) throws {
+        policies = []
+        leftOut = []
+        var enforced = 0
+        for var policy in all {
+            policy.checks.removeAll { check in
+                let isJudged: Bool
+                switch check.kind {
+                case .errors(let errors): isJudged = errors.from == .proxy
+                case .latency(let latency): isJudged = latency.from == .proxy
+                // Stays: it has a part of the risk.
+                case .quality:
+                    if !quality { leftOut.append("\(policy.name)/\(check.name)") }
+                    if quality, check.mode == .enforce { enforced += 1 }
+                    return false
+                case .metric: isJudged = false
+                }
+                if isJudged, check.mode == .enforce { enforced += 1 }
+                if !isJudged { leftOut.append("\(policy.name)/\(check.name)") }
+                return !isJudged
+            }
+            policies.append(policy)
+        }
+        guard enforced > 0 else {
+            throw Failure(
+                ExitStatus.failed,
+                "no check of \(all.map(\.name).joined(separator: ", ")) can be played: errors and latency as the proxy "
+                    + "sees them are, with mode: enforce")
+        }
+    }
+
+    /// One line about what is left out; nil where nothing is.
+    var note: String? {
+        leftOut.isEmpty
+            ? nil
+            : "left out, though a real rollout waits for \(leftOut.count == 1 ? "it" : "them"): "
+                + leftOut.joined(separator: ", ")
+    }
+}

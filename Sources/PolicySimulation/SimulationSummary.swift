@@ -1,0 +1,81 @@
+import Statistics
+
+/// A share with its exact 95 % interval (Clopper and Pearson 1934).
+public struct EstimatedShare: Hashable, Sendable {
+    public var value: Double
+    public var low: Double
+    public var high: Double
+
+    /// - Parameters:
+    ///   - hits: of `trials`; need not be whole where observations overlap and count for less than one each.
+    ///   - trials: > 0.
+    public init(hits: Double, of trials: Double) {
+        value = hits / trials
+        low = hits <= 0 ? 0 : Self.solve { regularizedBeta($0, hits, trials - hits + 1) >= 0.025 }
+        high = hits >= trials ? 1 : Self.solve { regularizedBeta($0, hits + 1, trials - hits) >= 0.975 }
+    }
+
+    /// The smallest x in 0 ... 1 from which on it holds.
+    private static func solve(_ holds: (Double) -> Bool) -> Double {
+        var (low, high) = (0.0, 1.0)
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if holds(middle) { high = middle } else { low = middle }
+        }
+        return high
+    }
+}
+
+/// What many simulated rollouts came to.
+public struct SimulationSummary: Sendable {
+    public var rollouts: Int
+    public var reverted: EstimatedShare
+    public var promoted: EstimatedShare
+    public var undecided: EstimatedShare
+    /// How many rollouts each check reverted, the most first.
+    public var checks: [(check: String, rollouts: Int)]
+    /// Requests to the candidate and seconds until a revert; nil where none was reverted.
+    public var revertRequests: Spread?
+    public var revertSeconds: Spread?
+    /// Until a promotion; nil where none was promoted.
+    public var promotionRequests: Spread?
+    public var promotionSeconds: Spread?
+
+    /// Where half and nine tenths of the values lie below.
+    public struct Spread: Hashable, Sendable {
+        public var median: Int
+        public var p90: Int
+
+        init?(_ values: [Int]) {
+            guard !values.isEmpty else { return nil }
+            let sorted = values.sorted()
+            median = sorted[(sorted.count - 1) / 2]
+            p90 = sorted[(sorted.count - 1) * 9 / 10]
+        }
+    }
+
+    /// - Parameter all: at least one.
+    public init(_ all: [SimulatedRollout]) {
+        rollouts = all.count
+        var byCheck: [String: Int] = [:]
+        var reverts: [SimulatedRollout] = []
+        for rollout in all {
+            if case .reverted(let check) = rollout.end {
+                byCheck[check, default: 0] += 1
+                reverts.append(rollout)
+            }
+        }
+        let promotions = all.filter { $0.end == .promoted }
+        func share(_ count: Int) -> EstimatedShare { EstimatedShare(hits: Double(count), of: Double(all.count)) }
+        reverted = share(reverts.count)
+        promoted = share(promotions.count)
+        undecided = share(all.count - reverts.count - promotions.count)
+        checks = byCheck.map { (check: $0.key, rollouts: $0.value) }.sorted {
+            ($1.rollouts, $0.check) < ($0.rollouts, $1.check)
+        }
+        revertRequests = Spread(reverts.map(\.requests))
+        revertSeconds = Spread(reverts.map { Int($0.seconds) })
+        promotionRequests = Spread(promotions.map(\.requests))
+        promotionSeconds = Spread(promotions.map { Int($0.seconds) })
+    }
+}
