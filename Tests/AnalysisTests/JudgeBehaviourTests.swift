@@ -162,6 +162,29 @@ import Testing
         #expect(!results.contains { $0.verdict == .fail })
     }
 
+    @Test("labels that one arm lacks block, and revert nobody; labels that both lack do not")
+    func missingLabels() {
+        let check = QualityCheck(measure: .accuracy, maxDrop: 0.05)
+        let policy = Policy(name: "labels", checks: [Check(name: "accuracy", kind: .quality(check))])
+        for candidatesLabelled in [0.5, 0.3] {
+            var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+            var random = SplitMix64(seed: 4)
+            judge.take(.latencies(LatencyTick(second: 1, step: 1, share: Weight(clamping: 5000))))
+            for _ in 0..<3000 {
+                let arm: Arm = random.chance(0.5) ? .candidate : .baseline
+                guard random.chance(arm == .candidate ? candidatesLabelled : 0.5) else { continue }
+                let row = QualityRow(
+                    arm: arm, step: 1, label: 1, prediction: random.chance(0.8) ? 1 : 0, score: nil, groups: [])
+                judge.take(.rows([row]))
+            }
+            let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+            let results = judge.evaluate([policy], empty, now: 0)
+            let isBlocked = results.contains { $0.check == "label-ratio" && $0.verdict == .inconclusive }
+            #expect(isBlocked == (candidatesLabelled < 0.5))
+            #expect(!results.contains { $0.verdict == .fail })
+        }
+    }
+
     @Test("a group that is served worse is found; the others are not blamed; small ones only stand aside") func groups()
     {
         let check = QualityCheck(

@@ -18,7 +18,10 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     /// Grows with what the baseline does.
     public private(set) var profile: BaselineProfile
     var candidate = [LatencyProfile(), LatencyProfile()]
+    /// Of the requests that were dealt, and of the labels that came for requests of the current step.
     private var sampleRatio = SampleRatioProcess()
+    private var labelRatio = SampleRatioProcess()
+    private var share = Weight.zero
     private let isKeyed: Bool
     public private(set) var step: UInt16 = 0
     private var lookedAt: Int64?
@@ -76,6 +79,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     if !isOutlived { candidate[i].record(bucket) }
                 }
             }
+            share = tick.share
             if !isKeyed, tick.share > .zero {
                 sampleRatio.observe(
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0] + tick.assigned[1]),
@@ -86,6 +90,12 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         case .rows(let rows):
             for i in states.indices {
                 for row in rows { states[i].quality?.observe(row, current: step) }
+            }
+            // Since the step began both arms have had the same time to be labelled in.
+            let recent = rows.filter { $0.step == step }
+            if !isKeyed, share > .zero, step > 0 {
+                labelRatio.observe(
+                    candidate: recent.count { $0.arm == .candidate }, of: recent.count, share: share.fraction)
             }
         }
     }
@@ -143,21 +153,33 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                 }
             }
         }
-        if let mismatch { results.append(mismatch) }
+        results += mismatches
         return results
     }
 
-    /// The split is not the intended one: nothing that compares the arms is to be trusted.
-    private var mismatch: CheckResult? {
-        guard sampleRatio.logEvidence >= -ln(Self.mismatchAlpha) else { return nil }
-        let m = Measurement(
-            subject: "requests dealt to the candidate", unit: .plain, bound: -ln(Self.mismatchAlpha),
-            value: sampleRatio.logEvidence, verdict: .inconclusive,
-            note: "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for "
-                + "clients that choose their arm, and for servers shared by both versions")
-        return CheckResult(
-            policy: "canaryd", check: "sample-ratio", mode: .enforce, verdict: .inconclusive, measured: .inconclusive,
-            measurements: [m], missing: "the split is not as intended (sample-ratio mismatch)")
+    /// The arms are not what is compared: the split is not the intended one, or the labels of one arm are missing.
+    private var mismatches: [CheckResult] {
+        func mismatch(_ check: String, _ process: SampleRatioProcess, _ subject: String, _ note: String) -> CheckResult?
+        {
+            let bound = -ln(Self.mismatchAlpha)
+            guard process.logEvidence >= bound else { return nil }
+            let m = Measurement(
+                subject: subject, unit: .plain, bound: bound, value: process.logEvidence, verdict: .inconclusive,
+                note: note)
+            return CheckResult(
+                policy: "canaryd", check: check, mode: .enforce, verdict: .inconclusive, measured: .inconclusive,
+                measurements: [m], missing: note)
+        }
+        return [
+            mismatch(
+                "sample-ratio", sampleRatio, "evidence that requests are not dealt as intended",
+                "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for clients "
+                    + "that choose their arm, and for retries that land on the other one"),
+            mismatch(
+                "label-ratio", labelRatio, "evidence that one arm's answers are labelled less often",
+                "labels come for one arm more often than for the other, so quality cannot be compared: nothing "
+                    + "advances. Look for label jobs that depend on what the model answered"),
+        ].compactMap(\.self)
     }
 }
 
