@@ -54,6 +54,14 @@ extension RolloutController {
                 "the file says baseline: \(runtime.declaration.baseline.name), but \(state.serving) serves: change that line to baseline: \(state.serving.name)"
             )
         }
+        if let refused = state.refused, let rollout = state.rollout, rollout.candidate == refused.identity {
+            let tries = refused.times + 1
+            let risk = rollout.plan.analysis.risk
+            func sum(_ each: Double) -> String { Measurement.format(min(Double(tries) * each, 1), .ratio) }
+            notes.append(
+                "try \(tries) of \(refused.identity): each spends its risk afresh; together up to \(sum(risk.falsePromote)) that a bad "
+                    + "candidate is promoted and \(sum(risk.falseRevert)) that a sound one is reverted")
+        }
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")
         }

@@ -27,6 +27,15 @@ import Testing
         #expect(try #require(check.measurements[0].candidate) > 0.25)
     }
 
+    @Test("a candidate that is tried again says what the tries risk together") func retried() throws {
+        let agent = try Agent.started()
+        agent.run(60, candidateErrors: 0.5)
+        #expect(agent.state().refused?.times == 1)
+        agent.say(.retry)
+        let notes = try #require(agent.controller.view(of: "income")).notes
+        #expect(notes.contains { $0.contains("try 2 of v2") && $0.contains("10%") && $0.contains("2%") })
+    }
+
     @Test("a candidate that hangs is reverted although its time-outs end long after they began") func hanging() throws {
         let agent = try Agent.started()
         agent.run(1)
