@@ -118,6 +118,8 @@ extension RolloutController {
         if let rollout = state.rollout, beginsStep(from: old, to: state) {
             let isFirst = old.rollout?.id != rollout.id || old.rollout?.phase == .waiting
             if rollout.phase != .waiting { runtime.beginStep(isFirst: isFirst, now: now.monotonic) }
+        } else if state.rollout?.id == old.rollout?.id, state.split.candidate != old.split.candidate {
+            runtime.feed.changeShare(state.split.candidate, now: now.monotonic)
         }
         if state.rollout?.phase != old.rollout?.phase {
             if state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }

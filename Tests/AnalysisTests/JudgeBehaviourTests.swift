@@ -162,6 +162,27 @@ import Testing
         #expect(!results.contains { $0.verdict == .fail })
     }
 
+    @Test("the second in which the split changes says nothing of how requests are dealt") func mixedSecond() {
+        var feed = TickFeed(now: 1_000_000_000_000, isKeyed: false)
+        feed.beginStep(share: Weight(clamping: 1000), now: 1_000_500_000_000)
+        func request(at: Int64, _ arm: Arm) -> Observation {
+            Observation(
+                slot: 1, arm: arm, outcome: .success, flags: .judged, place: 0, startedAt: at, requestHash: 0,
+                firstByte: 10, total: 20)
+        }
+        for ms in stride(from: Int64(0), to: 3000, by: 100) {
+            feed.record(request(at: 1_000_000_000_000 + ms * 1_000_000, .baseline))
+        }
+        feed.beginStep(share: Weight(clamping: 5000), now: 1_002_500_000_000)
+        feed.record(request(at: 1_003_100_000_000, .candidate))
+        let ticks = feed.mature(now: 1_005_000_000_000, latencyMaturity: 2).compactMap { item -> LatencyTick? in
+            if case .latencies(let tick) = item { tick } else { nil }
+        }
+        #expect(ticks.map(\.share.basisPoints) == [0, 1000, 0, 5000])
+        #expect(ticks.map(\.step) == [0, 1, 1, 2])
+        #expect(ticks.map { $0.assigned[0] } == [10, 10, 10, 0])
+    }
+
     @Test("labels that one arm lacks block, and revert nobody; labels that both lack do not")
     func missingLabels() {
         let check = QualityCheck(measure: .accuracy, maxDrop: 0.05)

@@ -62,7 +62,7 @@ public struct LatencyTick: Hashable, Sendable {
     /// Monotonic.
     public var second: Int64
     public var step: UInt16
-    /// The candidate's intended share while they were dealt.
+    /// The candidate's intended share while they were dealt; zero where it changed meanwhile.
     public var share: Weight
     /// Requests dealt to each arm, whatever became of them.
     public var assigned: [UInt32]

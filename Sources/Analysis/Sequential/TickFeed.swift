@@ -42,10 +42,18 @@ public struct TickFeed: Sendable {
     public mutating func resume(step: UInt16, share: Weight) { steps = [(.min, step, share)] }
 
     /// A new step: what begins in a later second than `now`'s is its.
-    public mutating func beginStep(share: Weight, now: Int64) {
-        let from = now / ObservationWindow.cohortLength + 1
-        steps.append((from, step &+ 1, share))
-        if steps.count > 64 { steps.removeFirst() }
+    public mutating func beginStep(share: Weight, now: Int64) { change(to: step &+ 1, share: share, now: now) }
+
+    /// The split changed within a step: the candidate was taken out after a crash, and back in.
+    public mutating func changeShare(_ share: Weight, now: Int64) { change(to: step, share: share, now: now) }
+
+    private mutating func change(to next: UInt16, share: Weight, now: Int64) {
+        let second = now / ObservationWindow.cohortLength
+        // In this second requests were dealt by two splits.
+        steps.append((second, step, .zero))
+        steps.append((second + 1, next, share))
+        if steps.count > 64 { steps.removeFirst(2) }
+        if let i = latencies.firstIndex(where: { $0.second == second }) { latencies[i].share = .zero }
     }
 
     /// Latencies count when their request began at or after `instant`; `.max`: none does.
