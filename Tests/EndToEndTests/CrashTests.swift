@@ -35,8 +35,9 @@ struct CrashTests {
         for round in 1...5 {
             if try scene.status().rollout == nil {
                 try scene.command(.retry, reason: "round \(round)")
-                try await scene.wait("the retry runs") { $0.rollout?.recovering == false && $0.phase == .step }
             }
+            // One that still waits to be started has nothing to recover from.
+            try await scene.wait("the rollout runs") { $0.rollout?.recovering == false && $0.phase != .waiting }
             let killAt = ContinuousClock.now + .milliseconds(Int.random(in: 0..<1_500, using: &random))
             var seen: [EventRecord] = []
             var reasons: [String] = []
