@@ -13,6 +13,10 @@ struct CommandRun {
     }
 
     init(_ arguments: String..., socket: String? = nil, coloured: Bool = false) {
+        self.init(all: arguments, socket: socket, coloured: coloured)
+    }
+
+    init(all arguments: [String], socket: String? = nil, coloured: Bool = false) {
         let sink = Sink()
         let console = Console(isTerminal: false, isColoured: coloured) { text, toErrors in
             sink.texts.withLock { if toErrors { $0.errors += text } else { $0.output += text } }

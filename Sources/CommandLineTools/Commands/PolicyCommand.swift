@@ -4,7 +4,10 @@ import PolicyYAML
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "Check policies before they decide anything.",
-        subcommands: [PolicyLintCommand.self, PolicyTestCommand.self, PolicySimulateCommand.self])
+        subcommands: [
+            PolicyLintCommand.self, PolicyTestCommand.self, PolicySimulateCommand.self, PolicyCalibrateCommand.self,
+            PolicyReplayCommand.self,
+        ])
 }
 
 struct PolicyLintCommand: ParsableCommand {

@@ -1,0 +1,101 @@
+import AdminClient
+import ArgumentParser
+import PolicyModel
+import PolicySimulation
+import PolicyYAML
+
+struct PolicyCalibrateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "calibrate",
+        abstract: "Play a service's own baseline against itself: how often would policies revert a sound candidate?",
+        discussion: """
+            Takes what the agent recorded between rollouts. Of the eight sub-shards of the service's traffic one, then \
+            two, then four go to a candidate that does not exist, ten minutes each, over many choices and start times: \
+            every revert is a false one. Without --policy the service's own policies, as the agent's files have them.
+            """)
+
+    @OptionGroup var service: ServiceArgument
+    @Option(
+        name: .customLong("policy"), parsing: .upToNextOption,
+        help: ArgumentHelp("Policy files; default: the service's policies.", valueName: "file"),
+        completion: .file(extensions: ["yaml"]))
+    var files: [String] = []
+    @Option(help: "How many pseudo-rollouts.") var rollouts = 1000
+    @Option(
+        help: "The risk of a false revert; default: the service's.", transform: ShareValue.init(written:))
+    var falseRevert: ShareValue?
+    @Option(help: "Of the choices of sub-shards.") var seed: UInt64 = 1
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard (1...PolicySimulateCommand.mostRollouts).contains(rollouts) else {
+            throw ValidationError("--rollouts is 1 to 1000000, such as 1000")
+        }
+        if let risk = falseRevert?.value, !(risk > 0 && risk < 1) {
+            throw ValidationError("--false-revert lies between 0 and 1, such as 1%")
+        }
+    }
+
+    func run() throws {
+        let console = Console.current
+        let client = connection.client
+        let name = try service.choose(client)
+        let own = files.isEmpty ? try ServicePolicies(of: name, client) : nil
+        var risk = own?.risk ?? Risk()
+        if let falseRevert { risk.falseRevert = falseRevert.value }
+        let planned = try PlannedPolicies(own?.policies ?? PlannedPolicies.read(files), quality: false)
+        let history: BaselineHistory
+        do {
+            history = BaselineHistory(try Recording(of: name, rollout: "", client).items)
+        } catch AdminClientError.refused(404, let problem) where problem.code == "unknown_recording" {
+            throw Failure(ExitStatus.failed, Self.tooLittle(name, BaselineHistory([])))
+        }
+        guard let prepared = history.prepare(planned.policies, risk: risk) else {
+            throw Failure(ExitStatus.failed, Self.tooLittle(name, history))
+        }
+        let seed = seed
+        let summary = SimulationSummary(Cores.map(rollouts) { prepared.play($0, seed: seed) })
+        let result = Calibration(
+            name, summary, history, starts: prepared.startCount, risk: risk, leftOut: planned.leftOut)
+        try console.show(result, as: output.output) { result.lines(note: planned.note) }
+    }
+
+    /// What is missing, and how to get it.
+    private static func tooLittle(_ service: String, _ history: BaselineHistory) -> String {
+        let least = Duration.seconds(BaselineHistory.least).written
+        let there =
+            history.seconds == 0
+            ? "nothing is recorded of \(service) between rollouts yet"
+            : "\(Words.time(Double(history.seconds))) of \(service) between rollouts "
+                + "\(history.seconds == 1 ? "is" : "are") recorded, no stretch of them long enough"
+        return "\(there): a calibration needs \(least) with requests and without a rollout, better a day. Let the "
+            + "service run (a recording is written once a minute) and ask again; canaryctl policy simulate needs no "
+            + "history"
+    }
+}
+
+/// The policies of a service, as the agent's files have them now.
+struct ServicePolicies {
+    var policies: [Policy]
+    var risk: Risk
+
+    init(of name: String, _ client: AdminClient) throws {
+        guard let file = try client.agent().configurationFile else {
+            throw Failure(
+                ExitStatus.failed, "the agent runs without a configuration file; name the policies with --policy FILE")
+        }
+        let loaded = ConfigurationLoader.load(agentFile: file)
+        guard let configuration = loaded.configuration,
+            let service = configuration.services.first(where: { $0.name == name })
+        else {
+            throw Failure(
+                ExitStatus.failed,
+                "the policies of \(name) cannot be read from \(file); name them with --policy FILE, or run this where "
+                    + "the agent's files are",
+                detail: loaded.diagnostics.filter { $0.severity == .error }.prefix(5).map(\.description))
+        }
+        policies = service.policies.compactMap { configuration.policies[$0] }
+        risk = service.analysis.risk
+    }
+}

@@ -1,0 +1,151 @@
+import AdminClient
+import AdminTypes
+import Analysis
+import ArgumentParser
+import PolicyModel
+import PolicySimulation
+
+struct PolicyReplayCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Judge what was recorded of a rollout by other policies: what would they have decided, and when?",
+        discussion: """
+            A replay knows the traffic that there was and no other. Policies that would have reverted sooner would have \
+            spared the candidate what came after; of policies that would have gone on where the rollout was reverted it \
+            cannot say what came next.
+            """)
+
+    @Argument(help: "The service.") var service: String
+    @Argument(help: ArgumentHelp("Policy files.", valueName: "policy"), completion: .file(extensions: ["yaml"]))
+    var files: [String]
+    @Option(help: "A rollout such as income-3; default: the last one.") var rollout: String?
+    @Option(
+        help: "The risk of a false revert; default: that of the rollout.", transform: ShareValue.init(written:))
+    var falseRevert: ShareValue?
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var connection: ConnectionOptions
+
+    func validate() throws {
+        guard !files.isEmpty else { throw ValidationError("name a policy file") }
+        if let risk = falseRevert?.value, !(risk > 0 && risk < 1) {
+            throw ValidationError("--false-revert lies between 0 and 1, such as 1%")
+        }
+    }
+
+    func run() throws {
+        let console = Console.current
+        let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: true)
+        let client = connection.client
+        let entry = try find(client)
+        let recording = try Recording(of: service, rollout: entry.id, client)
+        guard case .sequential(let head) = recording.head else {
+            let why =
+                recording.head == nil
+                ? "what its judge began with is not kept" : "it was judged by thresholds, which records nothing"
+            throw Failure(ExitStatus.failed, "\(entry.id) cannot be replayed: \(why); choose another with --rollout")
+        }
+        guard recording.isWhole else {
+            throw Failure(
+                ExitStatus.failed,
+                "\(entry.id) cannot be replayed: a part of its recording is gone (the oldest goes first, at 16 MiB a "
+                    + "service); choose a later one with --rollout")
+        }
+        var risk = head.risk
+        if let falseRevert { risk.falseRevert = falseRevert.value }
+        let isKeyed = recording.items.contains { if case .errors(let tick) = $0 { !tick.keys.isEmpty } else { false } }
+        let verdict = RecordedRollout.judge(
+            recording.items, by: planned.policies, risk: risk, profile: head.profile, isKeyed: isKeyed)
+        let replay = Replay(entry, verdict, planned.policies, leftOut: planned.leftOut)
+        try console.show(replay, as: output.output) { replay.lines(note: planned.note) }
+    }
+
+    private func find(_ client: AdminClient) throws -> HistoryEntry {
+        let history = try client.history(service, limit: 1000).rollouts
+        guard let rollout else {
+            if let last = history.first { return last }
+            throw Failure(ExitStatus.failed, "\(service) has had no rollout yet: there is nothing to replay")
+        }
+        if let entry = history.first(where: { $0.id == rollout }) { return entry }
+        throw Failure(
+            ExitStatus.failed, "\(service) has had no rollout \(rollout); canaryctl history \(service) lists them")
+    }
+}
+
+/// A replay beside what was decided. Times are in seconds.
+struct Replay: Encodable {
+    struct Decision: Encodable {
+        /// `reverted`, `promoted`, `running`; of the replay also `proven` and `undecided`.
+        var result: String
+        var seconds: Double
+        var candidateRequests: UInt64
+        var check: String?
+        var reason: String
+    }
+
+    var rollout: String
+    var policies: [String]
+    var decided: Decision
+    var replayed: Decision
+    /// The step that ran when the replay was decided, from 1.
+    var step: Int
+    var leftOut: [String]
+
+    init(_ entry: HistoryEntry, _ verdict: RecordedRollout.Verdict, _ policies: [Policy], leftOut: [String]) {
+        rollout = entry.id
+        self.policies = policies.map(\.name)
+        let end = entry.endedAt ?? entry.startedAt
+        decided = Decision(
+            result: entry.result.rawValue, seconds: Double(end.milliseconds - entry.startedAt.milliseconds) / 1000,
+            candidateRequests: entry.candidateRequests, check: nil, reason: entry.reason)
+        let result = verdict.reverts != nil ? "reverted" : verdict.isProven ? "proven" : "undecided"
+        replayed = Decision(
+            result: result, seconds: Double(verdict.seconds), candidateRequests: UInt64(verdict.requests),
+            check: verdict.reverts?.path, reason: verdict.reverts?.words ?? verdict.missing.joined(separator: "; "))
+        step = Int(verdict.step)
+        self.leftOut = leftOut
+    }
+
+    func lines(note: String?) -> [String] {
+        let names = policies.joined(separator: ", ")
+        var lines = ["\(rollout) by \(names), on what was recorded of it", "  decided    \(decidedWords)"]
+        let cost =
+            "after \(Words.time(replayed.seconds)) and \(Words.count(replayed.candidateRequests)) requests to the candidate"
+        switch replayed.result {
+        case "reverted": lines.append("  replayed   reverted \(cost), in step \(step): \(replayed.reason)")
+        case "proven": lines.append("  replayed   nothing reverts; every enforced check is proven \(cost)")
+        default:
+            lines.append("  replayed   nothing reverts, and not everything is proven \(cost)")
+            if !replayed.reason.isEmpty { lines.append("             \(replayed.reason)") }
+        }
+        lines += ["", caveat]
+        if let note { lines.append(note) }
+        return lines
+    }
+
+    private var decidedWords: String {
+        let time = Words.time(decided.seconds)
+        switch decided.result {
+        case "running": return "nothing yet: it runs"
+        case "reverted", "promoted":
+            return "\(decided.result) after \(time) and \(Words.count(decided.candidateRequests)) requests to the "
+                + "candidate: \(decided.reason)"
+        default: return decided.result
+        }
+    }
+
+    /// What the replay cannot know.
+    private var caveat: String {
+        switch (decided.result, replayed.result) {
+        case ("reverted", "reverted"):
+            "Both revert. Where the replay is sooner, the requests after it would have been spared."
+        case ("reverted", _):
+            "The traffic ends where the rollout was reverted: whether these policies would have reverted later, or "
+                + "promoted, it cannot tell."
+        case (_, "reverted"):
+            "The traffic after that moment would not have gone to the candidate; whether it was truly bad is for you to "
+                + "say."
+        default:
+            "Steps and their times are those of the rollout: other policies might have moved it sooner or later."
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import Analysis
+import PolicyModel
+import PolicySimulation
+import Statistics
+
+/// What came of playing a service against itself. Times are in seconds, shares 0 ... 1.
+struct Calibration: Encodable {
+    var service: String
+    /// What there is of history, and how many half hours of it do not overlap.
+    var historySeconds: Int64
+    var historyRequests: Int
+    var errorRate: Double
+    var disjointRollouts: Int
+    /// Pseudo-rollouts, and the times at which they began.
+    var rollouts: Int
+    var starts: Int
+    var reverted: SimulationReport.Share
+    var revertedBy: [SimulationReport.CheckCount]
+    /// φ̂; absent where there were too few errors, or requests, to know.
+    var errorOverdispersion: Double?
+    var latencyOverdispersion: Double?
+    var errorsAreBets: String
+    var latencyBets: String
+    /// The risk that the judge was given.
+    var falseRevert: Double
+    var isTooHigh: Bool
+    var leftOut: [String]
+
+    init(
+        _ service: String, _ summary: SimulationSummary, _ history: BaselineHistory, starts: Int, risk: Risk,
+        leftOut: [String]
+    ) {
+        self.service = service
+        historySeconds = history.usableSeconds
+        historyRequests = history.requests
+        errorRate = history.requests > 0 ? Double(history.errors) / Double(history.requests) : 0
+        disjointRollouts = max(1, history.disjointRollouts)
+        rollouts = summary.rollouts
+        self.starts = starts
+        // Rollouts that share their requests say the same twice: only those that do not overlap count as observations.
+        let independent = Double(min(disjointRollouts, rollouts))
+        let share = EstimatedShare(hits: summary.reverted.value * independent, of: independent)
+        reverted = SimulationReport.Share(share)
+        revertedBy = summary.checks.map { SimulationReport.CheckCount(check: $0.check, rollouts: $0.rollouts) }
+        errorOverdispersion = history.profile.errorOverdispersion
+        latencyOverdispersion = history.profile.latencyOverdispersion
+        errorsAreBets = Self.words(history.profile.errorLane)
+        latencyBets = Self.words(history.profile.latencyLane)
+        falseRevert = risk.falseRevert
+        isTooHigh = summary.reverted.value > risk.falseRevert
+        self.leftOut = leftOut
+    }
+
+    private static func words(_ lane: Lane) -> String {
+        switch lane {
+        case .counts(let temper) where temper >= 1: "each request counts"
+        case .counts(let temper): "bets are raised to \(Measurement.decimals(temper, 2))"
+        case .ticks: "each second counts once"
+        }
+    }
+
+    func lines(note: String?) -> [String] {
+        func phi(_ value: Double?) -> String { value.map { "φ̂ \(Measurement.decimals($0, 1))" } ?? "φ̂ not known yet" }
+        let half = Duration.seconds(BaselineHistory.rolloutLength).written
+        var lines = [
+            "\(service) against itself: \(Words.count(rollouts)) pseudo-rollouts of \(half), "
+                + "begun at \(starts) time\(starts == 1 ? "" : "s")",
+            "  history    \(Words.time(Double(historySeconds))), \(Words.count(historyRequests)) requests, "
+                + "\(Words.percent(errorRate)) errors",
+            "  errors     \(phi(errorOverdispersion)): \(errorsAreBets)",
+            "  latency    \(phi(latencyOverdispersion)): \(latencyBets)",
+            "",
+            "reverted     \(Words.percent(reverted.value)), all of them falsely; the policy's risk is "
+                + Words.percent(falseRevert),
+            "             95 % interval \(Words.percent(reverted.low)) to \(Words.percent(reverted.high)): "
+                + "pseudo-rollouts overlap, so that they",
+            "             count as the \(disjointRollouts) that do not; "
+                + (reverted.high > 5 * falseRevert ? "more history makes it narrower" : "most are dependent"),
+        ]
+        if !revertedBy.isEmpty {
+            let parts = revertedBy.map { "\($0.check) \(Words.percent(Double($0.rollouts) / Double(rollouts)))" }
+            lines.append("             by \(parts.joined(separator: ", "))")
+        }
+        if isTooHigh { lines += ["", advice] }
+        if let note { lines += ["", note] }
+        return lines
+    }
+
+    /// What to do about too many.
+    private var advice: String {
+        let check = revertedBy.first?.check ?? "the check"
+        return "too many: widen \(check) (maxIncrease, floor or max), set it to mode: observe while you look for what "
+            + "makes requests fail or slow together, or lower analysis.risk.falseRevert of the service"
+    }
+}

@@ -1,0 +1,141 @@
+import AdminTestSupport
+import AdminTypes
+import Analysis
+import PolicyModel
+import RolloutController
+import Testing
+
+@testable import CommandLineTools
+
+@Suite("Policies over imagined and recorded traffic")
+struct PlanningTests {
+    private static let policies =
+        #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/policies/"
+    private let standard = policies + "standard.yaml"
+
+    @Test("simulate says how often a policy reverts and after how many requests, and JSON has the same numbers")
+    func simulate() throws {
+        let arguments = ["--rps", "40", "--candidate-errors", "50%", "--rollouts", "12", "--watched", "10m"]
+        let run = CommandRun(all: ["policy", "simulate", standard] + arguments)
+        #expect(run.status == 0 && run.errors == "")
+        #expect(run.output.contains("reverted     100% (95 % interval 73.54% to 100%)"), "\(run.output)")
+        #expect(run.output.contains("by standard/error-rate "), "\(run.output)")
+        let json = CommandRun(all: ["policy", "simulate", standard, "--output", "json"] + arguments)
+        #expect(json.output.contains("\"seed\" : 1") || json.output.contains("\"seed\": 1"), "\(json.output)")
+        let again = CommandRun(all: ["policy", "simulate", standard] + arguments)
+        let isSame = again.output == run.output
+        #expect(isSame)
+    }
+
+    @Test(
+        "simulate refuses what it cannot read, with how to write it",
+        arguments: [
+            (["--rps", "40", "--errors", "2"], 2, "has no unit: write 2%"),
+            (["--rps", "40", "--latency", "40ms"], 2, "write p50=40ms,p95=90ms"),
+            (["--rps", "40", "--latency", "p50=90ms,p95=40ms"], 2, "the P95 is below the P50"),
+            (["--rps", "40", "--steps", "50%:10m,10%:10m"], 2, "weights rise"),
+            (["--rps", "0"], 2, "--rps is a rate"),
+            (["--rps", "40", "--rollouts", "0"], 2, "--rollouts is 1 to"),
+        ])
+    func refused(arguments: [String], status: Int32, text: String) {
+        let run = CommandRun(all: ["policy", "simulate", standard] + arguments)
+        #expect(run.status == status && run.errors.contains(text), "\(run)")
+    }
+
+    @Test("a policy without a check that can be played is refused, one with errors is shown with its place")
+    func policyFiles() {
+        let missing = CommandRun(all: ["policy", "simulate", "/nowhere/p.yaml", "--rps", "40"])
+        #expect(missing.status == 1 && missing.errors.contains("/nowhere/p.yaml"), "\(missing)")
+        let groups = CommandRun(all: ["policy", "simulate", Self.policies + "sensitive-groups.yaml", "--rps", "40"])
+        #expect(groups.status == 1 && groups.errors.contains("can be played"), "\(groups)")
+    }
+
+    private func page(_ items: [JudgedItem], head: String? = nil, whole: Bool = true) -> StoredPage {
+        var page = StoredPage()
+        page.head = head
+        page.count = items.count
+        page.items = ItemCoding.encode(items)
+        page.isWhole = whole
+        return page
+    }
+
+    /// Ten requests each second, each hundredth an error, over the sub-shards in turn.
+    private func history(_ seconds: Int64, arm: Arm? = nil) -> [JudgedItem] {
+        (0..<seconds).flatMap { second -> [JudgedItem] in
+            var errors = ErrorTick(second: second, step: arm == nil ? 0 : 1)
+            var latencies = LatencyTick(second: second, step: errors.step, share: .zero)
+            for n in 0..<10 {
+                let number = Int(second) * 10 + n
+                let shard = Int(TrafficSplit.mix(UInt64(number)) & 7)
+                let isError = TrafficSplit.mix(UInt64(number) ^ 0xffff) % 100 == 0
+                let side: Arm = arm != nil && n % 2 == 0 ? .candidate : .baseline
+                errors.trials[Int(side.rawValue) * 8 + shard] += 1
+                if isError || side == .candidate && n == 0 { errors.hits[Int(side.rawValue) * 8 + shard] += 1 }
+                let total = isError ? LatencyEntry.slowest : 900 + number % 40
+                latencies.entries.append(
+                    LatencyEntry(
+                        arm: side, shard: shard, total: total, isOutlived: false, firstByte: total,
+                        isFirstByteOutlived: false))
+            }
+            return [.errors(errors), .latencies(latencies)]
+        }
+    }
+
+    @Test("calibrate plays the recorded baseline against itself and says how far its numbers reach")
+    func calibrate() throws {
+        let backend = Example.backend()
+        backend.recordings["income"] = ["": [page(history(3000))]]
+        let api = try RunningAPI(backend)
+        let run = CommandRun(
+            all: ["policy", "calibrate", "income", "--rollouts", "8", "--policy", standard], socket: api.adminSocket)
+        #expect(run.status == 0 && run.errors == "", "\(run)")
+        #expect(run.output.contains("income against itself: 8 pseudo-rollouts of 30m"), "\(run.output)")
+        #expect(run.output.contains("30,000 requests"), "\(run.output)")
+        #expect(run.output.contains("reverted     0%"), "\(run.output)")
+        #expect(run.output.contains("overlap"), "\(run.output)")
+    }
+
+    @Test("calibrate refuses too little history with how much it needs")
+    func tooLittle() throws {
+        let backend = Example.backend()
+        let api = try RunningAPI(backend)
+        func run() -> CommandRun {
+            CommandRun(all: ["policy", "calibrate", "income", "--policy", standard], socket: api.adminSocket)
+        }
+        let nothing = run()
+        #expect(nothing.status == 1 && nothing.errors.contains("nothing is recorded of income"), "\(nothing)")
+        api.sync { $0.recordings["income"] = ["": [page(history(600))]] }
+        let short = run()
+        #expect(short.status == 1 && short.errors.contains("10m of income between rollouts are recorded"), "\(short)")
+        #expect(short.errors.contains("needs 40m"), "\(short)")
+    }
+
+    @Test("replay sets what other policies would have decided beside what was decided")
+    func replay() throws {
+        let backend = Example.backend()
+        let rollout = "income-1"
+        backend.records = [
+            RolloutRecord(
+                id: rollout, service: "income", baseline: VersionIdentity(name: "fp32-v1"),
+                candidate: VersionIdentity(name: "int8-v2"), startedAt: 0, endedAt: 1_200_000, result: .promoted,
+                reason: "every enforced check is proven", decision: nil, candidateRequests: 6000)
+        ]
+        let judge = Judge.sequential(SequentialJudge([], risk: Risk(), isKeyed: false))
+        let head = String(decoding: try JSONCoding.encode(judge), as: UTF8.self)
+        backend.recordings["income"] = [rollout: [page(history(1200, arm: .candidate), head: head)]]
+        let api = try RunningAPI(backend)
+        let run = CommandRun(
+            all: ["policy", "replay", "income", standard, "--rollout", rollout], socket: api.adminSocket)
+        #expect(run.status == 0 && run.errors == "", "\(run)")
+        #expect(run.output.contains("replayed   reverted after"), "\(run.output)")
+        #expect(run.output.contains("standard/error-rate") && run.output.contains("decided"), "\(run.output)")
+
+        let unknown = CommandRun(
+            all: ["policy", "replay", "income", standard, "--rollout", "income-99"], socket: api.adminSocket)
+        #expect(unknown.status == 1 && unknown.errors.contains("no rollout income-99"), "\(unknown)")
+        api.sync { $0.recordings["income"]?[rollout] = [page(history(10, arm: .candidate), head: head, whole: false)] }
+        let torn = CommandRun(
+            all: ["policy", "replay", "income", standard, "--rollout", rollout], socket: api.adminSocket)
+        #expect(torn.status == 1 && torn.errors.contains("a part of its recording is gone"), "\(torn)")
+    }
+}
