@@ -58,7 +58,7 @@ let shells: [Target] = [
         name: "CommandLineTools",
         dependencies: [
             "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "PolicySimulation", "Analysis",
-            "RolloutEngine",
+            "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
 ]

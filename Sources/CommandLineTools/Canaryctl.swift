@@ -27,7 +27,7 @@ public struct Canaryctl: ParsableCommand {
                     PauseCommand.self, ResumeCommand.self, RetryCommand.self, RestartCommand.self,
                     FreezeCommand.self, UnfreezeCommand.self,
                 ]),
-            CommandGroup(name: "Policies", subcommands: [PolicyCommand.self]),
+            CommandGroup(name: "Plan", subcommands: [InitCommand.self, PolicyCommand.self]),
         ])
 
     public init() {}

@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import PrometheusText
 
 /// One server's metrics endpoint, and how it is scraped.
 public struct ScrapeTarget: Hashable, Sendable {

@@ -1,5 +1,3 @@
-import PrometheusText
-
 // Checked against scrapes of the versions that Tests/PrometheusTextTests/Fixtures names.
 
 extension MetricsPreset {

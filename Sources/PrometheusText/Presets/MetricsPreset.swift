@@ -1,5 +1,3 @@
-import PrometheusText
-
 /// How a known server's metrics are read: a table, no code.
 public struct MetricsPreset: Sendable {
     public enum Port: Hashable, Sendable {

@@ -1,0 +1,158 @@
+import AdminClient
+import Analysis
+import ArgumentParser
+import Glibc
+import PolicyModel
+import PolicySimulation
+import PolicyYAML
+import PrometheusText
+
+struct InitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init",
+        abstract: "Look at two servers and write a service and a policy for them, with bounds from what was seen.",
+        discussion: """
+            Recognises Triton, MLServer, BentoML and the reference server by their metrics, watches the old one for a \
+            while and writes services/NAME.yaml and policies/NAME.yaml. Overwrites nothing, starts nothing and needs no \
+            agent. Example: canaryctl init http://127.0.0.1:8000 http://127.0.0.1:8100 --watch 5m
+            """)
+
+    @Argument(help: "The server that clients use now: http://HOST:PORT.") var old: String
+    @Argument(help: "The server of the new version.") var new: String
+    @Option(help: "For how long the old one is watched.", transform: TimeValue.init(written:))
+    var watch = TimeValue(.seconds(300))
+    @Option(help: ArgumentHelp("The folder that gets services/ and policies/.", valueName: "dir")) var out = "."
+    @Option(help: "Of the service; default: the model's, else web.") var name: String?
+    @Option(help: "Where the service will listen.") var listen = "127.0.0.1:8080"
+    @Option(help: ArgumentHelp("Where the old server has its metrics, if elsewhere than usual.", valueName: "port"))
+    var oldMetricsPort: UInt16?
+    @Option(help: ArgumentHelp("Where the new server has its metrics.", valueName: "port"))
+    var newMetricsPort: UInt16?
+
+    /// Seconds; a day is more than a first look needs.
+    static let longestWatch = 86_400.0
+
+    func validate() throws {
+        for text in [old, new] where ServerAddress(text) == nil {
+            throw ValidationError("'\(text)' is no server: write http://HOST:PORT, such as http://127.0.0.1:8000")
+        }
+        guard watch.value.seconds >= 1, watch.value.seconds <= Self.longestWatch else {
+            throw ValidationError("--watch is 1s to 24h, such as 5m")
+        }
+        if let name, !Self.isName(name) {
+            throw ValidationError("'\(name)' is no name of a service: letters, digits and hyphens, such as my-model")
+        }
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        (1...63).contains(text.utf8.count) && text.first != "-" && text.last != "-"
+            && text.utf8.allSatisfy { (97...122).contains($0) || (48...57).contains($0) || $0 == 45 }
+    }
+
+    func run() throws {
+        let console = Console.current
+        guard let oldAddress = ServerAddress(old), let newAddress = ServerAddress(new) else { return }
+        let before = try probe(oldAddress, oldMetricsPort)
+        console.line("old  \(Self.describe(before))")
+        var after: ModelServer?
+        do {
+            after = try ModelServer(newAddress, metricsPort: newMetricsPort)
+            if let after { console.line("new  \(Self.describe(after))") }
+        } catch {
+            console.line("new  \(newAddress.written) \(error); the files are written for it all the same")
+        }
+        if let preset = before.preset, let found = after?.preset, found.name != preset.name {
+            console.line("note: the two are different kinds of servers; the new one's metrics may need another preset")
+        }
+        let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
+        let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
+        for path in paths { try NewFiles.refuse(path) }
+
+        let sight = try observe(before, console)
+        let bounds = ProposedBounds(sight)
+        let files = InitFiles(
+            name: name, listen: listen, old: before, new: after, newAddress: newAddress,
+            newMetricsPort: newMetricsPort ?? (after?.preset == nil ? nil : after?.metricsPort), sight: sight,
+            bounds: bounds)
+        let texts = [files.service, files.policy]
+        let policy = try Self.checked(texts)
+        try NewFiles.folder(out)
+        for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
+        for (path, text) in zip(paths, texts) { try NewFiles.write(text, to: path) }
+
+        console.line()
+        console.line("wrote \(paths[0]) and \(paths[1])")
+        for line in Forecast(policy, sight, bounds).lines { console.line(line) }
+        console.line(
+            "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
+                + "and reload it.")
+    }
+
+    private func probe(_ address: ServerAddress, _ port: UInt16?) throws -> ModelServer {
+        do { return try ModelServer(address, metricsPort: port) } catch {
+            throw Failure(
+                ExitStatus.failed,
+                "\(address.written) cannot be asked: \(error); init needs the server that clients use now, running")
+        }
+    }
+
+    private static func describe(_ server: ModelServer) -> String {
+        guard let preset = server.preset else {
+            return "\(server.address.written): no metrics that canaryd knows (name their port with --old-metrics-port "
+                + "and --new-metrics-port); the proxy's own view is judged"
+        }
+        let models =
+            server.models.isEmpty
+            ? "" : ", model\(server.models.count == 1 ? "" : "s") \(server.models.joined(separator: ", "))"
+        let port = server.metricsPort == server.address.port ? "" : ", metrics at port \(server.metricsPort)"
+        return "\(server.address.written): \(preset.server) (preset \(preset.name))\(port)\(models)"
+    }
+
+    private func observe(_ server: ModelServer, _ console: Console) throws -> BaselineSight {
+        guard let preset = server.preset else { return BaselineSight(seconds: 0) }
+        console.line("watching \(server.address.written) for \(watch.value.written) …")
+        let first = try server.look()
+        var rest = UInt32(watch.value.seconds)
+        while rest > 0 { rest = sleep(rest) }
+        let sight: BaselineSight
+        do {
+            sight = BaselineSight(
+                preset, from: first, to: try server.look(), seconds: watch.value.seconds.rounded(.down))
+        } catch {
+            throw Failure(
+                ExitStatus.failed,
+                "\(server.address.written) went away while it was watched: \(error); nothing is written")
+        }
+        guard let requests = sight.requests else {
+            console.line("seen: its counters began anew, so it was restarted; the bounds are defaults")
+            return sight
+        }
+        if !sight.isEnough {
+            console.line(
+                "seen: \(Words.count(Int(requests))) requests, and \(Int(BaselineSight.fewest)) are needed to say "
+                    + "anything; the bounds are defaults. Watch longer, or while there is traffic")
+        } else {
+            let latency =
+                sight.p95.map { ", P95 \(InitFiles.time($0))" }
+                ?? ", no latency (its metrics have no histogram)"
+            console.line(
+                "seen: \(Words.count(Int(requests))) requests, \(Words.rate(sight.rate))/s, "
+                    + "\(Words.percent(sight.errorRate)) failed\(latency)")
+        }
+        return sight
+    }
+
+    /// The policy as the loader reads it, from files that lint has nothing against.
+    private static func checked(_ texts: [String]) throws -> Policy {
+        try NewFiles.trying([("service.yaml", texts[0]), ("policy.yaml", texts[1])]) { paths in
+            let diagnostics = ConfigurationLoader.lint(files: paths).diagnostics.filter { $0.severity == .error }
+            guard diagnostics.isEmpty, let policy = ConfigurationLoader.load(policyFile: paths[1]).value else {
+                throw Failure(
+                    ExitStatus.failed,
+                    "what would be written is not valid, so nothing is; see whether --listen and --name are",
+                    detail: diagnostics.map(\.message))
+            }
+            return policy
+        }
+    }
+}

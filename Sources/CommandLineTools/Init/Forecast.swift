@@ -1,0 +1,77 @@
+import Analysis
+import PolicyModel
+import PolicySimulation
+
+/// What the written policy will do with traffic like that which was seen: simulated, not guessed.
+struct Forecast {
+    /// A rate of errors that everyone wants to be told of.
+    static let badErrors = 0.05
+    /// Rollouts and the longest of one: bounded by a few seconds of work.
+    private static let rollouts = 100
+    private static let longest = Duration.seconds(6 * 3600)
+    /// At more requests a second fewer rollouts are played.
+    private static let fullRate = 100.0
+
+    var lines: [String]
+
+    init(_ policy: Policy, _ sight: BaselineSight, _ bounds: ProposedBounds) {
+        guard sight.isEnough else {
+            lines = [
+                "Without traffic nothing can be said of how long a proof takes: canaryctl policy simulate with the rate "
+                    + "that you expect does."
+            ]
+            return
+        }
+        let p50 = sight.p50 ?? 0.04
+        let p95 = max(sight.p95 ?? 0.09, p50)
+        let latency = LatencyShape(p50: .nanoseconds(Int64(p50 * 1e9)), p95: .nanoseconds(Int64(p95 * 1e9)))
+        func plan(_ errors: Double) -> RolloutSimulation {
+            var plan = RolloutSimulation(
+                policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
+                rate: sight.rate, baseline: ArmTraffic(errors: sight.errorRate, latency: latency),
+                candidate: ArmTraffic(errors: errors, latency: latency))
+            plan.longest = Self.longest
+            plan.baselines = 2
+            return plan
+        }
+        let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sight.rate)))
+        let sound = plan(sight.errorRate).summary(rollouts: max(10, count / 2))
+        let bad = plan(max(Self.badErrors, sight.errorRate * 4)).summary(rollouts: count)
+        var text = ""
+        if let seen = sight.p95, let p95 = bounds.p95 {
+            text = "Your P95 is \(InitFiles.time(seen)); ceiling \(p95.written); at"
+        } else {
+            text = "At"
+        }
+        text += " \(Words.rate(sight.rate)) requests/s "
+        if let time = sound.promotionSeconds, sound.promoted.value >= 0.5 {
+            text += "proof takes about \(Words.span(Double(time.median)))"
+        } else {
+            text += "proof takes more than \(Self.longest.written)"
+        }
+        let rate = Words.percent(max(Self.badErrors, sight.errorRate * 4))
+        if let requests = bad.revertRequests, bad.reverted.value >= 0.5 {
+            text +=
+                "; a \(rate) error rate would be reverted after about \(Words.count(Self.rounded(requests.median)))"
+                + " requests to the new version."
+        } else {
+            text += "; a \(rate) error rate would not be found within \(Self.longest.written)."
+        }
+        lines = [text, "(simulated: \(count) rollouts of each kind, requests that fail independently)"]
+    }
+
+    /// To two digits: about is about.
+    static func rounded(_ value: Int) -> Int {
+        var scale = 1
+        while value / scale >= 100 { scale *= 10 }
+        return (value + scale / 2) / scale * scale
+    }
+}
+
+extension Words {
+    /// `25 minutes`, `3 hours`.
+    static func span(_ seconds: Double) -> String {
+        if seconds < 5400 { return "\(max(1, Int((seconds / 60).rounded()))) minutes" }
+        return "\(Measurement.decimals(seconds / 3600, 1)) hours"
+    }
+}

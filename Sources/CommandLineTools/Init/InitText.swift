@@ -1,0 +1,115 @@
+import AdminTypes
+import Analysis
+import PolicyModel
+
+/// The files that `init` writes.
+struct InitFiles {
+    var name: String
+    var listen: String
+    var old: ModelServer
+    var new: ModelServer?
+    var newAddress: ServerAddress
+    var newMetricsPort: UInt16?
+    var sight: BaselineSight
+    var bounds: ProposedBounds
+
+    /// The one model that both serve; nil where there are several, or none is named.
+    var model: String? { old.models.count == 1 ? old.models[0] : nil }
+
+    private var seen: String {
+        guard sight.isEnough else {
+            return
+                "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(sight.requests ?? 0))) requests in "
+                + "\(Words.time(sight.seconds)))."
+        }
+        var text =
+            "# Seen within \(Words.time(sight.seconds)): \(Words.count(Int(sight.requests ?? 0))) requests, "
+            + "\(Words.rate(sight.rate))/s, \(Words.percent(sight.errorRate)) of them failed"
+        if let p50 = sight.p50, let p95 = sight.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
+        return text + "."
+    }
+
+    /// `84ms`: whole milliseconds where there are ten.
+    static func time(_ seconds: Double) -> String {
+        let ms = seconds * 1000
+        return Duration.nanoseconds(Int64((ms >= 10 ? ms.rounded() : (ms * 100).rounded() / 100) * 1e6)).written
+    }
+
+    /// As few digits as the number has: `0.2%`.
+    private static func share(_ value: Double) -> String { Measurement.decimals(value * 100, 3) + "%" }
+
+    var policy: String {
+        var text = """
+            # What a candidate for \(name) may not do. Written by canaryctl init.
+            \(seen)
+            policy: \(name)
+            onNoData: hold            # without traffic nothing is promoted, and nothing reverted either
+            checks:
+              # 5xx, failed or timed-out connections and truncated replies, as the proxy saw them.
+              - name: error-rate
+                errors:
+                  max: \(Self.share(bounds.maxErrors))               # never more, unless the old version fails as often
+                  maxIncrease: 50%      # nor half as many again as the old version,
+                  floor: \(Self.share(bounds.errorFloor))           # where that is more than this
+
+              # A request that fails, or is still open, counts as slower than any bound that it has outlived.
+              - name: p95-latency
+
+            """
+        if let p95 = bounds.p95 {
+            text += """
+                    latency:
+                      quantile: p95
+                      max: \(p95.written)           # 1.3 times the P95 that was seen
+                      maxIncrease: 30%    # over the old version, at the same time
+
+                """
+        } else {
+            text += """
+                    latency: {quantile: p95, maxIncrease: 30%}   # add max: where you have promised a latency
+
+                """
+        }
+        return text
+    }
+
+    private func version(_ label: String, _ address: ServerAddress, _ port: UInt16?) -> String {
+        var text = "  \(label):\n    servers: [\(address.written)]\n"
+        if let preset = old.preset {
+            var parts = ["preset: \(preset.name)"]
+            if let port, port != address.port { parts.append("port: \(port)") }
+            if let model, preset.modelLabel != nil { parts.append("model: \(YAMLText.string(model))") }
+            text += "    metrics: {\(parts.joined(separator: ", "))}\n"
+        }
+        return text
+    }
+
+    var service: String {
+        let isInference = ["reference", "triton", "mlserver"].contains(old.preset?.name)
+        let requests =
+            isInference && model != nil
+            ? "  requests: {methods: [POST], paths: [/v2/models/\(model ?? "")/infer]}   # only these are judged"
+            : "  requests: {methods: [POST]}   # only these are judged; name the paths too where you can"
+        let metrics =
+            old.preset == nil
+            ? "# No metrics that canaryd knows were found: what the proxy sees is judged, and that is enough.\n" : ""
+        return """
+            # \(name): clients ask \(listen), canaryd asks the servers. Written by canaryctl init.
+            \(metrics)service: \(name)
+            listen: \(listen)
+            versions:                   # names of your own: they stay in the history
+            \(version("old", old.address, old.metricsPort))\(version("new", newAddress, newMetricsPort))baseline: old
+            candidate: new
+            policies: [\(name)]
+            strategy:
+              steps:
+                - {weight: 10%, hold: 10m}
+                - {weight: 25%, hold: 10m}
+                - {weight: 50%, hold: 10m}
+              promotion: manual         # proven it waits for canaryctl promote; automatic: it does not
+            analysis:
+            \(requests)
+
+            """
+    }
+}

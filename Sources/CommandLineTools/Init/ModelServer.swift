@@ -1,0 +1,94 @@
+import AdminClient
+import PolicyModel
+import PrometheusText
+
+/// `http://127.0.0.1:8000`, as a person names a server.
+struct ServerAddress {
+    var host: String
+    var port: UInt16
+    /// As a service writes it.
+    var written: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
+
+    init?(_ text: String) {
+        var rest = Substring(text)
+        if rest.hasPrefix("http://") { rest = rest.dropFirst(7) }
+        while rest.last == "/" { rest = rest.dropLast() }
+        guard !rest.contains("/"), !rest.contains("@"), let colon = rest.lastIndex(of: ":"),
+            let port = UInt16(rest[rest.index(after: colon)...]), port > 0
+        else { return nil }
+        var host = rest[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty, host.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-_:".contains($0)) })
+        else { return nil }
+        self.host = String(host)
+        self.port = port
+    }
+}
+
+/// A model server as a first look shows it.
+struct ModelServer {
+    /// Seconds.
+    static let patience = 5
+
+    var address: ServerAddress
+    /// Nil: nothing that canaryd knows how to read.
+    var preset: MetricsPreset?
+    var metricsPort: UInt16
+    var models: [String] = []
+
+    /// - Parameter metricsPort: nil: where servers of its kind have them.
+    /// - Throws: `PlainFetch.Failed` where nobody answers at its own port.
+    init(_ address: ServerAddress, metricsPort: UInt16?) throws {
+        self.address = address
+        self.metricsPort = metricsPort ?? address.port
+        var ports = [metricsPort ?? address.port]
+        if metricsPort == nil {
+            // Nobody there at all is what matters first.
+            _ = try PlainFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.patience)
+            for preset in MetricsPreset.all { if case .fixed(let port) = preset.port { ports.append(port) } }
+        }
+        for port in ports {
+            guard let exposition = try? Self.scrape(address.host, port, path: "/metrics") else { continue }
+            guard let known = MetricsPreset.all.first(where: { $0.isOf(exposition) }) else { continue }
+            preset = known
+            self.metricsPort = port
+            if let label = known.modelLabel {
+                let seen = known.requests.flatMap { exposition.select($0.selector).map { $0[label] } }
+                models = Set(seen).filter { !$0.isEmpty }.sorted()
+            }
+            return
+        }
+    }
+
+    /// What its metrics show now.
+    func look() throws -> Exposition {
+        try Self.scrape(address.host, metricsPort, path: preset?.path ?? "/metrics")
+    }
+
+    private static func scrape(_ host: String, _ port: UInt16, path: String) throws -> Exposition {
+        let (status, body) = try PlainFetch.get(host: host, port: port, target: path, timeout: patience)
+        guard status == 200 else { throw PlainFetch.Failed(description: "answers \(status) to \(path)") }
+        return try ExpositionParser.parse(body)
+    }
+}
+
+extension MetricsPreset {
+    /// An idle server shows a family without a sample.
+    func isOf(_ exposition: Exposition) -> Bool {
+        requests.contains { series in
+            exposition.family(named: series.selector.name) != nil
+                || !exposition.samples(named: series.selector.name).isEmpty
+        }
+    }
+
+    /// For people.
+    var server: String {
+        switch name {
+        case "reference": "canaryd's reference server"
+        case "triton": "NVIDIA Triton"
+        case "mlserver": "Seldon MLServer"
+        case "bentoml": "BentoML"
+        default: name
+        }
+    }
+}

@@ -1,0 +1,54 @@
+import Glibc
+import PolicyYAML
+
+/// Files that were not there before.
+enum NewFiles {
+    /// - Throws: `Failure` where it is there already: nothing is overwritten.
+    static func refuse(_ path: String) throws {
+        guard access(path, F_OK) != 0 else {
+            throw Failure(
+                ExitStatus.failed,
+                "\(path) is there already, and init overwrites nothing: move it away, or choose another --out or --name"
+            )
+        }
+    }
+
+    static func write(_ text: String, to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { try refuse(path) }
+            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
+        }
+        let bytes = Array(text.utf8)
+        let written = Glibc.write(descriptor, bytes, bytes.count)
+        let isClosed = close(descriptor) == 0
+        guard written == bytes.count, isClosed else {
+            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    static func folder(_ path: String) throws {
+        guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
+            throw Failure(ExitStatus.failed, "cannot make the folder \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Files in a folder that is gone afterwards.
+    static func trying<Value>(_ files: [(name: String, text: String)], _ body: ([String]) throws -> Value) throws
+        -> Value
+    {
+        var template =
+            Array((variable("TMPDIR") ?? "/tmp").utf8CString.dropLast()) + Array("/canaryctl.XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw Failure(ExitStatus.failed, "no temporary folder: \(String(cString: strerror(errno)))")
+        }
+        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let paths = files.map { folder + "/" + $0.name }
+        defer {
+            for path in paths { unlink(path) }
+            rmdir(folder)
+        }
+        for (path, file) in zip(paths, files) { try write(file.text, to: path) }
+        return try body(paths)
+    }
+}
