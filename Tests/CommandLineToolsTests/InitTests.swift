@@ -1,0 +1,39 @@
+import AdminTestSupport
+import PolicyModel
+import Testing
+
+@testable import CommandLineTools
+
+@Suite("init")
+struct InitTests {
+    @Test("a quantile lies within its bucket, and beyond the last bound it is that bound")
+    func quantiles() {
+        let counts = [(bound: 0.05, count: 50.0), (0.1, 90), (.infinity, 100)]
+        #expect(BaselineSight.quantile(0.5, counts) == 0.05)
+        #expect(abs((BaselineSight.quantile(0.7, counts) ?? 0) - 0.075) < 1e-12)
+        #expect(BaselineSight.quantile(0.95, counts) == 0.1)
+        #expect(BaselineSight.quantile(0.95, []) == nil)
+    }
+
+    @Test("bounds are rounded up to two digits", arguments: [(0.1092, 0.11), (0.052, 0.052), (1.31, 1.4), (0, 0)])
+    func rounding(value: Double, expected: Double) {
+        #expect(abs(ProposedBounds.roundedUp(value) - expected) < 1e-12)
+    }
+
+    @Test("a server is named by host and port, with or without http")
+    func addresses() {
+        #expect(ServerAddress("http://127.0.0.1:8000/")?.written == "http://127.0.0.1:8000")
+        #expect(ServerAddress("[::1]:8000")?.written == "http://[::1]:8000")
+        for wrong in ["127.0.0.1", "http://host", "https://h:1", "h:0", "h:99999", "u@h:80", "h:80/v2"] {
+            #expect(ServerAddress(wrong) == nil, "\(wrong)")
+        }
+    }
+
+    @Test("a server that is not there, or is no server, is refused in words")
+    func probing() throws {
+        let gone = CommandRun("init", "http://127.0.0.1:1", "http://127.0.0.1:1")
+        #expect(gone.status == 1 && gone.errors.contains("cannot be asked"), "\(gone)")
+        let wrong = CommandRun("init", "127.0.0.1", "http://127.0.0.1:1")
+        #expect(wrong.status == 2 && wrong.errors.contains("write http://HOST:PORT"), "\(wrong)")
+    }
+}
