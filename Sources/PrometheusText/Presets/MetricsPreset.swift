@@ -48,6 +48,8 @@ public struct PresetSeries: Sendable {
 public struct UnknownPreset: Error, Hashable, Sendable, CustomStringConvertible {
     public var name: String
 
+    public init(name: String) { self.name = name }
+
     public var description: String {
         "unknown metrics preset \(name): there are \(MetricsPreset.all.map(\.name).joined(separator: ", "))"
     }
