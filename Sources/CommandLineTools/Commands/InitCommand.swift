@@ -82,6 +82,7 @@ struct InitCommand: ParsableCommand {
 
         console.line()
         console.line("wrote \(paths[0]) and \(paths[1])")
+        if sight.isEnough { console.line("simulating what it will do with such traffic …") }
         for line in Forecast(policy, sight, bounds).lines { console.line(line) }
         console.line(
             "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
