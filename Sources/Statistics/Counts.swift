@@ -43,6 +43,9 @@ public struct Stratum: Hashable, Codable, Sendable {
 public enum Alternatives {
     /// From a third above the bound to a hundred times it.
     public static let worse: [Double] = [1.3, 1.7, 2.2, 3.2, 5, 8, 14, 30, 100]
+    /// For error rates: dense where a few nats more or less are much of the whole, from five to ten times the bound. A
+    /// regression that is far beyond is found after a handful of failures by any of them.
+    public static let regressions: [Double] = [1.5, 5, 7, 10, 25]
     /// For a proof that the candidate stays below the bound.
     public static let better: [Double] = [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]
 }

@@ -1,6 +1,6 @@
 /// Evidence for a promotion: against «the candidate's odds are at least `margin` times the baseline's, and its rate is
 /// at least `floor`». Where one of the two is enough to be fine, the null says that both are missed, each of two
-/// processes is valid under it, and so is their average. Without restarts and without a running maximum: the proof has
+/// processes is valid under it, and so is their weighted average. Without restarts and without a running maximum: the proof has
 /// to stand at the moment of promotion, and begins anew with each step.
 public struct NonInferiorityProcess: Hashable, Codable, Sendable {
     private var relative: OddsRatioProcess?
@@ -28,9 +28,12 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute?.observe(stratum.candidate, temper: temper)
     }
 
+    /// Of the wealth, on the floor: a bet on few failures is the slower one, as each needs a thousand requests to be seen.
+    static let absoluteShare = 0.7
+
     public var logEvidence: Double {
         switch (relative?.logEvidence, absolute?.logEvidence) {
-        case (let x?, let y?): logAddExp(x, y) - ln(2)
+        case (let x?, let y?): logAddExp(x + ln(1 - Self.absoluteShare), y + ln(Self.absoluteShare))
         case (let x?, nil): x
         case (nil, let y?): y
         case (nil, nil): 0
@@ -50,13 +53,14 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         logThreshold: Double, rate: Double, share: Double, odds: Double = 1, temper: Double
     ) -> Double? {
         if logEvidence >= logThreshold { return 0 }
-        // Each alone has to bring its half of the average.
-        let target = relative != nil && absolute != nil ? logThreshold + ln(2) : logThreshold
+        // Each alone has to make up for its share.
+        let isBoth = relative != nil && absolute != nil
+        func target(_ share: Double) -> Double { isBoth ? logThreshold - ln(share) : logThreshold }
         let ways = [
             relative?.requestsNeeded(
-                logThreshold: target, rate: rate, share: share, odds: odds, temper: temper),
+                logThreshold: target(1 - Self.absoluteShare), rate: rate, share: share, odds: odds, temper: temper),
             absolute?.trialsNeeded(
-                logThreshold: target, rate: RateCeiling.shifted(rate, oddsBy: odds), temper: temper),
+                logThreshold: target(Self.absoluteShare), rate: RateCeiling.shifted(rate, oddsBy: odds), temper: temper),
         ]
         return ways.compactMap { $0 }.min()
     }

@@ -16,8 +16,7 @@ public struct RateBounds: Hashable, Codable, Sendable {
 }
 
 /// Evidence that a rate is beyond its bounds, from ticks of both arms: several processes that each have a share s_i of
-/// the risk. The largest s_i E_i is held against the threshold, so that by the union bound the risk is that of one.
-///
+/// the first wealth. What is held against the threshold is Σ s_i E_i, an e-process as they are.
 public struct RateProcess: Hashable, Codable, Sendable {
     /// What speaks: for an explanation of a decision.
     public enum Part: String, Codable, Sendable {
@@ -44,14 +43,14 @@ public struct RateProcess: Hashable, Codable, Sendable {
     private var age = 0
 
     public init(
-        _ bounds: RateBounds, lane: Lane, block: BlockRule = .standard,
-        alternatives: [Double] = Alternatives.worse, restarts: RestartWeights = .standard
+        _ bounds: RateBounds, lane: Lane,
+        alternatives: [Double] = Alternatives.regressions,
+        restarts: RestartWeights = .inverseSquare(early: 0.95)
     ) {
         self.bounds = bounds
         self.lane = lane
         func byBlock(_ rate: Double, _ odds: Double) -> TwoNullsByBlock {
-            TwoNullsByBlock(
-                rateBound: rate, oddsBound: odds, rule: block, alternatives: alternatives, restarts: restarts)
+            TwoNullsByBlock(rateBound: rate, oddsBound: odds, alternatives: alternatives, restarts: restarts)
         }
         switch lane {
         case .ticks:
@@ -66,10 +65,10 @@ public struct RateProcess: Hashable, Codable, Sendable {
         case .counts:
             if let factor = bounds.factor {
                 if bounds.floor > 0 {
-                    members.append(Member(part: .increase, share: 9, byBlock: byBlock(bounds.floor, factor)))
+                    members.append(Member(part: .increase, share: 30, byBlock: byBlock(bounds.floor, factor)))
                 } else {
                     let process = OddsRatioProcess(bound: factor, alternatives: alternatives, restarts: restarts)
-                    members.append(Member(part: .increase, share: 9, odds: process))
+                    members.append(Member(part: .increase, share: 30, odds: process))
                 }
             }
             if let ceiling = bounds.ceiling {
@@ -114,8 +113,8 @@ public struct RateProcess: Hashable, Codable, Sendable {
         age = 0
     }
 
-    /// ln max s_i E_i.
-    public var logEvidence: Double { strongest.logEvidence }
+    /// ln Σ s_i E_i.
+    public var logEvidence: Double { logSumExp(members.lazy.map { $0.logEvidence + ln($0.share) }) }
 
     /// The part that speaks loudest, and how loud.
     public var strongest: (part: Part, logEvidence: Double) {

@@ -110,7 +110,9 @@ import Testing
         for (pc, pb) in [(0.1, 0.001), (0.05, 0.0), (0.3, 0.3), (0.9, 0.9), (0.1, 0.069)] {
             for (nc, nb) in [(1, 2), (2, 1)] {
                 let mean = Self.bestMean(
-                    TwoNullsByBlock(rateBound: 0.1, oddsBound: 1.5, rule: BlockRule(seconds: 2, requests: 100)),
+                    TwoNullsByBlock(
+                        rateBound: 0.1, oddsBound: 1.5,
+                        rule: BlockRule(seconds: 2, requests: 100), restart: BlockRule(seconds: 1, requests: 1)),
                     steps: 4, outcomes: Self.strata(nc, pc, nb, pb).map { p, s in (p, { $0.observe(s) }) },
                     logEvidence: \.logEvidence)
                 #expect(mean <= 1 + 1e-12, "rates \(pc), \(pb): \(mean)")

@@ -84,8 +84,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// ln E for a revert, and what speaks.
     var evidence: (value: Double, part: String) {
         guard let byKey else {
-            let strongest = rate.strongest
-            return (carried + strongest.logEvidence, strongest.part.rawValue)
+            return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
         // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well.
         let rate = sinceStart.candidate.rate ?? 0

@@ -26,8 +26,6 @@ struct SequentialSettings {
     var bounds = RateBounds(ceiling: 0.01, factor: 1.5, floor: 0.002)
     var latencyFactor = 1.1
     var restarts = RestartWeights.standard
-    var block = BlockRule.standard
-    var alternatives = Alternatives.worse
     /// Of `Baseline.quantiles`: those of the mixture, and P95 for the proof.
     var mixture = [0, 2, 4]
     var ladders = LatencyRatioProcess.odds
@@ -101,8 +99,7 @@ struct SequentialRollout {
         let proofThreshold = RiskBudget(alpha: settings.falsePromote).logThreshold(weight: 1)
 
         var errors = RateProcess(
-            settings.bounds, lane: history.errors, block: settings.block, alternatives: settings.alternatives,
-            restarts: settings.restarts)
+            settings.bounds, lane: history.errors)
         var latency = LatencyRatioProcess(alternatives: settings.ladders, restarts: settings.restarts)
         var latencyLane = TickLane(factor: 1, clip: 0.5, restarts: settings.restarts)
         let tail = 3
