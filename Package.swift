@@ -79,7 +79,8 @@ let mains: [Target] = [
             .product(name: "Logging", package: "swift-log"),
         ]),
     // Not installed: bench/judge/run builds and runs it.
-    .executableTarget(name: "judge-bench", dependencies: ["Statistics"], path: "bench/judge/Simulation"),
+    .executableTarget(
+        name: "judge-bench", dependencies: ["Statistics", "PolicyModel", "Analysis"], path: "bench/judge/Simulation"),
     // Not installed: bench/proxy/run builds and measures it.
     .executableTarget(
         name: "proxy-bench",

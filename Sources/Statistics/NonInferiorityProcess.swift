@@ -28,8 +28,9 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute?.observe(stratum.candidate, temper: temper)
     }
 
-    /// Of the wealth, on the floor: a bet on few failures is the slower one, as each needs a thousand requests to be seen.
-    static let absoluteShare = 0.7
+    /// Of the wealth, on the floor. More would find equals sooner, and those that met an outage, of which only the odds
+    /// can say that it was none of theirs, later.
+    static let absoluteShare = 0.5
 
     public var logEvidence: Double {
         switch (relative?.logEvidence, absolute?.logEvidence) {

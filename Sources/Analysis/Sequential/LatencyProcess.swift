@@ -52,7 +52,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return max(check.max?.seconds ?? 0, increase ?? 0)
     }
 
-    mutating func observe(_ tick: LatencyTick, _ profile: BaselineProfile) {
+    /// - Parameter counts: the tick's, of the check's measure.
+    mutating func observe(_ tick: LatencyTick, _ counts: LatencyCounts, _ profile: BaselineProfile) {
         if step != tick.step {
             ceiling?.weightChanged()
             ratio?.weightChanged(temper: lane.proofTemper)
@@ -68,24 +69,24 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         look(profile[check.of], at: tick.second)
         if ceiling != nil {
             // Requests in the ceiling's own bucket may be on either side: for a revert they are not beyond it.
-            let beyond = count(tick, candidate: ceilingBucket + 1, baseline: ceilingBucket + 1)
+            let beyond = counts.beyond(candidate: ceilingBucket + 1, baseline: ceilingBucket + 1)
             ceiling?.observe(beyond, seconds: gap)
             if check.maxIncrease == nil {
                 sinceStep += beyond
-                prove(count(tick, candidate: ceilingBucket, baseline: ceilingBucket), gap)
+                prove(counts.beyond(candidate: ceilingBucket, baseline: ceilingBucket), gap)
             }
         }
         guard check.maxIncrease != nil, !points.isEmpty else { return }
         let own = points.count - 1
-        let slower = count(tick, candidate: scaled[own], baseline: points[own])
+        let slower = counts.beyond(candidate: scaled[own], baseline: points[own])
         sinceStep += slower
         if ratioLane != nil {
             ratioLane?.observe(slower)
         } else {
-            let strata = (0..<own).map { count(tick, candidate: scaled[$0], baseline: points[$0]) }
+            let strata = (0..<own).map { counts.beyond(candidate: scaled[$0], baseline: points[$0]) }
             ratio?.observe(strata, seconds: gap, temper: lane.proofTemper)
         }
-        prove(count(tick, candidate: proofPoint, baseline: points[own]), gap)
+        prove(counts.beyond(candidate: proofPoint, baseline: points[own]), gap)
     }
 
     private mutating func prove(_ stratum: Stratum, _ gap: Int) {
@@ -112,26 +113,6 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private static func scale(_ bucket: Int, by factor: Double) -> Int {
         let value = Double(LatencyBuckets.lowerBound(bucket)) * factor
         return LatencyBuckets.index(UInt32(min(value, Double(UInt32.max))))
-    }
-
-    /// Requests in these buckets and above, of those of which it can be told.
-    private func count(_ tick: LatencyTick, candidate: Int, baseline: Int) -> Stratum {
-        var hits = (c: 0, b: 0)
-        var trials = (c: 0, b: 0)
-        for entry in tick.entries {
-            let (bucket, isOutlived) = entry.bucket(check.of)
-            let isCandidate = entry.arm == .candidate
-            let isSlower = bucket >= (isCandidate ? candidate : baseline)
-            if isOutlived && !isSlower { continue }
-            if isCandidate {
-                trials.c += 1
-                if isSlower { hits.c += 1 }
-            } else {
-                trials.b += 1
-                if isSlower { hits.b += 1 }
-            }
-        }
-        return Stratum(candidate: Tally(hits.c, of: trials.c), baseline: Tally(hits.b, of: trials.b))
     }
 
     /// See `ErrorsProcess.adapt`.

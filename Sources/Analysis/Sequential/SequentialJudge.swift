@@ -71,7 +71,13 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             trace(at: tick.second)
         case .latencies(let tick):
             step = max(step, tick.step)
-            for i in states.indices { states[i].latency?.observe(tick, profile) }
+            for measure in [LatencyMeasure.total, .firstByte]
+            where states.contains(where: { $0.latency?.check.of == measure }) {
+                let counts = LatencyCounts(tick, measure)
+                for i in states.indices where states[i].latency?.check.of == measure {
+                    states[i].latency?.observe(tick, counts, profile)
+                }
+            }
             profile.observe(tick)
             for entry in tick.entries where entry.arm == .candidate {
                 for (i, measure) in [LatencyMeasure.total, .firstByte].enumerated() {

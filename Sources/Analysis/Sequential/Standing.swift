@@ -15,14 +15,15 @@ extension SequentialJudge {
     public var standing: Standing {
         var standing = Standing()
         let promoteAt = proofThreshold
-        for state in states where state.check.mode == .enforce && state.quality == nil {
-            let evidence = state.errors?.evidence.value ?? state.latency?.evidence.value ?? 0
-            if standing.reverts == nil, evidence >= threshold(state) { standing.reverts = state.path }
-            let seen = state.errors?.sinceStep ?? state.latency?.sinceStep ?? Stratum()
-            if seen.candidate.trials < Self.fewestInStep || !(state.latency?.isReady ?? true) {
+        // A copy of a state counts the references of all its arrays.
+        for i in states.indices where states[i].check.mode == .enforce && states[i].quality == nil {
+            let evidence = states[i].errors?.evidence.value ?? states[i].latency?.evidence.value ?? 0
+            if standing.reverts == nil, evidence >= threshold(states[i]) { standing.reverts = states[i].path }
+            let seen = states[i].errors?.sinceStep ?? states[i].latency?.sinceStep ?? Stratum()
+            if seen.candidate.trials < Self.fewestInStep || !(states[i].latency?.isReady ?? true) {
                 standing.isReady = false
             }
-            if state.errors?.proofEvidence ?? state.latency?.proofEvidence ?? 0 < promoteAt {
+            if states[i].errors?.proofEvidence ?? states[i].latency?.proofEvidence ?? 0 < promoteAt {
                 standing.isProven = false
             }
         }

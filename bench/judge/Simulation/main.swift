@@ -2,7 +2,7 @@ import Glibc
 import Statistics
 
 /// The words after the program's name: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`,
-/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--sequential-only` to leave the peers out.
+/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--product` for the judge that ships, `--sequential-only` to leave the peers out.
 struct Arguments {
     var healthy = 1000
     var bad = 200
@@ -13,6 +13,8 @@ struct Arguments {
     var seed: UInt64 = 1
     var timing = false
     var quality = false
+    var product = false
+    var plots: String?
     var sequentialOnly = false
 
     init(_ words: [String]) {
@@ -51,6 +53,8 @@ struct Arguments {
             case "--out": out = next(flag)
             case "--timing": timing = true
             case "--quality": quality = true
+            case "--product": product = true
+            case "--plots": plots = next(flag)
             case "--sequential-only": sequentialOnly = true
             default: stop("\(flag): unknown; the file bench/judge/README.md lists what there is")
             }
@@ -66,8 +70,13 @@ func complain(_ line: String) {
 let arguments = Arguments(Array(CommandLine.arguments.dropFirst()))
 if arguments.timing {
     Timing.print()
+    Timing.printProduct()
 } else if arguments.quality {
     print(QualityRollout.table(arguments))
+} else if let folder = arguments.plots {
+    Plots.write(to: folder, table: "bench/judge/results/table.csv")
+} else if arguments.product {
+    print(ProductRollout.table(arguments))
 } else {
     let report = await Report.make(arguments)
     print(report.markdown)
