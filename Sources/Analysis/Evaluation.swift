@@ -11,6 +11,8 @@ public struct Evaluation: Hashable, Codable, Sendable {
     public var isDataFlowing: Bool
     /// Why the agent cannot trust its own view now; nil where it can.
     public var blindness: String?
+    /// Items of the rollout's recording that its evidence rests on; nil where the judge keeps none.
+    public var items: Int?
 
     public init(
         results: [CheckResult] = [], baseline: ArmCondition = ArmCondition(), candidate: ArmCondition = ArmCondition(),

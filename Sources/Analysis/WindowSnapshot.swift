@@ -75,6 +75,14 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
+    /// Items that it has taken in, of a recording; nil where it is none that can be made again.
+    public var items: Int? {
+        switch self {
+        case .threshold: nil
+        case .sequential(let judge): judge.items
+        }
+    }
+
     /// Seconds that latencies wait before an open request counts as slow.
     public var latencyMaturity: Int64 {
         switch self {

@@ -225,10 +225,12 @@ final class ServiceRuntime {
         // A look that saw nothing is not a healthy one: after an unclean stop the candidate waits for a request.
         let since = rollout.isRecovering ? now - 2 * RolloutController.dataGap.nanoseconds : window.beganAt
         let lastSeen = max(window.newestStart ?? .min, since)
-        return Evaluation(
+        var evaluation = Evaluation(
             results: rollout.phase == .waiting ? [] : judge.evaluate(rollout.plan.policies, snapshot, now: now),
             baseline: condition(.baseline, now: now), candidate: condition(.candidate, now: now),
             isDataFlowing: now - lastSeen <= RolloutController.dataGap.nanoseconds, blindness: blindness)
+        evaluation.items = rollout.phase == .waiting ? nil : judge.items
+        return evaluation
     }
 
     private func condition(_ arm: Arm, now: Int64) -> ArmCondition {

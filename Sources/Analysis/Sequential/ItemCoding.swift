@@ -129,7 +129,11 @@ public enum ItemCoding {
         }
 
         /// Of things that take a byte each at least.
-        mutating func count() throws(Damaged) -> Int { Int(try number(atMost: UInt64(bytes.count - place))) }
+        mutating func count() throws(Damaged) -> Int {
+            let count = try number()
+            guard count <= UInt64(bytes.count - place) else { throw damaged }
+            return Int(count)
+        }
 
         mutating func signed() throws(Damaged) -> Int64 {
             let raw = try number()

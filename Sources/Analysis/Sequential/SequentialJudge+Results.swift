@@ -2,6 +2,14 @@ import PolicyModel
 import Statistics
 
 extension SequentialJudge {
+    /// What each check holds, `policy/check` with it: what a replay is compared by.
+    public var evidence: [(path: String, evidence: CheckEvidence)] {
+        states.compactMap { state in
+            let policy = String(state.path.prefix { $0 != "/" })
+            return result(of: state, policy: policy).evidence.map { (state.path, $0) }
+        }
+    }
+
     func result(of state: CheckState, policy: String) -> CheckResult {
         if let quality = state.quality { return result(of: quality, state, policy) }
         let step = state.errors?.sinceStep ?? state.latency?.sinceStep ?? Stratum()

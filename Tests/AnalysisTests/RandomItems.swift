@@ -1,0 +1,133 @@
+import PolicyModel
+import Statistics
+import TestSupport
+
+@testable import Analysis
+
+/// What a judge may take in, drawn from a seed.
+struct RandomItems {
+    private var random: SplitMix64
+    private var second: Int64 = 1_000
+    private var step: UInt16 = 1
+    let isKeyed: Bool
+
+    init(seed: UInt64, isKeyed: Bool = false) {
+        random = SplitMix64(seed: seed)
+        self.isKeyed = isKeyed
+    }
+
+    private mutating func count(_ most: Int) -> Int { Int.random(in: 0...most, using: &random) }
+
+    /// Some seconds of traffic as a feed hands it out, with a step that ends now and then.
+    /// - Parameters:
+    ///   - slower: the factor of the candidate's latencies.
+    ///   - failing: the share of its requests that fail.
+    mutating func seconds(_ n: Int, slower: Double = 1, failing: Double = 0.002) -> [JudgedItem] {
+        var items: [JudgedItem] = []
+        for _ in 0..<n {
+            second += random.chance(0.02) ? 17 : 1
+            if random.chance(0.01) { step += 1 }
+            items.append(.errors(errors(failing)))
+            items.append(.latencies(latencies(slower, failing)))
+            if random.chance(0.3) { items.append(.rows((0..<(1 + count(4))).map { _ in row() })) }
+        }
+        return items
+    }
+
+    private mutating func errors(_ failing: Double) -> ErrorTick {
+        var tick = ErrorTick(second: second, step: step)
+        for arm in Arm.allCases {
+            for _ in 0..<(8 + count(8)) {
+                let isError = random.chance(arm == .candidate ? failing : 0.002)
+                tick.add(arm, shard: count(7), isError: isError)
+                if isKeyed {
+                    let key = UInt64(count(400)) * 2 + UInt64(arm.rawValue)
+                    tick.keys.append(key << 2 | UInt64(arm.rawValue) << 1 | (isError ? 1 : 0))
+                }
+            }
+        }
+        return tick
+    }
+
+    private mutating func latencies(_ slower: Double, _ failing: Double) -> LatencyTick {
+        var tick = LatencyTick(second: second, step: step, share: Weight(clamping: 5_000))
+        for arm in Arm.allCases {
+            for _ in 0..<(8 + count(8)) {
+                tick.assigned[Int(arm.rawValue)] += 1
+                let whole = Double(20_000 + count(30_000)) * (arm == .candidate ? slower : 1)
+                let bucket =
+                    random.chance(arm == .candidate ? failing : 0.002)
+                    ? LatencyEntry.slowest : LatencyBuckets.index(UInt32(whole))
+                let first = random.chance(0.5) ? bucket : LatencyBuckets.index(UInt32(whole / 3))
+                tick.entries.append(
+                    LatencyEntry(
+                        arm: arm, shard: count(7), total: bucket, isOutlived: random.chance(0.05), firstByte: first,
+                        isFirstByteOutlived: random.chance(0.05)))
+            }
+        }
+        return tick
+    }
+
+    private mutating func row() -> QualityRow {
+        QualityRow(
+            arm: random.chance(0.5) ? .baseline : .candidate, step: step, label: random.chance(0.1) ? nil : count(1),
+            prediction: random.chance(0.1) ? nil : count(1),
+            score: random.chance(0.3) ? nil : Double.random(in: 0...1, using: &random),
+            groups: random.chance(0.2) ? [] : [random.chance(0.5) ? "sex=Female" : "sex=Male"])
+    }
+
+    /// Items with nothing in common with traffic: every number as large as its place allows, or none.
+    mutating func odd() -> [JudgedItem] {
+        (0..<count(12)).map { _ in
+            switch count(2) {
+            case 0:
+                var tick = ErrorTick(
+                    second: Int64(bitPattern: random.next()), step: UInt16(truncatingIfNeeded: random.next()))
+                for i in tick.trials.indices where random.chance(0.5) {
+                    tick.trials[i] = UInt32(truncatingIfNeeded: random.next() >> UInt64(count(40)))
+                    tick.hits[i] = tick.trials[i] == 0 ? 0 : UInt32.random(in: 0...tick.trials[i], using: &random)
+                }
+                tick.keys = (0..<count(9)).map { _ in random.next() >> UInt64(count(63)) }
+                return .errors(tick)
+            case 1:
+                var tick = LatencyTick(
+                    second: Int64(bitPattern: random.next()), step: UInt16(truncatingIfNeeded: random.next()),
+                    share: Weight(clamping: count(10_000)))
+                tick.assigned = [UInt32(truncatingIfNeeded: random.next()), UInt32(truncatingIfNeeded: random.next())]
+                tick.entries = (0..<count(9)).map { _ in
+                    LatencyEntry(
+                        arm: random.chance(0.5) ? .baseline : .candidate, shard: count(7), total: count(0x7ff),
+                        isOutlived: random.chance(0.5), firstByte: count(0x7ff), isFirstByteOutlived: random.chance(0.5)
+                    )
+                }
+                return .latencies(tick)
+            default:
+                return .rows(
+                    (0..<count(4)).map { _ in
+                        QualityRow(
+                            arm: random.chance(0.5) ? .baseline : .candidate,
+                            step: UInt16(truncatingIfNeeded: random.next()),
+                            label: random.chance(0.5) ? nil : count(1 << 40) - 1 << 39,
+                            prediction: random.chance(0.5) ? nil : -count(1 << 50),
+                            score: random.chance(0.5) ? nil : Double(bitPattern: random.next() & ~(0x7ff << 52)),
+                            groups: (0..<count(3)).map { _ in random.pick(["", "ü=ß", "a=b", "🙂=\u{0}"]) })
+                    })
+            }
+        }
+    }
+}
+
+extension JudgedItem {
+    /// With what has no order in the order of a recording.
+    var sorted: JudgedItem {
+        switch self {
+        case .errors(var tick):
+            tick.keys.sort()
+            return .errors(tick)
+        case .latencies(var tick):
+            tick.entries.sort { $0.bits < $1.bits }
+            return .latencies(tick)
+        case .rows: return self
+        }
+    }
+}

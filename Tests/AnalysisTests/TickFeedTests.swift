@@ -1,0 +1,192 @@
+import PolicyModel
+import Statistics
+import TestSupport
+import Testing
+
+@testable import Analysis
+
+@Suite("The feed of seconds")
+struct TickFeedTests {
+    private static let second: Int64 = 1_000_000_000
+
+    /// - Parameters:
+    ///   - began: seconds.
+    ///   - lasted: seconds.
+    private func request(
+        _ began: Double, lasted: Double = 0.01, _ outcome: Outcome = .success, arm: Arm = .candidate, key: UInt32 = 0,
+        flags: Observation.Flags = .judged
+    ) -> Observation {
+        Observation(
+            slot: 1, arm: arm, outcome: outcome, flags: flags, place: UInt16(key % 10_000), key: key,
+            startedAt: Int64(began * 1e9), requestHash: 0, firstByte: UInt32(lasted * 1e6), total: UInt32(lasted * 1e6))
+    }
+
+    private func mature(_ feed: inout TickFeed, _ now: Double, latencyMaturity: Int64 = 2) -> [JudgedItem] {
+        feed.mature(now: Int64(now * 1e9), latencyMaturity: latencyMaturity)
+    }
+
+    private func errors(_ items: [JudgedItem]) -> [ErrorTick] {
+        items.compactMap { if case .errors(let tick) = $0 { tick } else { nil } }
+    }
+
+    private func latencies(_ items: [JudgedItem]) -> [LatencyTick] {
+        items.compactMap { if case .latencies(let tick) = $0 { tick } else { nil } }
+    }
+
+    @Test(
+        "Every request is handed out once, seconds ascend, and nothing is added to one that is out", arguments: 0..<12)
+    func once(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        var feed = TickFeed(now: 0, isKeyed: true)
+        let all = (0..<1_500).map { _ -> Observation in
+            let lasted =
+                random.chance(0.9)
+                ? Double.random(in: 0...0.4, using: &random)
+                : Double.random(in: 0...(random.chance(0.5) ? 8 : 200), using: &random)
+            return request(
+                Double.random(in: 1..<60, using: &random), lasted: lasted,
+                random.pick([.success, .success, .success, .serverError, .clientError, .timeout, .clientClosed]),
+                arm: random.pick(Arm.allCases), key: UInt32.random(in: 0..<50, using: &random))
+        }
+        func end(_ o: Observation) -> Int64 { o.startedAt + Int64(o.total) * 1000 }
+        let byEnd = all.sorted { end($0) < end($1) }
+        var out: [JudgedItem] = []
+        var done = 0
+        for tick in 1...600 {
+            let now = Int64(tick) * Self.second / 2
+            while done < byEnd.count, end(byEnd[done]) <= now {
+                feed.record(byEnd[done])
+                done += 1
+            }
+            feed.setOpen(
+                byEnd[done...].filter { $0.startedAt <= now }.map {
+                    var o = $0
+                    o.outcome = .open
+                    o.total = UInt32((now - o.startedAt) / 1000)
+                    o.firstByte = .max
+                    return o
+                })
+            out += feed.mature(now: now, latencyMaturity: 3)
+        }
+        #expect(done == all.count)
+        for seconds in [errors(out).map(\.second), latencies(out).map(\.second)] {
+            #expect(zip(seconds, seconds.dropFirst()).allSatisfy { $0 < $1 })
+        }
+        for arm in Arm.allCases {
+            let judged = all.filter { $0.arm == arm && ($0.outcome == .success || $0.outcome.isError) }
+            let tallies = errors(out).map { $0.tally(arm) }
+            #expect(tallies.reduce(0) { $0 + $1.trials } == judged.count)
+            #expect(tallies.reduce(0) { $0 + $1.hits } == judged.count { $0.outcome.isError })
+            let dealt = latencies(out).reduce(0) { $0 + Int($1.assigned[Int(arm.rawValue)]) }
+            #expect(dealt == all.count { $0.arm == arm })
+        }
+        #expect(
+            errors(out).reduce(0) { $0 + $1.keys.count }
+                == errors(out).reduce(0) {
+                    $0 + $1.tally(.baseline).trials + $1.tally(.candidate).trials
+                })
+    }
+
+    @Test("A second is out half a second after its end, not before")
+    func settles() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.record(request(5.2))
+        #expect(mature(&feed, 6.4).isEmpty)
+        #expect(errors(mature(&feed, 6.5)).map(\.second) == [5])
+        #expect(mature(&feed, 6.5).isEmpty)
+    }
+
+    @Test("An open request holds its second back, errors for five seconds, latencies for as long as they may count")
+    func waits() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.record(request(5.1))
+        feed.record(request(6.1))
+        feed.setOpen([request(5.3, lasted: 0, .open)])
+        #expect(mature(&feed, 9, latencyMaturity: 20).isEmpty)
+        let first = mature(&feed, 11.5, latencyMaturity: 20)
+        #expect(errors(first).map(\.second) == [5] && latencies(first).isEmpty)
+        feed.setOpen([request(5.3, lasted: 21, .open)])
+        let second = mature(&feed, 26.6, latencyMaturity: 20)
+        #expect(latencies(second).map(\.second) == [5])
+        // It counts as having taken at least that long.
+        #expect(latencies(second)[0].entries.contains { $0.bucket(.total).isOutlived })
+        feed.setOpen([])
+        feed.record(request(5.3, lasted: 40, .timeout))
+        let third = mature(&feed, 60, latencyMaturity: 20)
+        #expect(!latencies(third).contains { $0.second == 5 })
+    }
+
+    @Test("An error that shows late counts in the second that it is waited for, once")
+    func late() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.record(request(2.1))
+        _ = mature(&feed, 30)
+        feed.record(request(2.2, lasted: 60, .timeout))
+        let items = errors(mature(&feed, 90))
+        #expect(items.map(\.second) == [57])
+        #expect(items[0].tally(.candidate) == Tally(1, of: 1))
+    }
+
+    @Test("An error whose second is out already counts in the next that is not")
+    func afterwards() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        _ = mature(&feed, 30)
+        feed.record(request(28, lasted: 0.5, .serverError))
+        #expect(errors(mature(&feed, 40)).map(\.second) == [29])
+    }
+
+    @Test("A step's requests are those that began in a second after it did, however late they end")
+    func steps() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.beginStep(share: Weight(clamping: 1_000), now: 3_400_000_000)
+        feed.record(request(3.9))
+        feed.record(request(4.0))
+        feed.beginStep(share: Weight(clamping: 5_000), now: 7_999_999_999)
+        feed.record(request(7.5))
+        feed.record(request(8.1))
+        let out = mature(&feed, 20)
+        #expect(errors(out).map(\.step) == [0, 1, 1, 2])
+        #expect(latencies(out).map(\.share.basisPoints) == [0, 1_000, 1_000, 5_000])
+        #expect(feed.step == 2 && feed.step(at: 4 * Self.second) == 1 && feed.step(at: 3 * Self.second) == 0)
+    }
+
+    @Test("After a restart steps are counted on, and no second from before is handed out")
+    func restart() {
+        var feed = TickFeed(now: 100 * Self.second, isKeyed: false)
+        feed.resume(step: 4, share: Weight(clamping: 2_500))
+        // It began under the process before: nobody knows what else that second held.
+        feed.record(request(98, lasted: 3, .serverError))
+        feed.record(request(100.5))
+        feed.beginStep(share: Weight(clamping: 5_000), now: 101 * Self.second)
+        feed.record(request(102.5))
+        let out = mature(&feed, 120)
+        #expect(errors(out).map(\.second) == [100, 102] && errors(out).map(\.step) == [4, 5])
+        #expect(errors(out)[0].tally(.candidate) == Tally(1, of: 2))
+        #expect(latencies(out).map(\.second) == [100, 102])
+        #expect(latencies(out).map(\.share.basisPoints) == [2_500, 5_000])
+    }
+
+    @Test("Without sticky routing no key is kept; with it, none of a request without one")
+    func keys() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.record(request(1, key: 7))
+        #expect(errors(mature(&feed, 5))[0].keys.isEmpty)
+        var keyed = TickFeed(now: 0, isKeyed: true)
+        keyed.record(request(1, .serverError, key: 7))
+        keyed.record(request(1.1, key: 8, flags: [.judged, .keyless]))
+        #expect(errors(mature(&keyed, 5))[0].keys == [7 << 2 | 1 << 1 | 1])
+    }
+
+    @Test("Requests of the warm-up are dealt, and their latency does not count")
+    func warmup() {
+        var feed = TickFeed(now: 0, isKeyed: false)
+        feed.judgeLatency(from: .max)
+        feed.record(request(1))
+        feed.judgeLatency(from: 2 * Self.second)
+        feed.record(request(1.5))
+        feed.record(request(2.5))
+        let out = latencies(mature(&feed, 9))
+        #expect(out.map { $0.assigned[1] } == [2, 1])
+        #expect(out.map(\.entries.count) == [0, 1])
+    }
+}
