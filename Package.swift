@@ -132,7 +132,11 @@ let tests: [Target] = [
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",
-        dependencies: ["canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText"]),
+        dependencies: [
+            "canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText",
+            // To change what an agent has written.
+            .product(name: "GRDB", package: "GRDB.swift"),
+        ]),
     .testTarget(
         name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "AdminTestSupport", "TestSupport"]),
 ]

@@ -35,15 +35,31 @@ extension MeasurementStatus {
     }
 }
 
+extension EvidenceStatus {
+    /// - Parameter traced: with the evidence over time: some kilobytes.
+    public init(_ evidence: CheckEvidence, traced: Bool) {
+        self.init(
+            logEvidence: Figure(evidence.value), revertAt: Figure(evidence.revertAt), proof: Figure(evidence.proof),
+            promoteAt: Figure(evidence.promoteAt), share: evidence.weight, part: evidence.part,
+            dependence: evidence.dependence, requestsNeeded: evidence.requestsNeeded.flatMap(Self.finite),
+            secondsNeeded: evidence.secondsNeeded.flatMap(Self.finite),
+            trace: traced
+                ? Trace(spacing: evidence.trace.spacing, points: evidence.trace.points.map(Figure.init(_:))) : nil)
+    }
+
+    /// Beyond any number is as good as not to be told.
+    private static func finite(_ x: Double) -> Double? { x.isFinite ? x : nil }
+}
+
 extension CheckStatus {
-    init(_ result: CheckResult) {
+    init(_ result: CheckResult, traced: Bool) {
         self.init(
             policy: result.policy, check: result.check, enforced: result.isEnforced,
             verdict: CheckVerdict(result.verdict), measured: CheckVerdict(result.measured),
             measurements: result.measurements.map(MeasurementStatus.init), failures: result.failures,
             failureLimit: result.failureLimit, inconclusives: result.inconclusives,
             consecutiveErrors: result.consecutiveErrors, proven: result.proven, missing: result.missing,
-            summary: result.words)
+            summary: result.words, evidence: result.evidence.map { EvidenceStatus($0, traced: traced) })
     }
 }
 
@@ -57,10 +73,13 @@ extension EvaluationStatus.ArmCondition {
 }
 
 extension EvaluationStatus {
-    init(_ evaluation: Evaluation) {
+    /// - Parameter traced: with the evidence of each check over time.
+    init(_ evaluation: Evaluation, traced: Bool) {
         self.init(
             verdict: CheckVerdict(evaluation.verdict), dataFlowing: evaluation.isDataFlowing,
             blindness: evaluation.blindness, baseline: ArmCondition(evaluation.baseline),
-            candidate: ArmCondition(evaluation.candidate), checks: evaluation.results.map(CheckStatus.init))
+            candidate: ArmCondition(evaluation.candidate),
+            checks: evaluation.results.map { CheckStatus($0, traced: traced) },
+            items: evaluation.items)
     }
 }

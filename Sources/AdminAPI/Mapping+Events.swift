@@ -16,7 +16,8 @@ extension EventRecord {
 
 extension DecisionRecord {
     init(_ entry: JournalEntry) {
-        self.init(event: EventRecord(entry), evaluation: entry.event.evaluation.map(EvaluationStatus.init))
+        self.init(
+            event: EventRecord(entry), evaluation: entry.event.evaluation.map { EvaluationStatus($0, traced: true) })
     }
 }
 

@@ -12,7 +12,8 @@ extension ServiceStatus {
             phase: state.rollout.map { ServicePhase($0.phase) } ?? .idle, serving: state.serving.description,
             previous: state.previous?.description, candidateWeight: Share(state.split.candidate),
             rollout: state.rollout.map(RolloutStatus.init), baseline: ArmStatus(view.baseline),
-            candidate: view.candidate.map(ArmStatus.init), evaluation: view.evaluation.map(EvaluationStatus.init),
+            candidate: view.candidate.map(ArmStatus.init),
+            evaluation: view.evaluation.map { EvaluationStatus($0, traced: false) },
             waitsFor: view.waitsFor, next: view.next, holdLeftSeconds: view.holdLeft?.seconds,
             feedback: FeedbackCountsStatus(view.feedback),
             refused: state.refused.map {

@@ -80,11 +80,13 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var missing: String
     /// The result in one line.
     public var summary: String
+    /// What the sequential judge holds; absent for checks outside its risk and for other judges.
+    public var evidence: EvidenceStatus?
 
     public init(
         policy: String, check: String, enforced: Bool, verdict: CheckVerdict, measured: CheckVerdict,
         measurements: [MeasurementStatus], failures: Int, failureLimit: Int, inconclusives: Int,
-        consecutiveErrors: Int, proven: Bool, missing: String, summary: String
+        consecutiveErrors: Int, proven: Bool, missing: String, summary: String, evidence: EvidenceStatus? = nil
     ) {
         self.policy = policy
         self.check = check
@@ -99,6 +101,7 @@ public struct CheckStatus: Hashable, Codable, Sendable {
         self.proven = proven
         self.missing = missing
         self.summary = summary
+        self.evidence = evidence
     }
 
     /// The measurement that decides: the first that is as bad as the newest look.
@@ -127,6 +130,8 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     public var candidate: ArmCondition
     /// In the order of the policies and their checks.
     public var checks: [CheckStatus]
+    /// Items of the rollout's recording that the evidence rests on; absent where the judge keeps none.
+    public var items: Int?
 
     /// How an arm did at that moment, whatever the policies say.
     public struct ArmCondition: Hashable, Codable, Sendable {
@@ -157,7 +162,7 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
 
     public init(
         verdict: CheckVerdict, dataFlowing: Bool, blindness: String?, baseline: ArmCondition, candidate: ArmCondition,
-        checks: [CheckStatus]
+        checks: [CheckStatus], items: Int? = nil
     ) {
         self.verdict = verdict
         self.dataFlowing = dataFlowing
@@ -165,5 +170,6 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
         self.baseline = baseline
         self.candidate = candidate
         self.checks = checks
+        self.items = items
     }
 }

@@ -94,8 +94,23 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
 
     public static func odds(_ logEvidence: Double) -> String {
         if logEvidence > 30 { return "more than 10^13 : 1" }
-        let e = evidence(ofLog: logEvidence)
+        // What was 1/0.01 before its logarithm was taken is not to be shown as 99.
+        let e = evidence(ofLog: logEvidence) * (1 + 1e-9)
         return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(e))) : 1"
+    }
+
+    /// `1 of 2,500`: how often bets that are fair win as much, at most.
+    public static func chance(_ logEvidence: Double) -> String {
+        if logEvidence > 30 { return "1 of 10^13" }
+        return "1 of \(grouped(UInt64(evidence(ofLog: max(logEvidence, 0)) * (1 + 1e-9))))"
+    }
+
+    /// `2,300` of 2,317.4: an estimate of a count, to two digits.
+    public static func about(_ count: Double) -> String {
+        var scale = 1.0
+        let count = min(max(count, 1), 1e15)
+        while count / scale >= 100 { scale *= 10 }
+        return grouped(UInt64((count / scale).rounded(.up) * scale))
     }
 
     /// `12,345`.

@@ -137,10 +137,23 @@ extension RolloutController {
                 for m in result.measurements { body(labels + [("subject", m.subject)], m) }
             }
         }
+        func eachEvidence(_ body: ([(String, String)], _ value: Double, _ threshold: Double) -> Void) {
+            each { labels, result in
+                guard let evidence = result.evidence else { return }
+                body(labels + [("for", "revert")], evidence.value, evidence.revertAt)
+                body(labels + [("for", "promotion")], evidence.proof, evidence.promoteAt)
+            }
+        }
         w.family("canaryd_check_value", .gauge, "What is held against the bound: ratios, seconds, or as exported.")
         eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: value) } }
         w.family("canaryd_check_threshold", .gauge, "The bound.")
         eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
+        w.family(
+            "canaryd_check_evidence", .gauge,
+            "ln of the odds that the sequential judge holds, for a revert and for a promotion; 0 is nothing yet.")
+        eachEvidence { labels, value, _ in w.sample("canaryd_check_evidence", labels, value: value) }
+        w.family("canaryd_check_evidence_threshold", .gauge, "Where they revert, and where they promote.")
+        eachEvidence { labels, _, threshold in w.sample("canaryd_check_evidence_threshold", labels, value: threshold) }
         w.family("canaryd_check_failures", .gauge, "Failed measurements in this rollout.")
         each { w.sample("canaryd_check_failures", $0, value: $1.failures) }
         w.family("canaryd_check_verdict", .gauge, "1 for the check's verdict.")

@@ -139,7 +139,14 @@ extension Lane {
 
     /// One line for people.
     func words(_ overdispersion: Double?) -> String {
-        let phi = overdispersion.map { "φ̂ \(Measurement.decimals($0, 1))" } ?? "φ̂ not known yet"
+        guard let overdispersion else {
+            return switch self {
+            case .counts(let temper):
+                "φ̂ not known yet, too few were seen: bets are raised to \(Measurement.decimals(temper, 2)) until it is"
+            case .ticks: "φ̂ not known yet, and the baseline has had bursts: each second counts once"
+            }
+        }
+        let phi = "φ̂ \(Measurement.decimals(overdispersion, 1))"
         switch self {
         case .counts(let temper) where temper >= 1: return "\(phi): requests fail independently, each counts"
         case .counts(let temper): return "\(phi): failures clump, bets are raised to \(Measurement.decimals(temper, 2))"

@@ -67,10 +67,9 @@ extension SequentialJudge {
     /// `about 2,300 more requests, 14 min at this rate`.
     private func needs(_ evidence: CheckEvidence) -> String {
         guard let requests = evidence.requestsNeeded else {
-            return "proof \(CheckEvidence.odds(evidence.proof)), needs \(CheckEvidence.odds(evidence.promoteAt)); "
-                + "no end in sight at this rate: the candidate is too close to the bound"
+            return "no end in sight at this rate, it is too close to the bound"
         }
-        let count = CheckEvidence.grouped(UInt64(min(max(requests.rounded(.up), 1), 1e15)))
+        let count = CheckEvidence.about(requests)
         guard let seconds = evidence.secondsNeeded, seconds < 1e9 else { return "about \(count) more requests" }
         return "about \(count) more requests, \(Self.span(seconds)) at this rate"
     }

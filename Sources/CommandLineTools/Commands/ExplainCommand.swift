@@ -5,22 +5,47 @@ import ArgumentParser
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain", abstract: "Explain a decision with every number that it rests on.",
-        discussion: "DECISION is an event's number as history and events show it, or a rollout such as income-3.")
+        discussion:
+            "DECISION is an event's number as history and events show it, a rollout such as income-3, or a service.")
 
-    @Argument(help: "An event's number or a rollout; default: the last decision.") var decision: String?
+    @Argument(help: "An event's number, a rollout, or a service for its last decision.") var decision: String?
     @Option(help: "Of this service; may be left out where there is one, or where DECISION tells.") var service: String?
+    @Flag(
+        help: ArgumentHelp(
+            "Make the decision's evidence again from what the judge took in, and say whether it is the same bit for bit.",
+            discussion: "Exit status 1 where it is not, or where the recording is gone."))
+    var replay = false
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 
     func run() throws {
         let console = Console.current
         let record = try find(connection.client)
-        try console.show(record, as: output.output) { DecisionText.lines(record, coloured: console.isColoured) }
+        guard !replay else {
+            let report = try ReplayReport(record, connection.client)
+            try console.show(report, as: output.output) { report.lines(coloured: console.isColoured) }
+            if let failure = report.failure { throw failure }
+            return
+        }
+        let proof = try provenAt(record, connection.client)
+        try console.show(record, as: output.output) {
+            DecisionText.lines(record, coloured: console.isColoured, isUnicode: console.isUnicode, provenAt: proof)
+        }
+    }
+
+    /// The decision that a promotion's proof stands with: a bake begins with the proof, and gathers none itself.
+    private func provenAt(_ record: DecisionRecord, _ client: AdminClient) throws -> Int64? {
+        let event = record.event
+        let isProven = record.evaluation?.checks.allSatisfy { !$0.enforced || $0.proven } ?? true
+        guard output.output == .table, event.kind == "promoted", !isProven, let id = event.id else { return nil }
+        let before = try client.events(event.service, after: max(0, id - 1_000), limit: 1_000)
+        return before.last { $0.kind == "bake_started" && $0.rollout == event.rollout && $0.id ?? .max < id }?.id
     }
 
     private func find(_ client: AdminClient) throws -> DecisionRecord {
         guard let decision else { return try client.decision(nil, of: service ?? chooseOnly(client)) }
         let names = try service.map { [$0] } ?? client.services().map(\.service)
+        if service == nil, names.contains(decision) { return try client.decision(nil, of: decision) }
         let text = decision.hasPrefix("#") ? String(decision.dropFirst()) : decision
         if let id = Int64(text) {
             for name in names {

@@ -8,13 +8,17 @@ public final class Console: @unchecked Sendable {
     public let isTerminal: Bool
     /// Colours and other marks are written.
     public let isColoured: Bool
+    /// Characters beyond ASCII can be drawn with.
+    public let isUnicode: Bool
     private let write: (_ text: String, _ toErrors: Bool) -> Void
 
     public init(
-        isTerminal: Bool, isColoured: Bool, write: @escaping (_ text: String, _ toErrors: Bool) -> Void
+        isTerminal: Bool, isColoured: Bool, isUnicode: Bool = true,
+        write: @escaping (_ text: String, _ toErrors: Bool) -> Void
     ) {
         self.isTerminal = isTerminal
         self.isColoured = isColoured
+        self.isUnicode = isUnicode
         self.write = write
     }
 
@@ -23,9 +27,16 @@ public final class Console: @unchecked Sendable {
         let isTerminal = isatty(STDOUT_FILENO) == 1
         let isDumb = variable("TERM") == "dumb"
         let isColoured = isTerminal && !isDumb && (variable("NO_COLOR") ?? "").isEmpty
-        return Console(isTerminal: isTerminal, isColoured: isColoured) { text, toErrors in
+        let isUnicode = !isDumb && Self.isUnicode(["LC_ALL", "LC_CTYPE", "LANG"].map(variable))
+        return Console(isTerminal: isTerminal, isColoured: isColoured, isUnicode: isUnicode) { text, toErrors in
             writeAll(text, to: toErrors ? STDERR_FILENO : STDOUT_FILENO)
         }
+    }
+
+    /// Of a locale's variables, the first that is set decides.
+    static func isUnicode(_ locale: [String?]) -> Bool {
+        let name = locale.compactMap(\.self).first { !$0.isEmpty }?.lowercased() ?? ""
+        return name.contains("utf-8") || name.contains("utf8")
     }
 
     public func line(_ text: String = "") { write(text + "\n", false) }

@@ -3,7 +3,10 @@ import Analysis
 
 /// A decision for an engineer on call: what, why, and every number behind it.
 enum DecisionText {
-    static func lines(_ decision: DecisionRecord, coloured: Bool) -> [String] {
+    /// - Parameter provenAt: the decision that has the proof, where it is another.
+    static func lines(
+        _ decision: DecisionRecord, coloured: Bool, isUnicode: Bool = true, provenAt: Int64? = nil
+    ) -> [String] {
         func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
         let event = decision.event
         let title = event.id.map { "decision \($0)" } ?? "decision"
@@ -24,7 +27,11 @@ enum DecisionText {
         }
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
         for check in evaluation.checks {
-            lines += [""] + explain(check, styled: styled)
+            lines += [""] + explain(check, event.kind, EvidencePlot(isUnicode: isUnicode), styled: styled)
+        }
+        if let dependence = EvidenceText.dependence(evaluation.checks) { lines += ["", plain(dependence)] }
+        if let provenAt {
+            lines += ["", "The proof was complete when the bake began: canaryctl explain \(provenAt)"]
         }
         return lines
     }
@@ -46,12 +53,23 @@ enum DecisionText {
         return "\(EventText.pad(name, 9)) \(errors), \(recent); \(servers)\(arm.down ? "; DOWN" : "")"
     }
 
-    private static func explain(_ check: CheckStatus, styled: (String, Style) -> String) -> [String] {
+    private static func explain(
+        _ check: CheckStatus, _ kind: String, _ plot: EvidencePlot, styled: (String, Style) -> String
+    ) -> [String] {
         let role = check.enforced ? "" : " (observed only, never decides)"
         var lines = [
             styled("\(check.verdict.mark) \(plain(check.policy))/\(plain(check.check))", check.verdict.style)
                 + ": \(check.verdict.words)\(role)"
         ]
+        if let evidence = check.evidence {
+            lines += EvidenceText.sentences(check, evidence, kind: kind).flatMap { wrapped(plain($0)) }
+            // Of what decided; other checks only where they hold something.
+            if let trace = evidence.trace, check.verdict == .fail || evidence.logEvidence.value > 1 {
+                lines.append("")
+                lines += plot.lines(trace, threshold: evidence.revertAt.value)
+                lines.append("")
+            }
+        }
         lines += check.measurements.map { "    " + plain(words($0)) }
         if check.measurements.isEmpty { lines.append("    nothing was measured") }
         if check.failures > 0 || check.inconclusives > 0 || check.consecutiveErrors > 0 {
@@ -59,8 +77,27 @@ enum DecisionText {
                 "    failed \(times(check.failures)) in this rollout (\(check.failureLimit) tolerated), "
                     + "inconclusive \(times(check.inconclusives)), \(check.consecutiveErrors) errors in a row")
         }
-        if !check.missing.isEmpty { lines.append("    still missing for a promotion: \(plain(check.missing))") }
+        // Nobody asks for it after a revert.
+        if !check.missing.isEmpty, kind != "reverted" {
+            lines.append("    still missing for a promotion: \(plain(check.missing))")
+        }
         return lines
+    }
+
+    /// Lines of at most 100 characters, indented.
+    private static func wrapped(_ text: String) -> [String] {
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ") {
+            // `84 ms` and `12 : 1` stay together.
+            let isGlued = [":", "ms", "s", "µs", "points"].contains { word.trimmed == $0 } || line.hasSuffix(" :")
+            if !line.isEmpty, !isGlued, line.count + 1 + word.count > 96 {
+                lines.append(line)
+                line = ""
+            }
+            line += (line.isEmpty ? "" : " ") + word
+        }
+        return (lines + [line]).map { "    " + $0 }
     }
 
     private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
@@ -81,4 +118,9 @@ enum DecisionText {
         text += "; allowed: \(limit); \(samples)"
         return m.note.isEmpty ? text : "\(text); \(m.note)"
     }
+}
+
+extension Substring {
+    /// Without the punctuation that follows it.
+    fileprivate var trimmed: Substring { count > 1 && ".,;".contains(last ?? " ") ? dropLast() : self }
 }

@@ -16,6 +16,11 @@ enum StatusText {
         }
         if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
             lines += [""] + checks(evaluation.checks).lines(coloured: coloured)
+            let evidence = EvidenceText.table(evaluation.checks)
+            if !evidence.rows.isEmpty { lines += [""] + evidence.lines(coloured: coloured) }
+            if let dependence = EvidenceText.dependence(evaluation.checks) {
+                lines += [styled("  " + plain(dependence), .dim)]
+            }
         }
         let counts = status.feedback
         if counts != FeedbackCountsStatus() {
@@ -55,8 +60,20 @@ enum StatusText {
         }
         for wait in status.waitsFor { fact("waits for", wait) }
         if status.rollout != nil { fact("next", status.next) }
+        if isInLastStep(status), let outlook = EvidenceText.outlook(status.evaluation?.checks ?? []) {
+            fact("proof", outlook)
+        }
         if !status.durable { fact("disk", "in force, but not on disk yet", .red) }
         return table
+    }
+
+    /// A proof counts the requests of one step: before the last, what is needed at its rate says little.
+    static func isInLastStep(_ status: ServiceStatus) -> Bool {
+        switch status.phase {
+        case .proving: true
+        case .step: status.rollout.map { $0.step == $0.steps.count } ?? false
+        default: false
+        }
     }
 
     private static func arms(_ status: ServiceStatus) -> Table {
@@ -95,7 +112,8 @@ enum StatusText {
         for check in checks {
             let m = check.decisive
             let samples = m.map { "\(Words.count($0.candidateSamples)) / \(Words.count($0.baselineSamples))" }
-            let note = check.enforced ? check.missing : "observed only"
+            // What is missing stands beside the evidence.
+            let note = !check.enforced ? "observed only" : check.evidence == nil ? check.missing : ""
             table.add(
                 Cell("\(check.policy)/\(check.check)"), Cell(check.verdict.words, check.verdict.style),
                 Cell(m?.subject ?? ""), Cell(m.map(Words.held) ?? Words.nothing),

@@ -20,6 +20,9 @@ struct WatchScreen {
         if let problem { lines += [Line(problem, .red), Line()] }
         lines += split(status) + [Line()] + progress(status) + [Line()] + arms(status)
         if let checks = status.evaluation?.checks, !checks.isEmpty { lines += [Line()] + self.checks(checks) }
+        if let checks = status.evaluation?.checks, checks.contains(where: { $0.evidence != nil }) {
+            lines += [Line()] + evidence(checks)
+        }
         if !status.notes.isEmpty || !status.durable { lines += [Line()] + notes(status) }
         let room = height - lines.count - 2
         if room > 0, !events.isEmpty {
@@ -85,6 +88,9 @@ struct WatchScreen {
             }
         }
         lines.append(phase)
+        if StatusText.isInLastStep(status), let outlook = EvidenceText.outlook(status.evaluation?.checks ?? []) {
+            lines.append(fact("proof", outlook))
+        }
         lines += status.waitsFor.map { fact("waits for", $0, .yellow) }
         lines.append(fact("next", status.next))
         return lines
@@ -144,6 +150,39 @@ struct WatchScreen {
             if !check.enforced { line.add("  observed", .dim) }
             return line
         }
+    }
+
+    private func evidence(_ checks: [CheckStatus]) -> [Line] {
+        let checks = checks.filter { $0.evidence != nil }
+        let nameWidth = checks.map { plain("\($0.policy)/\($0.check)").count }.max() ?? 0
+        let columns = EventText.pad("evidence against it, reverts at", 10 + 14 + 12)
+        var lines = [
+            Line(
+                EventText.pad("", nameWidth + 4) + EventText.pad(columns, 39) + "proof for it, proven at", .dim)
+        ]
+        for check in checks {
+            guard let evidence = check.evidence else { continue }
+            var line = Line()
+            line.add("  " + EventText.pad(plain("\(check.policy)/\(check.check)"), nameWidth) + "  ")
+            let style: Style = check.verdict == .fail ? .red : .yellow
+            add(evidence.logEvidence, evidence.revertAt, style, to: &line)
+            line.add("   ")
+            add(evidence.proof, evidence.promoteAt, .green, to: &line)
+            line.add("  " + (check.proven ? "proven" : plain(check.missing)), check.proven ? .green : .dim)
+            lines.append(line)
+        }
+        if let dependence = EvidenceText.dependence(checks) { lines.append(Line("  " + plain(dependence), .dim)) }
+        return lines
+    }
+
+    /// `▕███▌      ▏ 12 : 1 of 400 : 1`
+    private func add(_ value: Figure, _ threshold: Figure, _ style: Style, to line: inout Line) {
+        let share = threshold.value > 0 ? value.value / threshold.value : 0
+        let bar = Bar.text(value.value < 0.05 ? 0 : share, width: 10)
+        line.add("▕")
+        line.add(bar.filled, style)
+        line.add(bar.rest + "▏")
+        line.add(EventText.pad(" \(EvidenceText.odds(value)) of \(EvidenceText.odds(threshold))", 24))
     }
 
     private func notes(_ status: ServiceStatus) -> [Line] {

@@ -8,6 +8,7 @@ struct ServiceFile {
     var candidate: String?
     var policies = ["quick"]
     var strategy = "{steps: [{weight: 20%, hold: 1s}, {weight: 50%, hold: 1s}]}"
+    var judge = "threshold"
     /// More lines, whole.
     var extra = ""
 
@@ -18,7 +19,7 @@ struct ServiceFile {
         if let candidate { lines.append("candidate: \(candidate)") }
         lines.append("policies: [\(policies.joined(separator: ", "))]")
         lines.append("strategy: \(strategy)")
-        lines.append("analysis: {interval: 200ms, judge: threshold}")
+        lines.append("analysis: {interval: 200ms, judge: \(judge)}")
         return lines.joined(separator: "\n") + "\n" + extra
     }
 

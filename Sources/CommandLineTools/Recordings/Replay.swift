@@ -1,0 +1,139 @@
+import AdminClient
+import AdminTypes
+import Analysis
+
+/// A decision's evidence, made again from what the judge took in.
+struct ReplayReport: Codable {
+    struct Check: Codable {
+        var check: String
+        var same: Bool
+        /// ln E as the journal has it, and as it came out.
+        var stored: Figure
+        var recomputed: Figure?
+        /// The first numbers that differ; empty where all are the same.
+        var differs: [String]
+    }
+
+    var service: String
+    var rollout: String
+    /// Items that the decision rests on.
+    var items: Int
+    var same: Bool
+    var checks: [Check]
+
+    /// - Throws: `Failure` that says what is missing and why.
+    init(_ decision: DecisionRecord, _ client: AdminClient) throws {
+        let event = decision.event
+        let title = event.id.map { "decision \($0)" } ?? "the decision"
+        guard let evaluation = decision.evaluation, let rollout = event.rollout else {
+            throw Failure(ExitStatus.failed, "\(title) rests on no measurement: there is nothing to replay")
+        }
+        guard let items = evaluation.items else {
+            throw Failure(
+                ExitStatus.failed,
+                "\(title) cannot be replayed: only the sequential judge records what it takes in (analysis.judge)")
+        }
+        let judge = try Self.judge(title, event.service, rollout, items, client)
+        service = event.service
+        self.rollout = rollout
+        self.items = items
+        let made = Dictionary(judge.evidence.map { ($0.path, $0.evidence) }, uniquingKeysWith: { $1 })
+        checks = evaluation.checks.compactMap { check in
+            guard let stored = check.evidence else { return nil }
+            let path = "\(check.policy)/\(check.check)"
+            let differs = made[path].map { Self.differences(stored, $0) } ?? ["check"]
+            return Check(
+                check: path, same: differs.isEmpty, stored: stored.logEvidence,
+                recomputed: made[path].map { Figure($0.value) }, differs: differs)
+        }
+        same = checks.allSatisfy(\.same)
+    }
+
+    /// The judge as it was at the decision.
+    private static func judge(
+        _ title: String, _ service: String, _ rollout: String, _ items: Int, _ client: AdminClient
+    ) throws -> SequentialJudge {
+        func refuse(_ why: String) -> Failure { Failure(ExitStatus.failed, "\(title) cannot be replayed: \(why)") }
+        let kept = "the agent keeps 16 MiB of recordings for a service, the oldest go first"
+        let recording: Recording
+        do { recording = try Recording(of: service, rollout: rollout, client) } catch let error as AdminClientError {
+            guard case .refused(404, let problem) = error, problem.code == "unknown_recording" else { throw error }
+            throw refuse("the recording of \(rollout) is pruned: \(kept)")
+        }
+        guard recording.isWhole else {
+            throw refuse(
+                "the recording of \(rollout) is not whole: its begin is pruned (\(kept)), or the disk could not be "
+                    + "written for long")
+        }
+        guard case .sequential(var judge) = recording.head else {
+            throw refuse(
+                "the judge with which \(rollout) began is not in its recording; the agent was killed as it began")
+        }
+        let needed = items - judge.items
+        guard needed >= 0, recording.items.count >= needed else {
+            throw refuse(
+                "it rests on \(items) items, and the recording of \(rollout) has \(recording.items.count): its last "
+                    + "seconds were never written")
+        }
+        for item in recording.items.prefix(needed) { judge.take(item) }
+        return judge
+    }
+
+    /// The numbers that are not the same bit for bit.
+    private static func differences(_ stored: EvidenceStatus, _ made: CheckEvidence) -> [String] {
+        func isSame(_ a: Figure, _ b: Double) -> Bool { a.value.bitPattern == Figure(b).value.bitPattern }
+        func isSame(_ a: Double?, _ b: Double?) -> Bool {
+            // The API leaves out what is beyond any number.
+            a?.bitPattern == b.flatMap { $0.isFinite ? $0 : nil }?.bitPattern
+        }
+        var names: [String] = []
+        if !isSame(stored.logEvidence, made.value) { names.append("evidence") }
+        if !isSame(stored.revertAt, made.revertAt) { names.append("the evidence that reverts") }
+        if !isSame(stored.proof, made.proof) { names.append("proof") }
+        if !isSame(stored.promoteAt, made.promoteAt) { names.append("the proof that promotes") }
+        if stored.share.bitPattern != made.weight.bitPattern { names.append("share of the risk") }
+        if stored.part != made.part { names.append("what speaks") }
+        if !isSame(stored.requestsNeeded, made.requestsNeeded) || !isSame(stored.secondsNeeded, made.secondsNeeded) {
+            names.append("what is still needed")
+        }
+        if let trace = stored.trace {
+            let points = made.trace.points
+            let isTraceSame =
+                trace.spacing == made.trace.spacing && trace.points.count == points.count
+                && zip(trace.points, points).allSatisfy { isSame($0, $1) }
+            if !isTraceSame { names.append("the evidence over time") }
+        }
+        return names
+    }
+
+    func lines(coloured: Bool) -> [String] {
+        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+        let width = checks.map(\.check.count).max() ?? 0
+        var lines = ["replayed \(Words.count(items)) items of \(plain(rollout))"]
+        for check in checks {
+            let name = EventText.pad(plain(check.check), width)
+            let made = check.recomputed.map(EvidenceText.odds) ?? "nothing"
+            lines.append(
+                check.same
+                    ? "  \(styled("✓", .green)) \(name)  evidence \(made), the same"
+                    : "  \(styled("✗", .red)) \(name)  NOT THE SAME: evidence \(EvidenceText.odds(check.stored)) in the "
+                        + "journal, \(made) from the recording; differs: \(check.differs.joined(separator: ", "))")
+        }
+        if same {
+            lines.append(
+                "The evidence of \(checks.count == 1 ? "its check" : "all \(checks.count) checks") is the same, bit for bit."
+            )
+        }
+        return lines
+    }
+
+    /// Of what is not the same.
+    var failure: Failure? {
+        let wrong = checks.filter { !$0.same }.map(\.check)
+        guard !wrong.isEmpty else { return nil }
+        return Failure(
+            ExitStatus.failed,
+            "not the same: \(wrong.joined(separator: ", ")); the journal or the recording was changed, or canaryctl and "
+                + "the agent are not of one build and one machine")
+    }
+}

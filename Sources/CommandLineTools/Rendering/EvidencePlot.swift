@@ -1,0 +1,74 @@
+import AdminTypes
+import Analysis
+
+/// A check's evidence over a rollout as columns, in odds on a logarithmic scale, with the line at which it reverts.
+struct EvidencePlot {
+    var isUnicode: Bool
+    /// Columns of the plot itself, and its lines.
+    var width = 60
+    var height = 8
+
+    /// Room for the odds to the left, up to `more than 10^13 : 1`.
+    private static let labelWidth = 19
+    private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+
+    /// Empty where there is nothing to plot.
+    /// - Parameter threshold: ln of the odds that revert.
+    func lines(_ trace: EvidenceStatus.Trace, threshold: Double) -> [String] {
+        guard !trace.points.isEmpty, threshold > 0, threshold.isFinite else { return [] }
+        let columns = columns(trace.points.map(\.value))
+        let top = max(threshold, columns.max() ?? 0)
+        // The line that holds a value, from below.
+        func row(_ value: Double) -> Int { min(Int(value / top * Double(height)), height - 1) }
+        let line = row(threshold * (1 - 1e-9))
+        var labels = [line: CheckEvidence.odds(threshold)]
+        if height - 1 - line > 1 { labels[height - 1] = CheckEvidence.odds(top) }
+        if line > 3 { labels[line / 2] = CheckEvidence.odds(top * Double(line / 2 + 1) / Double(height)) }
+        var text: [String] = []
+        for place in (0..<height).reversed() {
+            var cells = String(columns.map { cell($0, place, top, isLine: place == line) })
+            // Ahead of the last point too, so that the line is seen from the first one on.
+            let rest = max(0, width - columns.count)
+            if place == line {
+                cells += String(repeating: isUnicode ? "╌" : "-", count: rest) + " reverts"
+            }
+            text.append(axis(labels[place] ?? "", isMarked: labels[place] != nil) + cells)
+        }
+        text.append(pad("1 : 1") + (isUnicode ? " └" : " +") + String(repeating: isUnicode ? "─" : "-", count: width))
+        text.append(times(trace, columns.count))
+        return text.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+    }
+
+    /// The points drawn out or put together to the plot's width; of those together the largest.
+    private func columns(_ points: [Double]) -> [Double] {
+        let values = points.map { $0.isFinite ? max($0, 0) : $0 > 0 ? 30 : 0 }
+        let count = values.count <= width ? values.count * (width / values.count) : width
+        return (0..<count).map { i in
+            let first = i * values.count / count
+            let last = max(first, (i + 1) * values.count / count - 1)
+            return values[first...last].max() ?? 0
+        }
+    }
+
+    private func cell(_ value: Double, _ place: Int, _ top: Double, isLine: Bool) -> Character {
+        let eighths = Int((value / top * Double(height) * 8).rounded()) - place * 8
+        let empty: Character = isLine ? (isUnicode ? "╌" : "-") : " "
+        if eighths <= 0 { return empty }
+        if !isUnicode { return eighths >= 4 ? "#" : empty }
+        return Self.blocks[min(eighths, 8) - 1]
+    }
+
+    private func pad(_ label: String) -> String {
+        String(repeating: " ", count: max(Self.labelWidth - label.count, 0)) + label
+    }
+
+    private func axis(_ label: String, isMarked: Bool) -> String {
+        pad(label) + (isUnicode ? (isMarked ? " ┤" : " │") : " |")
+    }
+
+    private func times(_ trace: EvidenceStatus.Trace, _ columns: Int) -> String {
+        let end = Words.time(Double(trace.points.count) * Double(trace.spacing))
+        let room = max(columns - "start".count - end.count, 1)
+        return String(repeating: " ", count: Self.labelWidth + 2) + "start" + String(repeating: " ", count: room) + end
+    }
+}

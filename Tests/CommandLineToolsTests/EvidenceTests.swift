@@ -1,0 +1,239 @@
+import AdminAPI
+import AdminTestSupport
+import AdminTypes
+import Analysis
+import FoundationEssentials
+import PolicyModel
+import RolloutController
+import RolloutEngine
+import Testing
+
+@testable import CommandLineTools
+
+/// A rollout whose candidate fails a tenth of its requests, as the sequential judge sees it.
+struct JudgedRollout {
+    static let policies = [
+        Policy(
+            name: "standard",
+            checks: [Check(name: "errors", kind: .errors(ErrorsCheck(maxIncrease: 0.5, floor: 0.002)))])
+    ]
+    let head = SequentialJudge(policies, risk: Risk(), isKeyed: false)
+    var judge: SequentialJudge
+    var items: [JudgedItem] = []
+
+    /// - Parameter failing: one in so many of the candidate's requests.
+    init(seconds: Int, failing: Int = 10) {
+        judge = head
+        var sent = 0
+        for second in 0..<seconds {
+            var tick = ErrorTick(second: Int64(100 + second), step: 1)
+            for shard in 0..<8 {
+                tick.trials[shard] = 2
+                tick.trials[8 + shard] = 1
+                sent += 1
+                if sent % failing == 0 { tick.hits[8 + shard] = 1 }
+            }
+            items.append(.errors(tick))
+            items.append(.latencies(LatencyTick(second: Int64(100 + second), step: 1, share: Weight(clamping: 3_333))))
+        }
+        for item in items { judge.take(item) }
+    }
+
+    /// The look that the judge's evidence belongs to.
+    var evaluation: Evaluation {
+        let evidence = judge.evidence[0].evidence
+        let fails = evidence.value >= evidence.revertAt
+        let n = UInt64(items.count / 2 * 8)
+        let m = Measurement(
+            subject: "increase", unit: .ratio, candidate: Double(n / 10) / Double(n), baseline: 0, candidateSamples: n,
+            baselineSamples: 2 * n, bound: 0.002, value: 0.1, verdict: fails ? .fail : .pass)
+        var result = CheckResult(
+            policy: "standard", check: "errors", mode: .enforce, verdict: fails ? .fail : .pass,
+            measured: fails ? .fail : .pass, measurements: [m],
+            missing: fails ? "" : "about 2,300 more requests, 14 min at this rate")
+        result.evidence = evidence
+        var evaluation = Evaluation(results: [result], candidate: ArmCondition(requests: n, errors: n / 10))
+        evaluation.items = judge.items
+        return evaluation
+    }
+
+    /// The recording as an agent keeps it.
+    func page(_ items: [JudgedItem]? = nil) throws -> StoredPage {
+        var page = StoredPage()
+        page.head = String(decoding: try JSONEncoder().encode(Judge.sequential(head)), as: UTF8.self)
+        page.items = ItemCoding.encode(items ?? self.items)
+        page.count = (items ?? self.items).count
+        return page
+    }
+}
+
+@Suite("Evidence for people")
+struct EvidenceTests {
+    let api: RunningAPI
+
+    init() throws { api = try RunningAPI(Example.backend()) }
+
+    private func run(_ arguments: String...) -> CommandRun {
+        switch arguments.count {
+        case 1: CommandRun(arguments[0], socket: api.adminSocket)
+        case 2: CommandRun(arguments[0], arguments[1], socket: api.adminSocket)
+        default: CommandRun(arguments[0], arguments[1], arguments[2], socket: api.adminSocket)
+        }
+    }
+
+    /// Reverts, and keeps what was recorded.
+    private func revert(_ rollout: JudgedRollout, _ page: StoredPage?) {
+        api.sync { backend in
+            _ = backend.handle(.evaluated(rollout.evaluation, elapsed: .seconds(1)), service: "income")
+            backend.recordings["income"] = page.map { ["income-1": [$0]] }
+        }
+    }
+
+    @Test("status shows evidence and proof of each check as odds, what is needed, and once how failures clump")
+    func status() {
+        let rollout = JudgedRollout(seconds: 3)
+        api.sync { $0.services["income"]?.evaluation = rollout.evaluation }
+        let lines = run("status").output.split(separator: "\n").map(String.init)
+        let place = lines.firstIndex { $0.hasPrefix("EVIDENCE") } ?? 0
+        #expect(lines[place] == "EVIDENCE         AGAINST IT  REVERTS AT  PROOF  PROVEN AT  STILL NEEDED")
+        let evidence = rollout.judge.evidence[0].evidence
+        #expect(lines[place + 1].hasPrefix("standard/errors"))
+        #expect(
+            lines[place + 1].contains(" \(CheckEvidence.odds(evidence.value))     100 : 1   none     20 : 1  about"))
+        #expect(lines[place + 1].hasSuffix("about 2,300 more requests, 14 min at this rate"))
+        #expect(lines[place + 2].hasPrefix("  errors: φ̂ "))
+        #expect(!run("status").output.contains("\u{1b}"))
+    }
+
+    @Test("explain says of a revert how many failed, what that is worth and where the policy stops, with a plot")
+    func explain() {
+        let rollout = JudgedRollout(seconds: 60)
+        revert(rollout, nil)
+        let text = run("explain").output
+        let odds = CheckEvidence.chance(rollout.judge.evidence[0].evidence.value)
+        let flat = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(
+            flat.contains(
+                "The candidate failed 48 of 480 requests (10%), the baseline 0 of 960 requests (0%); allowed is at most 0.2%."
+            ), "\(text)")
+        #expect(
+            flat.contains(
+                "If it were sound, this much against it would come up, at any time of a rollout, in fewer than "
+                    + "\(odds) rollouts; the policy reverts at 1 of 100."), "\(text)")
+        #expect(text.contains("100 : 1 ┤"))
+        #expect(text.contains("█ reverts\n"))
+    }
+
+    @Test("A plot has its height, its columns in scale, and only ASCII where nothing else can be drawn")
+    func plot() {
+        let trace = EvidenceStatus.Trace(spacing: 2, points: [-3, 0, 1, 2, 4, 6, 6.5])
+        let plot = EvidencePlot(isUnicode: true, width: 14, height: 4)
+        let lines = plot.lines(trace, threshold: 6)
+        #expect(
+            lines == [
+                "            403 : 1 ┤╌╌╌╌╌╌╌╌╌╌▆▆██ reverts",
+                "                    │        ▄▄████",
+                "                    │      ▂▂██████",
+                "                    │    ▅▅████████",
+                "              1 : 1 └──────────────",
+                "                     start      14s",
+            ])
+        let plain = EvidencePlot(isUnicode: false, width: 14, height: 4).lines(trace, threshold: 6)
+        #expect(plain.count == 6 && plain.allSatisfy { $0.utf8.allSatisfy { $0 < 0x80 } })
+        #expect(plain[1] == "                    |        ######")
+        #expect(plot.lines(EvidenceStatus.Trace(spacing: 1, points: []), threshold: 6).isEmpty)
+        let long = EvidenceStatus.Trace(spacing: 1, points: (0..<120).map { Figure(Double($0) / 20) })
+        #expect(plot.lines(long, threshold: 6).allSatisfy { $0.count <= 21 + 14 + " reverts".count })
+    }
+
+    @Test("Whether Unicode can be drawn is told by the first variable of the locale that is set")
+    func locale() {
+        #expect(Console.isUnicode([nil, nil, "en_GB.UTF-8"]))
+        #expect(Console.isUnicode(["", "C.utf8", nil]))
+        #expect(!Console.isUnicode(["C", "en_GB.UTF-8", nil]))
+        #expect(!Console.isUnicode([nil, nil, nil]))
+    }
+
+    @Test("--replay of what was recorded is the same bit for bit")
+    func same() throws {
+        let rollout = JudgedRollout(seconds: 60)
+        revert(rollout, try rollout.page())
+        let result = run("explain", "--replay")
+        #expect(result.status == 0 && result.errors.isEmpty)
+        #expect(result.output.hasPrefix("replayed 120 items of income-1\n  ✓ standard/errors  evidence "))
+        #expect(result.output.hasSuffix("The evidence of its check is the same, bit for bit.\n"))
+        let json = run("explain", "--replay", "--output=json").output
+        #expect(try JSONCoding.decode(ReplayReport.self, from: Array(json.utf8)).same)
+    }
+
+    @Test("What came in after the decision does not count for it")
+    func later() throws {
+        let rollout = JudgedRollout(seconds: 60)
+        revert(rollout, try rollout.page(JudgedRollout(seconds: 80).items))
+        #expect(run("explain", "--replay").status == 0)
+    }
+
+    @Test("One count more, and the check is named as not the same")
+    func different() throws {
+        let rollout = JudgedRollout(seconds: 60)
+        var items = rollout.items
+        guard case .errors(var tick) = items[40] else { return }
+        tick.trials[12] += 1
+        items[40] = .errors(tick)
+        revert(rollout, try rollout.page(items))
+        let result = run("explain", "--replay")
+        #expect(result.status == 1)
+        #expect(result.errors.hasPrefix("canaryctl: not the same: standard/errors; "))
+        #expect(result.output.contains("✗ standard/errors  NOT THE SAME"))
+    }
+
+    @Test("A recording that is gone, broken off, damaged or without its begin is refused with the reason")
+    func missing() throws {
+        let rollout = JudgedRollout(seconds: 60)
+        revert(rollout, nil)
+        func refusal(_ page: StoredPage?) -> String {
+            api.sync { $0.recordings["income"] = page.map { ["income-1": [$0]] } }
+            let result = run("explain", "--replay")
+            #expect(result.status == 1 && result.output.isEmpty)
+            return result.errors
+        }
+        #expect(refusal(nil).contains("the recording of income-1 is pruned: the agent keeps 16 MiB"))
+        #expect(refusal(try rollout.page(Array(rollout.items.prefix(30)))).contains("it rests on 120 items"))
+        var page = try rollout.page()
+        page.isWhole = false
+        #expect(refusal(page).contains("is not whole"))
+        page = try rollout.page()
+        page.head = nil
+        #expect(refusal(page).contains("the judge with which income-1 began is not in its recording"))
+        page.head = "{}"
+        #expect(refusal(page).contains("its first judge is not as this version writes it"))
+        page = try rollout.page()
+        page.items[0] = 0x7e
+        #expect(refusal(page).contains("the recording is damaged at byte 1 after item 0"))
+        page = try rollout.page()
+        page.count += 1
+        #expect(refusal(page).contains("121 items were written after item 0, 120 are there"))
+    }
+
+    @Test("A decision of the threshold judge, and one without a measurement, cannot be replayed")
+    func nothing() {
+        api.sync { _ = $0.handle(.evaluated(Example.harmful, elapsed: .seconds(1)), service: "income") }
+        #expect(run("explain", "--replay").errors.contains("only the sequential judge records"))
+        #expect(run("explain", "2", "--replay").errors.contains("rests on no measurement"))
+    }
+
+    @Test("watch draws evidence and proof as bars, aligned")
+    func watch() throws {
+        let rollout = JudgedRollout(seconds: 3)
+        api.sync { $0.services["income"]?.evaluation = rollout.evaluation }
+        let json = run("status", "income", "--output=json").output
+        let status = try JSONCoding.decode(ServiceStatus.self, from: Array(json.utf8))
+        let lines = WatchScreen(width: 140, height: 40, isColoured: false).lines(
+            status, events: [], now: Timestamp(milliseconds: 0))
+        let place = try #require(lines.firstIndex { $0.contains("evidence against it, reverts at") })
+        let columns = lines[place + 1].enumerated().filter { $0.element == "▕" }.map(\.offset)
+        #expect(columns.count == 2)
+        #expect(Array(lines[place])[columns[0]] == "e" && Array(lines[place])[columns[1]] == "p")
+        #expect(lines[place + 1].contains("of 100 : 1") && lines[place + 1].contains("none of 20 : 1"))
+    }
+}

@@ -1,0 +1,120 @@
+import AdminTypes
+import FoundationEssentials
+import GRDB
+import Glibc
+import Testing
+
+@Suite("A decision made again")
+struct ReplayTests {
+    /// An agent that has just reverted a failing candidate by the sequential judge.
+    private func reverted() async throws -> Scene {
+        let scene = try Scene {
+            $0.judge = "sequential"
+            $0.strategy = "{steps: [{weight: 50%, hold: 5m}]}"
+        }
+        scene.new.behave { $0.status = 500 }
+        try await scene.start()
+        let load = Load(port: scene.service.port, rate: 60)
+        let outcome = try await scene.outcome()
+        _ = try await load.end()
+        #expect(outcome.result == .reverted && outcome.reason.contains("error-rate"), "\(outcome.reason)")
+        return scene
+    }
+
+    /// Changes what the agent has written, beside it.
+    private func change(_ scene: Scene, _ body: (Database) throws -> Void) throws {
+        try DatabaseQueue(path: scene.path("state/canaryd.sqlite")).write(body)
+    }
+
+    private func bodies(_ db: Database) throws -> [(id: Int64, body: [UInt8])] {
+        try Row.fetchAll(db, sql: "SELECT id, body FROM recording WHERE rollout <> '' ORDER BY id").map {
+            ($0["id"], [UInt8]($0["body"] as Data))
+        }
+    }
+
+    @Test(
+        "A revert is explained with its evidence and made again the same bit for bit, after a restart of the agent too")
+    func same() async throws {
+        let scene = try await reverted()
+        let explained = try await scene.ctl("explain", "web-1")
+        #expect(explained.status == 0 && explained.errors.isEmpty, "\(explained.errors)")
+        #expect(explained.output.contains("✗ quick/error-rate: fail"), "\(explained.output)")
+        #expect(explained.output.contains("If it were sound,"), "\(explained.output)")
+        #expect(explained.output.contains("The candidate failed"), "\(explained.output)")
+        #expect(explained.output.contains(" reverts\n"), "\(explained.output)")
+        let decision = try scene.admin.decision(nil, of: "web")
+        let evaluation = try #require(decision.evaluation)
+        #expect(evaluation.items ?? 0 > 0)
+        let replay = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(replay.status == 0, "\(replay)")
+        #expect(replay.output.contains("is the same, bit for bit."), "\(replay.output)")
+        try await scene.end()
+        try await scene.start()
+        let later = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(later.status == 0 && later.output == replay.output, "\(later)")
+    }
+
+    @Test("A recorded count that was changed is found, with the check that it changes")
+    func changed() async throws {
+        let scene = try await reverted()
+        try change(scene) { db in
+            for (id, body) in try bodies(db) {
+                // A tick of errors: tag, second, step, then for each shard requests and errors.
+                guard let place = failingShard(body) else { continue }
+                var body = body
+                body[place] -= 1
+                try db.execute(sql: "UPDATE recording SET body = ? WHERE id = ?", arguments: [Data(body), id])
+                return
+            }
+            Issue.record("no failing shard was recorded")
+        }
+        let replay = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(replay.status == 1, "\(replay)")
+        #expect(replay.errors.hasPrefix("canaryctl: not the same: quick/error-rate"), "\(replay.errors)")
+        #expect(replay.output.contains("✗ quick/error-rate"), "\(replay.output)")
+        #expect(!replay.output.contains("bit for bit"), "\(replay.output)")
+    }
+
+    /// The place of an error count of the candidate in the first tick of a stretch.
+    private func failingShard(_ body: [UInt8]) -> Int? {
+        guard body.first == 1 else { return nil }
+        var place = 1
+        func skip() {
+            while place < body.count, body[place] & 0x80 != 0 { place += 1 }
+            place += 1
+        }
+        skip()
+        skip()
+        for shard in 0..<16 {
+            guard place < body.count else { return nil }
+            let trials = body[place]
+            skip()
+            guard trials > 0 else { continue }
+            if shard >= 8, place < body.count, body[place] > 0 { return place }
+            skip()
+        }
+        return nil
+    }
+
+    @Test("A damaged stretch is refused with its place, and a pruned recording with the reason")
+    func damaged() async throws {
+        let scene = try await reverted()
+        try change(scene) { db in
+            let (id, body) = try #require(try bodies(db).first)
+            var damaged = body
+            damaged[0] = 0x7e
+            try db.execute(sql: "UPDATE recording SET body = ? WHERE id = ?", arguments: [Data(damaged), id])
+        }
+        let refused = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(refused.status == 1 && refused.output.isEmpty, "\(refused)")
+        #expect(
+            refused.errors.hasPrefix(
+                "canaryctl: the recording of web-1 cannot be read: the recording is damaged at byte 1 after item 0"),
+            "\(refused.errors)")
+        try change(scene) { try $0.execute(sql: "DELETE FROM recording WHERE rollout <> ''") }
+        try change(scene) { try $0.execute(sql: "DELETE FROM recording_head") }
+        let pruned = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(pruned.status == 1, "\(pruned)")
+        #expect(pruned.errors.contains("cannot be replayed: the recording of web-1 is pruned"), "\(pruned.errors)")
+    }
+}
