@@ -26,7 +26,7 @@ public enum AdminLimits {
     /// Entries that `decisions/latest` looks back on.
     public static let decisionSearch = 1_000
     /// Bytes of a recording in one answer. Reading and writing them keeps the control thread from its next tick: about
-    /// 5 ms for this much.
+    /// 20 ms for this much in a debug build.
     public static let recordingPage = 512 << 10
     /// Bytes of a rollout's name.
     public static let rolloutName = 256
