@@ -112,7 +112,7 @@ extension RolloutController {
         let old = runtime.state
         runtime.state = state
         if state.rollout?.id != old.rollout?.id || state.serving != old.serving {
-            let known = state.serving == old.serving ? runtime.profile(under: old) : nil
+            let known = runtime.profile(from: old, to: state)
             runtime.beginRollout(slot: newSlot(for: state.service), known: known, now: now)
         }
         if let rollout = state.rollout, beginsStep(from: old, to: state) {

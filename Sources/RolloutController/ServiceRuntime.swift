@@ -83,6 +83,13 @@ final class ServiceRuntime {
     /// What is known of the version that serves.
     var profile: BaselineProfile { profile(under: state) }
 
+    /// What is known of the version that serves next; nil where it is another than the two that were compared.
+    func profile(from old: ServiceState, to new: ServiceState) -> BaselineProfile? {
+        if new.serving == old.serving { return profile(under: old) }
+        guard case .sequential(let judge) = judge, new.serving == old.rollout?.candidate else { return nil }
+        return judge.promoted
+    }
+
     func profile(under state: ServiceState) -> BaselineProfile {
         guard case .sequential(let judge) = judge, let rollout = state.rollout, rollout.phase != .waiting else {
             return idleProfile

@@ -16,6 +16,15 @@ import Testing
         #expect(agent.listener.kinds.contains(.promoted))
     }
 
+    @Test("what was seen of a candidate is known of it once it serves") func promotedProfile() throws {
+        let agent = try Agent.started()
+        for _ in 0..<200 where agent.state().serving.name == "v1" { agent.run(1) }
+        #expect(agent.state().serving.name == "v2")
+        agent.controller.stop()
+        let evidence = try #require(agent.disk.services["income"]?.evidence)
+        #expect(evidence.serving.name == "v2" && evidence.profile.total.total > 500)
+    }
+
     @Test("a candidate that fails is reverted, with the numbers in the journal") func failing() throws {
         let agent = try Agent.started()
         agent.run(60, candidateErrors: 0.3)

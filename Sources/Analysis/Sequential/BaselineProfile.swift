@@ -65,6 +65,14 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     public var errorOverdispersion: Double? { errors.estimate }
     public var latencyOverdispersion: Double? { latency.estimate }
 
+    /// Of a candidate that was promoted: as fast as it was; how failures clump is the traffic's way and stays.
+    func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
+        var next = self
+        (next.total, next.firstByte) = (candidate[0], candidate[1])
+        next.slow = candidate[0].quantile(0.9) ?? .max
+        return next
+    }
+
     /// Without a rollout.
     public mutating func observe(_ item: JudgedItem) {
         switch item {

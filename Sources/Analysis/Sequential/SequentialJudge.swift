@@ -59,6 +59,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
+    /// What is known of the candidate as the version that serves, once it is promoted.
+    public var promoted: BaselineProfile { profile.promoting(candidate) }
+
     // MARK: - Taking in
 
     public mutating func take(_ item: JudgedItem) {
