@@ -181,10 +181,13 @@ public struct Evidence: Hashable, Codable, Sendable {
     public var quality: QualityTable
     public var sinceStart: [OutcomeCounts]
     public var sinceStep: [OutcomeCounts]
+    /// The step that runs, as the judge counts them: it learns of it with the first tick.
+    public var step: UInt16
 
     public init(
         rollout: String, serving: VersionIdentity, judge: Judge, profile: BaselineProfile = BaselineProfile(),
-        quality: QualityTable = QualityTable(), sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]
+        quality: QualityTable = QualityTable(), sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts],
+        step: UInt16 = 0
     ) {
         self.rollout = rollout
         self.serving = serving
@@ -193,6 +196,7 @@ public struct Evidence: Hashable, Codable, Sendable {
         self.quality = quality
         self.sinceStart = sinceStart
         self.sinceStep = sinceStep
+        self.step = step
     }
 }
 

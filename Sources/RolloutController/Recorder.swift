@@ -7,10 +7,15 @@ public struct RecordingPart: Sendable {
     /// The judge before its first item, where the stretch begins with it: what a replay starts from.
     public var head: Judge?
     public var items: [JudgedItem]
+    /// How many items of the rollout came before; nil where nobody counts.
+    public var first: Int?
     /// Something that came before the stretch was lost: the disk could not be written for too long.
     public var hasGap: Bool
 
-    public init(rollout: String?, head: Judge? = nil, items: [JudgedItem] = [], hasGap: Bool = false) {
+    public init(
+        rollout: String?, head: Judge? = nil, items: [JudgedItem] = [], first: Int? = nil, hasGap: Bool = false
+    ) {
+        self.first = first
         self.rollout = rollout
         self.head = head
         self.items = items
@@ -35,8 +40,11 @@ struct Recorder {
     /// Goes on with a rollout that was recorded before a restart.
     mutating func resume(rollout: String) { parts = [RecordingPart(rollout: rollout)] }
 
-    mutating func append(_ items: [JudgedItem]) {
+    var isOfRollout: Bool { parts.last?.rollout != nil }
+
+    mutating func append(_ items: [JudgedItem], first: Int?) {
         if parts.isEmpty { parts.append(RecordingPart(rollout: nil)) }
+        if parts[parts.count - 1].items.isEmpty { parts[parts.count - 1].first = first }
         parts[parts.count - 1].items += items
         for item in items {
             switch item {
@@ -53,9 +61,10 @@ struct Recorder {
     /// Everything is on disk.
     mutating func written() {
         requests = 0
-        parts = parts.last.map { [RecordingPart(rollout: $0.rollout)] } ?? []
+        // A hole is remembered until something behind it is written.
+        parts = parts.last.map { [RecordingPart(rollout: $0.rollout, hasGap: $0.hasGap && $0.items.isEmpty)] } ?? []
     }
 
     /// What is worth writing.
-    var unwritten: [RecordingPart] { parts.filter { !$0.items.isEmpty || $0.head != nil || $0.hasGap } }
+    var unwritten: [RecordingPart] { parts.filter { !$0.items.isEmpty || $0.head != nil } }
 }

@@ -91,7 +91,11 @@ extension RolloutController {
             service: service, declaration: declaration, state: state, slot: newSlot(for: service.name), now: now)
         services[service.name] = runtime
         runtime.hasMarker = marked != nil
-        if let stored, let evidence = stored.evidence { runtime.restore(evidence, tail: stored.tail) }
+        if let stored, let evidence = stored.evidence {
+            runtime.restore(evidence, tail: stored.tail)
+        } else if state.rollout != nil, state.rollout?.phase != .waiting {
+            runtime.beginAnewWithoutEvidence()
+        }
         for input in [Input.recovered(clean: clean), .declared] {
             let transition = RolloutStateMachine.handle(
                 input, state: runtime.state, declaration: declaration, now: now)
@@ -103,6 +107,8 @@ extension RolloutController {
             runtime.state = transition.state
             events += transition.events
         }
+        // After a crash the candidate gets nothing at first.
+        runtime.feed.resume(step: runtime.feed.step, share: runtime.state.split.candidate)
         if runtime.state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }
         for i in events.indices {
             events[i].generation = runtime.state.generation

@@ -31,6 +31,10 @@ extension RolloutController {
                 return .notWritten("\(error)")
             }
             putInForce(transition.state, runtime, now: now)
+            if transition.state.rollout?.id != old.rollout?.id || old.rollout?.phase == .waiting {
+                // Another judge than the one that was written: the next flush writes it, in this same turn of a tick.
+                (runtime.evidenceWrittenAt, runtime.writtenAt, runtime.isDirty) = (.min / 2, .min / 2, true)
+            }
             tell(transition.events, runtime, now: now, isDurable: true)
             return .durable
         }
@@ -75,7 +79,10 @@ extension RolloutController {
             evidence = runtime.evidence
             evidence?.rollout = state.rollout?.id ?? ""
             evidence?.serving = state.serving
-            if beginsStep(from: runtime.state, to: state) { evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()] }
+            if beginsStep(from: runtime.state, to: state) {
+                evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()]
+                evidence?.step += 1
+            }
         }
         return StateChange(
             state: state, evidence: evidence, events: runtime.unwritten + events,

@@ -121,14 +121,24 @@ final class ServiceRuntime {
         quality = evidence.quality
         window.restore(sinceStart: evidence.sinceStart, sinceStep: evidence.sinceStep)
         judge.take(tail)
-        if case .sequential(let judge) = judge { feed.resume(step: judge.step, share: state.split.candidate) }
+        if case .sequential(let judge) = judge {
+            // A judge counts by key or by request to its end, whatever the file says by now.
+            feed = TickFeed(now: evaluatedAt, isKeyed: judge.isKeyed)
+            feed.resume(step: max(judge.step, evidence.step), share: state.split.candidate)
+        }
         recorder.resume(rollout: rollout.id)
+    }
+
+    /// A rollout whose evidence is gone: it goes on, and is counted and recorded from nothing.
+    func beginAnewWithoutEvidence() {
+        feed.resume(step: 1, share: state.split.candidate)
+        recorder.begin(judge, rollout: state.rollout?.id)
     }
 
     var evidence: Evidence {
         Evidence(
             rollout: state.rollout?.id ?? "", serving: state.serving, judge: judge, profile: profile, quality: quality,
-            sinceStart: window.sinceStart, sinceStep: window.sinceStep)
+            sinceStart: window.sinceStart, sinceStep: window.sinceStep, step: feed.step)
     }
 
     /// Keeps events for when they can be written. Where that takes too long the oldest that decided nothing go first.
@@ -188,13 +198,14 @@ final class ServiceRuntime {
     private func take(_ items: [JudgedItem]) {
         guard !items.isEmpty else { return }
         isDirty = true
+        let first = judge.items
         if state.rollout == nil || state.rollout?.phase == .waiting {
             for item in items { idleProfile.observe(item) }
         } else {
             judge.take(items)
             if case .threshold = judge { for item in items { idleProfile.observe(item) } }
         }
-        recorder.append(items)
+        recorder.append(items, first: recorder.isOfRollout && judge.isRecorded ? first : nil)
     }
 
     func settleFeedback(now: Int64) {

@@ -14,6 +14,9 @@ extension SQLiteStore {
             try db.execute(
                 sql: "INSERT OR REPLACE INTO recording_head (service, rollout, at, judge) VALUES (?, ?, ?, ?)",
                 arguments: [service, rollout, at, head])
+            // What was kept under this name began from another judge.
+            try db.execute(
+                sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
         }
         guard !part.items.isEmpty else { return }
         let last = try Row.fetchOne(
@@ -27,11 +30,12 @@ extension SQLiteStore {
                 INSERT INTO recording (service, rollout, at, first, count, has_gap, body) VALUES (?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(arguments: [
-            service, rollout, at, last?["next"] ?? 0, part.items.count, part.hasGap,
+            service, rollout, at, part.first ?? last?["next"] ?? 0, part.items.count, part.hasGap,
             Data(ItemCoding.encode(part.items)),
         ])
         // Now and then is enough: a stretch is a few kilobytes.
-        if db.lastInsertedRowID % 128 == 0 { try pruneRecording(of: service, db) }
+        stretches[service, default: 0] += 1
+        if stretches[service, default: 0] % 128 == 0 { try pruneRecording(of: service, db) }
     }
 
     private func pruneRecording(of service: String, _ db: Database) throws {
@@ -67,8 +71,10 @@ extension SQLiteStore {
         do {
             for chunk in chunks {
                 let first: Int = chunk["first"]
+                let known = judge.items + agent.services[index].tail.count
+                guard first <= known, !(chunk["has_gap"] as Bool) || first == known else { break }
                 let items = try ItemCoding.decode([UInt8](chunk["body"] as Data))
-                agent.services[index].tail += items.dropFirst(max(0, judge.items - first))
+                agent.services[index].tail += items.dropFirst(max(0, known - first))
             }
         } catch {
             agent.services[index].tail = []

@@ -20,6 +20,8 @@ public final class SQLiteStore: StateStore {
     /// `markRunning` could not be written: the next commit carries it, so that a full disk at start cannot make a
     /// later crash look like a clean stop.
     private var owesRunning = false
+    /// Stretches of recordings written, by service: each prunes its own once in a while.
+    var stretches: [String: Int] = [:]
 
     /// - Parameter path: the state directory; created (0700) where it is missing.
     public init(directory path: String, retention: Retention = Retention()) throws(StoreError) {

@@ -52,14 +52,17 @@ public struct RateProcess: Hashable, Codable, Sendable {
         func byBlock(_ rate: Double, _ odds: Double) -> TwoNullsByBlock {
             TwoNullsByBlock(rateBound: rate, oddsBound: odds, alternatives: alternatives, restarts: restarts)
         }
+        // A tick's rate has to be able to show beyond the bound.
+        func clip(_ bound: Double) -> Double { min(1, max(0.2, 2 * bound)) }
         switch lane {
         case .ticks:
             if let factor = bounds.factor {
-                let lane = TickLane(factor: factor, floor: bounds.floor, restarts: restarts)
+                let lane = TickLane(
+                    factor: factor, floor: bounds.floor, clip: clip(bounds.floor), restarts: restarts)
                 members.append(Member(part: .increase, share: 1, lane: lane))
             }
             if let ceiling = bounds.ceiling {
-                let lane = TickLane(factor: 1, floor: ceiling, restarts: restarts)
+                let lane = TickLane(factor: 1, floor: ceiling, clip: clip(ceiling), restarts: restarts)
                 members.append(Member(part: .ceiling, share: 1, lane: lane))
             }
         case .counts:

@@ -183,6 +183,54 @@ import Testing
         #expect(ticks.map { $0.assigned[0] } == [10, 10, 10, 0])
     }
 
+    @Test("bounds at the ends of their ranges are judged, not crashed on") func extremes() {
+        let checks = [
+            Check(name: "floor", kind: .errors(ErrorsCheck(maxIncrease: 0.5, floor: 1))),
+            Check(name: "none", kind: .errors(ErrorsCheck(max: 0))),
+            Check(name: "all", kind: .errors(ErrorsCheck(max: 1))),
+            Check(name: "low", kind: .latency(LatencyCheck(quantile: 1e-300, max: .seconds(1)))),
+            Check(name: "high", kind: .latency(LatencyCheck(quantile: 1 - 1e-12, max: .zero, maxIncrease: 0))),
+            Check(name: "equal", kind: .errors(ErrorsCheck(maxIncrease: 0))),
+        ]
+        var traffic = Traffic([Policy(name: "standard", checks: checks)], seed: 1, watched: 30)
+        for _ in 0..<60 { traffic.tick() }
+        for check in checks { #expect(traffic.judge.states.contains { $0.check.name == check.name }) }
+        #expect(traffic.judge.states.allSatisfy { !$0.evidence.isNaN })
+    }
+
+    @Test("a baseline that fails now and then is still one to measure latency by") func failingBaseline() {
+        var traffic = Traffic(seed: 8, watched: 0)
+        traffic.baselineErrors = 0.03
+        traffic.candidateErrors = 0.03
+        #expect(traffic.run(60) == nil)
+        #expect(traffic.result("p95").verdict == .pass)
+        traffic.slowdown = 2
+        #expect(traffic.run(600) == "p95")
+    }
+
+    @Test("where traffic is dealt by key, requests without one and a break after a long clean time are seen")
+    func keyless() {
+        var judge = SequentialJudge([Self.policy], risk: Risk(), isKeyed: true)
+        var feed = TickFeed(now: 0, isKeyed: true)
+        feed.beginStep(share: Weight(clamping: 5000), now: 0)
+        var random = SplitMix64(seed: 5)
+        for second in Int64(2)..<1200 {
+            for i in Int64(0)..<20 {
+                let arm: Arm = random.chance(0.5) ? .candidate : .baseline
+                let fails = arm == .candidate && second > 1100
+                feed.record(
+                    Observation(
+                        slot: 1, arm: arm, outcome: fails ? .serverError : .success, flags: [.judged, .keyless],
+                        place: UInt16.random(in: 0..<10_000, using: &random),
+                        key: UInt32.random(in: 0 ... .max, using: &random),
+                        startedAt: second * 1_000_000_000 + i * 1_000_000, requestHash: 0, firstByte: 900, total: 1000))
+            }
+            for item in feed.mature(now: (second + 1) * 1_000_000_000, latencyMaturity: 2) { judge.take(item) }
+        }
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        #expect(judge.evaluate([Self.policy], empty, now: 0)[0].verdict == .fail)
+    }
+
     @Test("labels that one arm lacks block, and revert nobody; labels that both lack do not")
     func missingLabels() {
         let check = QualityCheck(measure: .accuracy, maxDrop: 0.05)

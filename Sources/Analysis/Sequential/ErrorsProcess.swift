@@ -7,6 +7,10 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     private var rate: RateProcess
     /// Where traffic is dealt by key: keys that failed for the first time.
     private var byKey: KeyedErrors?
+    /// The same against the ceiling, beside a bound on the increase.
+    private var byKeyCeiling: KeyedErrors?
+    /// Of the candidate lately: hits and trials, fading.
+    private var recent = Recent()
     /// ln E that an earlier way of betting had won or lost: bets may change with what is known of the baseline, the
     /// wealth goes on.
     private var carried = 0.0
@@ -19,10 +23,18 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     private(set) var sinceStep = Stratum()
     private(set) var secondsInStep: Int64 = 0
 
+    private struct Recent: Hashable, Codable, Sendable {
+        var hits = 0.0
+        var trials = 0.0
+    }
+
     init(_ check: ErrorsCheck, lane: Lane, isKeyed: Bool) {
         self.check = check
         rate = RateProcess(Self.bounds(check), lane: lane)
-        byKey = isKeyed ? KeyedErrors(bound: Self.factor(check) ?? 1) : nil
+        if isKeyed {
+            byKey = KeyedErrors(bound: Self.factor(check) ?? 1)
+            if check.max != nil, check.maxIncrease != nil { byKeyCeiling = KeyedErrors(bound: 1) }
+        }
         proof = Self.proof(check)
     }
 
@@ -30,7 +42,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
 
     private static func bounds(_ check: ErrorsCheck) -> RateBounds {
         RateBounds(
-            ceiling: check.max.map(clamp), factor: factor(check), floor: check.maxIncrease == nil ? 0 : check.floor)
+            ceiling: check.max.map(clamp), factor: factor(check),
+            floor: check.maxIncrease == nil || check.floor == 0 ? 0 : clamp(check.floor))
     }
 
     /// A proof against the baseline waives that of the ceiling: a rate of .8 % under a ceiling of 1 % would take 18,600
@@ -44,7 +57,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     }
 
     /// Ceilings of 0 and 1 are no odds: the nearest that are.
-    private static func clamp(_ rate: Double) -> Double { min(max(rate, 1e-6), 1 - 1e-6) }
+    static func clamp(_ rate: Double) -> Double { min(max(rate, 1e-6), 1 - 1e-6) }
 
     mutating func observe(_ tick: ErrorTick) {
         if step != tick.step {
@@ -63,6 +76,10 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         sinceStep += stratum
         rate.observe(stratum, seconds: Int(gap))
         byKey?.observe(tick.keys)
+        byKeyCeiling?.observe(tick.keys)
+        recent.hits += Double(stratum.candidate.hits)
+        recent.trials += Double(stratum.candidate.trials)
+        if recent.trials > Self.recentTrials { recent = Recent(hits: recent.hits / 2, trials: recent.trials / 2) }
         if proofBuilder.add([stratum], seconds: Int(gap)) {
             proof.observe(proofBuilder.open[0], temper: rate.lane.proofTemper)
             proofBuilder.clear()
@@ -86,11 +103,19 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         guard let byKey else {
             return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
-        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well.
-        let rate = sinceStart.candidate.rate ?? 0
-        let allowed = max(check.maxIncrease == nil ? check.max ?? 0 : check.floor, 0)
-        return (rate > allowed ? byKey.logEvidence : min(byKey.logEvidence, 0), "keys")
+        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well, lately: a long
+        // clean past must not hide a breakdown.
+        func gated(_ process: KeyedErrors, _ allowed: Double) -> Double {
+            recent.hits > allowed * recent.trials ? process.logEvidence : min(process.logEvidence, 0)
+        }
+        guard let byKeyCeiling else {
+            return (gated(byKey, check.maxIncrease == nil ? check.max ?? 0 : check.floor), "keys")
+        }
+        return (max(gated(byKey, check.floor), gated(byKeyCeiling, check.max ?? 0)) - ln(2), "keys")
     }
+
+    /// What counts as lately.
+    private static let recentTrials = 2000.0
 
     var proofEvidence: Double { proof.logEvidence }
     var lane: Lane { rate.lane }

@@ -40,13 +40,16 @@ struct LatencyCounts {
     }
 
     /// Requests in these buckets and above, of those of which it can be told.
-    func beyond(candidate: Int, baseline: Int) -> Stratum {
-        Stratum(candidate: tally(1, candidate), baseline: tally(0, baseline))
+    /// - Parameter outlived: in a proof a request of the candidate that was given up counts as slow from here on, as one
+    ///   of the baseline does: that clients lose patience between the two thresholds must not look fast.
+    func beyond(candidate: Int, baseline: Int, outlived: Int? = nil) -> Stratum {
+        Stratum(
+            candidate: tally(1, candidate, outlived: outlived ?? candidate),
+            baseline: tally(0, baseline, outlived: baseline))
     }
 
-    private func tally(_ arm: Int, _ bucket: Int) -> Tally {
-        let place = min(bucket, Self.places - 1)
-        let longer = outlived[arm].isEmpty ? 0 : Int(outlived[arm][place])
-        return Tally(Int(known[arm][place]) + longer, of: Int(known[arm][0]) + longer)
+    private func tally(_ arm: Int, _ bucket: Int, outlived from: Int) -> Tally {
+        let longer = outlived[arm].isEmpty ? 0 : Int(outlived[arm][min(from, Self.places - 1)])
+        return Tally(Int(known[arm][min(bucket, Self.places - 1)]) + longer, of: Int(known[arm][0]) + longer)
     }
 }

@@ -31,7 +31,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     init(_ check: LatencyCheck, lane: Lane) {
         self.check = check
         self.lane = lane
-        ceiling = check.max.map { _ in RateProcess(RateBounds(ceiling: 1 - check.quantile), lane: lane) }
+        ceiling = check.max.map { _ in
+            RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), lane: lane)
+        }
         if check.maxIncrease != nil {
             ratio = LatencyRatioProcess()
             if case .ticks = lane { ratioLane = Self.makeLane() }
@@ -48,7 +50,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
 
     /// The longest threshold, in seconds.
     var longestThreshold: Double {
-        let increase = scaled.last { $0 < LatencyBuckets.count }.map { Double(LatencyBuckets.upperBound($0)) / 1e6 }
+        let increase = scaled.filter { $0 < LatencyBuckets.count }.max().map {
+            Double(LatencyBuckets.upperBound($0)) / 1e6
+        }
         return max(check.max?.seconds ?? 0, increase ?? 0)
     }
 
@@ -86,7 +90,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
             let strata = (0..<own).map { counts.beyond(candidate: scaled[$0], baseline: points[$0]) }
             ratio?.observe(strata, seconds: gap, temper: lane.proofTemper)
         }
-        prove(counts.beyond(candidate: proofPoint, baseline: points[own]), gap)
+        prove(counts.beyond(candidate: proofPoint, baseline: points[own], outlived: points[own]), gap)
     }
 
     private mutating func prove(_ stratum: Stratum, _ gap: Int) {
@@ -100,11 +104,11 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
             profile.total >= BaselineProfile.fewestSamples
         else { return }
-        let found = (LatencyRatioProcess.quantiles + [check.quantile]).map { profile.quantile($0) }
-        // So many errors that a quantile has no end say nothing of speed.
-        guard found.allSatisfy({ $0 != nil }) else { return }
+        // So many errors that the check's own quantile has no end say nothing of speed; where only the tail has none, it
+        // is errors alone that are counted there.
+        guard let own = profile.quantile(check.quantile) else { return }
         refreshedAt = second
-        points = found.map { $0! }
+        points = LatencyRatioProcess.quantiles.map { profile.quantile($0) ?? LatencyBuckets.count } + [own]
         scaled = points.map { Self.scale($0, by: 1 + increase) + 1 }
         proofPoint = Self.scale(points[points.count - 1], by: 1 + increase)
     }
@@ -122,7 +126,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         case (.counts, .counts(let temper)): ceiling?.retemper(temper)
         case (.counts, .ticks):
             carried = min(evidence.value, 0)
-            if ceiling != nil { ceiling = RateProcess(RateBounds(ceiling: 1 - check.quantile), lane: .ticks) }
+            if ceiling != nil {
+                ceiling = RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), lane: .ticks)
+            }
             if ratio != nil {
                 ratio = LatencyRatioProcess()
                 ratioLane = Self.makeLane()
@@ -180,7 +186,7 @@ private struct LatencyProof: Hashable, Codable, Sendable {
         if check.maxIncrease != nil {
             relative = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
         } else {
-            let bound = 1 - check.quantile
+            let bound = ErrorsProcess.clamp(1 - check.quantile)
             absolute = BetaBinomialMixture(bound: bound, null: .atLeast, a: 0.5, b: 0.5 / bound)
         }
     }

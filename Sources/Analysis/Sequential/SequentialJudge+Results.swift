@@ -36,7 +36,9 @@ extension SequentialJudge {
             isProven
             ? ""
             : !isReady
-                ? "\(profile[state.latency?.check.of ?? .total].total) of \(BaselineProfile.fewestSamples) requests of the baseline"
+                ? profile[state.latency?.check.of ?? .total].total >= BaselineProfile.fewestSamples
+                    ? "so many of the baseline's requests fail that this quantile of it is an error"
+                    : "\(profile[state.latency?.check.of ?? .total].total) of \(BaselineProfile.fewestSamples) requests of the baseline"
                 : verdict == .noData
                     ? "\(seen) of \(Self.fewestInStep) requests on the candidate in this step" : needs(evidence)
         return finish(state, policy, verdict, measurements, evidence, isProven, missing)
@@ -172,6 +174,16 @@ extension SequentialJudge {
                     subject: attribute, unit: .points, bound: quality.check.maxDrop ?? quality.check.maxRise ?? 0,
                     verdict: isReported ? .pass : .noData, note: "no feedback with this attribute yet"))
             if !isReported { missing.append("\(attribute): no feedback with this attribute yet") }
+        }
+        if quality.overflow {
+            let note =
+                "more than \(GroupsProcess.maximumGroups) groups: the others are not judged; name those that matter"
+            measurements.append(
+                Measurement(
+                    subject: "further groups", unit: .points,
+                    bound: quality.check.maxDrop ?? quality.check.maxRise ?? 0,
+                    verdict: .noData, note: note))
+            missing.append(note)
         }
         // Small groups may stand aside of others, never of nothing.
         if measurements.allSatisfy({ $0.candidateSamples == 0 || $0.baselineSamples == 0 }) {

@@ -22,7 +22,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     private var sampleRatio = SampleRatioProcess()
     private var labelRatio = SampleRatioProcess()
     private var share = Weight.zero
-    private let isKeyed: Bool
+    private var shareStep: UInt16 = 0
+    /// Errors are counted by key.
+    public let isKeyed: Bool
     public private(set) var step: UInt16 = 0
     private var lookedAt: Int64?
     /// Bounds on gauges and scraped series: outside the risk, judged as thresholds.
@@ -88,7 +90,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     if !isOutlived { candidate[i].record(bucket) }
                 }
             }
-            share = tick.share
+            (share, shareStep) = (tick.share, tick.step)
             if !isKeyed, tick.share > .zero {
                 sampleRatio.observe(
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0] + tick.assigned[1]),
@@ -101,7 +103,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                 for row in rows { states[i].quality?.observe(row, current: step) }
             }
             // Since the step began both arms have had the same time to be labelled in.
-            let recent = rows.filter { $0.step == step }
+            let recent = rows.filter { $0.step == step && $0.step == shareStep }
             if !isKeyed, share > .zero, step > 0 {
                 labelRatio.observe(
                     candidate: recent.count { $0.arm == .candidate }, of: recent.count, share: share.fraction)
