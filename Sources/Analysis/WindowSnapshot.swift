@@ -67,14 +67,6 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// What it took in so far.
-    public var items: Int {
-        switch self {
-        case .threshold: 0
-        case .sequential(let judge): judge.items
-        }
-    }
-
     /// Whether what it took in is enough to make it again from an earlier one.
     public var isRecorded: Bool {
         switch self {

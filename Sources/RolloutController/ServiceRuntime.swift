@@ -205,7 +205,7 @@ final class ServiceRuntime {
             judge.take(items)
             if case .threshold = judge { for item in items { idleProfile.observe(item) } }
         }
-        recorder.append(items, first: recorder.isOfRollout && judge.isRecorded ? first : nil)
+        recorder.append(items, first: recorder.isOfRollout ? first : nil)
     }
 
     func settleFeedback(now: Int64) {
