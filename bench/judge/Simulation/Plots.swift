@@ -40,7 +40,7 @@ enum Plots {
         for (value, label) in marks {
             out +=
                 "<path d=\"M\(number(left)) \(py(value))H\(number(width - right))\" stroke=\"#000\" stroke-dasharray=\"4 3\"/>\n"
-            out += text(number(width - right + 6), py(value), label, "dominant-baseline=\"middle\"")
+            out += text(number(width - right - 4), py(value), label, "text-anchor=\"end\" dy=\"-6\"")
         }
         for (i, line) in lines.enumerated() {
             let path = line.points.map { "\(px($0.x)) \(py($0.y))" }.joined(separator: "L")
