@@ -1,10 +1,17 @@
 import PolicyModel
 
 extension Measurement {
+    /// How the note begins where failed requests are what made the latency fail.
+    public static let failsMore = "fails more often, and failed requests count as the slowest"
+
+    /// More requests failed than its quantile leaves out.
+    var hasNoEnd: Bool { unit == .seconds && value == .greatestFiniteMagnitude }
+
     /// One line for people: `sex=Female: 17.3% against 53.9% on the baseline, a drop of 36.6 points (at most 15)`.
     public var words: String {
         guard let value else { return note.isEmpty ? subject : "\(subject): \(note)" }
         let limit = "\(atMost ? "at most" : "at least") \(Self.format(bound, unit))"
+        if hasNoEnd, note.hasPrefix(Self.failsMore) { return "\(subject): \(note)" }
         var text = subject + ": "
         switch unit {
         case .points:
@@ -23,7 +30,9 @@ extension Measurement {
 
     /// A value in its unit: `1.25%`, `15 points`, `84.2 ms`, `75161927680`.
     public static func format(_ value: Double, _ unit: MeasureUnit) -> String {
-        if abs(value) >= .greatestFiniteMagnitude { return value > 0 ? "beyond measure" : "-beyond measure" }
+        if abs(value) >= .greatestFiniteMagnitude {
+            return unit == .seconds ? "errors" : value > 0 ? "beyond measure" : "-beyond measure"
+        }
         switch unit {
         case .ratio: return "\(decimals(value * 100, 2))%"
         case .points: return "\(decimals(value * 100, 1)) points"

@@ -109,6 +109,21 @@ import Testing
         }
     }
 
+    @Test("a candidate that fails and is found by its latency is said to fail, with the counts") func failsMore() throws {
+        var traffic = Traffic(seed: 2)
+        traffic.candidateErrors = 0.1
+        while traffic.result("p95").verdict != .fail { traffic.tick() }
+        let words = traffic.result("p95").words
+        let failed = try #require(words.firstMatch(of: /p95: increase: (.*): ([0-9]+) of ([0-9]+) against ([0-9]+) of/))
+        #expect(failed.1 == Measurement.failsMore, "\(words)")
+        #expect(Int(failed.3) == traffic.candidateRequests)
+        #expect(try #require(Int(failed.2)) > traffic.candidateRequests / 30, "\(words)")
+        traffic = Traffic(seed: 2)
+        traffic.slowdown = 1.6
+        #expect(traffic.run(600) == "p95")
+        #expect(!traffic.result("p95").words.contains("fail"))
+    }
+
     @Test("a change of the weight keeps the evidence for a revert and begins the proof anew") func steps() {
         var traffic = Traffic(seed: 7)
         traffic.candidateErrors = 0

@@ -7,7 +7,7 @@ public struct LatencyProfile: Hashable, Sendable {
 
     private var counts = [UInt32](repeating: 0, count: LatencyBuckets.count)
     /// Errors: slower than every bucket.
-    private var failed: UInt32 = 0
+    public private(set) var failed: UInt32 = 0
     public private(set) var total: UInt32 = 0
 
     public init() {}
@@ -40,8 +40,13 @@ public struct LatencyProfile: Hashable, Sendable {
         return nil
     }
 
-    /// Several quantiles in one pass, ascending.
-    public func quantiles(_ ps: [Double]) -> [Int?] { ps.map(quantile) }
+    var failedShare: Double { Double(failed) / Double(max(total, 1)) }
+
+    /// Requests above the bucket that holds a latency, errors included.
+    func slower(than seconds: Double) -> UInt32 {
+        let bucket = LatencyBuckets.index(UInt32(min(seconds * 1e6, Double(UInt32.max))))
+        return counts[(bucket + 1)...].reduce(failed, +)
+    }
 
     /// Seconds, the middle of the bucket; infinite where that many failed.
     public func seconds(_ p: Double) -> Double? {

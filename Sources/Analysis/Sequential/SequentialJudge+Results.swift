@@ -52,12 +52,7 @@ extension SequentialJudge {
         for i in measurements.indices {
             let speaks = measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
             measurements[i].verdict = verdict == .fail && !speaks ? .pass : verdict
-            if verdict == .fail, speaks {
-                let shown = measurements[i].note.isEmpty ? "" : measurements[i].note + "; "
-                measurements[i].note =
-                    shown + "evidence \(evidence.odds) against a sound candidate, reverts at "
-                    + CheckEvidence.odds(evidence.revertAt)
-            }
+            if verdict == .fail, speaks { measurements[i].note = notes(state, measurements[i], evidence) }
         }
         var result = CheckResult(
             policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
@@ -120,6 +115,26 @@ extension SequentialJudge {
             measurements.append(m)
         }
         return measurements
+    }
+
+    /// What a failed measurement needs beside its numbers.
+    private func notes(_ state: CheckState, _ m: Measurement, _ evidence: CheckEvidence) -> String {
+        let failures = state.latency.map { self.failures($0.check.of, beyond: m.bound) } ?? ""
+        let quantile = !failures.isEmpty && m.hasNoEnd ? "" : m.note
+        let odds =
+            "evidence \(evidence.odds) against a sound candidate, reverts at \(CheckEvidence.odds(evidence.revertAt))"
+        return [failures, quantile, odds].filter { !$0.isEmpty }.joined(separator: "; ")
+    }
+
+    /// Where most of what was too slow are failed requests, that is said; otherwise nothing.
+    private func failures(_ measure: LatencyMeasure, beyond seconds: Double) -> String {
+        let mine = candidate[measure == .total ? 0 : 1]
+        let theirs = profile[measure]
+        guard 2 * mine.failed > mine.slower(than: seconds), mine.failedShare > theirs.failedShare else { return "" }
+        func count(_ arm: LatencyProfile) -> String {
+            "\(CheckEvidence.grouped(UInt64(arm.failed))) of \(CheckEvidence.grouped(UInt64(arm.total)))"
+        }
+        return "\(Measurement.failsMore): \(count(mine)) against \(count(theirs)) on the baseline"
     }
 
     // MARK: - Groups

@@ -107,6 +107,8 @@ enum EvidenceText {
             let users = isKeyed ? " Counted are users, each when it fails for the first time." : ""
             return "The candidate failed \(failed(candidate, m.candidateSamples)), the baseline "
                 + "\(failed(m.baseline, m.baselineSamples)); allowed is \(allowed).\(users)"
+        case .seconds where m.note.hasPrefix(Measurement.failsMore):
+            return "The candidate \(plain(String(m.note.prefix { $0 != ";" })))."
         case .seconds:
             let slow =
                 candidate.value.isInfinite ? "failed too often to have a time" : "took \(Words.seconds(candidate))"

@@ -30,9 +30,7 @@ enum Words {
     static func seconds(_ figure: Figure?) -> String { value(figure, .seconds) }
 
     static func value(_ figure: Figure?, _ unit: FigureUnit) -> String {
-        guard let figure else { return nothing }
-        if figure.value.isInfinite { return unit == .seconds ? "errors" : "beyond measure" }
-        return Measurement.format(figure.value, unit.measure)
+        figure.map { Measurement.format($0.value, unit.measure) } ?? nothing
     }
 
     /// `1m42s`: whole seconds, at least one while anything is left.
