@@ -15,7 +15,8 @@ public struct Faults: Hashable, Sendable {
         public var share: Double
     }
 
-    public var latency: Latency?
+    /// Drawn one by one and added up: `latency=20ms` and `latency=2s@1%` are a server with a tail.
+    public var latencies: [Latency] = []
     /// Share of requests that are answered 500.
     public var errors = 0.0
     /// Share of requests that are never answered.
@@ -33,6 +34,8 @@ public struct Faults: Hashable, Sendable {
         }
     }
 
+    /// More say nothing that fewer could not.
+    static let mostLatencies = 8
     /// Nobody waits longer than this for a reply, so longer would be a hang.
     static let latencyLimit = Duration.seconds(600)
 
@@ -52,8 +55,9 @@ public struct Faults: Hashable, Sendable {
         }
         switch text[..<equals] {
         case "latency":
-            guard let added = Self.duration(value), added <= Self.latencyLimit else { throw unreadable }
-            latency = Latency(added: added, share: share)
+            guard let added = Self.duration(value), added <= Self.latencyLimit, latencies.count < Self.mostLatencies
+            else { throw unreadable }
+            latencies.append(Latency(added: added, share: share))
         case "bias":
             let parts = value.split(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { throw unreadable }
@@ -89,7 +93,7 @@ public struct Faults: Hashable, Sendable {
     /// As it would be written; empty: none.
     public var texts: [String] {
         var texts: [String] = []
-        if let latency {
+        for latency in latencies {
             let (seconds, attoseconds) = latency.added.components
             let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
             texts.append("latency=\(Double(microseconds) / 1000)ms" + at(latency.share))

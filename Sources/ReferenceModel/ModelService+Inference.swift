@@ -85,8 +85,9 @@ extension ModelService {
     func finish(_ answers: [Batcher<PendingInference>.Answer]) {
         metrics.ranBatch()
         for answer in answers {
-            if let latency = faults.latency, draws(latency.share) {
-                loop.schedule(after: latency.added) { [self] in reply(answer) }
+            let added = faults.latencies.reduce(Duration.zero) { draws($1.share) ? $0 + $1.added : $0 }
+            if added > .zero {
+                loop.schedule(after: added) { [self] in reply(answer) }
             } else {
                 reply(answer)
             }

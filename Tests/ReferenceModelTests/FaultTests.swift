@@ -18,6 +18,14 @@ import Testing
         #expect(try Faults(parsing: faults.texts) == faults)
     }
 
+    @Test("Several latencies are all kept, in bounds") func latencies() throws {
+        let faults = try Faults(parsing: ["latency=20ms", "latency=2s@1%"])
+        #expect(faults.texts == ["latency=20.0ms", "latency=2000.0ms@0.01"])
+        #expect(throws: Faults.Unreadable.self) {
+            try Faults(parsing: Array(repeating: "latency=1ms", count: Faults.mostLatencies + 1))
+        }
+    }
+
     @Test(
         "What is no fault is refused",
         arguments: [
