@@ -25,12 +25,12 @@ public struct RecordingPart: Sendable {
 
 /// Keeps what the judge takes in until it is on disk.
 struct Recorder {
-    /// Requests kept in memory while nothing can be written, about 8 bytes each.
-    static let maximumRequests = 500_000
+    /// Bytes kept in memory while nothing can be written: five hours at 1 request/s, two at 100, a quarter at 1,000.
+    static let maximumBytes = 8 << 20
 
     /// Oldest first; the last is open.
     private(set) var parts: [RecordingPart] = []
-    private var requests = 0
+    private var bytes = 0
 
     /// A rollout begins, or ends.
     mutating func begin(_ judge: Judge, rollout: String?) {
@@ -46,23 +46,26 @@ struct Recorder {
         if parts.isEmpty { parts.append(RecordingPart(rollout: nil)) }
         if parts[parts.count - 1].items.isEmpty { parts[parts.count - 1].first = first }
         parts[parts.count - 1].items += items
-        for item in items {
-            switch item {
-            case .errors(let tick): requests += tick.keys.count + 4
-            case .latencies(let tick): requests += tick.entries.count + 4
-            case .rows(let rows): requests += 8 * rows.count
-            }
-        }
-        guard requests > Self.maximumRequests else { return }
-        requests = 0
+        for item in items { bytes += Self.size(item) }
+        guard bytes > Self.maximumBytes else { return }
+        bytes = 0
         parts = [RecordingPart(rollout: parts[parts.count - 1].rollout, hasGap: true)]
     }
 
     /// Everything is on disk.
     mutating func written() {
-        requests = 0
+        bytes = 0
         // A hole is remembered until something behind it is written.
         parts = parts.last.map { [RecordingPart(rollout: $0.rollout, hasGap: $0.hasGap && $0.items.isEmpty)] } ?? []
+    }
+
+    /// In memory, about: what was measured with the room that arrays keep.
+    private static func size(_ item: JudgedItem) -> Int {
+        switch item {
+        case .errors(let tick): 250 + 12 * tick.keys.count
+        case .latencies(let tick): 170 + 7 * tick.entries.count
+        case .rows(let rows): 100 + 160 * rows.count
+        }
     }
 
     /// What is worth writing.
