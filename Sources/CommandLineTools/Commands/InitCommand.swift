@@ -39,6 +39,9 @@ struct InitCommand: ParsableCommand {
         guard watch.value.seconds >= 1, watch.value.seconds <= Self.longestWatch else {
             throw ValidationError("--watch is 1s to 24h, such as 5m")
         }
+        if let bad = [oldMetricsPort, newMetricsPort].compactMap({ $0 }).first(where: { $0 == 0 }) {
+            throw ValidationError("\(bad) is no port of a server's metrics: 1 to 65535")
+        }
         if let name, !Self.isName(name) {
             throw ValidationError("'\(name)' is no name of a service: letters, digits and hyphens, such as my-model")
         }
@@ -53,31 +56,42 @@ struct InitCommand: ParsableCommand {
         let console = Console.current
         guard let oldAddress = ServerAddress(old), let newAddress = ServerAddress(new) else { return }
         let before = try probe(oldAddress, oldMetricsPort)
-        console.line("old  \(Self.describe(before))")
+        console.line("old  \(Self.describe(before, isPortNamed: oldMetricsPort != nil, "--old-metrics-port"))")
         var after: ModelServer?
         do {
             after = try ModelServer(newAddress, metricsPort: newMetricsPort)
-            if let after { console.line("new  \(Self.describe(after))") }
+            if let after {
+                console.line("new  \(Self.describe(after, isPortNamed: newMetricsPort != nil, "--new-metrics-port"))")
+            }
         } catch {
-            console.line("new  \(newAddress.written) \(error); the files are written for it all the same")
+            console.line("new  \(newAddress.written): \(error); the files are written for it all the same")
         }
         if let preset = before.preset, let found = after?.preset, found.name != preset.name {
             console.line("note: the two are different kinds of servers; the new one's metrics may need another preset")
         }
+        if oldAddress.written == newAddress.written {
+            console.line("note: old and new are the same server; a rollout compares it with itself")
+        }
         let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
         let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
+        // What cannot be written is to be known before the watching, not after it.
         for path in paths { try NewFiles.refuse(path) }
+        try NewFiles.folder(out)
+        for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
+        func files(_ sight: BaselineSight, _ bounds: ProposedBounds) -> [String] {
+            let files = InitFiles(
+                name: name, listen: listen, old: before, new: after, newAddress: newAddress,
+                newMetricsPort: newMetricsPort ?? (after?.preset == nil ? nil : after?.metricsPort), sight: sight,
+                bounds: bounds)
+            return [files.service, files.policy]
+        }
+        let unseen = BaselineSight(seconds: 0)
+        _ = try Self.checked(files(unseen, ProposedBounds(unseen)))
 
         let sight = try observe(before, console)
         let bounds = ProposedBounds(sight)
-        let files = InitFiles(
-            name: name, listen: listen, old: before, new: after, newAddress: newAddress,
-            newMetricsPort: newMetricsPort ?? (after?.preset == nil ? nil : after?.metricsPort), sight: sight,
-            bounds: bounds)
-        let texts = [files.service, files.policy]
+        let texts = files(sight, bounds)
         let policy = try Self.checked(texts)
-        try NewFiles.folder(out)
-        for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
         for (path, text) in zip(paths, texts) { try NewFiles.write(text, to: path) }
 
         console.line()
@@ -86,7 +100,7 @@ struct InitCommand: ParsableCommand {
         for line in Forecast(policy, sight, bounds).lines { console.line(line) }
         console.line(
             "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
-                + "and reload it.")
+                + "and reload it: the rollout begins at once.")
     }
 
     private func probe(_ address: ServerAddress, _ port: UInt16?) throws -> ModelServer {
@@ -97,10 +111,10 @@ struct InitCommand: ParsableCommand {
         }
     }
 
-    private static func describe(_ server: ModelServer) -> String {
+    private static func describe(_ server: ModelServer, isPortNamed: Bool, _ option: String) -> String {
         guard let preset = server.preset else {
-            return "\(server.address.written): no metrics that canaryd knows (name their port with --old-metrics-port "
-                + "and --new-metrics-port); the proxy's own view is judged"
+            let place = isPortNamed ? " at port \(server.metricsPort)" : " (name their port with \(option))"
+            return "\(server.address.written): no metrics that canaryd knows\(place); the proxy's own view is judged"
         }
         let models =
             server.models.isEmpty
@@ -110,7 +124,10 @@ struct InitCommand: ParsableCommand {
     }
 
     private func observe(_ server: ModelServer, _ console: Console) throws -> BaselineSight {
-        guard let preset = server.preset else { return BaselineSight(seconds: 0) }
+        guard let preset = server.preset else {
+            console.line("not watched: without metrics nothing is seen; the bounds are defaults")
+            return BaselineSight(seconds: 0)
+        }
         console.line("watching \(server.address.written) for \(watch.value.written) …")
         let first = try server.look()
         var rest = UInt32(watch.value.seconds)

@@ -6,6 +6,8 @@ import PolicySimulation
 struct Forecast {
     /// A rate of errors that everyone wants to be told of.
     static let badErrors = 0.05
+    /// Of traffic before a rollout.
+    private static let watched = Duration.seconds(2 * 3600)
     /// Rollouts and the longest of one: bounded by a few seconds of work.
     private static let rollouts = 100
     private static let longest = Duration.seconds(6 * 3600)
@@ -17,26 +19,29 @@ struct Forecast {
     init(_ policy: Policy, _ sight: BaselineSight, _ bounds: ProposedBounds) {
         guard sight.isEnough else {
             lines = [
-                "Without traffic nothing can be said of how long a proof takes: canaryctl policy simulate with the rate "
-                    + "that you expect does."
+                "How long a proof takes cannot be said from that: canaryctl policy simulate with the rate that you expect "
+                    + "does."
             ]
             return
         }
         let p50 = sight.p50 ?? 0.04
         let p95 = max(sight.p95 ?? 0.09, p50)
         let latency = LatencyShape(p50: .nanoseconds(Int64(p50 * 1e9)), p95: .nanoseconds(Int64(p95 * 1e9)))
-        func plan(_ errors: Double) -> RolloutSimulation {
+        func plan(_ errors: Double, watched: Duration) -> RolloutSimulation {
             var plan = RolloutSimulation(
                 policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
                 rate: sight.rate, baseline: ArmTraffic(errors: sight.errorRate, latency: latency),
                 candidate: ArmTraffic(errors: errors, latency: latency))
             plan.longest = Self.longest
             plan.baselines = 2
+            plan.watched = watched
             return plan
         }
         let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sight.rate)))
-        let sound = plan(sight.errorRate).summary(rollouts: max(10, count / 2))
-        let bad = plan(max(Self.badErrors, sight.errorRate * 4)).summary(rollouts: count)
+        let sound = plan(sight.errorRate, watched: .zero).summary(rollouts: max(10, count / 2))
+        let badErrors = max(Self.badErrors, sight.errorRate * 4)
+        let bad = plan(badErrors, watched: .zero).summary(rollouts: count)
+        let known = plan(badErrors, watched: Self.watched).summary(rollouts: count)
         var text = ""
         if let seen = sight.p95, let p95 = bounds.p95 {
             text = "Your P95 is \(InitFiles.time(seen)); ceiling \(p95.written); at"
@@ -49,11 +54,18 @@ struct Forecast {
         } else {
             text += "proof takes more than \(Self.longest.written)"
         }
-        let rate = Words.percent(max(Self.badErrors, sight.errorRate * 4))
+        let rate = Words.percent(badErrors)
         if let requests = bad.revertRequests, bad.reverted.value >= 0.5 {
             text +=
                 "; a \(rate) error rate would be reverted after about \(Words.count(Self.rounded(requests.median)))"
-                + " requests to the new version."
+                + " requests to the new version"
+            // The judge bets less while it does not know how the old version's failures clump.
+            if let later = known.revertRequests, 4 * later.median < 3 * requests.median {
+                text +=
+                    ", after about \(Words.count(Self.rounded(later.median))) where the agent has seen "
+                    + "\(Words.span(Self.watched.seconds)) of the old one's traffic before (add candidate: then)"
+            }
+            text += "."
         } else {
             text += "; a \(rate) error rate would not be found within \(Self.longest.written)."
         }

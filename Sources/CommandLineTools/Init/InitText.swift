@@ -18,6 +18,7 @@ struct InitFiles {
 
     private var seen: String {
         guard sight.isEnough else {
+            if sight.requests == nil { return "# Defaults: the server's metrics did not say what it does." }
             return
                 "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(sight.requests ?? 0))) requests in "
                 + "\(Words.time(sight.seconds)))."
@@ -38,6 +39,9 @@ struct InitFiles {
     /// As few digits as the number has: `0.2%`.
     private static func share(_ value: Double) -> String { Measurement.decimals(value * 100, 3) + "%" }
 
+    /// So that what is said of several lines stands in one column.
+    private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
+
     var policy: String {
         var text = """
             # What a candidate for \(name) may not do. Written by canaryctl init.
@@ -48,9 +52,9 @@ struct InitFiles {
               # 5xx, failed or timed-out connections and truncated replies, as the proxy saw them.
               - name: error-rate
                 errors:
-                  max: \(Self.share(bounds.maxErrors))               # never more, unless the old version fails as often
-                  maxIncrease: 50%      # nor half as many again as the old version,
-                  floor: \(Self.share(bounds.errorFloor))           # where that is more than this
+                  \(Self.pad("max: " + Self.share(bounds.maxErrors))) # never more, unless the old version fails as often
+                  \(Self.pad("maxIncrease: 50%")) # nor half as many again as the old version,
+                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # where that is more than this
 
               # A request that fails, or is still open, counts as slower than any bound that it has outlived.
               - name: p95-latency
@@ -60,8 +64,8 @@ struct InitFiles {
             text += """
                     latency:
                       quantile: p95
-                      max: \(p95.written)           # 1.3 times the P95 that was seen
-                      maxIncrease: 30%    # over the old version, at the same time
+                      \(Self.pad("max: " + p95.written)) # 1.3 times the P95 that was seen
+                      \(Self.pad("maxIncrease: 30%")) # over the old version, at the same time
 
                 """
         } else {
@@ -99,7 +103,7 @@ struct InitFiles {
             listen: \(listen)
             versions:                   # names of your own: they stay in the history
             \(version("old", old.address, old.metricsPort))\(version("new", newAddress, newMetricsPort))baseline: old
-            candidate: new
+            candidate: new              # the rollout begins when the agent has read this
             policies: [\(name)]
             strategy:
               steps:
