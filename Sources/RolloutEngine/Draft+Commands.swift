@@ -184,7 +184,8 @@ extension Draft {
                     + (declaration.candidate.map(\.description) ?? "none"))
         }
         create(refused.identity)
-        tell(.retried, "\(refused.identity) is tried again after \(refused.times) revert(s)", by: command.by)
+        let times = refused.times == 1 ? "1 revert" : "\(refused.times) reverts"
+        tell(.retried, "\(refused.identity) is tried again after \(times)", by: command.by)
         done("\(state.rollout?.id ?? "") tries \(refused.identity) again; each retry spends its risk afresh")
     }
 

@@ -5,7 +5,8 @@ import RolloutController
 
 /// What judges took in, as it was recorded.
 extension SQLiteStore {
-    /// Bytes of recordings that a service keeps: at 100 requests/s some hours, at 1/s weeks. The oldest go first.
+    /// Bytes of recordings that a service keeps: at 1,000 requests/s two hours, at 100 half a day, at 1 five days. The
+    /// oldest go first.
     static let recordingLimit = 16 << 20
 
     func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {

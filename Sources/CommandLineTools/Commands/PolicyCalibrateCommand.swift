@@ -81,6 +81,8 @@ struct ServicePolicies {
     var risk: Risk
 
     init(of name: String, _ client: AdminClient) throws {
+        // That there is no such service is not to be told as a matter of files.
+        _ = try client.service(name)
         guard let file = try client.agent().configurationFile else {
             throw Failure(
                 ExitStatus.failed, "the agent runs without a configuration file; name the policies with --policy FILE")

@@ -22,11 +22,18 @@ struct PolicySimulateCommand: ParsableCommand {
         help: "Share of the candidate's requests that fail; default: as the baseline.",
         transform: ShareValue.init(written:))
     var candidateErrors: ShareValue?
-    @Option(help: "The baseline's latency.", transform: LatencyValue.init(written:))
+    @Option(
+        help: ArgumentHelp("The baseline's latency; default: p50=40ms,p95=90ms.", valueName: "p50=..,p95=.."),
+        transform: LatencyValue.init(written:))
     var latency = LatencyValue(LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
-    @Option(help: "The candidate's latency; default: as the baseline.", transform: LatencyValue.init(written:))
+    @Option(
+        help: ArgumentHelp("The candidate's latency; default: as the baseline.", valueName: "p50=..,p95=.."),
+        transform: LatencyValue.init(written:))
     var candidateLatency: LatencyValue?
-    @Option(help: "Weights, and how long each is held.", transform: StepsValue.init(written:))
+    @Option(
+        help: ArgumentHelp(
+            "Weights, and how long each is held; default: 1%:2m,10%:10m,50%:30m.", valueName: "weight:hold,.."),
+        transform: StepsValue.init(written:))
     var steps = StepsValue.standard
     @Option(help: "A rollout that has not ended after so many hours counts as undecided.") var hours = 2.0
     @Option(help: "For how long the baseline was watched before.", transform: TimeValue.init(written:))

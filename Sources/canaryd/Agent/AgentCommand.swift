@@ -28,8 +28,10 @@ struct AgentCommand: ParsableCommand {
             throw ExitCode(check ? 1 : Self.badConfiguration)
         }
         if check {
-            let policies = configuration.policies.count
-            print("\(config): ok: \(configuration.services.count) service(s), \(policies) policies")
+            let (services, policies) = (configuration.services.count, configuration.policies.count)
+            print(
+                "\(config): ok: \(services) \(services == 1 ? "service" : "services"), "
+                    + "\(policies) \(policies == 1 ? "policy" : "policies")")
             return
         }
         let signals = Signals()

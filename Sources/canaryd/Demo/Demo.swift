@@ -200,8 +200,7 @@ final class Demo: @unchecked Sendable {
             )
         }
         for check in status.evaluation?.checks ?? [] {
-            let mark = show.colour(check.verdict.rawValue, check.verdict)
-            lines.append("  \(mark)  \(check.summary)\(check.enforced ? "" : " (observed)")")
+            lines.append("  \(show.mark(check.verdict)) \(check.summary)\(check.enforced ? "" : " (observed)")")
         }
         lines.append(
             "  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
@@ -226,7 +225,7 @@ final class Demo: @unchecked Sendable {
         show.say("  \(decision.event.message)")
         for check in decision.evaluation?.checks ?? [] {
             let note = check.enforced ? "" : " (observed, decides nothing)"
-            show.say("  \(show.colour(check.verdict.rawValue, check.verdict))  \(check.summary)\(note)")
+            show.say("  \(show.mark(check.verdict)) \(check.summary)\(note)")
             for m in check.measurements where m.unit == .points && check.measurements.count > 1 {
                 show.say("        \(Self.words(m))")
             }

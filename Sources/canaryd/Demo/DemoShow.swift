@@ -39,7 +39,8 @@ final class DemoShow: @unchecked Sendable {
     /// Leaves the terminal as it was.
     func close() { if isTerminal { put("\u{1b}[?25h") } }
 
-    func colour(_ text: String, _ verdict: CheckVerdict) -> String {
+    func mark(_ verdict: CheckVerdict) -> String {
+        let text = verdict == .noData ? "no data" : verdict.rawValue
         guard hasColour else { return text }
         let code =
             switch verdict {
