@@ -49,6 +49,31 @@ struct WatchScreenTests {
     }
 
     @Test(
+        "At 80 columns proof and what somebody has to act on are whole; a value beyond its bound is not said to be below"
+    )
+    func narrow() throws {
+        let rollout = JudgedRollout(seconds: 3)
+        api.sync { backend in
+            var evaluation = rollout.evaluation
+            evaluation.results[0].measurements[0].value = 0.1
+            backend.services["income"]?.evaluation = evaluation
+        }
+        var (status, events) = try look()
+        status.notes = [
+            "a note that is longer than the screen is wide: " + String(repeating: "word ", count: 12) + "12 : 1"
+        ]
+        let lines = WatchScreen(width: 80, height: 40, isColoured: false).lines(status, events: events, now: now)
+        #expect(lines.allSatisfy { $0.count <= 80 })
+        let text = lines.joined(separator: "\n")
+        #expect(text.contains("✓ errors  pass     10% > 0.2%  increase, baseline 0%"), "\(text)")
+        let head = try #require(lines.first { $0.contains("evidence, reverts at") })
+        #expect(head.hasSuffix("proof, proven at"))
+        #expect(text.contains(" of 100 : 1") && text.contains("none of 20 : 1"), "\(text)")
+        #expect(lines.contains { $0.hasPrefix("! a note") } && lines.contains { $0.hasPrefix("  word") })
+        #expect(text.contains("12 : 1"))
+    }
+
+    @Test(
         "No line is wider than the window, and no more lines come than it has",
         arguments: [(40, 10), (60, 24), (200, 60)])
     func size(_ width: Int, _ height: Int) throws {

@@ -44,6 +44,17 @@ enum Words {
         (m.atMost ? "≤ " : "≥ ") + value(m.bound, m.unit)
     }
 
+    /// As it stands to its bound: `17 points > 15 points` need not have failed yet.
+    static func comparison(_ m: MeasurementStatus) -> String {
+        let sign = isBeyond(m) ? (m.atMost ? ">" : "<") : (m.atMost ? "≤" : "≥")
+        return "\(Words.held(m)) \(sign) \(value(m.bound, m.unit))"
+    }
+
+    static func isBeyond(_ m: MeasurementStatus) -> Bool {
+        guard let value = m.value?.value else { return false }
+        return m.atMost ? value > m.bound.value : value < m.bound.value
+    }
+
     /// The value that is held against the bound.
     static func held(_ m: MeasurementStatus) -> String {
         guard let figure = m.value else { return nothing }

@@ -9,6 +9,10 @@ struct WatchScreen {
     /// Narrower than this, lines are cut.
     static let leastWidth = 40
     private static let nameWidth = 10
+    /// Room that is left for what stays together with the end of a row.
+    private static let glue = 6
+    /// Of one text.
+    private static let mostRows = 4
 
     /// - Parameters:
     ///   - events: newest last.
@@ -65,12 +69,9 @@ struct WatchScreen {
 
     private func progress(_ status: ServiceStatus) -> [Line] {
         guard let rollout = status.rollout else {
-            var lines = [fact("next", status.next)]
-            if let refused = status.refused {
-                lines.insert(fact("refused", "\(refused.version): \(refused.reason)", .yellow), at: 0)
-            }
-            if let freeze = status.freeze { lines.append(fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow)) }
-            return lines
+            let refused = status.refused.map { fact("refused", "\($0.version): \($0.reason)", .yellow) } ?? []
+            let frozen = status.freeze.map { fact("frozen", "by \($0.by): \($0.reason)", .yellow) } ?? []
+            return refused + fact("next", status.next) + frozen
         }
         var lines: [Line] = []
         var phase = Line()
@@ -89,18 +90,40 @@ struct WatchScreen {
         }
         lines.append(phase)
         if StatusText.isInLastStep(status), let outlook = EvidenceText.outlook(status.evaluation?.checks ?? []) {
-            lines.append(fact("proof", outlook))
+            lines += fact("proof", outlook)
         }
-        lines += status.waitsFor.map { fact("waits for", $0, .yellow) }
-        lines.append(fact("next", status.next))
+        lines += status.waitsFor.flatMap { fact("waits for", $0, .yellow) }
+        lines += fact("next", status.next)
         return lines
     }
 
-    private func fact(_ name: String, _ text: String, _ style: Style = .plain) -> Line {
-        var line = Line()
-        line.add(EventText.pad(name, Self.nameWidth), .dim)
-        line.add(plain(text), style)
-        return line
+    private func fact(_ name: String, _ text: String, _ style: Style = .plain) -> [Line] {
+        wrapped(EventText.pad(name, Self.nameWidth), text, style)
+    }
+
+    /// Nothing that somebody has to act on is cut at the edge; lines after the first stand below the text.
+    private func wrapped(_ lead: String, _ text: String, _ style: Style) -> [Line] {
+        let room = max(width, Self.leastWidth) - lead.count
+        var rows = [""]
+        for word in plain(text).split(separator: " ") {
+            let row = rows[rows.count - 1]
+            // `12 : 1` stays together.
+            let isGlued = word == ":" || row.hasSuffix(" :")
+            if row.isEmpty || isGlued || row.count + 1 + word.count <= room - Self.glue {
+                rows[rows.count - 1] += (row.isEmpty ? "" : " ") + word
+            } else if rows.count < Self.mostRows {
+                rows.append(String(word))
+            } else {
+                rows[rows.count - 1] += " …"
+                break
+            }
+        }
+        return rows.enumerated().map { place, row in
+            var line = Line()
+            line.add(place == 0 ? lead : String(repeating: " ", count: lead.count), .dim)
+            line.add(row, style)
+            return line
+        }
     }
 
     // MARK: - Measurements
@@ -109,19 +132,20 @@ struct WatchScreen {
         let arms = [("baseline", status.baseline)] + (status.candidate.map { [("candidate", $0)] } ?? [])
         let trends = arms.map { $0.1.p95TrendSeconds.map { $0?.value } }
         let top = Sparkline.top(trends)
+        let time = isNarrow ? 9 : 10
+        let scale = top > 0 ? " (to \(Words.value(Figure(top), .seconds)))" : ""
         var lines = [
             Line(
-                EventText.pad("", Self.nameWidth) + lead("req/s", 8) + lead("errors", 8) + lead("P50", 10)
-                    + lead("P95", 10) + lead("P99", 10) + "   P95, last 2 min"
-                    + (top > 0 ? " (to \(Words.value(Figure(top), .seconds)))" : ""), .dim)
+                EventText.pad("", Self.nameWidth) + lead("req/s", 8) + lead("errors", time - 2) + lead("P50", time)
+                    + lead("P95", time) + lead("P99", time) + "   P95\(isNarrow ? "" : ", last 2 min")\(scale)", .dim)
         ]
         for (place, (name, arm)) in arms.enumerated() {
             var line = Line()
             line.add(EventText.pad(name, Self.nameWidth))
             line.add(lead(Words.rate(arm.requestsPerSecond), 8))
-            line.add(lead(Words.percent(arm.errorRatio), 8), (arm.errorRatio ?? 0) > 0 ? .yellow : .plain)
+            line.add(lead(Words.percent(arm.errorRatio), time - 2), (arm.errorRatio ?? 0) > 0 ? .yellow : .plain)
             for figure in [arm.p50Seconds, arm.p95Seconds, arm.p99Seconds] {
-                line.add(lead(Words.seconds(figure), 10))
+                line.add(lead(Words.seconds(figure), time))
             }
             line.add("   ")
             line.add(Sparkline.text(trends[place], top: top), place == 0 ? .cyan : .green)
@@ -132,16 +156,18 @@ struct WatchScreen {
     }
 
     private func checks(_ checks: [CheckStatus]) -> [Line] {
-        let names = checks.map { plain("\($0.policy)/\($0.check)") }
+        let names = names(checks)
         let nameWidth = names.map(\.count).max() ?? 0
+        let valueWidth = checks.compactMap(\.decisive).map { Words.comparison($0).count }.max() ?? 0
         return zip(checks, names).map { check, name in
             var line = Line()
             line.add(check.verdict.mark + " ", check.verdict.style)
             line.add(EventText.pad(name, nameWidth) + "  ")
-            line.add(EventText.pad(check.verdict.words, 12), check.verdict.style)
+            line.add(EventText.pad(check.verdict.words, isNarrow ? 9 : 12), check.verdict.style)
             if let m = check.decisive, m.value != nil, check.verdict != .noData || check.missing.isEmpty {
-                let value = "\(Words.held(m)) \(Words.bound(m))"
-                line.add(EventText.pad(value, 24), check.verdict == .fail ? .red : .plain)
+                line.add(
+                    EventText.pad(Words.comparison(m), max(valueWidth, isNarrow ? 0 : 24)),
+                    check.verdict == .fail ? .red : .plain)
                 let side: FigureUnit = m.unit == .points ? .ratio : m.unit
                 line.add("  \(plain(m.subject)), baseline \(Words.value(m.baseline, side))", .dim)
             } else {
@@ -152,41 +178,64 @@ struct WatchScreen {
         }
     }
 
+    /// Lines of the usual terminal have no room for names of policies: where checks are told apart without, they go.
+    private var isNarrow: Bool { width < 100 }
+
+    private func names(_ checks: [CheckStatus]) -> [String] {
+        let short = checks.map { plain($0.check) }
+        if isNarrow, Set(short).count == short.count { return short }
+        return checks.map { plain("\($0.policy)/\($0.check)") }
+    }
+
     private func evidence(_ checks: [CheckStatus]) -> [Line] {
         let checks = checks.filter { $0.evidence != nil }
-        let nameWidth = checks.map { plain("\($0.policy)/\($0.check)").count }.max() ?? 0
-        let columns = EventText.pad("evidence against it, reverts at", 10 + 14 + 12)
-        var lines = [
-            Line(
-                EventText.pad("", nameWidth + 4) + EventText.pad(columns, 39) + "proof for it, proven at", .dim)
-        ]
-        for check in checks {
+        let names = names(checks)
+        let nameWidth = names.map(\.count).max() ?? 0
+        let bar = isNarrow ? 6 : 10
+        let odds = checks.compactMap(\.evidence).map {
+            (Self.odds($0.logEvidence, $0.revertAt), Self.odds($0.proof, $0.promoteAt))
+        }
+        let heads =
+            isNarrow
+            ? ("evidence, reverts at", "proof, proven at")
+            : ("evidence against it, reverts at", "proof for it, proven at")
+        let column = max(heads.0.count, bar + 3 + (odds.map(\.0.count).max() ?? 0)) + 2
+        let last = bar + 3 + (odds.map(\.1.count).max() ?? 0)
+        var lines = [Line(EventText.pad("", nameWidth + 4) + EventText.pad(heads.0, column) + heads.1, .dim)]
+        for ((check, name), odds) in zip(zip(checks, names), odds) {
             guard let evidence = check.evidence else { continue }
             var line = Line()
-            line.add("  " + EventText.pad(plain("\(check.policy)/\(check.check)"), nameWidth) + "  ")
+            line.add("  " + EventText.pad(name, nameWidth) + "  ")
             let style: Style = check.verdict == .fail ? .red : .yellow
-            add(evidence.logEvidence, evidence.revertAt, style, to: &line)
-            line.add("   ")
-            add(evidence.proof, evidence.promoteAt, .green, to: &line)
-            line.add("  " + (check.proven ? "proven" : plain(check.missing)), check.proven ? .green : .dim)
+            add(evidence.logEvidence, evidence.revertAt, style, bar, to: &line)
+            line.add(EventText.pad(" " + odds.0, column - bar - 2))
+            add(evidence.proof, evidence.promoteAt, .green, bar, to: &line)
+            line.add(
+                EventText.pad(" " + odds.1, last - bar - 2) + "  " + (check.proven ? "proven" : plain(check.missing)),
+                check.proven ? .green : .dim)
             lines.append(line)
         }
         if let dependence = EvidenceText.dependence(checks) { lines.append(Line("  " + plain(dependence), .dim)) }
         return lines
     }
 
-    /// `▕███▌      ▏ 12 : 1 of 400 : 1`
-    private func add(_ value: Figure, _ threshold: Figure, _ style: Style, to line: inout Line) {
+    /// `▕███▌      ▏`
+    private func add(_ value: Figure, _ threshold: Figure, _ style: Style, _ width: Int, to line: inout Line) {
         let share = threshold.value > 0 ? value.value / threshold.value : 0
-        let bar = Bar.text(value.value < 0.05 ? 0 : share, width: 10)
+        let bar = Bar.text(value.value < 0.05 ? 0 : share, width: width)
         line.add("▕")
         line.add(bar.filled, style)
         line.add(bar.rest + "▏")
-        line.add(EventText.pad(" \(EvidenceText.odds(value)) of \(EvidenceText.odds(threshold))", 24))
+    }
+
+    /// `12 of 400 : 1`
+    private static func odds(_ value: Figure, _ threshold: Figure) -> String {
+        let odds = EvidenceText.odds(value)
+        return "\(odds.hasSuffix(" : 1") ? String(odds.dropLast(4)) : odds) of \(EvidenceText.odds(threshold))"
     }
 
     private func notes(_ status: ServiceStatus) -> [Line] {
-        var lines = status.notes.map { Line("! " + plain($0), .yellow) }
+        var lines = status.notes.flatMap { wrapped("! ", $0, .yellow) }
         if !status.durable { lines.append(Line("! in force, but not on disk yet", .red)) }
         return lines
     }
