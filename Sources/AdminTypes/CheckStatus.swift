@@ -104,14 +104,20 @@ public struct CheckStatus: Hashable, Codable, Sendable {
         self.evidence = evidence
     }
 
-    /// The measurement that decides: the first that is as bad as the newest look.
+    /// The measurement that decides: of those that are as bad as the newest look, the one that is furthest beyond its
+    /// bound or nearest to it. Groups that are too small to judge stand back.
     public var decisive: MeasurementStatus? {
-        let worst = measurements.filter { $0.verdict == measured }
+        let asBad = measurements.filter { $0.verdict == measured }
+        let judged = asBad.filter { !$0.isTooSmall }
+        let worst = judged.isEmpty ? asBad : judged
         return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
     }
 }
 
 extension MeasurementStatus {
+    /// A group with fewer rows than its check asks for: shown, and decides nothing.
+    public var isTooSmall: Bool { note.hasPrefix("too small to judge") }
+
     /// How far the value is beyond the bound; negative within it.
     fileprivate var excess: Double {
         guard let value = value?.value else { return -.infinity }

@@ -93,7 +93,7 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     public var odds: String { Self.odds(value) }
 
     public static func odds(_ logEvidence: Double) -> String {
-        if logEvidence > 30 { return "more than 10^13 : 1" }
+        if let power = power(logEvidence) { return "more than \(power) : 1" }
         // What was 1/0.01 before its logarithm was taken is not to be shown as 99.
         let e = evidence(ofLog: logEvidence) * (1 + 1e-9)
         return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(e))) : 1"
@@ -101,8 +101,14 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
 
     /// `1 of 2,500`: how often bets that are fair win as much, at most.
     public static func chance(_ logEvidence: Double) -> String {
-        if logEvidence > 30 { return "1 of 10^13" }
+        if let power = power(logEvidence) { return "1 of \(power)" }
         return "1 of \(grouped(UInt64(evidence(ofLog: max(logEvidence, 0)) * (1 + 1e-9))))"
+    }
+
+    /// `10^9`: from a million on nobody reads digits, and beyond 10^13 it is all the same.
+    private static func power(_ logEvidence: Double) -> String? {
+        let power = logEvidence * 0.434_294_481_903_251_8 + 1e-9
+        return power < 6 ? nil : "10^\(Int(min(power, 13)))"
     }
 
     /// `2,300` of 2,317.4: an estimate of a count, to two digits.
@@ -176,9 +182,11 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var isEnforced: Bool { mode == .enforce }
 
     /// The measurement that decides: of those that are as bad as the check, the one that is furthest beyond its bound
-    /// or nearest to it.
+    /// or nearest to it. Groups that are too small to judge stand back.
     public var decisive: Measurement? {
-        let worst = measurements.filter { $0.verdict == measured }
+        let asBad = measurements.filter { $0.verdict == measured }
+        let judged = asBad.filter { !$0.isTooSmall }
+        let worst = judged.isEmpty ? asBad : judged
         return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
     }
 }

@@ -113,7 +113,7 @@ struct ThresholdLook {
             m.note =
                 "\(m.candidateSamples) of \(needed) samples on the candidate, \(m.baselineSamples) on the baseline"
             m.verdict = quality.small == .report ? .pass : .noData
-            if m.verdict == .pass { m.note = "too small to judge: " + m.note }
+            if m.verdict == .pass { m.note = "\(Measurement.tooSmall): \(m.note)" }
             return m
         }
         let value = sign * (b.value - c.value)

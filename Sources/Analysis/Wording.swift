@@ -4,6 +4,11 @@ extension Measurement {
     /// How the note begins where failed requests are what made the latency fail.
     public static let failsMore = "fails more often, and failed requests count as the slowest"
 
+    /// How the note begins of a group that is shown and decides nothing.
+    public static let tooSmall = "too small to judge"
+
+    var isTooSmall: Bool { value == nil || note.hasPrefix(Self.tooSmall) }
+
     /// More requests failed than its quantile leaves out.
     var hasNoEnd: Bool { unit == .seconds && value == .greatestFiniteMagnitude }
 

@@ -109,7 +109,8 @@ import Testing
         }
     }
 
-    @Test("a candidate that fails and is found by its latency is said to fail, with the counts") func failsMore() throws {
+    @Test("a candidate that fails and is found by its latency is said to fail, with the counts") func failsMore() throws
+    {
         var traffic = Traffic(seed: 2)
         traffic.candidateErrors = 0.1
         while traffic.result("p95").verdict != .fail { traffic.tick() }
@@ -122,6 +123,16 @@ import Testing
         traffic.slowdown = 1.6
         #expect(traffic.run(600) == "p95")
         #expect(!traffic.result("p95").words.contains("fail"))
+    }
+
+    @Test("a proof is said to be out of reach only when enough was seen to say so") func outOfReach() {
+        var traffic = Traffic(seed: 4)
+        traffic.slowdown = 1.19
+        #expect(traffic.run(30) == nil)
+        #expect(traffic.result("p95").missing.contains("too few to say how many more"))
+        traffic.share = 0.5
+        #expect(traffic.run(100) == nil)
+        #expect(traffic.result("p95").missing.contains("no end in sight"))
     }
 
     @Test("a change of the weight keeps the evidence for a revert and begins the proof anew") func steps() {
@@ -291,6 +302,8 @@ import Testing
                         groups: ["sex=\(group)"])
                 ]))
             result = judge.evaluate([policy], empty, now: 0).first
+            // Small groups stand aside of others, not of nothing.
+            if judge.items == 50 { #expect(result?.verdict == .noData && result?.proven == false) }
         }
         let failing = result?.measurements.filter { $0.verdict == .fail }.map(\.subject)
         #expect(failing == ["sex=Female"])

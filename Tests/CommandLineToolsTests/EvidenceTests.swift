@@ -124,6 +124,22 @@ struct EvidenceTests {
         #expect(text.contains("█ reverts\n"))
     }
 
+    @Test("explain says of a candidate that is reverted for latency by its errors that it fails") func failsMore() {
+        let words = "\(Analysis.Measurement.failsMore): 12 of 140 against 1 of 1,260 on the baseline"
+        let m = Analysis.Measurement(
+            subject: "increase", unit: .seconds, candidate: .infinity, baseline: 0.02, candidateSamples: 140,
+            baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail, note: words + "; evidence 807 : 1")
+        #expect(m.words == "increase: \(words); evidence 807 : 1")
+        let rollout = JudgedRollout(seconds: 60)
+        api.sync { backend in
+            var evaluation = rollout.evaluation
+            evaluation.results[0].measurements = [m]
+            _ = backend.handle(.evaluated(evaluation, elapsed: .seconds(1)), service: "income")
+        }
+        let flat = run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
+    }
+
     @Test("A plot has its height, its columns in scale, and only ASCII where nothing else can be drawn")
     func plot() {
         let trace = EvidenceStatus.Trace(spacing: 2, points: [-3, 0, 1, 2, 4, 6, 6.5])

@@ -136,18 +136,19 @@ struct ReadingCommandTests {
                 1 of 1 servers reachable
 
                 ✓ standard/error-rate: pass
-                    ceiling: pass. candidate 0%, baseline 0.05%; allowed: at most 1%; 440 samples on the candidate, \
-                4,000 on the baseline
+                    ceiling: pass. candidate 0%, baseline 0.05%; allowed: at most 1%; 440 samples on the candidate,
+                      4,000 on the baseline
 
                 ✓ standard/p95-latency: pass
-                    ceiling: pass. candidate 91.2 ms, baseline 84 ms; allowed: at most 200 ms; 440 samples on the \
-                candidate, 4,000 on the baseline
+                    ceiling: pass. candidate 91.2 ms, baseline 84 ms; allowed: at most 200 ms; 440 samples on the
+                      candidate, 4,000 on the baseline
 
                 ✗ standard/recall: fail
                     sex=Female: fail. candidate 17.1%, baseline 53.9%: worse by 36.8 points; allowed: at most \
-                15 points; 117 samples on the candidate, 431 on the baseline
-                    sex=Male: pass. candidate 62.9%, baseline 63.7%: worse by 0.8 points; allowed: at most 15 points; \
-                203 samples on the candidate, 902 on the baseline
+                15 points;
+                      117 samples on the candidate, 431 on the baseline
+                    sex=Male: pass. candidate 62.9%, baseline 63.7%: worse by 0.8 points; allowed: at most 15 points;
+                      203 samples on the candidate, 902 on the baseline
                     failed 3 times in this rollout (2 tolerated), inconclusive 0 times, 0 errors in a row
 
                 """)

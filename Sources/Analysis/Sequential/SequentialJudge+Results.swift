@@ -40,7 +40,7 @@ extension SequentialJudge {
                     ? "so many of the baseline's requests fail that this quantile of it is an error"
                     : "\(profile[state.latency?.check.of ?? .total].total) of \(BaselineProfile.fewestSamples) requests of the baseline"
                 : verdict == .noData
-                    ? "\(seen) of \(Self.fewestInStep) requests on the candidate in this step" : needs(evidence)
+                    ? "\(seen) of \(Self.fewestInStep) requests on the candidate in this step" : needs(evidence, seen)
         return finish(state, policy, verdict, measurements, evidence, isProven, missing)
     }
 
@@ -62,8 +62,9 @@ extension SequentialJudge {
     }
 
     /// `about 2,300 more requests, 14 min at this rate`.
-    private func needs(_ evidence: CheckEvidence) -> String {
+    private func needs(_ evidence: CheckEvidence, _ seen: Int) -> String {
         guard let requests = evidence.requestsNeeded else {
+            if seen < Self.fewestToTell { return "\(seen) requests in this step, too few to say how many more" }
             return "no end in sight at this rate, it is too close to the bound"
         }
         let count = CheckEvidence.about(requests)
@@ -166,7 +167,7 @@ extension SequentialJudge {
                     m.verdict = quality.check.small == .report ? .pass : .noData
                     m.note = "\(m.candidateSamples) and \(m.baselineSamples) of \(least) samples"
                     if quality.check.small == .report {
-                        m.note = "too small to judge: " + m.note
+                        m.note = "\(Measurement.tooSmall): \(m.note)"
                     } else {
                         missing.append("\(name): \(m.note)")
                     }
@@ -201,9 +202,13 @@ extension SequentialJudge {
             missing.append(note)
         }
         // Small groups may stand aside of others, never of nothing.
-        if measurements.allSatisfy({ $0.candidateSamples == 0 || $0.baselineSamples == 0 }) {
+        if !measurements.contains(where: { $0.verdict == .fail || $0.verdict == .pass && !$0.isTooSmall }) {
             for i in measurements.indices { measurements[i].verdict = .noData }
-            if missing.isEmpty { missing.append("no labelled feedback of both arms yet") }
+            if measurements.allSatisfy({ $0.candidateSamples == 0 || $0.baselineSamples == 0 }) {
+                if missing.isEmpty { missing.append("no labelled feedback of both arms yet") }
+            } else if missing.isEmpty {
+                missing.append("no group has \(least) samples of both arms yet")
+            }
         }
         let verdict = ThresholdJudge.worst(measurements.map(\.verdict))
         var evidence = CheckEvidence(

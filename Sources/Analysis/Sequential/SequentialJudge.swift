@@ -6,6 +6,8 @@ import Statistics
 public struct SequentialJudge: Hashable, Codable, Sendable {
     /// Candidate's requests that a step needs before it may end: caution, not proof.
     public static let fewestInStep = 20
+    /// Candidate's requests before a proof is said to be out of reach: a few slow ones of the first hundred are chance.
+    static let fewestToTell = 1000
     /// Seconds between two looks at how the baseline's failures clump, and at what is still needed.
     static let lookInterval: Int64 = 10
     /// The split is not what it should be at this level; it blocks and never reverts.

@@ -70,7 +70,7 @@ enum DecisionText {
                 lines.append("")
             }
         }
-        lines += check.measurements.map { "    " + plain(words($0)) }
+        lines += check.measurements.flatMap { wrapped(plain(words($0)), hang: 2) }
         if check.measurements.isEmpty { lines.append("    nothing was measured") }
         if check.failures > 0 || check.inconclusives > 0 || check.consecutiveErrors > 0 {
             lines.append(
@@ -84,20 +84,20 @@ enum DecisionText {
         return lines
     }
 
-    /// Lines of at most 100 characters, indented.
-    private static func wrapped(_ text: String) -> [String] {
+    /// Lines of at most 100 characters, indented; those after the first by `hang` more.
+    private static func wrapped(_ text: String, hang: Int = 0) -> [String] {
         var lines: [String] = []
         var line = ""
         for word in text.split(separator: " ") {
             // `84 ms` and `12 : 1` stay together.
             let isGlued = [":", "ms", "s", "µs", "points"].contains { word.trimmed == $0 } || line.hasSuffix(" :")
-            if !line.isEmpty, !isGlued, line.count + 1 + word.count > 96 {
+            if !line.isEmpty, !isGlued, line.count + 1 + word.count > (lines.isEmpty ? 96 : 96 - hang) {
                 lines.append(line)
                 line = ""
             }
             line += (line.isEmpty ? "" : " ") + word
         }
-        return (lines + [line]).map { "    " + $0 }
+        return (lines + [line]).enumerated().map { String(repeating: " ", count: $0 == 0 ? 4 : 4 + hang) + $1 }
     }
 
     private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
@@ -113,7 +113,8 @@ enum DecisionText {
         guard m.value != nil else {
             return "\(m.subject): \(m.verdict.words), bound \(limit); \(m.note.isEmpty ? samples : m.note)"
         }
-        var text = "\(m.subject): \(m.verdict.words). candidate \(mine), baseline \(theirs)"
+        let verdict = m.isTooSmall ? "shown only" : m.verdict.words
+        var text = "\(m.subject): \(verdict). candidate \(mine), baseline \(theirs)"
         if m.unit == .points { text += ": \(Words.held(m))" }
         text += "; allowed: \(limit); \(samples)"
         return m.note.isEmpty ? text : "\(text); \(m.note)"

@@ -75,8 +75,11 @@ enum EvidenceText {
                     + "\(chance(evidence.proof)) rollouts; the policy promotes at \(chance(evidence.promoteAt)).")
         } else {
             let proof = "Proof for it in this step: \(odds(evidence.proof)), proven at \(odds(evidence.promoteAt))."
+            // Beyond the bound and no failure: people ask why.
+            let isBeyond = check.verdict == .pass && speaking(check, evidence).map(Words.isBeyond) ?? false
             lines.append(
-                "Evidence against it: \(odds(evidence.logEvidence)), reverts at \(odds(evidence.revertAt))."
+                (isBeyond ? "That may still be chance. " : "")
+                    + "Evidence against it: \(odds(evidence.logEvidence)), reverts at \(odds(evidence.revertAt))."
                     + (kind == "reverted" ? "" : " " + proof))
         }
         return lines
