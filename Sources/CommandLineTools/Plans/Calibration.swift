@@ -64,7 +64,7 @@ struct Calibration: Encodable {
         let half = Duration.seconds(BaselineHistory.rolloutLength).written
         var lines = [
             "\(service) against itself: \(Words.count(rollouts)) pseudo-rollouts of \(half), "
-                + "begun at \(starts) time\(starts == 1 ? "" : "s")",
+                + (starts == 1 ? "all begun at the same time" : "begun at \(starts) times"),
             "  history    \(Words.time(Double(historySeconds))), \(Words.count(historyRequests)) requests, "
                 + "\(Words.percent(errorRate)) errors",
             "  errors     \(phi(errorOverdispersion)): \(errorsAreBets)",
@@ -73,9 +73,9 @@ struct Calibration: Encodable {
             "reverted     \(Words.percent(reverted.value)), all of them falsely; the policy's risk is "
                 + Words.percent(falseRevert),
             "             95 % interval \(Words.percent(reverted.low)) to \(Words.percent(reverted.high)): "
-                + "pseudo-rollouts overlap, so that they",
-            "             count as the \(disjointRollouts) that do not; "
-                + (reverted.high > 5 * falseRevert ? "more history makes it narrower" : "most are dependent"),
+                + "pseudo-rollouts overlap,",
+            "             and count as the \(disjointRollouts) that \(disjointRollouts == 1 ? "does" : "do") not"
+                + (reverted.high > 5 * falseRevert ? "; more history makes it narrower, best a day" : ""),
         ]
         if !revertedBy.isEmpty {
             let parts = revertedBy.map { "\($0.check) \(Words.percent(Double($0.rollouts) / Double(rollouts)))" }
