@@ -103,8 +103,10 @@ extension Draft {
         done("\(rollout.candidate) \(now)\(note)")
     }
 
-    /// Enforced checks that have not proven the candidate, each with what is missing.
+    /// Enforced checks that have not proven the candidate, each with what is missing. A proof that was complete once
+    /// stands, although its evidence goes on moving.
     private func unproven(_ rollout: Rollout, _ evaluation: Evaluation?) -> [String] {
+        if rollout.phase == .ready { return [] }
         if let evaluation, !evaluation.results.isEmpty {
             return evaluation.unproven.map { "\($0.path) (\($0.missing))" }
         }
