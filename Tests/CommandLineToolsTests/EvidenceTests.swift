@@ -140,6 +140,24 @@ struct EvidenceTests {
         #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
     }
 
+    @Test("explain of a promotion points at the proof; in the bake none is asked for") func promoted() throws {
+        revert(JudgedRollout(seconds: 60), nil)
+        let json = run("explain", "--output=json").output
+        var record = try JSONCoding.decode(DecisionRecord.self, from: Array(json.utf8))
+        record.event.kind = "promoted"
+        record.evaluation?.checks[0].verdict = .pass
+        record.evaluation?.checks[0].missing = "about 900 more requests"
+        func text(_ provenAt: Int64?) -> String {
+            DecisionText.lines(record, coloured: false, provenAt: provenAt).joined(separator: " ")
+                .split(separator: " ").joined(separator: " ")
+        }
+        let alone = text(nil)
+        #expect(
+            alone.contains("still missing for a promotion: about 900") && alone.contains("Proof for it in this step"))
+        let after = text(12)
+        #expect(after.contains("canaryctl explain 12") && !after.contains("missing") && !after.contains("Proof for it"))
+    }
+
     @Test("A plot has its height, its columns in scale, and only ASCII where nothing else can be drawn")
     func plot() {
         let trace = EvidenceStatus.Trace(spacing: 2, points: [-3, 0, 1, 2, 4, 6, 6.5])

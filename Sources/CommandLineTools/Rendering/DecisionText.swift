@@ -27,7 +27,9 @@ enum DecisionText {
         }
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
         for check in evaluation.checks {
-            lines += [""] + explain(check, event.kind, EvidencePlot(isUnicode: isUnicode), styled: styled)
+            // Nobody asks for the proof after a revert, nor in the bake after it.
+            let asksProof = event.kind != "reverted" && provenAt == nil
+            lines += [""] + explain(check, asksProof, EvidencePlot(isUnicode: isUnicode), styled: styled)
         }
         if let dependence = EvidenceText.dependence(evaluation.checks) { lines += ["", plain(dependence)] }
         if let provenAt {
@@ -54,7 +56,7 @@ enum DecisionText {
     }
 
     private static func explain(
-        _ check: CheckStatus, _ kind: String, _ plot: EvidencePlot, styled: (String, Style) -> String
+        _ check: CheckStatus, _ asksProof: Bool, _ plot: EvidencePlot, styled: (String, Style) -> String
     ) -> [String] {
         let role = check.enforced ? "" : " (observed only, never decides)"
         var lines = [
@@ -62,7 +64,7 @@ enum DecisionText {
                 + ": \(check.verdict.words)\(role)"
         ]
         if let evidence = check.evidence {
-            lines += EvidenceText.sentences(check, evidence, kind: kind).flatMap { wrapped(plain($0)) }
+            lines += EvidenceText.sentences(check, evidence, asksProof: asksProof).flatMap { wrapped(plain($0)) }
             // Of what decided; other checks only where they hold something.
             if let trace = evidence.trace, check.verdict == .fail || evidence.logEvidence.value > 1 {
                 lines.append("")
@@ -77,8 +79,7 @@ enum DecisionText {
                 "    failed \(times(check.failures)) in this rollout (\(check.failureLimit) tolerated), "
                     + "inconclusive \(times(check.inconclusives)), \(check.consecutiveErrors) errors in a row")
         }
-        // Nobody asks for it after a revert.
-        if !check.missing.isEmpty, kind != "reverted" {
+        if !check.missing.isEmpty, asksProof {
             lines.append("    still missing for a promotion: \(plain(check.missing))")
         }
         return lines

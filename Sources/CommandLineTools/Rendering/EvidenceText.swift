@@ -62,7 +62,7 @@ enum EvidenceText {
     // MARK: - A decision
 
     /// What was seen, and what it is worth.
-    static func sentences(_ check: CheckStatus, _ evidence: EvidenceStatus, kind: String) -> [String] {
+    static func sentences(_ check: CheckStatus, _ evidence: EvidenceStatus, asksProof: Bool) -> [String] {
         var lines: [String] = []
         if let m = speaking(check, evidence) { lines.append(seen(m, isKeyed: evidence.part == "keys")) }
         if check.verdict == .fail {
@@ -80,7 +80,7 @@ enum EvidenceText {
             lines.append(
                 (isBeyond ? "That may still be chance. " : "")
                     + "Evidence against it: \(odds(evidence.logEvidence)), reverts at \(odds(evidence.revertAt))."
-                    + (kind == "reverted" ? "" : " " + proof))
+                    + (asksProof ? " " + proof : ""))
         }
         return lines
     }
