@@ -75,6 +75,12 @@ extension Measurement {
 }
 
 extension CheckResult {
+    /// `fail: standard/error-rate: ceiling: 5% (at most 1%) …`, `no data: standard/error-rate: 3 of 20 requests …`.
+    public var verdictWords: String {
+        verdict == .noData && !missing.isEmpty
+            ? "no data: \(path): \(missing)" : "\(verdict == .noData ? "no data" : verdict.rawValue): \(words)"
+    }
+
     /// `sensitive-groups/recall: sex=Female: 17.3% against …`.
     public var words: String {
         let counted =

@@ -134,7 +134,7 @@ public final class RolloutController {
         let before = Dictionary(old.results.map { ($0.path, $0.verdict) }, uniquingKeysWith: { $1 })
         return new.results.filter { before[$0.path] != nil && before[$0.path] != $0.verdict }.map {
             Event(
-                .checkChanged, rollout: rollout.id, message: "\($0.verdict.rawValue): \($0.words)",
+                .checkChanged, rollout: rollout.id, message: $0.verdictWords,
                 generation: runtime.state.generation, weight: runtime.state.split.candidate)
         }
     }

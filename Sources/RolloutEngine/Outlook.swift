@@ -54,7 +54,7 @@ public struct Outlook: Hashable, Sendable {
     private static func unsettled(_ evaluation: Evaluation?) -> [String] {
         (evaluation?.results ?? []).filter {
             $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
-        }.map { $0.missing.isEmpty ? "\($0.path): \($0.verdict.rawValue)" : "\($0.path): \($0.missing)" }
+        }.map { $0.missing.isEmpty ? $0.verdictWords : "\($0.path): \($0.missing)" }
     }
 
     private static func describe(step index: Int, of strategy: Strategy) -> String {

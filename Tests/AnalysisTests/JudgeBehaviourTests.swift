@@ -147,6 +147,10 @@ import Testing
         #expect(abs(after.value - before.value) < 1)
         #expect(before.proof > 1 && after.proof < 0.5)
         #expect(traffic.result("errors").verdict == .noData)
+        let words = traffic.result("errors").verdictWords
+        #expect(
+            words.hasPrefix("no data: standard/errors: ")
+                && words.hasSuffix(" of 20 requests on the candidate in this step"))
     }
 
     @Test("an outage that hits both arms alike reverts nobody, although a ceiling is crossed") func outage() {
