@@ -67,14 +67,6 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Whether what it took in is enough to make it again from an earlier one.
-    public var isRecorded: Bool {
-        switch self {
-        case .threshold: false
-        case .sequential: true
-        }
-    }
-
     /// Items that it has taken in, of a recording; nil where it is none that can be made again.
     public var items: Int? {
         switch self {

@@ -110,11 +110,11 @@ public struct JudgedRequests: Hashable, Codable, Sendable {
     }
 }
 
-public enum JudgeKind: String, Hashable, Codable, Sendable {
-    /// Bounds at each interval, with Argo Rollouts' limits.
-    case threshold
+public enum JudgeKind: String, CaseIterable, Hashable, Codable, Sendable {
     /// E-processes, valid at every look.
     case sequential
+    /// Bounds at each interval, with Argo Rollouts' limits.
+    case threshold
 }
 
 /// Of the whole rollout, all policies together. 0 < each < 1.

@@ -19,7 +19,7 @@ struct PolicyTestReader {
         guard !report.hasErrors, !policies.isEmpty, !scenarios.isEmpty else { return (nil, others) }
         let test = PolicyTest(
             file: file, policies: policies, seed: UInt64(seed), strategy: strategy, interval: interval,
-            judge: section.choice("judge", JudgeKind.choices) ?? .sequential, scenarios: scenarios)
+            judge: section.choice("judge", JudgeKind.self) ?? .sequential, scenarios: scenarios)
         return (test, others)
     }
 

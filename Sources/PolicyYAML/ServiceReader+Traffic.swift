@@ -82,7 +82,7 @@ extension ServiceReader {
         return AnalysisRules(
             interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? defaults.interval,
             requests: judged(part, route: route),
-            judge: part.choice("judge", JudgeKind.choices) ?? defaults.judge, risk: risk(part))
+            judge: part.choice("judge", JudgeKind.self) ?? defaults.judge, risk: risk(part))
     }
 
     private func risk(_ part: Section) -> Risk {
@@ -131,8 +131,4 @@ extension ServiceReader {
             }
         }
     }
-}
-
-extension JudgeKind {
-    static let choices: [(String, JudgeKind)] = [("sequential", .sequential), ("threshold", .threshold)]
 }

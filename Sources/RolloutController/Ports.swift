@@ -91,8 +91,6 @@ public protocol StateStore: AnyObject {
     func entry(id: Int64) throws -> JournalEntry?
     /// Newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
-    /// What a judge took in during a rollout, or with an empty name between rollouts; nil where nothing is kept.
-    func recording(service: String, rollout: String) throws -> StoredRecording?
     /// The same as it is written, without reading what the bytes say, so that it costs little; nil where nothing is
     /// kept.
     /// - Parameters:
@@ -103,20 +101,6 @@ public protocol StateStore: AnyObject {
 
 extension StateStore {
     public func commit(_ change: StateChange) throws { try commit([change]) }
-}
-
-/// What a judge took in, as far as it is kept.
-public struct StoredRecording: Sendable {
-    /// The judge before the first item; nil between rollouts.
-    public var head: Judge?
-    public var items: [JudgedItem] = []
-    /// False: its begin is gone, or something in the middle was lost.
-    public var isWhole = true
-    /// When its first and its last stretch were written, milliseconds since 1970.
-    public var begin: Int64?
-    public var end: Int64?
-
-    public init() {}
 }
 
 /// A stretch of a recording as it is written.

@@ -75,7 +75,7 @@ extension RolloutController {
     ) -> StateChange {
         let isDue = now.monotonic - runtime.evidenceWrittenAt >= Self.evidenceInterval.nanoseconds
         var evidence: Evidence?
-        if isDue || !events.isEmpty || !runtime.unwritten.isEmpty || !runtime.judge.isRecorded {
+        if isDue || !events.isEmpty || !runtime.unwritten.isEmpty || runtime.judge.items == nil {
             evidence = runtime.evidence
             evidence?.rollout = state.rollout?.id ?? ""
             evidence?.serving = state.serving

@@ -85,31 +85,6 @@ extension SQLiteStore {
         }
     }
 
-    /// The recording of a rollout, or with an empty `rollout` of the version that serves between rollouts.
-    public func recording(service: String, rollout: String) throws -> StoredRecording? {
-        try reading { db in
-            let head = try Row.fetchOne(
-                db, sql: "SELECT at, judge FROM recording_head WHERE service = ? AND rollout = ?",
-                arguments: [service, rollout])
-            let chunks = try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT at, first, has_gap, body FROM recording WHERE service = ? AND rollout = ? ORDER BY id
-                    """, arguments: [service, rollout])
-            guard head != nil || !chunks.isEmpty else { return nil }
-            var recording = StoredRecording()
-            if let text: String = head?["judge"] { recording.head = try json.value(Judge.self, text) }
-            // Replays go from the first item on, or not at all.
-            recording.isWhole = (chunks.first.map { $0["first"] == 0 } ?? true) && !chunks.contains { $0["has_gap"] }
-            for chunk in chunks {
-                recording.items += try ItemCoding.decode([UInt8](chunk["body"] as Data))
-                recording.begin = recording.begin ?? chunk["at"]
-                recording.end = chunk["at"]
-            }
-            return recording
-        }
-    }
-
     /// Rows of one page: a quiet service writes a few bytes in each.
     private static let rowsOfPage = 4096
 

@@ -58,9 +58,11 @@ import Testing
         let stored = try #require(try store.load().services.first)
         #expect(stored.evidence == change.evidence)
         #expect(stored.tail == [.errors(tick), .errors(tick)])
-        let recording = try #require(try store.recording(service: change.state.service, rollout: rollout))
-        #expect(recording.isWhole && recording.items == stored.tail && recording.head == .sequential(judge))
-        #expect(try store.recording(service: change.state.service, rollout: "other") == nil)
+        let page = try #require(
+            try store.recordingPage(service: change.state.service, rollout: rollout, after: 0, limit: 1 << 20))
+        #expect(page.isWhole && page.next == nil && page.count == 2)
+        #expect(try ItemCoding.decode([UInt8](page.items)) == stored.tail)
+        #expect(page.head == (try store.json.text(Judge.sequential(judge))))
     }
 
     @Test("A stop is clean only between markStopped and the next markRunning")

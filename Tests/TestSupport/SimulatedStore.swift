@@ -14,7 +14,7 @@ public struct DiskFull: Error, CustomStringConvertible {
 public final class SimulatedDisk {
     public var services: [String: StoredService] = [:]
     /// By service and rollout.
-    public var recordings: [String: [String: StoredRecording]] = [:]
+    public var recordings: [String: [String: StoredPage]] = [:]
     public var journal: [JournalEntry] = []
     public var stoppedCleanly = true
     /// Nil: every write succeeds; otherwise how many more do before all fail.
@@ -67,9 +67,10 @@ public final class SimulatedStore: StateStore {
             tail: change.evidence == nil ? before?.tail ?? [] : [])
         for part in change.recording {
             let rollout = part.rollout ?? ""
-            var recording = disk.recordings[service]?[rollout] ?? StoredRecording()
-            if let head = part.head { recording.head = head }
-            recording.items += part.items
+            var recording = disk.recordings[service]?[rollout] ?? StoredPage()
+            if let head = part.head { recording.head = String(decoding: try JSONEncoder().encode(head), as: UTF8.self) }
+            recording.items += ItemCoding.encode(part.items)
+            recording.count += part.items.count
             if part.hasGap { recording.isWhole = false }
             disk.recordings[service, default: [:]][rollout] = recording
             if change.evidence == nil, rollout == change.state.rollout?.id {
@@ -83,19 +84,9 @@ public final class SimulatedStore: StateStore {
         log.add(.committed(service: service, weight: split.candidate, generation: split.generation))
     }
 
-    public func recording(service: String, rollout: String) throws -> StoredRecording? {
-        disk.recordings[service]?[rollout]
-    }
-
     /// All of it in one page.
     public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
-        guard let recording = disk.recordings[service]?[rollout] else { return nil }
-        var page = StoredPage()
-        page.head = try recording.head.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }
-        page.count = recording.items.count
-        page.items = ItemCoding.encode(recording.items)
-        page.isWhole = recording.isWhole
-        return page
+        disk.recordings[service]?[rollout]
     }
 
     public func markRunning() throws {

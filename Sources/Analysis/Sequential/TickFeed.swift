@@ -17,7 +17,7 @@ public struct TickFeed: Sendable {
     /// one after another.
     static let settling: Int64 = 500_000_000
 
-    /// What of a request is kept as its key; nil where traffic is not dealt by key.
+    /// Traffic is dealt by key, and each request's key is kept.
     private let isKeyed: Bool
     private var errors: [ErrorTick] = []
     private var latencies: [LatencyTick] = []
@@ -68,12 +68,8 @@ public struct TickFeed: Sendable {
 
     /// Adds an ended, judged request.
     public mutating func record(_ o: Observation) {
+        recordLatency(o)
         let began = o.startedAt / ObservationWindow.cohortLength
-        if began > latenciesThrough {
-            let i = latencyTick(began)
-            latencies[i].assigned[Int(o.arm.rawValue)] += 1
-            if o.startedAt >= latencyFrom, let entry = Self.entry(o) { latencies[i].entries.append(entry) }
-        }
         guard o.outcome == .success || o.outcome.isError else { return }
         let ended = (o.startedAt + Int64(o.total) * 1000) / ObservationWindow.cohortLength
         let second = max(ended - began > Self.errorMaturity ? ended - Self.errorMaturity : began, errorsThrough + 1)
@@ -103,7 +99,7 @@ public struct TickFeed: Sendable {
         let errorsRipe = max(min(settled, free), settled - Self.errorMaturity)
         let latenciesRipe = max(min(settled, free), settled - min(latencyMaturity, Self.longestMaturity))
         if latenciesRipe > latenciesThrough {
-            for o in open where o.startedAt / length <= latenciesRipe { outlive(o) }
+            for o in open where o.startedAt / length <= latenciesRipe { recordLatency(o) }
         }
         var items: [JudgedItem] = []
         let errorCount = errors.prefix { $0.second <= errorsRipe }.count
@@ -117,8 +113,8 @@ public struct TickFeed: Sendable {
         return items
     }
 
-    /// A request that is open when its second is handed out.
-    private mutating func outlive(_ o: Observation) {
+    /// Of a request that ended, or is still open when its second is handed out; nothing where that was done before.
+    private mutating func recordLatency(_ o: Observation) {
         let began = o.startedAt / ObservationWindow.cohortLength
         guard began > latenciesThrough else { return }
         let i = latencyTick(began)
