@@ -24,60 +24,72 @@ extension RestartWeights {
 /// The wealth of a gambler who bets on several alternatives to a null hypothesis at once, and on every stratum as the
 /// one where the regression may begin.
 ///
-///     R_j ← (R_j + w_s) · min(e^{η·ℓ_j}, C)        E_s = Σ_j R_j/J + 1 − Σ_{i ≤ s} w_i
+///     R_j ← (R_j + w_s) · min(e_jᶯ, C)        E_s = Σ_j R_j/J + 1 − Σ_{i ≤ s} w_i
 ///
-/// Each ℓ_j is the logarithm of an e-value: given the past, e^{ℓ_j} is at most 1 on average while the null holds. So is
-/// then e^{η·ℓ_j} for η ≤ 1 (Jensen), and its minimum with C. R_j sums, over the strata i up to now, the wealth of a
-/// gambler who began at i with w_i; what is not yet at stake stays what it is. So E is a supermartingale from 1, and
-/// by Ville's inequality P(E ever reaches 1/α) ≤ α, however often one looks. Restarts after Shin, Ramdas and Rinaldo,
-/// E-detectors (2022).
+/// Each e_j is an e-value: given the past, it is at most 1 on average while the null holds. So is then e_jᶯ for η ≤ 1
+/// (Jensen), and its minimum with C. R_j sums, over the strata i up to now, the wealth of a gambler who began at i with
+/// w_i; what is not yet at stake stays what it is. So E is a supermartingale from 1, and by Ville's inequality
+/// P(E ever reaches 1/α) ≤ α, however often one looks. Restarts after Shin, Ramdas and Rinaldo, E-detectors (2022).
 ///
 /// With η < 1 for dependent data this is a heuristic that was calibrated by simulation, not a theorem.
 public struct Bank: Hashable, Codable, Sendable {
     public let settings: BankSettings
     /// Strata seen.
     public private(set) var strata = 0
-    /// ln R_j; empty before the first stratum, when each is zero.
-    private var logWealth: [Double] = []
+    /// R_j in units of 2^`exponent`, so that neither a fortune nor a logarithm at each step is needed; empty before the
+    /// first stratum, when each is zero.
+    private var wealth: [Double] = []
+    private var exponent = 0
     /// Σ w_i so far.
     private var spent = 0.0
     /// ln E: how strongly the data speak against the null; 0 before any.
     public private(set) var logEvidence = 0.0
+
+    /// Wealth moves by this many binary places at once when it leaves 2^±`lift`.
+    private static let lift = 512
+    /// More than any cap, and little enough to stay finite: the smaller of it and an e-value is one as well.
+    private static let most = 1e140
+    /// Nothing is ever quite lost, as a logarithm of it is asked for.
+    private static let ruin = 1e-300
 
     public init(_ settings: BankSettings) { self.settings = settings }
 
     /// Takes one stratum.
     /// - Parameters:
     ///   - temper: η, 0 < η ≤ 1, fixed before the stratum.
-    ///   - logEValue: ℓ_j of alternative j; never NaN, finite or −∞.
-    public mutating func observe(temper: Double = 1, _ logEValue: (_ alternative: Int) -> Double) {
+    ///   - eValue: e_j of alternative j; 0 or more, never NaN.
+    public mutating func observe(temper: Double = 1, _ eValue: (_ alternative: Int) -> Double) {
         strata += 1
         let weight = settings.restarts.weight(strata)
-        let logWeight = weight > 0 ? ln(weight) : -.infinity
-        let logCap = settings.cap.map(ln) ?? .infinity
-        if logWealth.isEmpty { logWealth = [Double](repeating: -.infinity, count: settings.alternatives) }
-        for j in 0..<settings.alternatives {
-            let wealth = weight > 0 ? logAddExp(logWealth[j], logWeight) : logWealth[j]
-            // Ruin would be −∞, which JSON cannot hold; e^−700 is as lost.
-            logWealth[j] = max(wealth + min(temper * logEValue(j), logCap), -700)
+        let fresh = exponent == 0 ? weight : scaled(weight, by: -exponent)
+        let cap = settings.cap ?? Self.most
+        if wealth.isEmpty { wealth = [Double](repeating: 0, count: settings.alternatives) }
+        var sum = 0.0
+        for j in wealth.indices {
+            let value = eValue(j)
+            let bet = temper == 1 ? value : exp(temper * ln(value))
+            let now = max((wealth[j] + fresh) * min(bet, cap), Self.ruin)
+            wealth[j] = now
+            sum += now
         }
         spent += weight
-        let atStake = logSumExp(logWealth) - ln(Double(settings.alternatives))
         // Rounding leaves a few 1e-17 of the rest: as good as none.
-        let rest = 1 - spent
-        logEvidence = rest > 1e-15 ? logAddExp(atStake, ln(rest)) : atStake
+        let rest = 1 - spent > 1e-15 ? scaled(1 - spent, by: -exponent) : 0
+        logEvidence = ln(sum / Double(wealth.count) + rest) + Double(exponent) * ln(2)
+        if sum > 0x1p512 { move(by: Self.lift) } else if exponent > 0 && sum < 0x1p-512 { move(by: -Self.lift) }
+    }
+
+    private mutating func move(by places: Int) {
+        exponent += places
+        for j in wealth.indices { wealth[j] = max(scaled(wealth[j], by: -places), Self.ruin) }
+    }
+
+    private func scaled(_ x: Double, by places: Int) -> Double {
+        places == 0 ? x : Double(sign: .plus, exponent: places, significand: x)
     }
 
     /// The alternative that has won most; nil before the first stratum.
-    public var loudest: Int? { logWealth.indices.max { logWealth[$0] < logWealth[$1] } }
-
-    /// What the evidence would be if a stratum with these e-values ended now. See `TwoNullsByBlock` for when one may act
-    /// on it before the stratum has ended.
-    public func logEvidence(adding logEValue: (_ alternative: Int) -> Double) -> Double {
-        var next = self
-        next.observe(logEValue)
-        return next.logEvidence
-    }
+    public var loudest: Int? { wealth.indices.max { wealth[$0] < wealth[$1] } }
 
     /// How many more strata bring the evidence to a threshold if each alternative gains what it is expected to, and
     /// nothing restarts; nil where it never gets there.
@@ -86,19 +98,27 @@ public struct Bank: Hashable, Codable, Sendable {
         if logEvidence >= logThreshold { return 0 }
         let rates = (0..<settings.alternatives).map(growth)
         let now =
-            logWealth.isEmpty ? rates.map { _ in ln(max(settings.restarts.weight(1), 1e-300)) } : logWealth
+            wealth.isEmpty
+            ? rates.map { _ in ln(max(settings.restarts.weight(1), Self.ruin)) }
+            : wealth.map { ln($0) + Double(exponent) * ln(2) }
         let share = ln(Double(settings.alternatives))
         func evidence(_ n: Double) -> Double { logSumExp(zip(now, rates).map { $0 + n * $1 }) - share }
-        var high = 1.0
-        while evidence(high) < logThreshold {
-            high *= 2
-            if high > 1e12 { return nil }
-        }
-        var low = 0.0
-        while high - low > 0.01 * high {
-            let middle = (low + high) / 2
-            if evidence(middle) < logThreshold { low = middle } else { high = middle }
-        }
-        return high
+        return leastCount(from: Double(max(strata, 1)), reaching: logThreshold, evidence)
     }
+}
+
+/// The smallest count, to a hundredth, at which what grows with it reaches a target; nil beyond 1e12.
+/// - Parameter first: where to look first, > 0.
+func leastCount(from first: Double, reaching target: Double, _ value: (Double) -> Double) -> Double? {
+    var (low, high) = (0.0, first)
+    while value(high) < target {
+        low = high
+        high *= 2
+        if high > 1e12 { return nil }
+    }
+    while high - low > 0.01 * high {
+        let middle = (low + high) / 2
+        if value(middle) < target { low = middle } else { high = middle }
+    }
+    return high
 }

@@ -15,6 +15,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     /// The law that the rates beyond the bound are mixed by: Beta(a, b), cut off at the bound.
     public let a: Double
     public let b: Double
+    /// ln of the law's mass before it was cut off and normalised.
+    private let prior: Double
     /// Hits and misses so far, tempered.
     public private(set) var hits = 0.0
     public private(set) var misses = 0.0
@@ -38,6 +40,10 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         self.null = null
         self.a = a
         self.b = b
+        prior =
+            logBeta(a, b)
+            + (null == .atMost
+                ? logRegularizedBeta(1 - bound, bound, b, a) : logRegularizedBeta(bound, 1 - bound, a, b))
     }
 
     /// - Parameter temper: η; the likelihood of the stratum is raised to it, which is counting η of each request.
@@ -51,17 +57,10 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     /// ln { ∫ pˢ(1 − p)ᶠ dBeta(a, b) over the alternative, normalised } − S ln p0 − F ln(1 − p0).
     func logEvidence(hits s: Double, misses f: Double) -> Double {
         let q = 1 - bound
-        let posterior: Double
-        let prior: Double
-        switch null {
-        case .atMost:
-            posterior = logRegularizedBeta(q, bound, b + f, a + s)
-            prior = logRegularizedBeta(q, bound, b, a)
-        case .atLeast:
-            posterior = logRegularizedBeta(bound, q, a + s, b + f)
-            prior = logRegularizedBeta(bound, q, a, b)
-        }
-        return posterior + logBeta(a + s, b + f) - prior - logBeta(a, b) - s * ln(bound) - f * ln1p(-bound)
+        let posterior =
+            null == .atMost
+            ? logRegularizedBeta(q, bound, b + f, a + s) : logRegularizedBeta(bound, q, a + s, b + f)
+        return posterior + logBeta(a + s, b + f) - prior - s * ln(bound) - f * ln1p(-bound)
     }
 
     /// How many more trials bring the evidence to a threshold at this rate of hits; nil where it never gets there.
@@ -70,16 +69,6 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         func evidence(_ n: Double) -> Double {
             logEvidence(hits: hits + temper * n * rate, misses: misses + temper * n * (1 - rate))
         }
-        var high = 1.0
-        while evidence(high) < logThreshold {
-            high *= 2
-            if high > 1e9 { return nil }
-        }
-        var low = 0.0
-        while high - low > 0.01 * high {
-            let middle = (low + high) / 2
-            if evidence(middle) < logThreshold { low = middle } else { high = middle }
-        }
-        return high
+        return leastCount(from: max(hits + misses, 1), reaching: logThreshold, evidence)
     }
 }

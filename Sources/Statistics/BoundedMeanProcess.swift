@@ -37,18 +37,14 @@ public struct BoundedMeanProcess: Hashable, Codable, Sendable {
     /// - Precondition: each in −1 ... 1.
     public mutating func observe(stratum differences: some Collection<Double>, temper: Double = 1) {
         guard !differences.isEmpty else { return }
-        let margin = margin
-        let null = null
-        bank.observe(temper: temper) { j in
-            var sum = 0.0
+        let scale = null == .atMost ? 1 / (1 + margin) : -1 / (1 - margin)
+        bank.observe(temper: temper) { [margin] j in
+            var product = 1.0
             for d in differences {
                 precondition(abs(d) <= 1, "a difference of qualities of \(d)")
-                switch null {
-                case .atMost: sum += ln1p(Self.shares[j] / (1 + margin) * (d - margin))
-                case .atLeast: sum += ln1p(-Self.shares[j] / (1 - margin) * (d - margin))
-                }
+                product *= 1 + Self.shares[j] * scale * (d - margin)
             }
-            return sum
+            return product
         }
     }
 }

@@ -38,10 +38,8 @@ public struct CeilingProcess: Hashable, Codable, Sendable {
     /// Takes one stratum of the candidate; an empty one changes nothing.
     public mutating func observe(_ tally: Tally, temper: Double = 1) {
         guard tally.trials > 0 else { return }
-        let bound = bound
-        let alternatives = alternatives
-        bank.observe(temper: temper) { j in
-            RateCeiling.logLikelihoodRatio(tally, oddsBy: alternatives[j], against: bound)
+        bank.observe(temper: temper) { [bound, alternatives] j in
+            exp(RateCeiling.logLikelihoodRatio(tally, oddsBy: alternatives[j], against: bound))
         }
     }
 }

@@ -57,18 +57,12 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
 
     private mutating func bet(_ slower: [Stratum], temper: Double) {
         guard slower.contains(where: \.isInformative) else { return }
-        let ladders = alternatives
-        // One point's normaliser under the null serves its whole ladder; the bank asks in this order.
-        var margins = Margins(slower[0])
-        var logNull = margins.logNormalizer(1)
-        bank.observe(temper: temper) { j in
-            let (point, rung) = j.quotientAndRemainder(dividingBy: ladders[0].count)
-            if rung == 0 && point > 0 {
-                margins = Margins(slower[point])
-                logNull = margins.logNormalizer(1)
-            }
-            guard slower[point].isInformative else { return 0 }
-            return margins.logLikelihoodRatio(ladders[point][rung], against: 1, logNull: logNull)
+        // One point's bet serves its whole ladder; the bank asks in this order.
+        var bet: OddsBet?
+        bank.observe(temper: temper) { [alternatives] j in
+            let (point, rung) = j.quotientAndRemainder(dividingBy: alternatives[0].count)
+            if rung == 0 { bet = slower[point].isInformative ? OddsBet(slower[point], against: 1) : nil }
+            return bet?.eValue(alternatives[point][rung]) ?? 1
         }
     }
 }

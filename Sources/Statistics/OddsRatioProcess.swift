@@ -25,13 +25,8 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     /// few errors so pays for few restarts.
     public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
         guard stratum.isInformative else { return }
-        let margins = Margins(stratum)
-        let logNull = margins.logNormalizer(bound)
-        let bound = bound
-        let alternatives = alternatives
-        bank.observe(temper: temper) { j in
-            margins.logLikelihoodRatio(bound * alternatives[j], against: bound, logNull: logNull)
-        }
+        let bet = OddsBet(stratum, against: bound)
+        bank.observe(temper: temper) { [bound, alternatives] j in bet.eValue(bound * alternatives[j]) }
     }
 
     /// How many more requests of the candidate bring the evidence to a threshold; nil where it never gets there. In

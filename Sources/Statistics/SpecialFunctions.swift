@@ -93,7 +93,7 @@ private func betaFraction(_ x: Double, _ a: Double, _ b: Double) -> Double {
         let k = Double(m)
         step(k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)))
         step(-(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1)))
-        if abs(d * c - 1) < 1e-16 { break }
+        if abs(d * c - 1) < 1e-15 { break }
     }
     return h
 }

@@ -47,7 +47,7 @@ public struct TickLane: Hashable, Codable, Sendable {
         guard tick.candidate.trials > 0 && tick.baseline.trials > 0 else { return }
         let d = Self.difference(tick, factor: factor, floor: floor, clip: clip)
         let scale = max(factor * clip, floor)
-        bank.observe { ln1p(Self.shares[$0] / scale * d) }
+        bank.observe { 1 + Self.shares[$0] / scale * d }
     }
 
     static func difference(_ tick: Stratum, factor: Double, floor: Double, clip: Double) -> Double {

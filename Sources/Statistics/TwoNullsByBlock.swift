@@ -127,10 +127,9 @@ public struct TwoNullsByBlock: Hashable, Codable, Sendable {
             rate[j] = max(rate[j] + min(temper * ratio, most), Self.ruin)
         }
         guard tick.isInformative else { return }
-        let margins = Margins(tick)
-        let logNull = margins.logNormalizer(oddsBound)
+        let bet = OddsBet(tick, against: oddsBound)
         for j in alternatives.indices {
-            let ratio = margins.logLikelihoodRatio(oddsBound * alternatives[j], against: oddsBound, logNull: logNull)
+            let ratio = bet.logEValue(oddsBound * alternatives[j])
             odds[j] = max(odds[j] + min(temper * ratio, logCap), Self.ruin)
         }
     }

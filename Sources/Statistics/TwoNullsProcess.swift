@@ -35,17 +35,16 @@ public struct TwoNullsProcess: Hashable, Codable, Sendable {
         guard block.candidate.trials > 0 && block.baseline.trials > 0 else { return }
         let logEValues = Self.logEValues(
             block, rateBound: rateBound, oddsBound: oddsBound, alternatives: alternatives)
-        bank.observe(temper: temper) { logEValues[$0] }
+        bank.observe(temper: temper) { exp(logEValues[$0]) }
     }
 
     static func logEValues(
         _ block: Stratum, rateBound: Double, oddsBound: Double, alternatives: [Double]
     ) -> [Double] {
-        let margins = Margins(block)
-        let logNull = margins.logNormalizer(oddsBound)
+        let bet = block.isInformative ? OddsBet(block, against: oddsBound) : nil
         return alternatives.map { factor in
             min(
-                margins.logLikelihoodRatio(oddsBound * factor, against: oddsBound, logNull: logNull),
+                bet?.logEValue(oddsBound * factor) ?? 0,
                 RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: factor, against: rateBound))
         }
     }
