@@ -80,14 +80,18 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     public var weight: Double
     /// The bound or the group that speaks loudest.
     public var part: String
-    /// How failures clump and what follows, in words.
-    public var dependence: String
+    /// How failures clump, φ̂, and what follows for the bets; nil for quality, and φ̂ before it is known.
+    public var lane: Lane?
+    public var overdispersion: Double?
     /// About how many more requests of the candidate the proof needs, and how long that takes at this rate, in seconds;
     /// nil where it cannot be told.
     public var requestsNeeded: Double?
     public var secondsNeeded: Double?
     /// ln E over the rollout.
     public var trace: EvidenceTrace
+
+    /// How failures clump and what follows, in words; empty for quality.
+    public var dependence: String { lane?.words(overdispersion) ?? "" }
 
     /// `2,500 : 1`: the odds that were won against the candidate being sound.
     public var odds: String { Self.odds(value) }

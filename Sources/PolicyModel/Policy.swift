@@ -103,7 +103,7 @@ public struct LatencyCheck: Hashable, Codable, Sendable {
     }
 }
 
-public enum LatencyMeasure: String, Hashable, Codable, Sendable {
+public enum LatencyMeasure: String, CaseIterable, Hashable, Codable, Sendable {
     case total
     case firstByte
 }

@@ -116,9 +116,14 @@ func leastCount(from first: Double, reaching target: Double, _ value: (Double) -
         high *= 2
         if high > 1e12 { return nil }
     }
+    // Evidence grows about evenly: where the line between the two ends meets the target, and a little beyond.
+    var (below, above) = (value(low), value(high))
     while high - low > 0.01 * high {
-        let middle = (low + high) / 2
-        if value(middle) < target { low = middle } else { high = middle }
+        let share = min(max((target - below) / (above - below), 0.02), 0.98)
+        let guess = low + (high - low) * share
+        let middle = share < 0.5 ? guess + 0.004 * high : guess - 0.004 * high
+        let there = value(middle)
+        if there < target { (low, below) = (middle, there) } else { (high, above) = (middle, there) }
     }
     return high
 }

@@ -57,12 +57,8 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
 
     private mutating func bet(_ slower: [Stratum], temper: Double) {
         guard slower.contains(where: \.isInformative) else { return }
-        // One point's bet serves its whole ladder; the bank asks in this order.
-        var bet: OddsBet?
-        bank.observe(temper: temper) { [alternatives] j in
-            let (point, rung) = j.quotientAndRemainder(dividingBy: alternatives[0].count)
-            if rung == 0 { bet = slower[point].isInformative ? OddsBet(slower[point], against: 1) : nil }
-            return bet?.eValue(alternatives[point][rung]) ?? 1
-        }
+        let values = zip(slower, alternatives).map { OddsRatio.eValues($0, against: 1, $1) }
+        let rungs = alternatives[0].count
+        bank.observe(temper: temper) { values[$0 / rungs][$0 % rungs] }
     }
 }

@@ -8,73 +8,35 @@ public enum OddsRatio {
     ///
     /// At most 1 on average, as e^ℓ, for every odds ratio ≤ ψ0 if ψ > ψ0, and for every one ≥ ψ0 if ψ < ψ0.
     public static func logLikelihoodRatio(_ stratum: Stratum, _ odds: Double, against null: Double) -> Double {
-        stratum.isInformative ? OddsBet(stratum, against: null).logEValue(odds) : 0
-    }
-}
-
-/// The bets on one stratum against an odds ratio of ψ0, given the margins: P_ψ(x)/P_ψ0(x) for as many ψ as are asked for.
-///
-/// With h_u = C(n_c, u) C(n_b, k − u), 1/P_ψ(x) = Σ_u h_u/h_x ψᵘ⁻ˣ. Where the hits can fall in few ways, as nearly always,
-/// the h_u/h_x are reckoned once, and each ψ costs a polynomial: no logarithm, no division.
-struct OddsBet {
-    /// Hits that can fall in more ways than this are summed for each ψ by itself, as powers of ψ might overflow.
-    static let widest = 64
-
-    private let margins: Margins
-    private let null: Double
-    /// h_u/h_x for u above x and below it, outermost last; empty where there are too many.
-    private var above: [Double] = []
-    private var below: [Double] = []
-    private var isNarrow = false
-    /// 1/P_ψ0(x), or −ln of it.
-    private var ofNull = 0.0
-
-    init(_ stratum: Stratum, against null: Double) {
-        let m = Margins(stratum)
-        margins = m
-        self.null = null
-        if m.high - m.low <= Self.widest {
-            above = Self.products(m.high - m.x, (m.nc - m.x, m.hits - m.x), (m.x + 1, m.nb - m.hits + m.x + 1))
-            below = Self.products(m.x - m.low, (m.x, m.nb - m.hits + m.x), (m.nc - m.x + 1, m.hits - m.x + 1))
-            ofNull = inverse(null)
-            isNarrow = ofNull < 1e150
-        }
-        if !isNarrow { ofNull = m.logLikelihood(null) }
+        guard stratum.isInformative else { return 0 }
+        let margins = Margins(stratum)
+        return margins.logLikelihood(odds) - margins.logLikelihood(null)
     }
 
-    /// Π ab/cd, a and b falling and c and d rising by one at each factor.
-    private static func products(_ count: Int, _ falling: (Int, Int), _ rising: (Int, Int)) -> [Double] {
-        guard count > 0 else { return [] }
-        return [Double](unsafeUninitializedCapacity: count) { buffer, filled in
-            var (a, b) = (Double(falling.0), Double(falling.1))
-            var (c, d) = (Double(rising.0), Double(rising.1))
-            var product = 1.0
-            for i in 0..<count {
-                product *= a * b / (c * d)
-                buffer[i] = product
-                a -= 1
-                b -= 1
-                c += 1
-                d += 1
+    /// P_ψ(x | margins)/P_ψ0(x | margins) for ψ0 times each of a ladder of alternatives.
+    ///
+    /// With h_u = C(n_c, u) C(n_b, k − u), 1/P_ψ(x) = Σ_u h_u/h_x ψᵘ⁻ˣ: each term comes from its neighbour, for eight ψ at
+    /// once, and no logarithm is needed.
+    static func eValues(_ stratum: Stratum, against null: Double, _ alternatives: [Double]) -> [Double] {
+        guard stratum.isInformative else { return [Double](repeating: 1, count: alternatives.count) }
+        let margins = Margins(stratum)
+        let lanes = SIMD8<Double>.scalarCount
+        return [Double](unsafeUninitializedCapacity: alternatives.count) { values, filled in
+            // The null goes along in the first lane.
+            while filled < alternatives.count {
+                var odds = SIMD8(repeating: null)
+                let count = min(lanes - 1, alternatives.count - filled)
+                for i in 0..<count { odds[i + 1] = null * alternatives[filled + i] }
+                let inverse = margins.inverseLikelihood(odds)
+                for i in 1...count {
+                    let ratio = inverse[0] / inverse[i]
+                    values[filled] =
+                        ratio.isFinite
+                        ? ratio : exp(margins.logLikelihood(odds[i]) - margins.logLikelihood(null))
+                    filled += 1
+                }
             }
-            filled = count
         }
-    }
-
-    private func inverse(_ odds: Double) -> Double {
-        var (up, down) = (0.0, 0.0)
-        for h in above.reversed() { up = (up + h) * odds }
-        let reciprocal = 1 / odds
-        for h in below.reversed() { down = (down + h) * reciprocal }
-        return 1 + up + down
-    }
-
-    func eValue(_ odds: Double) -> Double {
-        isNarrow ? ofNull / inverse(odds) : exp(margins.logLikelihood(odds) - ofNull)
-    }
-
-    func logEValue(_ odds: Double) -> Double {
-        isNarrow ? ln(ofNull / inverse(odds)) : margins.logLikelihood(odds) - ofNull
     }
 }
 
@@ -98,6 +60,35 @@ struct Margins {
 
     /// ln ψˣ/Z(ψ); what does not hang on ψ is left out.
     func logLikelihood(_ odds: Double) -> Double { Double(x) * ln(odds) - logNormalizer(odds) }
+
+    /// 1/P_ψ(x) for each ψ; infinite where that is beyond a Double.
+    func inverseLikelihood(_ odds: SIMD8<Double>) -> SIMD8<Double> {
+        // As Doubles: h_u from u to u + 1 is a b / (c d).
+        let up = sum(high - x, odds, (nc - x, hits - x), (x + 1, nb - hits + x + 1))
+        let down = sum(x - low, 1 / odds, (x, nb - hits + x), (nc - x + 1, hits - x + 1))
+        return 1 + up + down
+    }
+
+    /// Σ of at most `count` terms, each the one before times ψ a b / (c d), a and b falling and c and d rising by one. The
+    /// terms rise at most once, so that they may be left when they are small.
+    private func sum(
+        _ count: Int, _ odds: SIMD8<Double>, _ falling: (Int, Int), _ rising: (Int, Int)
+    ) -> SIMD8<Double> {
+        var (a, b) = (Double(falling.0), Double(falling.1))
+        var (c, d) = (Double(rising.0), Double(rising.1))
+        var term = SIMD8<Double>(repeating: 1)
+        var sum = SIMD8<Double>()
+        for _ in 0..<count {
+            term *= odds * (a * b / (c * d))
+            sum += term
+            if all(term .<= 1e-18 * sum) { break }
+            a -= 1
+            b -= 1
+            c += 1
+            d += 1
+        }
+        return sum
+    }
 
     /// ln Z(ψ): sums from the largest term to both sides until a term is below 1e-14 of it, each term from its
     /// neighbour. A few standard deviations are enough, so the cost grows with the root of the counts.

@@ -25,8 +25,8 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     /// few errors so pays for few restarts.
     public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
         guard stratum.isInformative else { return }
-        let bet = OddsBet(stratum, against: bound)
-        bank.observe(temper: temper) { [bound, alternatives] j in bet.eValue(bound * alternatives[j]) }
+        let values = OddsRatio.eValues(stratum, against: bound, alternatives)
+        bank.observe(temper: temper) { values[$0] }
     }
 
     /// How many more requests of the candidate bring the evidence to a threshold; nil where it never gets there. In

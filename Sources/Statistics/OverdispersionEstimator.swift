@@ -6,7 +6,7 @@
 /// weigh by their hits, so that many quiet ones do not hide the storm; a window with one hit says nothing of clumping.
 public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     public static let shards = 8
-    /// Lengths of the windows in seconds.
+    /// Lengths of the windows in seconds, each a multiple of the one before.
     public static let windows = [1, 10, 60, 300]
     /// A length speaks once its windows held this many hits in all, …
     public static let fewestHits = 20.0
@@ -32,21 +32,29 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     /// - Parameter second: a tally for each sub-shard.
     public mutating func observe(_ second: [Tally]) {
         precondition(second.count == Self.shards, "a tally for each of \(Self.shards) sub-shards")
-        for i in scales.indices {
-            for (shard, tally) in second.enumerated() {
-                scales[i].hits[shard] += tally.hits
-                scales[i].trials[shard] += tally.trials
-            }
-            scales[i].seconds += 1
-            if scales[i].seconds >= Self.windows[i] { close(i) }
+        for shard in second.indices {
+            scales[0].hits[shard] += second[shard].hits
+            scales[0].trials[shard] += second[shard].trials
+        }
+        var i = 0
+        while i < scales.count {
+            scales[i].seconds += Self.windows[max(i, 1) - 1]
+            guard scales[i].seconds >= Self.windows[i] else { break }
+            close(i)
+            i += 1
         }
     }
 
+    /// Ends a window; what it held belongs to the next longer one as well.
     private mutating func close(_ i: Int) {
         let hits = scales[i].hits
         let trials = scales[i].trials
         scales[i].seconds = 0
         for shard in 0..<Self.shards {
+            if i + 1 < scales.count {
+                scales[i + 1].hits[shard] += hits[shard]
+                scales[i + 1].trials[shard] += trials[shard]
+            }
             scales[i].hits[shard] = 0
             scales[i].trials[shard] = 0
         }

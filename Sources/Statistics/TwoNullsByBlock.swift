@@ -127,10 +127,9 @@ public struct TwoNullsByBlock: Hashable, Codable, Sendable {
             rate[j] = max(rate[j] + min(temper * ratio, most), Self.ruin)
         }
         guard tick.isInformative else { return }
-        let bet = OddsBet(tick, against: oddsBound)
+        let values = OddsRatio.eValues(tick, against: oddsBound, alternatives)
         for j in alternatives.indices {
-            let ratio = bet.logEValue(oddsBound * alternatives[j])
-            odds[j] = max(odds[j] + min(temper * ratio, logCap), Self.ruin)
+            odds[j] = max(odds[j] + min(temper * ln(values[j]), logCap), Self.ruin)
         }
     }
 

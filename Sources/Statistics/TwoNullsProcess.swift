@@ -41,11 +41,8 @@ public struct TwoNullsProcess: Hashable, Codable, Sendable {
     static func logEValues(
         _ block: Stratum, rateBound: Double, oddsBound: Double, alternatives: [Double]
     ) -> [Double] {
-        let bet = block.isInformative ? OddsBet(block, against: oddsBound) : nil
-        return alternatives.map { factor in
-            min(
-                bet?.logEValue(oddsBound * factor) ?? 0,
-                RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: factor, against: rateBound))
+        zip(alternatives, OddsRatio.eValues(block, against: oddsBound, alternatives)).map { factor, value in
+            min(ln(value), RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: factor, against: rateBound))
         }
     }
 }

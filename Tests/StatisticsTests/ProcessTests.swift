@@ -70,6 +70,43 @@ import Testing
         }
     }
 
+    @Test("A ladder's bets, eight at once, are the likelihood ratios one by one, also beyond a Double")
+    func ladder() {
+        let rows = [
+            (3, 50, 1, 450), (0, 20, 3, 80), (20, 20, 80, 90), (120, 500, 30, 500), (700, 3000, 100, 200),
+            (0, 5000, 5000, 9000), (5000, 6000, 0, 1_000_000), (4000, 8000, 4000, 8000),
+        ]
+        for row in rows {
+            let stratum = Stratum(candidate: Tally(row.0, of: row.1), baseline: Tally(row.2, of: row.3))
+            for (bound, alternatives) in [(1, Alternatives.worse), (1.5, Alternatives.regressions), (1, [0.15])] {
+                let values = OddsRatio.eValues(stratum, against: bound, alternatives)
+                #expect(values.count == alternatives.count)
+                for (value, odds) in zip(values, alternatives) {
+                    let expected = OddsRatio.logLikelihoodRatio(stratum, bound * odds, against: bound)
+                    let isBeyond = abs(expected) > 690
+                    let agrees = isBeyond ? (value > 1) == (expected > 0) : abs(ln(value) - expected) < 1e-9
+                    #expect(agrees, "\(row) \(bound * odds): \(value), expected \(expected)")
+                }
+            }
+        }
+        let silent = Stratum(candidate: Tally(0, of: 5), baseline: Tally(0, of: 9))
+        #expect(OddsRatio.eValues(silent, against: 1, Alternatives.better) == [1, 1, 1, 1, 1, 1])
+    }
+
+    @Test("Evidence beyond what a Double holds is kept, and lost again")
+    func fortunes() {
+        var bank = Bank(BankSettings(alternatives: 2, restarts: .never, cap: nil))
+        for n in 1...40 {
+            bank.observe { $0 == 0 ? 1e50 : 0.5 }
+            #expect(abs(bank.logEvidence - (Double(n) * ln(1e50) - ln(2))) < 1e-6)
+        }
+        for n in 1...39 {
+            bank.observe { _ in 1e-50 }
+            #expect(abs(bank.logEvidence - (Double(40 - n) * ln(1e50) - ln(2))) < 1e-6)
+        }
+        #expect(bank.loudest == 0)
+    }
+
     @Test("An outage of both arms leaves the evidence against two nulls where it was")
     func outage() {
         var both = TwoNullsProcess(rateBound: 0.01, oddsBound: 1)

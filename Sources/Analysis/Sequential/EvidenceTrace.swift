@@ -13,30 +13,19 @@ public struct EvidenceTrace: Hashable, Codable, Sendable {
     public init() {}
 
     public mutating func record(_ evidence: Double, at second: Int64) {
-        guard let begin else {
-            self.begin = second
-            points = [evidence]
-            return
-        }
+        var first = begin ?? second
         // The clock begins anew when the machine does: the plot goes on where it was.
-        if second < begin { self.begin = second - Int64(points.count) * spacing }
-        extend(evidence, by: second - (self.begin ?? second))
-    }
-
-    private mutating func extend(_ evidence: Double, by elapsed: Int64) {
-        while elapsed / spacing >= Int64(Self.capacity) { halve() }
-        let place = Int(max(0, elapsed) / spacing)
-        while points.count <= place { points.append(points.last ?? evidence) }
-        if place == points.count - 1 {
-            points[place] = isFresh(place) ? max(points[place], evidence) : evidence
-            lastPlace = place
+        if (second - first) / spacing < Int64(points.count) - 1 { first = second - Int64(points.count) * spacing }
+        begin = first
+        while (second - first) / spacing >= Int64(Self.capacity) { halve() }
+        let place = Int((second - first) / spacing)
+        if place < points.count {
+            points[place] = max(points[place], evidence)
+        } else {
+            points += [Double](repeating: points.last ?? evidence, count: place - points.count)
+            points.append(evidence)
         }
     }
-
-    /// The place that was written last: a new one begins with its own value, not with the one carried over.
-    private var lastPlace = 0
-
-    private func isFresh(_ place: Int) -> Bool { lastPlace == place }
 
     private mutating func halve() {
         var halved: [Double] = []
@@ -45,6 +34,5 @@ public struct EvidenceTrace: Hashable, Codable, Sendable {
         }
         points = halved
         spacing *= 2
-        lastPlace /= 2
     }
 }

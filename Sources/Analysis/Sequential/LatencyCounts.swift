@@ -4,38 +4,39 @@ import Statistics
 /// How many of a tick's requests took at least as long as a bucket, for either arm: gathered in one pass, as several
 /// checks ask at several points.
 struct LatencyCounts {
-    /// Requests in a bucket or above, by arm; one place more, for errors. Of requests whose latency is known, and of
-    /// those that outlived a bucket.
-    private var known: [[UInt32]]
-    private var outlived: [[UInt32]]
-    private static let places = LatencyBuckets.count + 1
+    /// Requests in a bucket or above: a row for the baseline's and one for the candidate's whose latency is known, then,
+    /// where there are any, those of either arm that outlived the bucket. A row begins with the first bucket that has a
+    /// request, and ends with a place for errors.
+    private let beyond: [UInt32]
+    private let first: Int
+    private let places: Int
 
     init(_ tick: LatencyTick, _ measure: LatencyMeasure) {
-        known = [[UInt32]](repeating: [UInt32](repeating: 0, count: Self.places), count: 2)
-        outlived = [[], []]
         var anyOutlived = false
-        for entry in tick.entries where entry.bucket(measure).isOutlived { anyOutlived = true }
-        if anyOutlived { outlived = known }
+        var (low, high) = (LatencyBuckets.count, 0)
         for entry in tick.entries {
             let (bucket, isOutlived) = entry.bucket(measure)
-            let place = min(bucket, Self.places - 1)
-            if isOutlived {
-                outlived[Int(entry.arm.rawValue)][place] += 1
-            } else {
-                known[Int(entry.arm.rawValue)][place] += 1
+            anyOutlived = anyOutlived || isOutlived
+            if bucket < LatencyBuckets.count { (low, high) = (min(low, bucket), max(high, bucket + 1)) }
+        }
+        let (first, places) = (min(low, high), max(high - low, 0) + 1)
+        (self.first, self.places) = (first, places)
+        let size = (anyOutlived ? 4 : 2) * places
+        beyond = [UInt32](unsafeUninitializedCapacity: size) { counts, filled in
+            counts.initialize(repeating: 0)
+            for entry in tick.entries {
+                let (bucket, isOutlived) = entry.bucket(measure)
+                let row = (isOutlived ? 2 : 0) + Int(entry.arm.rawValue)
+                counts[row * places + min(bucket - first, places - 1)] += 1
             }
-        }
-        for arm in 0..<2 {
-            Self.sum(&known[arm])
-            Self.sum(&outlived[arm])
-        }
-    }
-
-    private static func sum(_ counts: inout [UInt32]) {
-        var sum: UInt32 = 0
-        for i in counts.indices.reversed() {
-            sum += counts[i]
-            counts[i] = sum
+            for row in 0..<size / places {
+                var sum: UInt32 = 0
+                for i in (row * places..<(row + 1) * places).reversed() {
+                    sum += counts[i]
+                    counts[i] = sum
+                }
+            }
+            filled = size
         }
     }
 
@@ -49,7 +50,11 @@ struct LatencyCounts {
     }
 
     private func tally(_ arm: Int, _ bucket: Int, outlived from: Int) -> Tally {
-        let longer = outlived[arm].isEmpty ? 0 : Int(outlived[arm][min(from, Self.places - 1)])
-        return Tally(Int(known[arm][min(bucket, Self.places - 1)]) + longer, of: Int(known[arm][0]) + longer)
+        let longer = beyond.count > 2 * places ? self[2 + arm, from] : 0
+        return Tally(self[arm, bucket] + longer, of: self[arm, first] + longer)
+    }
+
+    private subscript(row: Int, bucket: Int) -> Int {
+        Int(beyond[row * places + min(max(bucket - first, 0), places - 1)])
     }
 }

@@ -5,7 +5,9 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Older counts are halved whenever there are so many; at 100 requests/s that is every few minutes.
     static let fading: UInt32 = 60_000
 
-    private var counts = [UInt32](repeating: 0, count: LatencyBuckets.count)
+    /// By bucket, then by 64 of them, so that a quantile is soon found.
+    private var counts = [UInt32](repeating: 0, count: buckets + buckets >> 6)
+    private static let buckets = LatencyBuckets.count
     /// Errors: slower than every bucket.
     public private(set) var failed: UInt32 = 0
     public private(set) var total: UInt32 = 0
@@ -14,28 +16,43 @@ public struct LatencyProfile: Hashable, Sendable {
 
     /// - Parameter bucket: of `LatencyBuckets`, or `LatencyEntry.slowest`.
     public mutating func record(_ bucket: Int) {
-        if bucket < counts.count { counts[bucket] += 1 } else { failed += 1 }
-        total += 1
+        if bucket < Self.buckets {
+            add(1, to: bucket)
+        } else {
+            failed += 1
+            total += 1
+        }
         if total >= Self.fading { fade() }
     }
 
     private mutating func fade() {
-        failed /= 2
+        let old = self
+        self = LatencyProfile()
+        failed = old.failed / 2
         total = failed
-        for i in counts.indices {
-            counts[i] /= 2
-            total += counts[i]
-        }
+        for i in 0..<Self.buckets { add(old.counts[i] / 2, to: i) }
+    }
+
+    private mutating func add(_ count: UInt32, to bucket: Int) {
+        counts[bucket] += count
+        counts[Self.buckets + bucket >> 6] += count
+        total += count
     }
 
     /// The bucket that holds the p-quantile; nil without samples, and where so many failed that it has none.
     public func quantile(_ p: Double) -> Int? {
         guard total > 0 else { return nil }
-        var slower = Double(total)
-        let limit = (1 - p) * Double(total)
-        for i in counts.indices {
-            slower -= Double(counts[i])
-            if slower <= limit { return i }
+        // A count is at most the limit where it is at most the limit's whole part.
+        let limit = UInt32((1 - p) * Double(total))
+        var slower = total
+        var i = 0
+        while Self.buckets + i < counts.count, slower - counts[Self.buckets + i] > limit {
+            slower -= counts[Self.buckets + i]
+            i += 1
+        }
+        for bucket in i << 6..<min((i + 1) << 6, Self.buckets) {
+            slower -= counts[bucket]
+            if slower <= limit { return bucket }
         }
         return nil
     }
@@ -45,7 +62,7 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Requests above the bucket that holds a latency, errors included.
     func slower(than seconds: Double) -> UInt32 {
         let bucket = LatencyBuckets.index(UInt32(min(seconds * 1e6, Double(UInt32.max))))
-        return counts[(bucket + 1)...].reduce(failed, +)
+        return counts[(bucket + 1)..<Self.buckets].reduce(failed, +)
     }
 
     /// Seconds, the middle of the bucket; infinite where that many failed.
@@ -66,14 +83,13 @@ extension LatencyProfile: Codable {
         total = failed
         let buckets = try values.decode([Int].self, forKey: .buckets)
         let stored = try values.decode([UInt32].self, forKey: .counts)
-        for (bucket, count) in zip(buckets, stored) where counts.indices.contains(bucket) && count < Self.fading {
-            counts[bucket] = count
-            total += count
+        for (bucket, count) in zip(buckets, stored) where (0..<Self.buckets).contains(bucket) && count < Self.fading {
+            add(count, to: bucket)
         }
     }
 
     public func encode(to encoder: any Encoder) throws {
-        let used = counts.indices.filter { counts[$0] > 0 }
+        let used = (0..<Self.buckets).filter { counts[$0] > 0 }
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(failed, forKey: .failed)
         try values.encode(used, forKey: .buckets)

@@ -22,18 +22,19 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
 
+    /// By arm.
     struct Sums: Hashable, Codable, Sendable {
-        var sum = [0.0, 0.0]
-        var rows = [0, 0]
+        var sum = SIMD2<Double>()
+        var rows = SIMD2<Int>()
 
         mutating func add(_ value: Double, _ arm: Arm) {
             sum[Int(arm.rawValue)] += value
             rows[Int(arm.rawValue)] += 1
         }
-        func mean(_ arm: Arm) -> Double? {
-            rows[Int(arm.rawValue)] == 0 ? nil : sum[Int(arm.rawValue)] / Double(rows[Int(arm.rawValue)])
-        }
         func rows(_ arm: Arm) -> Int { rows[Int(arm.rawValue)] }
+        func mean(_ arm: Arm) -> Double? {
+            rows(arm) == 0 ? nil : sum[Int(arm.rawValue)] / Double(rows(arm))
+        }
     }
 
     init(_ measure: QualityMeasure, margin: Double, isRise: Bool) {
@@ -87,6 +88,8 @@ struct GroupProcess: Hashable, Codable, Sendable {
     let name: String
     let weight: Double
     var bounds: [QualityProcess]
+    /// For people.
+    var label: String { name.isEmpty ? "all rows" : name }
 
     init(_ name: String, weight: Double, _ check: QualityCheck) {
         self.name = name
@@ -122,7 +125,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     }
 
     mutating func observe(_ row: QualityRow, current: UInt16) {
-        for name in row.groups where !groups.contains(where: { $0.name == name }) { discover(name) }
+        for name in row.groups where !groups.indices.contains(where: { groups[$0].name == name }) { discover(name) }
         for i in groups.indices where groups[i].name.isEmpty || row.groups.contains(groups[i].name) {
             for j in groups[i].bounds.indices { groups[i].bounds[j].observe(row, current: current) }
         }
@@ -139,6 +142,19 @@ struct GroupsProcess: Hashable, Codable, Sendable {
             let g = Double(found[i])
             groups.append(GroupProcess(name, weight: 1 / (g * (g + 1)) / Double(check.groups.count), check))
         }
+    }
+
+    /// ln E for a revert, the largest after each has paid for its share, and whose it is.
+    var evidence: (value: Double, part: String) {
+        var best: (value: Double, part: String) = (0, "")
+        // A copy of a group counts the references of all its arrays.
+        for i in groups.indices {
+            for j in groups[i].bounds.indices {
+                let value = groups[i].bounds[j].evidence - groups[i].penalty
+                if value > best.value { best = (value, groups[i].label) }
+            }
+        }
+        return best
     }
 
     /// Attributes that were named and never came.

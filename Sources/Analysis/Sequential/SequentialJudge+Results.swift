@@ -12,36 +12,44 @@ extension SequentialJudge {
 
     func result(of state: CheckState, policy: String) -> CheckResult {
         if let quality = state.quality { return result(of: quality, state, policy) }
-        let step = state.errors?.sinceStep ?? state.latency?.sinceStep ?? Stratum()
-        let measurements = state.errors.map(measure) ?? state.latency.map(measure) ?? []
-        let speaking = state.errors?.evidence ?? state.latency?.evidence ?? (value: 0, part: "")
-        let proof = state.errors?.proofEvidence ?? state.latency?.proofEvidence ?? 0
-        let revertAt = threshold(state)
-        let fails = speaking.value >= revertAt
-        let seen = step.candidate.trials
-        let isReady = state.latency?.isReady ?? true
-        let verdict: Verdict = fails ? .fail : !isReady || seen < Self.fewestInStep ? .noData : .pass
-        var evidence = CheckEvidence(
-            value: speaking.value, revertAt: revertAt, proof: proof, promoteAt: proofThreshold, weight: state.weight,
-            part: speaking.part, dependence: "", trace: state.trace)
+        let measurements = measure(state)
+        var evidence = evidence(of: state, proof: state.proof)
+        let fails = evidence.value >= evidence.revertAt
+        let seen = state.sinceStep.candidate.trials
+        let verdict: Verdict = fails ? .fail : !state.isReady || seen < Self.fewestInStep ? .noData : .pass
         evidence.requestsNeeded = state.needed
-        let seconds = state.errors?.secondsInStep ?? state.latency?.secondsInStep ?? 0
-        if let needed = state.needed, seen > 0, seconds > 0 {
-            evidence.secondsNeeded = needed * Double(seconds) / Double(seen)
+        if let needed = state.needed, seen > 0, state.secondsInStep > 0 {
+            evidence.secondsNeeded = needed * Double(state.secondsInStep) / Double(seen)
         }
-        if let errors = state.errors { evidence.dependence = errors.lane.words(profile.errorOverdispersion) }
-        if state.latency != nil { evidence.dependence = profile.latencyLane.words(profile.latencyOverdispersion) }
-        let isProven = proof >= proofThreshold && verdict == .pass
-        let missing =
-            isProven
-            ? ""
-            : !isReady
-                ? profile[state.latency?.check.of ?? .total].total >= BaselineProfile.fewestSamples
-                    ? "so many of the baseline's requests fail that this quantile of it is an error"
-                    : "\(profile[state.latency?.check.of ?? .total].total) of \(BaselineProfile.fewestSamples) requests of the baseline"
-                : verdict == .noData
-                    ? "\(seen) of \(Self.fewestInStep) requests on the candidate in this step" : needs(evidence, seen)
+        let isProven = evidence.proof >= proofThreshold && verdict == .pass
+        let missing = isProven ? "" : missing(state, evidence, seen)
         return finish(state, policy, verdict, measurements, evidence, isProven, missing)
+    }
+
+    private func missing(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
+        if let latency = state.latency, !latency.isReady {
+            let known = profile[latency.check.of].total
+            return known < BaselineProfile.fewestSamples
+                ? "\(known) of \(BaselineProfile.fewestSamples) requests of the baseline"
+                : "so many of the baseline's requests fail that this quantile of it is an error"
+        }
+        guard seen >= Self.fewestInStep else {
+            return "\(seen) of \(Self.fewestInStep) requests on the candidate in this step"
+        }
+        return needs(evidence, seen)
+    }
+
+    func evidence(of state: CheckState, proof: Double) -> CheckEvidence {
+        let speaking = state.evidence
+        var evidence = CheckEvidence(
+            value: speaking.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
+            weight: state.weight, part: speaking.part, trace: state.trace)
+        if let errors = state.errors {
+            (evidence.lane, evidence.overdispersion) = (errors.lane, profile.errorOverdispersion)
+        } else if state.latency != nil {
+            (evidence.lane, evidence.overdispersion) = (profile.latencyLane, profile.latencyOverdispersion)
+        }
+        return evidence
     }
 
     private func finish(
@@ -80,6 +88,12 @@ extension SequentialJudge {
     }
 
     // MARK: - What was measured
+
+    private func measure(_ state: CheckState) -> [Measurement] {
+        if let errors = state.errors { return measure(errors) }
+        if let latency = state.latency { return measure(latency) }
+        return []
+    }
 
     private func measure(_ errors: ErrorsProcess) -> [Measurement] {
         let (c, b) = (errors.sinceStart.candidate, errors.sinceStart.baseline)
@@ -136,99 +150,5 @@ extension SequentialJudge {
             "\(CheckEvidence.grouped(UInt64(arm.failed))) of \(CheckEvidence.grouped(UInt64(arm.total)))"
         }
         return "\(Measurement.failsMore): \(count(mine)) against \(count(theirs)) on the baseline"
-    }
-
-    // MARK: - Groups
-
-    private func result(of quality: GroupsProcess, _ state: CheckState, _ policy: String) -> CheckResult {
-        let revertAt = threshold(state)
-        let least = quality.check.minSamples
-        var measurements: [Measurement] = []
-        var missing: [String] = []
-        var loudest: (value: Double, name: String) = (0, "")
-        var weakest = Double.infinity
-        for group in quality.groups {
-            let name = group.name.isEmpty ? "all rows" : group.name
-            for bound in group.bounds {
-                let rows = bound.sinceStart
-                var m = Measurement(
-                    subject: name, unit: .points, candidate: rows.mean(.candidate), baseline: rows.mean(.baseline),
-                    candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
-                    bound: bound.margin, value: bound.drop, verdict: .noData)
-                let value = bound.evidence - group.penalty
-                if value > loudest.value { loudest = (value, name) }
-                let isSmall = min(rows.rows(.candidate), rows.rows(.baseline)) < least
-                if value >= revertAt {
-                    m.verdict = .fail
-                    m.note =
-                        "evidence \(CheckEvidence.odds(value)) against a sound candidate, reverts at "
-                        + CheckEvidence.odds(revertAt)
-                } else if isSmall {
-                    m.verdict = quality.check.small == .report ? .pass : .noData
-                    m.note = "\(m.candidateSamples) and \(m.baselineSamples) of \(least) samples"
-                    if quality.check.small == .report {
-                        m.note = "\(Measurement.tooSmall): \(m.note)"
-                    } else {
-                        missing.append("\(name): \(m.note)")
-                    }
-                } else {
-                    m.verdict = .pass
-                    weakest = min(weakest, bound.proofEvidence)
-                    if bound.proofEvidence < proofThreshold {
-                        missing.append(
-                            "\(name): proof \(CheckEvidence.odds(bound.proofEvidence)) of "
-                                + CheckEvidence.odds(proofThreshold) + needs(bound))
-                    }
-                }
-                measurements.append(m)
-            }
-        }
-        for attribute in quality.unseen {
-            let isReported = quality.check.small == .report
-            measurements.append(
-                Measurement(
-                    subject: attribute, unit: .points, bound: quality.check.maxDrop ?? quality.check.maxRise ?? 0,
-                    verdict: isReported ? .pass : .noData, note: "no feedback with this attribute yet"))
-            if !isReported { missing.append("\(attribute): no feedback with this attribute yet") }
-        }
-        if quality.overflow {
-            let note =
-                "more than \(GroupsProcess.maximumGroups) groups: the others are not judged; name those that matter"
-            measurements.append(
-                Measurement(
-                    subject: "further groups", unit: .points,
-                    bound: quality.check.maxDrop ?? quality.check.maxRise ?? 0,
-                    verdict: .noData, note: note))
-            missing.append(note)
-        }
-        // Small groups may stand aside of others, never of nothing.
-        if !measurements.contains(where: { $0.verdict == .fail || $0.verdict == .pass && !$0.isTooSmall }) {
-            for i in measurements.indices { measurements[i].verdict = .noData }
-            if measurements.allSatisfy({ $0.candidateSamples == 0 || $0.baselineSamples == 0 }) {
-                if missing.isEmpty { missing.append("no labelled feedback of both arms yet") }
-            } else if missing.isEmpty {
-                missing.append("no group has \(least) samples of both arms yet")
-            }
-        }
-        let verdict = ThresholdJudge.worst(measurements.map(\.verdict))
-        var evidence = CheckEvidence(
-            value: loudest.value, revertAt: revertAt, proof: weakest.isFinite ? weakest : 0,
-            promoteAt: proofThreshold, weight: state.weight, part: loudest.name, dependence: "", trace: state.trace)
-        evidence.requestsNeeded = nil
-        var result = CheckResult(
-            policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
-            measurements: measurements, proven: verdict == .pass && missing.isEmpty,
-            missing: missing.joined(separator: "; "), waitsOnlyForPromotion: true)
-        result.evidence = evidence
-        return result
-    }
-
-    /// `, about 900 more rows of the candidate`.
-    private func needs(_ bound: QualityProcess) -> String {
-        let rows = bound.sinceStep.rows(.candidate)
-        guard bound.proofEvidence > 0.2, rows > 0 else { return "" }
-        // Evidence grows with the rows, about evenly.
-        let more = Double(rows) * (proofThreshold / bound.proofEvidence - 1)
-        return ", about \(CheckEvidence.grouped(UInt64(min(more, 1e12)))) more rows of the candidate"
     }
 }

@@ -16,7 +16,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     public let risk: Risk
     /// Items taken in: a recording is replayed up to here.
     public private(set) var items = 0
-    var states: [CheckState] = []
+    var states: [CheckState]
+    /// What latencies are asked for.
+    private let measures: [LatencyMeasure]
     /// Grows with what the baseline does.
     public private(set) var profile: BaselineProfile
     var candidate = [LatencyProfile(), LatencyProfile()]
@@ -45,11 +47,12 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
         let weights = RiskBudget(alpha: risk.falseRevert).weights(enforced.map { ($0.source, $0.share) })
         let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
-        for (path, check) in checks where Self.source(check) != nil {
+        let states = checks.filter { Self.source($0.check) != nil }.map { path, check in
             // What only is observed spends nothing: it is shown as if it were alone.
-            states.append(
-                CheckState(path, check, weight: weightByPath[path] ?? 1, profile: profile, isKeyed: isKeyed))
+            CheckState(path, check, weight: weightByPath[path] ?? 1, profile: profile, isKeyed: isKeyed)
         }
+        self.states = states
+        measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.latency?.check.of == measure } }
         updateMaturity()
     }
 
@@ -74,20 +77,21 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         case .errors(let tick):
             step = max(step, tick.step)
             profile.observe(tick)
-            for i in states.indices { states[i].errors?.observe(tick) }
-            trace(at: tick.second)
+            for i in states.indices where states[i].errors != nil {
+                states[i].errors?.observe(tick)
+                states[i].trace(at: tick.second)
+            }
         case .latencies(let tick):
             step = max(step, tick.step)
-            for measure in [LatencyMeasure.total, .firstByte]
-            where states.contains(where: { $0.latency?.check.of == measure }) {
+            for measure in measures {
                 let counts = LatencyCounts(tick, measure)
                 for i in states.indices where states[i].latency?.check.of == measure {
                     states[i].latency?.observe(tick, counts, profile)
                 }
             }
             profile.observe(tick)
-            for entry in tick.entries where entry.arm == .candidate {
-                for (i, measure) in [LatencyMeasure.total, .firstByte].enumerated() {
+            for (i, measure) in LatencyMeasure.allCases.enumerated() {
+                for entry in tick.entries where entry.arm == .candidate {
                     let (bucket, isOutlived) = entry.bucket(measure)
                     if !isOutlived { candidate[i].record(bucket) }
                 }
@@ -98,7 +102,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0] + tick.assigned[1]),
                     share: tick.share.fraction)
             }
-            trace(at: tick.second)
+            for i in states.indices where states[i].errors == nil { states[i].trace(at: tick.second) }
             look(at: tick.second)
         case .rows(let rows):
             for i in states.indices {
@@ -113,10 +117,6 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
-    private mutating func trace(at second: Int64) {
-        for i in states.indices { states[i].trace.record(states[i].evidence, at: second) }
-    }
-
     /// What need not be done at every second.
     private mutating func look(at second: Int64) {
         // The clock begins anew when the machine does.
@@ -126,8 +126,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         let latencyLane = profile.latencyLane
         let promoteAt = proofThreshold
         for i in states.indices {
-            states[i].errors?.adapt(to: errorLane)
-            states[i].latency?.adapt(to: latencyLane)
+            states[i].adapt(errors: errorLane, latency: latencyLane)
             states[i].estimate(logThreshold: promoteAt)
         }
         updateMaturity()
@@ -152,17 +151,21 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             var policy = policy
             policy.checks.removeAll { Self.source($0) != nil }
             return policy
-        }
-        let bounded = Dictionary(
-            bounds.evaluate(others, snapshot, now: now).map { ($0.path, $0) }, uniquingKeysWith: { $1 })
+        }.filter { !$0.checks.isEmpty }
+        return results(policies, others.isEmpty ? [] : bounds.evaluate(others, snapshot, now: now))
+    }
+
+    private func results(_ policies: [Policy], _ bounded: [CheckResult]) -> [CheckResult] {
+        // Both are in the order of the policies and their checks.
+        var (judged, asked) = (states.indices.makeIterator(), bounded.makeIterator())
         var results: [CheckResult] = []
+        results.reserveCapacity(states.count + bounded.count)
         for policy in policies {
             for check in policy.checks {
-                let path = "\(policy.name)/\(check.name)"
-                if let state = states.first(where: { $0.path == path }) {
-                    results.append(result(of: state, policy: policy.name))
-                } else if let result = bounded[path] {
-                    results.append(result)
+                if Self.source(check) == nil {
+                    asked.next().map { results.append($0) }
+                } else {
+                    judged.next().map { results.append(result(of: states[$0], policy: policy.name)) }
                 }
             }
         }
@@ -193,44 +196,5 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                 "labels come for one arm more often than for the other, so quality cannot be compared: nothing "
                     + "advances. Look for label jobs that depend on what the model answered"),
         ].compactMap(\.self)
-    }
-}
-
-/// One check with its processes. One of the three is set.
-struct CheckState: Hashable, Codable, Sendable {
-    let path: String
-    let check: Check
-    /// Its share of the risk.
-    let weight: Double
-    var errors: ErrorsProcess?
-    var latency: LatencyProcess?
-    var quality: GroupsProcess?
-    var trace = EvidenceTrace()
-    /// Requests of the candidate that are still needed for the proof, about; nil where that cannot be told.
-    private(set) var needed: Double?
-
-    init(_ path: String, _ check: Check, weight: Double, profile: BaselineProfile, isKeyed: Bool) {
-        self.path = path
-        self.check = check
-        self.weight = weight
-        switch check.kind {
-        case .errors(let kind): errors = ErrorsProcess(kind, lane: profile.errorLane, isKeyed: isKeyed)
-        case .latency(let kind): latency = LatencyProcess(kind, lane: profile.latencyLane)
-        case .quality(let kind): quality = GroupsProcess(kind)
-        case .metric: break
-        }
-    }
-
-    /// ln E for a revert; for groups, the largest after each has paid for its share.
-    var evidence: Double {
-        errors?.evidence.value ?? latency?.evidence.value ?? quality.map { groups in
-            groups.groups.flatMap { g in g.bounds.map { $0.evidence - g.penalty } }.max() ?? 0
-        } ?? 0
-    }
-
-    mutating func estimate(logThreshold: Double) {
-        needed =
-            errors?.requestsNeeded(logThreshold: logThreshold)
-            ?? latency?.requestsNeeded(logThreshold: logThreshold)
     }
 }

@@ -85,8 +85,9 @@ enum Timing {
                         maxDrop: 0.05))))
         for rate in [10.0, 100, 1000] {
             let profile = ProductRollout.history(.healthy, rate: rate, random: &random)
+            let policy = Policy(name: "ten", checks: checks)
             var judge = SequentialJudge(
-                [Policy(name: "ten", checks: checks)], risk: Risk(), isKeyed: false, profile: profile)
+                [policy], risk: Risk(), isKeyed: false, profile: profile)
             let items = (0..<2000 as Range<Int64>).map { second in
                 var ticks = Ticks(second: ProductRollout.origin + second, step: 1, share: Weight(clamping: 2500))
                 ticks.deal(.baseline, Condition(), rate: rate * 0.75, clusters: false, random: &random)
@@ -98,11 +99,14 @@ enum Timing {
                 }
                 return [JudgedItem.errors(ticks.errors), .latencies(ticks.latencies), .rows(rows)]
             }
+            let nothing = WindowSnapshot(
+                observations: ObservationWindow(retention: .seconds(1), startedAt: 0))
             var reverts = 0
             let time = processorTime {
                 for second in items {
                     for item in second { judge.take(item) }
-                    if judge.standing.reverts != nil { reverts += 1 }
+                    let results = judge.evaluate([policy], nothing, now: 0)
+                    if results.contains(where: { $0.verdict == .fail }) { reverts += 1 }
                 }
             }
             Swift.print("product, \(rate) requests/s: \(time / Double(items.count)) µs (\(reverts) reverts)")

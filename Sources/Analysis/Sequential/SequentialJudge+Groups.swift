@@ -1,0 +1,103 @@
+import PolicyModel
+import Statistics
+
+/// What a check of quality says of its groups.
+extension SequentialJudge {
+    func result(of quality: GroupsProcess, _ state: CheckState, _ policy: String) -> CheckResult {
+        var measurements: [Measurement] = []
+        var missing: [String] = []
+        var isAnyJudged = false
+        var unproven: [QualityProcess] = []
+        var weakest: (proof: Double, name: String) = (.infinity, "")
+        let revertAt = threshold(state)
+        for group in quality.groups {
+            for bound in group.bounds {
+                let m = measure(bound, of: group, quality.check, revertAt: revertAt)
+                isAnyJudged = isAnyJudged || m.verdict == .fail || m.verdict == .pass && !m.isTooSmall
+                if m.verdict == .noData { missing.append("\(m.subject): \(m.note)") }
+                if m.verdict == .pass, !m.isTooSmall {
+                    if bound.proofEvidence < weakest.proof { weakest = (bound.proofEvidence, m.subject) }
+                    if bound.proofEvidence < proofThreshold { unproven.append(bound) }
+                }
+                measurements.append(m)
+            }
+        }
+        if let last = unproven.min(by: { $0.proofEvidence < $1.proofEvidence }) {
+            missing.append(words(last, weakest.name, others: unproven.count - 1))
+        }
+        func add(_ subject: String, _ verdict: Verdict, _ note: String) {
+            let bound = quality.check.maxDrop ?? quality.check.maxRise ?? 0
+            measurements.append(
+                Measurement(subject: subject, unit: .points, bound: bound, verdict: verdict, note: note))
+        }
+        for attribute in quality.unseen {
+            let note = "no feedback with this attribute yet"
+            let isReported = quality.check.small == .report
+            add(attribute, isReported ? .pass : .noData, note)
+            if !isReported { missing.append("\(attribute): \(note)") }
+        }
+        if quality.overflow {
+            let note =
+                "more than \(GroupsProcess.maximumGroups) groups: the others are not judged; name those that matter"
+            add("further groups", .noData, note)
+            missing.append(note)
+        }
+        // Small groups may stand aside of others, never of nothing.
+        if !isAnyJudged {
+            for i in measurements.indices { measurements[i].verdict = .noData }
+            let hasRows = measurements.contains { $0.candidateSamples > 0 && $0.baselineSamples > 0 }
+            if missing.isEmpty {
+                missing.append(
+                    hasRows
+                        ? "no group has \(quality.check.minSamples) samples of both arms yet"
+                        : "no labelled feedback of both arms yet")
+            }
+        }
+        let verdict = ThresholdJudge.worst(measurements.map(\.verdict))
+        var result = CheckResult(
+            policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
+            measurements: measurements, proven: verdict == .pass && missing.isEmpty,
+            missing: missing.joined(separator: "; "), waitsOnlyForPromotion: true)
+        result.evidence = evidence(of: state, proof: weakest.proof.isFinite ? weakest.proof : 0)
+        return result
+    }
+
+    private func measure(
+        _ bound: QualityProcess, of group: GroupProcess, _ check: QualityCheck, revertAt: Double
+    ) -> Measurement {
+        let rows = bound.sinceStart
+        var m = Measurement(
+            subject: group.label, unit: .points, candidate: rows.mean(.candidate), baseline: rows.mean(.baseline),
+            candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
+            bound: bound.margin, value: bound.drop, verdict: .pass)
+        let value = bound.evidence - group.penalty
+        if value >= revertAt {
+            m.verdict = .fail
+            m.note =
+                "evidence \(CheckEvidence.odds(value)) against a sound candidate, reverts at "
+                + CheckEvidence.odds(revertAt)
+        } else if min(rows.rows(.candidate), rows.rows(.baseline)) < check.minSamples {
+            m.note = "\(m.candidateSamples) and \(m.baselineSamples) of \(check.minSamples) samples"
+            if check.small == .report {
+                m.note = "\(Measurement.tooSmall): \(m.note)"
+            } else {
+                m.verdict = .noData
+            }
+        }
+        return m
+    }
+
+    /// `sex=Female: proof 1.4 : 1 of 20 : 1, about 900 more rows of the candidate; 2 more groups are not proven either`.
+    private func words(_ bound: QualityProcess, _ name: String, others: Int) -> String {
+        let proof = "\(CheckEvidence.odds(bound.proofEvidence)) of \(CheckEvidence.odds(proofThreshold))"
+        var words = "\(name): proof \(proof)"
+        let rows = bound.sinceStep.rows(.candidate)
+        if bound.proofEvidence > 0.2, rows > 0 {
+            // Evidence grows with the rows, about evenly.
+            let more = Double(rows) * (proofThreshold / bound.proofEvidence - 1)
+            words += ", about \(CheckEvidence.grouped(UInt64(min(more, 1e12)))) more rows of the candidate"
+        }
+        if others > 0 { words += "; \(others) more \(others == 1 ? "group is" : "groups are") not proven either" }
+        return words
+    }
+}
