@@ -3,8 +3,8 @@ import Glibc
 import ReferenceModel
 import Synchronization
 
-/// The demo's clients: rows that no model has seen go through the proxy at a steady rate, none twice in a rollout, and
-/// their true labels are posted as feedback a little later.
+/// The demo's clients: rows that no model has seen go through the proxy at a steady rate, none twice before all were
+/// sent, and their true labels are posted as feedback a little later.
 final class DemoTraffic: Sendable {
     /// Time between an answer and its label.
     static let labelDelay: Duration = .seconds(2)
@@ -17,7 +17,6 @@ final class DemoTraffic: Sendable {
         /// Answers by the version that gave them.
         var versions: [String: Int] = [:]
         var labelled = 0
-        var isUsedUp = false
     }
 
     private struct State {
@@ -77,13 +76,12 @@ final class DemoTraffic: Sendable {
         let client = LoopbackClient(port: port)
         while true {
             let (row, due, isOver) = state.withLock { state -> (Int?, Int64, Bool) in
-                guard state.isRunning, state.next < state.order.count else {
-                    state.counts.isUsedUp = state.isRunning
-                    return (nil, 0, state.isOver)
-                }
+                guard state.isRunning, !state.order.isEmpty else { return (nil, 0, state.isOver) }
                 let due = state.startedAt + Int64(Double(state.next) / rate * 1e9)
+                // One rollout in seven needs more rows than there are: they come again.
+                let row = state.order[state.next % state.order.count]
                 state.next += 1
-                return (state.order[state.next - 1], due, state.isOver)
+                return (row, due, state.isOver)
             }
             if isOver { return }
             guard let row else {
