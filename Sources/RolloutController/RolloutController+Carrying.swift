@@ -117,6 +117,8 @@ extension RolloutController {
 
     private func putInForce(_ state: ServiceState, _ runtime: ServiceRuntime, now: Moment) {
         let old = runtime.state
+        // Writing may have taken a while, in which requests were dealt as before.
+        let inForce = clock.now.monotonic
         runtime.state = state
         if state.rollout?.id != old.rollout?.id || state.serving != old.serving {
             let known = runtime.profile(from: old, to: state)
@@ -124,13 +126,13 @@ extension RolloutController {
         }
         if let rollout = state.rollout, beginsStep(from: old, to: state) {
             let isFirst = old.rollout?.id != rollout.id || old.rollout?.phase == .waiting
-            if rollout.phase != .waiting { runtime.beginStep(isFirst: isFirst, now: now.monotonic) }
+            if rollout.phase != .waiting { runtime.beginStep(isFirst: isFirst, now: inForce) }
         } else if state.rollout?.id == old.rollout?.id, state.split.candidate != old.split.candidate {
-            runtime.feed.changeShare(state.split.candidate, now: now.monotonic)
+            runtime.feed.changeShare(state.split.candidate, now: inForce)
         }
         if state.rollout?.phase != old.rollout?.phase {
             if state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }
-            if old.rollout?.phase == .warmup { runtime.judgeLatency(from: now.monotonic) }
+            if old.rollout?.phase == .warmup { runtime.judgeLatency(from: inForce) }
         }
         if state.generation != old.generation { publish() }
     }

@@ -42,16 +42,16 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
     /// - Parameter slower: for each point, the requests of either arm that were slower than it.
     /// - Precondition: the same requests at each point.
     public mutating func observe(_ slower: [Stratum], seconds: Int = 1, temper: Double = 1) {
-        if builder.add(slower, seconds: seconds) { close(temper: temper) }
+        if builder.add(slower, seconds: seconds, temper: temper) { close() }
     }
 
     /// The split changed.
-    public mutating func weightChanged(temper: Double = 1) {
-        if builder.isWhole { close(temper: temper) }
+    public mutating func weightChanged() {
+        if builder.isWhole { close() } else { builder.clear() }
     }
 
-    private mutating func close(temper: Double) {
-        bet(builder.open, temper: temper)
+    private mutating func close() {
+        bet(builder.open, temper: builder.temper)
         builder.clear()
     }
 

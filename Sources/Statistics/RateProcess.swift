@@ -86,10 +86,11 @@ public struct RateProcess: Hashable, Codable, Sendable {
     /// Takes one tick.
     public mutating func observe(_ tick: Stratum, seconds: Int = 1) {
         age += seconds
-        if builder.add([tick], seconds: seconds) { close() }
+        let temper: Double = if case .counts(let temper) = lane { temper } else { 1 }
+        if builder.add([tick], seconds: seconds, temper: temper) { close() }
     }
 
-    /// From the next tick on bets are raised to another power: counts clump more, or less, than was thought. Valid as
+    /// From the next stratum on bets are raised to another power: counts clump more, or less, than was thought. Valid as
     /// long as it follows from what is past. Nothing changes in the lane of ticks.
     public mutating func retemper(_ temper: Double) {
         if case .counts = lane { lane = .counts(temper: temper) }
@@ -97,19 +98,14 @@ public struct RateProcess: Hashable, Codable, Sendable {
 
     /// The split changed.
     public mutating func weightChanged() {
-        if builder.isWhole { close() }
+        if builder.isWhole { close() } else { builder.clear() }
     }
 
     private mutating func close() {
         let stratum = builder.open[0]
-        let temper: Double =
-            switch lane {
-            case .counts(let temper): temper
-            case .ticks: 1
-            }
         for i in members.indices {
-            members[i].odds?.observe(stratum, temper: temper)
-            members[i].byBlock?.observe(stratum, seconds: age, temper: temper)
+            members[i].odds?.observe(stratum, temper: builder.temper)
+            members[i].byBlock?.observe(stratum, seconds: age, temper: builder.temper)
             members[i].lane?.observe(stratum)
         }
         builder.clear()

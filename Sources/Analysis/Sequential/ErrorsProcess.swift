@@ -80,8 +80,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         recent.hits += Double(stratum.candidate.hits)
         recent.trials += Double(stratum.candidate.trials)
         if recent.trials > Self.recentTrials { recent = Recent(hits: recent.hits / 2, trials: recent.trials / 2) }
-        if proofBuilder.add([stratum], seconds: Int(gap)) {
-            proof.observe(proofBuilder.open[0], temper: rate.lane.proofTemper)
+        if proofBuilder.add([stratum], seconds: Int(gap), temper: rate.lane.proofTemper) {
+            proof.observe(proofBuilder.open[0], temper: proofBuilder.temper)
             proofBuilder.clear()
         }
     }

@@ -60,7 +60,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     mutating func observe(_ tick: LatencyTick, _ counts: LatencyCounts, _ profile: BaselineProfile) {
         if step != tick.step {
             ceiling?.weightChanged()
-            ratio?.weightChanged(temper: lane.proofTemper)
+            ratio?.weightChanged()
             proof = LatencyProof(check)
             proofBuilder = StratumBuilder()
             step = tick.step
@@ -94,8 +94,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 
     private mutating func prove(_ stratum: Stratum, _ gap: Int) {
-        guard proofBuilder.add([stratum], seconds: gap) else { return }
-        proof.observe(proofBuilder.open[0], temper: lane.proofTemper)
+        guard proofBuilder.add([stratum], seconds: gap, temper: lane.proofTemper) else { return }
+        proof.observe(proofBuilder.open[0], temper: proofBuilder.temper)
         proofBuilder.clear()
     }
 

@@ -1,3 +1,4 @@
+import Analysis
 import Statistics
 
 /// What many rollouts of one judge under one scenario came to.
@@ -44,9 +45,12 @@ struct Cell: Sendable {
     var shareReverted: Double { Double(reverted) / Double(runs) }
 }
 
+/// `12`, `1.4`, `0.04`: two digits, and none that are but noise.
 func percent(_ x: Double) -> String {
-    let tenths = Int((x * 1000).rounded())
-    return tenths % 10 == 0 || tenths > 100 ? "\(Int((x * 100).rounded()))" : "\(tenths / 10).\(tenths % 10)"
+    let x = x * 100
+    let digits = x == 0 || x >= 9.95 ? 0 : x >= 0.095 ? 1 : 2
+    let text = Measurement.decimals(x, digits)
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
 }
 
 extension Cell {

@@ -117,7 +117,7 @@ struct SequentialRollout {
             let weight = Steps.weight(at: second)
             if second > 0 && weight != Steps.weight(at: second - 1) {
                 errors.weightChanged()
-                if case .counts(let temper) = history.latency { latency.weightChanged(temper: temper) }
+                if case .counts = history.latency { latency.weightChanged() }
             }
             let cc = course.condition(candidate: true, at: second, seen: requests)
             let bc = course.condition(candidate: false, at: second, seen: .max)
