@@ -31,12 +31,13 @@ extension RolloutController {
         var clean = stored.stoppedCleanly
         // Without the mark the next crash would look like a goodbye: be as careful now as after one.
         do { try markRunning() } catch { clean = false }
-        for service in configuration.services {
-            let declaration = Declaration(service, policies: configuration.policies(of: service))
+        let added = configuration.services.map { service in
             add(
-                service, declaration, stored: known[service.name], marked: marked[service.name],
-                clean: clean, lost: lost ?? stored.unreadable[service.name], now: now)
+                service, Declaration(service, policies: configuration.policies(of: service)),
+                stored: known[service.name], marked: marked[service.name], clean: clean,
+                lost: lost ?? stored.unreadable[service.name], now: now)
         }
+        write(added, now: now)
         publish()
     }
 
@@ -53,10 +54,11 @@ extension RolloutController {
         isMarkedRunning = (try? store.markStopped()) == nil
     }
 
+    /// Not written yet: `write` follows.
     private func add(
         _ service: Service, _ declaration: Declaration, stored: StoredService?, marked: ServiceState?, clean: Bool,
         lost: String?, now: Moment
-    ) {
+    ) -> ServiceRuntime {
         var events: [Event] = []
         var state = stored?.state ?? newState(for: declaration)
         // At the same generation it holds what the store does not: a pause, a freeze.
@@ -118,11 +120,14 @@ extension RolloutController {
         runtime.unwritten = events
         runtime.isDirty = true
         runtime.writtenAt = .min / 2
-        flush([runtime], now: now)
-        for event in events {
-            counters.events[event.kind, default: 0] += 1
-            listener.happened(event, service: service.name, at: now.wall, isDurable: runtime.isDurable)
-        }
+        return runtime
+    }
+
+    /// What was added, in one transaction.
+    private func write(_ added: [ServiceRuntime], now: Moment) {
+        let events = added.map(\.unwritten)
+        flush(added, now: now)
+        for (runtime, events) in zip(added, events) { tell(events, runtime, now: now, isDurable: runtime.isDurable) }
     }
 
     /// Applies changed files, wholly or not at all.
@@ -176,48 +181,63 @@ extension RolloutController {
             services[gone] = nil
             changes.append("\(gone): removed; its state is kept")
         }
+        let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
+        let before = Dictionary(old.services.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        var (added, changed): ([ServiceRuntime], [ServiceRuntime]) = ([], [])
         for service in new.services {
             let declaration = Declaration(service, policies: new.policies(of: service))
             guard let runtime = services[service.name] else {
-                let known = stored.services.first { $0.state.service == service.name }
-                add(
-                    service, declaration, stored: known, marked: marked[service.name], clean: true, lost: nil, now: now)
+                added.append(
+                    add(
+                        service, declaration, stored: known[service.name], marked: marked[service.name], clean: true,
+                        lost: nil, now: now))
                 changes.append("\(service.name): added")
                 continue
             }
-            let before = old.services.first { $0.name == service.name }
-            guard before != service || runtime.declaration != declaration else { continue }
+            guard before[service.name] != service || runtime.declaration != declaration else { continue }
             runtime.service = service
             runtime.declaration = declaration
             let pinned = runtime.state.rollout.map { $0.plan != declaration.plan } ?? false
-            declare(runtime, now: now)
+            changed.append(runtime)
             changes.append(
                 "\(service.name): changed" + (pinned ? "; policies and strategy count from the next rollout" : ""))
         }
+        write(added, now: now)
+        declare(changed, now: now)
         publish()
         return changes
     }
 
     /// Lets the state machine answer to the files as they are now.
-    func declare(_ runtime: ServiceRuntime, now: Moment) {
-        let transition = RolloutStateMachine.handle(
-            .declared, state: runtime.state, declaration: runtime.declaration, now: now)
-        let pinned = runtime.state.rollout?.plan
-        guard case .notWritten = carry(transition, runtime, now: now) else {
-            runtime.owesDeclaration = false
-            if pinned != nil, runtime.state.rollout?.phase == .waiting, runtime.state.rollout?.plan != pinned {
-                runtime.beginRollout(slot: runtime.slot, known: runtime.profile, now: now)
+    func declare(_ runtimes: [ServiceRuntime], now: Moment) {
+        func moves(_ runtimes: [ServiceRuntime], _ declaration: (ServiceRuntime) -> Declaration) -> [Move] {
+            runtimes.map {
+                Move(
+                    RolloutStateMachine.handle(.declared, state: $0.state, declaration: declaration($0), now: now), $0)
             }
-            return
         }
-        runtime.owesDeclaration = true
-        // Only the new beginning has to wait for the disk, not the end of what the file names no more.
-        guard let rollout = runtime.state.rollout, rollout.candidate != runtime.declaration.candidate else { return }
-        var ended = runtime.declaration
-        ended.candidate = nil
+        let pinned = runtimes.map(\.state.rollout?.plan)
+        let carried = carry(moves(runtimes) { $0.declaration }, now: now)
+        var ended: [ServiceRuntime] = []
+        for (place, runtime) in runtimes.enumerated() {
+            let rollout = runtime.state.rollout
+            if case .notWritten = carried[place] {
+                runtime.owesDeclaration = true
+                // Only the new beginning has to wait for the disk, not the end of what the file names no more.
+                if let rollout, rollout.candidate != runtime.declaration.candidate { ended.append(runtime) }
+            } else {
+                runtime.owesDeclaration = false
+                if pinned[place] != nil, rollout?.phase == .waiting, rollout?.plan != pinned[place] {
+                    runtime.beginRollout(slot: runtime.slot, known: runtime.profile, now: now)
+                }
+            }
+        }
         _ = carry(
-            RolloutStateMachine.handle(.declared, state: runtime.state, declaration: ended, now: now), runtime,
-            now: now)
+            moves(ended) { runtime in
+                var declaration = runtime.declaration
+                declaration.candidate = nil
+                return declaration
+            }, now: now)
     }
 
     /// A reload that brings a name which leads nowhere is most likely a slip. One that was there before is no reason to

@@ -11,45 +11,65 @@ enum Carried {
     case notWritten(String)
 }
 
+/// A transition that a service is to make.
+struct Move {
+    var runtime: ServiceRuntime
+    var transition: Transition
+
+    init(_ transition: Transition, _ runtime: ServiceRuntime) {
+        self.runtime = runtime
+        self.transition = transition
+    }
+}
+
 extension RolloutController {
-    /// Writes a transition down and puts it in force, in the order that its direction asks for: what gives the
-    /// candidate more, or lets a rollout move again, is committed first; what gives it less never waits.
     func carry(_ transition: Transition, _ runtime: ServiceRuntime, now: Moment) -> Carried {
-        let old = runtime.state
-        if transition.state == old, transition.events.isEmpty { return .durable }
-        if transition.events.isEmpty, transition.state.generation == old.generation {
-            // Only time passed: `flush` writes it.
-            runtime.state = transition.state
-            runtime.isDirty = true
-            return .durable
-        }
-        if isRaise(from: old, to: transition.state) {
-            do {
-                try write(transition.state, transition.events, runtime, now: now)
-            } catch {
-                failed(error, runtime, now: now)
-                return .notWritten("\(error)")
+        carry([Move(transition, runtime)], now: now)[0]
+    }
+
+    /// Writes transitions down and puts them in force, in the order that the direction of each asks for: what gives the
+    /// candidate more, or lets a rollout move again, is committed first; what gives it less never waits. Many at once,
+    /// at most one a service, cost one wait for the disk and at most two plans.
+    func carry(_ moves: [Move], now: Moment) -> [Carried] {
+        var carried = [Carried](repeating: .durable, count: moves.count)
+        var writes: [(place: Int, change: StateChange, isRaise: Bool)] = []
+        for (place, move) in moves.enumerated() {
+            let (runtime, new) = (move.runtime, move.transition.state)
+            if new == runtime.state, move.transition.events.isEmpty { continue }
+            if move.transition.events.isEmpty, new.generation == runtime.state.generation {
+                // Only time passed: `flush` writes it.
+                runtime.state = new
+                runtime.isDirty = true
+                continue
             }
-            putInForce(transition.state, runtime, now: now)
-            if transition.state.rollout?.id != old.rollout?.id || old.rollout?.phase == .waiting {
+            let isRaise = isRaise(from: runtime.state, to: new)
+            if !isRaise { putInForce(new, runtime, now: now) }
+            writes.append((place, change(to: new, move.transition.events, runtime, now: now), isRaise))
+        }
+        publishIfOwed()
+        let failures = write(writes.map { (moves[$0.place].runtime, $0.change) }, now: now)
+        for (write, failure) in zip(writes, failures) where write.isRaise && failure == nil {
+            let (runtime, old) = (moves[write.place].runtime, moves[write.place].runtime.state)
+            putInForce(write.change.state, runtime, now: now)
+            if runtime.state.rollout?.id != old.rollout?.id || old.rollout?.phase == .waiting {
                 // Another judge than the one that was written: the next flush writes it, in this same turn of a tick.
                 (runtime.evidenceWrittenAt, runtime.writtenAt, runtime.isDirty) = (.min / 2, .min / 2, true)
             }
-            tell(transition.events, runtime, now: now, isDurable: true)
-            return .durable
         }
-        putInForce(transition.state, runtime, now: now)
-        do {
-            try write(transition.state, transition.events, runtime, now: now)
-            tell(transition.events, runtime, now: now, isDurable: true)
-            return .durable
-        } catch {
-            runtime.owe(transition.events)
-            runtime.hasMarker = marker.mark(runtime.state)
-            failed(error, runtime, now: now)
-            tell(transition.events, runtime, now: now, isDurable: false)
-            return .notYetDurable
+        publishIfOwed()
+        for (write, failure) in zip(writes, failures) {
+            let (runtime, events) = (moves[write.place].runtime, moves[write.place].transition.events)
+            if let failure {
+                carried[write.place] = write.isRaise ? .notWritten("\(failure)") : .notYetDurable
+                if !write.isRaise {
+                    runtime.owe(events)
+                    runtime.hasMarker = marker.mark(runtime.state)
+                }
+                failed(failure, runtime)
+            }
+            if failure == nil || !write.isRaise { tell(events, runtime, now: now, isDurable: failure == nil) }
         }
+        return carried
     }
 
     private func isRaise(from old: ServiceState, to new: ServiceState) -> Bool {
@@ -62,18 +82,39 @@ extension RolloutController {
         return wasStopped && !isStopped && new.rollout != nil
     }
 
-    private func write(_ state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment) throws {
-        try markRunning()
-        let change = change(to: state, events, runtime, now: now)
-        try store.commit([change])
-        written(change, runtime, now: now)
+    /// - Returns: for each, why it could not be written.
+    private func write(_ changes: [(runtime: ServiceRuntime, change: StateChange)], now: Moment) -> [(any Error)?] {
+        do {
+            try commit(changes, now: now)
+            return [(any Error)?](repeating: nil, count: changes.count)
+        } catch {
+            guard changes.count > 1 else { return [error] }
+            // What cannot be written of one service must not keep another's from the disk.
+            return changes.map { change in
+                do { try commit([change], now: now) } catch { return error }
+                return nil
+            }
+        }
+    }
+
+    private func commit(_ changes: [(runtime: ServiceRuntime, change: StateChange)], now: Moment) throws {
+        guard !changes.isEmpty else { return }
+        do {
+            try markRunning()
+            try store.commit(changes.map(\.change))
+        } catch {
+            counters.failedWrites += 1
+            throw error
+        }
+        counters.writes += 1
+        for (runtime, change) in changes { written(change, runtime, now: now) }
     }
 
     /// The judge itself is written with every event, and once in a while; in between only what it took in.
     private func change(
         to state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment
     ) -> StateChange {
-        let isDue = now.monotonic - runtime.evidenceWrittenAt >= Self.evidenceInterval.nanoseconds
+        let isDue = runtime.isTurn(every: Self.evidenceInterval, since: runtime.evidenceWrittenAt, now: now.monotonic)
         var evidence: Evidence?
         if isDue || !events.isEmpty || !runtime.unwritten.isEmpty || runtime.judge.items == nil {
             evidence = runtime.evidence
@@ -90,7 +131,6 @@ extension RolloutController {
     }
 
     private func written(_ change: StateChange, _ runtime: ServiceRuntime, now: Moment) {
-        counters.writes += 1
         if runtime.hasMarker {
             marker.clear(service: change.state.service)
             runtime.hasMarker = false
@@ -134,54 +174,46 @@ extension RolloutController {
             if state.rollout?.phase == .warmup { runtime.judgeLatency(from: .max) }
             if old.rollout?.phase == .warmup { runtime.judgeLatency(from: inForce) }
         }
-        if state.generation != old.generation { publish() }
+        if state.generation != old.generation { owesPublication = true }
     }
 
-    private func tell(_ events: [Event], _ runtime: ServiceRuntime, now: Moment, isDurable: Bool) {
+    func tell(_ events: [Event], _ runtime: ServiceRuntime, now: Moment, isDurable: Bool) {
         for event in events {
             counters.events[event.kind, default: 0] += 1
             listener.happened(event, service: runtime.state.service, at: now.wall, isDurable: isDurable)
         }
     }
 
-    private func failed(_ error: any Error, _ runtime: ServiceRuntime, now: Moment) {
-        counters.failedWrites += 1
+    private func failed(_ error: any Error, _ runtime: ServiceRuntime) {
         let why = "\(error)"
         guard runtime.writeFailure != why else { return }
         runtime.writeFailure = why
-        let alarm = Event(
-            .alarm, rollout: runtime.state.rollout?.id,
-            message: "the state cannot be written: \(why)"
+        alarm(
+            "the state cannot be written: \(why)"
                 + (runtime.isDurable || runtime.hasMarker
-                    ? "" : "; nor marked: a crash now would undo what is in force"),
-            by: "agent",
-            generation: runtime.state.generation, weight: runtime.state.split.candidate)
-        tell([alarm], runtime, now: now, isDurable: false)
+                    ? "" : "; nor marked: a crash now would undo what is in force"), runtime)
     }
 
     /// Writes what changed without an event, and what could not be written before: of all services whose turn it is in
     /// one transaction, so that a thousand services cost one wait for the disk.
     func flush(_ runtimes: [ServiceRuntime], now: Moment) {
         let due = runtimes.filter {
-            let isDue = now.monotonic - $0.writtenAt >= Self.writeInterval.nanoseconds
-            return !$0.unwritten.isEmpty || ($0.isDirty && isDue)
+            !$0.unwritten.isEmpty
+                || ($0.isDirty && $0.isTurn(every: Self.writeInterval, since: $0.writtenAt, now: now.monotonic))
         }
-        guard !due.isEmpty else { return }
-        let changes = due.map { change(to: $0.state, [], $0, now: now) }
-        do {
-            try markRunning()
-            try store.commit(changes)
-            for (runtime, change) in zip(due, changes) { written(change, runtime, now: now) }
-        } catch {
+        do { try commit(due.map { ($0, change(to: $0.state, [], $0, now: now)) }, now: now) } catch {
             for runtime in due {
                 runtime.writtenAt = now.monotonic
-                failed(error, runtime, now: now)
+                failed(error, runtime)
             }
         }
     }
 
+    private func publishIfOwed() { if owesPublication { publish() } }
+
     /// Hands the data plane what is in force of all services.
     func publish() {
+        owesPublication = false
         let plan = RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap(route) })
         // A candidate's servers may be new to the data plane.
         do { try plane.prepare(plan) } catch { prepareSingly(plan) }

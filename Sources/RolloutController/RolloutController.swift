@@ -29,10 +29,14 @@ public final class RolloutController {
     /// By name.
     var services: [String: ServiceRuntime] = [:]
     private var slots: [UInt32: String] = [:]
+    /// The newest of each service, the oldest first.
+    private var slotsOfService: [String: [UInt32]] = [:]
     private var lastSlot: UInt32 = 0
     private var tickedAt: Int64?
     /// The store knows that an agent runs on it.
     var isMarkedRunning = false
+    /// What is in force has changed since the data plane was told.
+    var owesPublication = false
     /// Where each server was found last.
     var resolved: [ServerAddress: Endpoint] = [:]
     /// Batches that could not be taken in whole, evaluations and their duration; for the own metrics.
@@ -73,13 +77,14 @@ public final class RolloutController {
         takeIn(batch)
         for reading in metrics.drain() { services[reading.service]?.record(reading) }
         let runtimes = services.values.sorted { $0.service.name < $1.service.name }
-        for runtime in runtimes {
+        declare(runtimes.filter(\.owesDeclaration), now: now)
+        let moves = runtimes.compactMap { runtime in
             runtime.digest(now: now.monotonic)
             runtime.settleFeedback(now: now.monotonic)
-            if runtime.owesDeclaration { declare(runtime, now: now) }
             if let blindness { runtime.blindness = blindness }
-            look(at: runtime, now: now)
+            return look(at: runtime, now: now)
         }
+        _ = carry(moves, now: now)
         flush(runtimes, now: now)
     }
 
@@ -105,10 +110,11 @@ public final class RolloutController {
         }
     }
 
-    private func look(at runtime: ServiceRuntime, now: Moment) {
-        guard let rollout = runtime.state.rollout else { return }
+    /// Nil where it is not time to look.
+    private func look(at runtime: ServiceRuntime, now: Moment) -> Move? {
+        guard let rollout = runtime.state.rollout else { return nil }
         let elapsed = Duration.nanoseconds(now.monotonic - runtime.evaluatedAt)
-        guard elapsed >= rollout.plan.analysis.interval || rollout.phase == .waiting else { return }
+        guard elapsed >= rollout.plan.analysis.interval || rollout.phase == .waiting else { return nil }
         runtime.evaluatedAt = now.monotonic
         // Whatever hid since the last look hid from this one.
         let blindness = runtime.blindness
@@ -126,7 +132,7 @@ public final class RolloutController {
             state: runtime.state,
             declaration: runtime.declaration, now: now)
         transition.events.insert(contentsOf: changedChecks(before, evaluation, runtime), at: 0)
-        _ = carry(transition, runtime, now: now)
+        return Move(transition, runtime)
     }
 
     private func changedChecks(_ old: Evaluation?, _ new: Evaluation, _ runtime: ServiceRuntime) -> [Event] {
@@ -176,8 +182,11 @@ public final class RolloutController {
         lastSlot += 1
         slots[lastSlot] = service
         // What began under a rollout long gone is counted nowhere; the table must not grow for ever.
-        let own = slots.filter { $0.value == service }.keys.sorted()
-        for old in own.dropLast(8) { slots[old] = nil }
+        slotsOfService[service, default: []].append(lastSlot)
+        if let own = slotsOfService[service], own.count > 8 {
+            slots[own[0]] = nil
+            slotsOfService[service] = Array(own.dropFirst())
+        }
         return lastSlot
     }
 

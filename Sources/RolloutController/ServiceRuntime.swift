@@ -29,6 +29,8 @@ final class ServiceRuntime {
     var writtenAt: Int64
     /// When the judge itself was written last; in between, only what it took in.
     var evidenceWrittenAt: Int64 = .min / 2
+    /// Nanoseconds, whole seconds below a minute: when within an interval it is this service's turn.
+    private let offset: Int64
     /// State or evidence changed since.
     var isDirty = false
     /// Events of changes that are in force and not written yet.
@@ -52,6 +54,7 @@ final class ServiceRuntime {
         self.declaration = declaration
         self.state = state
         self.slot = slot
+        offset = Int64(TrafficSplit.hash(key: service.name) % 60) * 1_000_000_000
         let plan = state.rollout?.plan ?? declaration.plan
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky)
@@ -59,6 +62,12 @@ final class ServiceRuntime {
         join = FeedbackJoin()
         evaluatedAt = now.monotonic
         writtenAt = now.monotonic
+    }
+
+    /// Whether the service's turn came since `then`. The services' turns, a second wide, are spread over the interval by
+    /// their names: each second has its share of what is written, and a second's share is one transaction.
+    func isTurn(every interval: Duration, since then: Int64, now: Int64) -> Bool {
+        (now - offset) / interval.nanoseconds > (then - offset) / interval.nanoseconds
     }
 
     var plan: RolloutPlan { state.rollout?.plan ?? declaration.plan }

@@ -35,10 +35,10 @@ extension SQLiteStore {
 
     /// Opens and closes rollouts of the history as the events of a change say.
     /// - Parameter ids: of the events in the journal.
-    func recordHistory(of change: StateChange, ids: [Int64], before: StoredService?, _ db: Database) throws {
+    func recordHistory(of change: StateChange, ids: [Int64], before: Kept, _ db: Database) throws {
         let after = change.state
         for (event, id) in zip(change.events, ids) {
-            guard let rollout = event.rollout, let arms = Arms(rollout, event, before: before?.state, after: after)
+            guard let rollout = event.rollout, let arms = Arms(rollout, event, before: before.state, after: after)
             else { continue }
             switch event.kind {
             case .rolloutStarted:
@@ -51,7 +51,7 @@ extension SQLiteStore {
                     try open(rollout, of: after.service, arms, at: arms.createdAt ?? change.at, db)
                 }
                 let requests = [
-                    event.evaluation?.candidate.requests, before?.evidence?.candidateRequests(of: rollout),
+                    event.evaluation?.candidate.requests, before.candidateRequests(of: rollout),
                     change.evidence?.candidateRequests(of: rollout),
                 ].compactMap(\.self).max()
                 let result = event.kind == .promoted ? RolloutRecord.Result.promoted : .reverted
@@ -69,15 +69,15 @@ extension SQLiteStore {
 
     /// A state that was given up without an end of its rollout (its version is gone from the file) must not leave it
     /// running in the history.
-    private func closeLost(_ change: StateChange, ids: [Int64], before: StoredService?, _ db: Database) throws {
+    private func closeLost(_ change: StateChange, ids: [Int64], before: Kept, _ db: Database) throws {
         let now = change.state.rollout?.id
-        guard let old = before?.state.rollout?.id, old != now else { return }
+        guard let old = before.state?.rollout?.id, old != now else { return }
         guard try running(old, of: change.state.service, db) != nil else { return }
         let alarm = zip(change.events, ids).reversed().first { $0.0.kind == .alarm }
         try close(
             old, of: change.state.service, .reverted,
             reason: alarm?.0.message ?? "given up: \(change.state.serving) serves all", decision: alarm?.1,
-            requests: before?.evidence?.candidateRequests(of: old) ?? 0, at: change.at, db)
+            requests: before.candidateRequests(of: old) ?? 0, at: change.at, db)
     }
 
     /// The refusal's reason where this event made it, since it says no more than why.
@@ -156,7 +156,7 @@ private struct Arms {
 
 extension Evidence {
     /// Judged requests that the candidate got; 0 where this is of another rollout.
-    fileprivate func candidateRequests(of id: String) -> UInt64 {
+    func candidateRequests(of id: String) -> UInt64 {
         let arm = Int(Arm.candidate.rawValue)
         return rollout == id && sinceStart.indices.contains(arm) ? sinceStart[arm].judged : 0
     }

@@ -20,6 +20,8 @@ public final class SQLiteStore: StateStore {
     /// `markRunning` could not be written: the next commit carries it, so that a full disk at start cannot make a
     /// later crash look like a clean stop.
     private var owesRunning = false
+    /// What is on disk of each service that was loaded or written: nobody else writes, so a commit reads nothing back.
+    private var kept: [String: Kept] = [:]
     /// Stretches of recordings written, by service: each prunes its own once in a while.
     var stretches: [String: Int] = [:]
 
@@ -53,6 +55,7 @@ public final class SQLiteStore: StateStore {
 
     private func take(_ row: Row, into agent: inout StoredAgent) {
         let service: String = row["service"]
+        kept[service] = nil
         let state: ServiceState
         do { state = try json.value(ServiceState.self, row["state"]) } catch {
             agent.unreadable[service] =
@@ -70,6 +73,7 @@ public final class SQLiteStore: StateStore {
                 + "counts from nothing; canaryctl restart \(service) starts it over"
         }
         agent.services.append(StoredService(state: state, evidence: evidence))
+        kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])
     }
 
     public func markRunning() throws {
@@ -89,63 +93,92 @@ public final class SQLiteStore: StateStore {
     public func commit(_ changes: [StateChange]) throws {
         let texts = try changes.map { change in
             (
-                state: try json.text(change.state), evidence: try change.evidence.map { try json.text($0) },
+                evidence: try change.evidence.map { try json.text($0) },
                 evaluations: try change.events.map { try $0.evaluation.map { try json.text($0) } },
                 heads: try change.recording.map { try $0.head.map { try json.text($0) } }
             )
         }
+        var new: [String: Kept] = [:]
         try transaction { db in
             if owesRunning { try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
             for (change, text) in zip(changes, texts) {
-                let before = try stored(change.state.service, db)
-                if before.state != text.state { try write(change, text.state, before, db) }
-                if let evidence = text.evidence, before.evidence != evidence {
-                    try write(evidence, of: change.state.service, db)
+                let service = change.state.service
+                let before = try new[service] ?? kept[service] ?? read(service, db)
+                var after = before
+                if before.state != change.state { try write(change, before, db) }
+                after.state = change.state
+                after.unreadable = nil
+                if let evidence = text.evidence, before.evidence != evidence.hashValue {
+                    try write(evidence, of: service, db)
+                    after.take(change.evidence, text: evidence)
                 }
+                new[service] = after
                 var ids: [Int64] = []
                 for (event, evaluation) in zip(change.events, text.evaluations) {
-                    ids.append(try append(event, evaluation, of: change.state.service, at: change.at, db))
+                    ids.append(try append(event, evaluation, of: service, at: change.at, db))
                 }
                 for (part, head) in zip(change.recording, text.heads) {
-                    try record(part, head: head, of: change.state.service, at: change.at, db)
+                    try record(part, head: head, of: service, at: change.at, db)
                 }
                 // Nothing in the history changes without an event.
-                if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before.values(json), db) }
+                if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before, db) }
                 try retention.prune(db, after: change)
             }
         }
+        kept.merge(new) { $1 }
         owesRunning = false
     }
 
-    /// What a service's rows hold now, as text; decoded only where somebody asks.
-    struct Before {
-        var state: String?
-        var evidence: String?
-
+    /// What a service's rows hold, as far as the next commit asks.
+    struct Kept {
         /// Nil where there is none, and where it cannot be read.
-        func values(_ json: StableJSON) -> StoredService? {
-            guard let text = state, let state = try? json.value(ServiceState.self, text) else { return nil }
-            return StoredService(state: state, evidence: evidence.flatMap { try? json.value(Evidence.self, $0) })
+        var state: ServiceState?
+        /// Texts whose state nobody could read, so nobody decided to give them up.
+        var unreadable: (state: String, evidence: String?)?
+        /// Hash of the evidence's text.
+        var evidence: Int?
+        private var rollout = ""
+        private var candidateRequests: UInt64 = 0
+
+        init() {}
+
+        init(state: ServiceState, evidence: Evidence?, text: String?) {
+            self.state = state
+            take(evidence, text: text)
         }
+
+        mutating func take(_ evidence: Evidence?, text: String?) {
+            self.evidence = text?.hashValue
+            rollout = evidence?.rollout ?? ""
+            candidateRequests = evidence?.candidateRequests(of: rollout) ?? 0
+        }
+
+        /// As the evidence has them; nil where it is of another rollout.
+        func candidateRequests(of id: String) -> UInt64? { id == rollout ? candidateRequests : nil }
     }
 
-    private func stored(_ service: String, _ db: Database) throws -> Before {
+    private func read(_ service: String, _ db: Database) throws -> Kept {
         let row = try Row.fetchOne(
             db.cachedStatement(
                 sql: """
                     SELECT state, evidence FROM service_state LEFT JOIN evidence USING (service) WHERE service = ?
                     """), arguments: [service])
-        guard let row else { return Before() }
-        return Before(state: row["state"], evidence: row["evidence"])
+        guard let row else { return Kept() }
+        let text: String? = row["evidence"]
+        guard let state = try? json.value(ServiceState.self, row["state"]) else {
+            var kept = Kept()
+            kept.unreadable = (row["state"], text)
+            return kept
+        }
+        return Kept(state: state, evidence: text.flatMap { try? json.value(Evidence.self, $0) }, text: text)
     }
 
-    private func write(_ change: StateChange, _ text: String, _ before: Before, _ db: Database) throws {
+    private func write(_ change: StateChange, _ before: Kept, _ db: Database) throws {
         let state = change.state
-        if let old = before.state, before.values(json) == nil {
-            // Nobody could read it, so nobody decided to give it up.
+        if let old = before.unreadable {
             try db.execute(
                 sql: "INSERT INTO unreadable_state (service, at, state, evidence) VALUES (?, ?, ?, ?)",
-                arguments: [state.service, change.at, old, before.evidence])
+                arguments: [state.service, change.at, old.state, old.evidence])
         }
         try db.cachedStatement(
             sql: """
@@ -157,7 +190,7 @@ public final class SQLiteStore: StateStore {
                 """
         ).execute(arguments: [
             state.service, change.at, Int64(bitPattern: state.generation), "\(state.serving)", state.rollout?.id,
-            state.rollout?.phase.name, state.split.candidate.basisPoints, text,
+            state.rollout?.phase.name, state.split.candidate.basisPoints, try json.text(state),
         ])
     }
 
