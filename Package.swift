@@ -81,6 +81,16 @@ let mains: [Target] = [
     // Not installed: bench/judge/run builds and runs it.
     .executableTarget(
         name: "judge-bench", dependencies: ["Statistics", "PolicyModel", "Analysis"], path: "bench/judge/Simulation"),
+    // Not installed: bench/thousand/run builds and runs it.
+    .executableTarget(
+        name: "thousand-bench",
+        dependencies: [
+            "PolicyModel", "PolicyYAML", "Analysis", "MetricsScrape", "PrometheusText", "RolloutEngine",
+            "RolloutController", "RolloutStore",
+        ],
+        path: "bench/thousand/Simulation",
+        // SQLite's calls of it are counted.
+        linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=fdatasync"])]),
     // Not installed: bench/proxy/run builds and measures it.
     .executableTarget(
         name: "proxy-bench",

@@ -154,7 +154,11 @@ struct LineCursor {
     }
 
     private static func same(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, _ text: String) -> Bool {
-        bytes.count == text.utf8.count && bytes.elementsEqual(text.utf8)
+        guard bytes.count == text.utf8.count else { return false }
+        // Names and labels are what a scrape is made of; through a string's iterator each byte costs several times this.
+        return text.utf8.withContiguousStorageIfAvailable { stored in
+            stored.indices.allSatisfy { stored[$0] == bytes[bytes.startIndex + $0] }
+        } ?? bytes.elementsEqual(text.utf8)
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }

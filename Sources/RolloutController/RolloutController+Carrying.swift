@@ -114,9 +114,12 @@ extension RolloutController {
     private func change(
         to state: ServiceState, _ events: [Event], _ runtime: ServiceRuntime, now: Moment
     ) -> StateChange {
-        let isDue = runtime.isTurn(every: Self.evidenceInterval, since: runtime.evidenceWrittenAt, now: now.monotonic)
+        let interval = state.rollout == nil ? Self.profileInterval : Self.evidenceInterval
+        let isDue = runtime.isTurn(every: interval, since: runtime.evidenceWrittenAt, now: now.monotonic)
         var evidence: Evidence?
-        if isDue || !events.isEmpty || !runtime.unwritten.isEmpty || runtime.judge.items == nil {
+        if isDue || !events.isEmpty || !runtime.unwritten.isEmpty
+            || (state.rollout != nil && runtime.judge.items == nil)
+        {
             evidence = runtime.evidence
             evidence?.rollout = state.rollout?.id ?? ""
             evidence?.serving = state.serving
@@ -191,7 +194,8 @@ extension RolloutController {
         alarm(
             "the state cannot be written: \(why)"
                 + (runtime.isDurable || runtime.hasMarker
-                    ? "" : "; nor marked: a crash now would undo what is in force"), runtime)
+                    ? "" : "; nor marked: a crash now would undo what is in force"),
+            runtime)
     }
 
     /// Writes what changed without an event, and what could not be written before: of all services whose turn it is in

@@ -13,6 +13,8 @@ public final class RolloutController {
     public static let writeInterval: Duration = .seconds(5)
     /// The judge itself is written this often; what it took in since is replayed after a crash.
     public static let evidenceInterval: Duration = .seconds(60)
+    /// Between rollouts, what is known of the version that serves: it changes over hours.
+    public static let profileInterval: Duration = .seconds(600)
     /// Requests that may go unlogged in a tick, as a share of the logged ones, before the view is not to be trusted.
     static let tolerableLoss = 0.01
 

@@ -12,7 +12,7 @@ final class ServiceRuntime {
     var slot: UInt32
     var window: ObservationWindow
     var quality = QualityTable()
-    var series = SeriesWindow()
+    var series: SeriesWindow
     var judge: Judge
     /// Requests on their way to the judge, by second.
     var feed: TickFeed
@@ -29,7 +29,7 @@ final class ServiceRuntime {
     var writtenAt: Int64
     /// When the judge itself was written last; in between, only what it took in.
     var evidenceWrittenAt: Int64 = .min / 2
-    /// Nanoseconds, whole seconds below a minute: when within an interval it is this service's turn.
+    /// Nanoseconds, whole seconds below ten minutes: when within an interval it is this service's turn.
     private let offset: Int64
     /// State or evidence changed since.
     var isDirty = false
@@ -54,9 +54,10 @@ final class ServiceRuntime {
         self.declaration = declaration
         self.state = state
         self.slot = slot
-        offset = Int64(TrafficSplit.hash(key: service.name) % 60) * 1_000_000_000
+        offset = Int64(TrafficSplit.hash(key: service.name) % 600) * 1_000_000_000
         let plan = state.rollout?.plan ?? declaration.plan
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
+        series = Self.series(plan, service)
         judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky)
         feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
         join = FeedbackJoin()
@@ -67,7 +68,7 @@ final class ServiceRuntime {
     /// Whether the service's turn came since `then`. The services' turns, a second wide, are spread over the interval by
     /// their names: each second has its share of what is written, and a second's share is one transaction.
     func isTurn(every interval: Duration, since then: Int64, now: Int64) -> Bool {
-        (now - offset) / interval.nanoseconds > (then - offset) / interval.nanoseconds
+        (now + offset) / interval.nanoseconds > (then + offset) / interval.nanoseconds
     }
 
     var plan: RolloutPlan { state.rollout?.plan ?? declaration.plan }
@@ -113,7 +114,7 @@ final class ServiceRuntime {
         idleProfile = known ?? BaselineProfile()
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         quality = QualityTable()
-        series = SeriesWindow()
+        series = Self.series(plan, service)
         judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
         feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
         recorder.begin(judge, rollout: nil)
@@ -146,7 +147,9 @@ final class ServiceRuntime {
 
     var evidence: Evidence {
         Evidence(
-            rollout: state.rollout?.id ?? "", serving: state.serving, judge: judge, profile: profile, quality: quality,
+            // Between rollouts nobody asks for the judge, and it is most of what would be written.
+            rollout: state.rollout?.id ?? "", serving: state.serving,
+            judge: state.rollout == nil ? .threshold(ThresholdJudge()) : judge, profile: profile, quality: quality,
             sinceStart: window.sinceStart, sinceStep: window.sinceStep, step: feed.step)
     }
 
@@ -291,6 +294,12 @@ final class ServiceRuntime {
     private static func retention(_ plan: RolloutPlan) -> Duration {
         let windows = plan.policies.flatMap(\.checks).map(\.limits.window)
         return max(windows.max() ?? .zero, .seconds(130))
+    }
+
+    /// Scrapes for as long, the one before the begin included, and three at the least.
+    private static func series(_ plan: RolloutPlan, _ service: Service) -> SeriesWindow {
+        let interval = service.versions.compactMap(\.metrics?.interval).max() ?? .zero
+        return SeriesWindow(span: max(retention(plan) + .nanoseconds(SeriesWindow.startSlack), interval * 3))
     }
 }
 

@@ -3,15 +3,41 @@ import FoundationEssentials
 import GRDB
 import RolloutController
 
+/// What was recorded of a service in a row.
+struct Stretch {
+    /// Where it begins in `recent`.
+    let id: Int64
+    let rollout: String
+    /// When it began and when it was added to last, milliseconds since 1970.
+    let began: Int64
+    var at: Int64
+    let first: Int
+    var count: Int
+    let hasGap: Bool
+    var body: [UInt8]
+
+    var next: Int { first + count }
+}
+
 /// What judges took in, as it was recorded.
+///
+/// It comes in every few seconds from every service, and has to lie together by service to be read. So it is written to
+/// the end of one table for all, `recent`, and once a minute, with the judge itself, each service's share goes into
+/// `recording` as one row. Written at once there, every service would dirty pages of its own each time.
 extension SQLiteStore {
     /// Bytes of recordings that a service keeps: at 1,000 requests/s two hours, at 100 half a day, at 1 five days. The
     /// oldest go first.
     static let recordingLimit = 16 << 20
+    /// Bytes after which a stretch is long enough, and those after which a service prunes its own.
+    static let stretchLimit = 64 << 10
+    static let pruneInterval = 1 << 20
+    /// Milliseconds after which a stretch of a service that fell silent goes into `recording`, so that `recent` ends.
+    static let recentAge: Int64 = 150_000
 
     func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {
         let rollout = part.rollout ?? ""
         if let head {
+            try settle(service, db)
             try db.execute(
                 sql: "INSERT OR REPLACE INTO recording_head (service, rollout, at, judge) VALUES (?, ?, ?, ?)",
                 arguments: [service, rollout, at, head])
@@ -20,23 +46,80 @@ extension SQLiteStore {
                 sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
         }
         guard !part.items.isEmpty else { return }
-        let last = try Row.fetchOne(
-            db.cachedStatement(
-                sql:
-                    "SELECT first + count AS next FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"
-            ),
-            arguments: [service, rollout])
+        let body = ItemCoding.encode(part.items)
+        let first = try part.first ?? next(service, rollout, db)
         try db.cachedStatement(
-            sql: """
-                INSERT INTO recording (service, rollout, at, first, count, has_gap, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-                """
-        ).execute(arguments: [
-            service, rollout, at, part.first ?? last?["next"] ?? 0, part.items.count, part.hasGap,
-            Data(ItemCoding.encode(part.items)),
-        ])
-        // Now and then is enough: a stretch is a few kilobytes.
-        stretches[service, default: 0] += 1
-        if stretches[service, default: 0] % 128 == 0 { try pruneRecording(of: service, db) }
+            sql: "INSERT INTO recent (service, rollout, at, first, count, has_gap, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        ).execute(arguments: [service, rollout, at, first, part.items.count, part.hasGap, Data(body)])
+        add(
+            Stretch(
+                id: db.lastInsertedRowID, rollout: rollout, began: at, at: at, first: first, count: part.items.count,
+                hasGap: part.hasGap, body: body), of: service)
+        if gathered[service]?.last?.body.count ?? 0 > Self.stretchLimit { try settle(service, db) }
+    }
+
+    private func next(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
+        if let last = gathered[service]?.last(where: { $0.rollout == rollout }) { return last.next }
+        return try Int.fetchOne(
+            db.cachedStatement(
+                sql: "SELECT first + count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
+            arguments: [service, rollout]) ?? 0
+    }
+
+    private func add(_ stretch: Stretch, of service: String) {
+        if let last = gathered[service]?.indices.last, gathered[service]![last].rollout == stretch.rollout,
+            gathered[service]![last].next == stretch.first, !stretch.hasGap
+        {
+            gathered[service]![last].count += stretch.count
+            gathered[service]![last].at = stretch.at
+            gathered[service]![last].body += stretch.body
+        } else {
+            gathered[service, default: []].append(stretch)
+        }
+    }
+
+    /// What the last agent had no time to settle.
+    func gather(_ db: Database) throws {
+        gathered = [:]
+        let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
+        while let row = try rows.next() {
+            add(
+                Stretch(
+                    id: row["id"], rollout: row["rollout"], began: row["at"], at: row["at"], first: row["first"],
+                    count: row["count"], hasGap: row["has_gap"], body: [UInt8](row["body"] as Data)), of: row["service"]
+            )
+        }
+    }
+
+    func settle(_ service: String, _ db: Database) throws {
+        guard let stretches = gathered.removeValue(forKey: service) else { return }
+        for stretch in stretches {
+            try db.cachedStatement(
+                sql: """
+                    INSERT INTO recording (service, rollout, at, first, count, has_gap, body)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    """
+            ).execute(arguments: [
+                service, stretch.rollout, stretch.at, stretch.first, stretch.count, stretch.hasGap, Data(stretch.body),
+            ])
+            unpruned[service, default: 0] += stretch.body.count
+        }
+        guard unpruned[service, default: 0] > Self.pruneInterval else { return }
+        unpruned[service] = nil
+        try pruneRecording(of: service, db)
+    }
+
+    /// Deletes from `recent` what has been settled. It goes from the begin on: whole pages become free.
+    func forgetRecent(at: Int64, _ db: Database) throws {
+        for (service, stretches) in gathered where stretches[0].began < at - Self.recentAge { try settle(service, db) }
+        let oldest = gathered.values.map { $0[0].id }.min() ?? .max
+        try db.cachedStatement(sql: "DELETE FROM recent WHERE id < ?").execute(arguments: [oldest])
+    }
+
+    /// Before somebody reads: a disk that cannot be written hides the last minute.
+    private func settleNow(_ service: String) {
+        let before = (gathered, unpruned)
+        do { try transaction { try settle(service, $0) } } catch { (gathered, unpruned) = before }
     }
 
     private func pruneRecording(of service: String, _ db: Database) throws {
@@ -63,19 +146,22 @@ extension SQLiteStore {
         let service = stored.state.service
         guard let evidence = stored.evidence, !evidence.rollout.isEmpty, case .sequential(let judge) = evidence.judge
         else { return }
-        let chunks = try Row.fetchAll(
-            db,
-            sql: """
-                SELECT first, count, has_gap, body FROM recording
-                WHERE service = ? AND rollout = ? AND first + count > ? ORDER BY id
-                """, arguments: [service, evidence.rollout, judge.items])
+        let settled = try Row.fetchAll(
+            db.cachedStatement(
+                sql: """
+                    SELECT first, has_gap, body FROM recording
+                    WHERE service = ? AND rollout = ? AND first + count > ? ORDER BY id
+                    """), arguments: [service, evidence.rollout, judge.items])
+        let recent = (gathered[service] ?? []).filter { $0.rollout == evidence.rollout && $0.next > judge.items }
+        var chunks: [(first: Int, hasGap: Bool, body: [UInt8])] = settled.map {
+            ($0["first"], $0["has_gap"], [UInt8]($0["body"] as Data))
+        }
+        chunks += recent.map { ($0.first, $0.hasGap, $0.body) }
         do {
             for chunk in chunks {
-                let first: Int = chunk["first"]
                 let known = judge.items + agent.services[index].tail.count
-                guard first <= known, !(chunk["has_gap"] as Bool) || first == known else { break }
-                let items = try ItemCoding.decode([UInt8](chunk["body"] as Data))
-                agent.services[index].tail += items.dropFirst(max(0, known - first))
+                guard chunk.first <= known, !chunk.hasGap || chunk.first == known else { break }
+                agent.services[index].tail += try ItemCoding.decode(chunk.body).dropFirst(max(0, known - chunk.first))
             }
         } catch {
             agent.services[index].tail = []
@@ -89,7 +175,8 @@ extension SQLiteStore {
     private static let rowsOfPage = 4096
 
     public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
-        try reading { db in
+        settleNow(service)
+        return try reading { db in
             var page = StoredPage()
             if after == 0 {
                 page.head = try String.fetchOne(

@@ -22,8 +22,10 @@ public final class SQLiteStore: StateStore {
     private var owesRunning = false
     /// What is on disk of each service that was loaded or written: nobody else writes, so a commit reads nothing back.
     private var kept: [String: Kept] = [:]
-    /// Stretches of recordings written, by service: each prunes its own once in a while.
-    var stretches: [String: Int] = [:]
+    /// What lies in `recent` and not yet in `recording`, by service.
+    var gathered: [String: [Stretch]] = [:]
+    /// Bytes added to a service's recording since it was pruned.
+    var unpruned: [String: Int] = [:]
 
     /// - Parameter path: the state directory; created (0700) where it is missing.
     public init(directory path: String, retention: Retention = Retention()) throws(StoreError) {
@@ -43,10 +45,11 @@ public final class SQLiteStore: StateStore {
                 let rows = try Row.fetchAll(
                     db,
                     sql: """
-                        SELECT service, state, evidence FROM service_state LEFT JOIN evidence USING (service)
+                        SELECT * FROM service_state LEFT JOIN evidence USING (service) LEFT JOIN progress USING (service)
                         ORDER BY service
                         """)
                 for row in rows { take(row, into: &agent) }
+                try gather(db)
                 for i in agent.services.indices { try addTail(i, &agent, db) }
                 return agent
             }
@@ -57,7 +60,7 @@ public final class SQLiteStore: StateStore {
         let service: String = row["service"]
         kept[service] = nil
         let state: ServiceState
-        do { state = try json.value(ServiceState.self, row["state"]) } catch {
+        do { state = try self.state(row) } catch {
             agent.unreadable[service] =
                 "the stored state of \(service) cannot be read: \(error); the row is kept in the table "
                 + "unreadable_state of \(directory.database) when the next is written; check what should serve, "
@@ -74,6 +77,17 @@ public final class SQLiteStore: StateStore {
         }
         agent.services.append(StoredService(state: state, evidence: evidence))
         kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])
+    }
+
+    /// As it was written last, with the time that has passed since.
+    private func state(_ row: Row) throws -> ServiceState {
+        var state = try json.value(ServiceState.self, row["state"])
+        if let held: Int64 = row["held"], state.rollout != nil {
+            state.rollout?.held = .nanoseconds(held)
+            state.rollout?.active = .nanoseconds(row["active"] as Int64)
+            state.rollout?.withoutData = .nanoseconds(row["without_data"] as Int64)
+        }
+        return state
     }
 
     public func markRunning() throws {
@@ -99,34 +113,47 @@ public final class SQLiteStore: StateStore {
             )
         }
         var new: [String: Kept] = [:]
-        try transaction { db in
-            if owesRunning { try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
-            for (change, text) in zip(changes, texts) {
-                let service = change.state.service
-                let before = try new[service] ?? kept[service] ?? read(service, db)
-                var after = before
-                if before.state != change.state { try write(change, before, db) }
-                after.state = change.state
-                after.unreadable = nil
-                if let evidence = text.evidence, before.evidence != evidence.hashValue {
-                    try write(evidence, of: service, db)
-                    after.take(change.evidence, text: evidence)
-                }
-                new[service] = after
-                var ids: [Int64] = []
-                for (event, evaluation) in zip(change.events, text.evaluations) {
-                    ids.append(try append(event, evaluation, of: service, at: change.at, db))
-                }
-                for (part, head) in zip(change.recording, text.heads) {
-                    try record(part, head: head, of: service, at: change.at, db)
-                }
-                // Nothing in the history changes without an event.
-                if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before, db) }
-                try retention.prune(db, after: change)
-            }
+        let before = (gathered, unpruned)
+        do {
+            try transaction { try write(changes, texts, &new, $0) }
+        } catch {
+            (gathered, unpruned) = before
+            throw error
         }
         kept.merge(new) { $1 }
         owesRunning = false
+    }
+
+    /// What of a change is written as JSON; heads by part of the recording.
+    private typealias Texts = (evidence: String?, evaluations: [String?], heads: [String?])
+
+    private func write(_ changes: [StateChange], _ texts: [Texts], _ new: inout [String: Kept], _ db: Database) throws {
+        if owesRunning { try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
+        for (change, text) in zip(changes, texts) {
+            let service = change.state.service
+            let before = try new[service] ?? kept[service] ?? read(service, db)
+            var after = before
+            if before.state != change.state { try write(change, before, db) }
+            after.state = change.state
+            after.unreadable = nil
+            if let evidence = text.evidence, before.evidence != evidence.hashValue {
+                try write(evidence, of: service, db)
+                after.take(change.evidence, text: evidence)
+            }
+            new[service] = after
+            var ids: [Int64] = []
+            for (event, evaluation) in zip(change.events, text.evaluations) {
+                ids.append(try append(event, evaluation, of: service, at: change.at, db))
+            }
+            for (part, head) in zip(change.recording, text.heads) {
+                try record(part, head: head, of: service, at: change.at, db)
+            }
+            if change.evidence != nil { try settle(service, db) }
+            // Nothing in the history changes without an event.
+            if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before, db) }
+            try retention.prune(db, after: change)
+        }
+        if let at = changes.last?.at { try forgetRecent(at: at, db) }
     }
 
     /// What a service's rows hold, as far as the next commit asks.
@@ -161,11 +188,12 @@ public final class SQLiteStore: StateStore {
         let row = try Row.fetchOne(
             db.cachedStatement(
                 sql: """
-                    SELECT state, evidence FROM service_state LEFT JOIN evidence USING (service) WHERE service = ?
+                    SELECT * FROM service_state LEFT JOIN evidence USING (service) LEFT JOIN progress USING (service)
+                    WHERE service = ?
                     """), arguments: [service])
         guard let row else { return Kept() }
         let text: String? = row["evidence"]
-        guard let state = try? json.value(ServiceState.self, row["state"]) else {
+        guard let state = try? state(row) else {
             var kept = Kept()
             kept.unreadable = (row["state"], text)
             return kept
@@ -180,6 +208,21 @@ public final class SQLiteStore: StateStore {
                 sql: "INSERT INTO unreadable_state (service, at, state, evidence) VALUES (?, ?, ?, ?)",
                 arguments: [state.service, change.at, old.state, old.evidence])
         }
+        if !state.differsInTimeOnly(from: before.state) { try writeWhole(change, db) }
+        guard let rollout = state.rollout else { return }
+        try db.cachedStatement(
+            sql: """
+                INSERT INTO progress (service, held, active, without_data) VALUES (?, ?, ?, ?)
+                ON CONFLICT (service) DO UPDATE SET held = excluded.held, active = excluded.active,
+                    without_data = excluded.without_data
+                """
+        ).execute(arguments: [
+            state.service, rollout.held.nanoseconds, rollout.active.nanoseconds, rollout.withoutData.nanoseconds,
+        ])
+    }
+
+    private func writeWhole(_ change: StateChange, _ db: Database) throws {
+        let state = change.state
         try db.cachedStatement(
             sql: """
                 INSERT INTO service_state (service, at, generation, serving, rollout, phase, weight, state)
@@ -206,7 +249,7 @@ public final class SQLiteStore: StateStore {
     // MARK: - Plumbing
 
     /// All of `body` or nothing of it, on disk when it returns.
-    private func transaction(_ body: (Database) throws -> Void) throws(StoreError) {
+    func transaction(_ body: (Database) throws -> Void) throws(StoreError) {
         // SQLite would go on writing into a file that nobody finds again.
         guard identity != nil, identity == FileIdentity(directory.database) else {
             throw StoreError(
@@ -223,6 +266,17 @@ public final class SQLiteStore: StateStore {
 
     func reading<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
         try wording(directory.database) { try queue.read(body) }
+    }
+}
+
+extension ServiceState {
+    /// A rollout's clocks move all the time, and are a small part of a state.
+    fileprivate func differsInTimeOnly(from other: ServiceState?) -> Bool {
+        guard var other, let rollout, other.rollout != nil else { return false }
+        other.rollout?.held = rollout.held
+        other.rollout?.active = rollout.active
+        other.rollout?.withoutData = rollout.withoutData
+        return self == other
     }
 }
 

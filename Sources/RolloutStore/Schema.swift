@@ -100,6 +100,27 @@ enum Schema {
                     CREATE INDEX recording_of_service ON recording (service, rollout, id);
                     """)
         }
+        migrator.registerMigration("3-progress-recent") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE progress (
+                        service TEXT PRIMARY KEY REFERENCES service_state (service),
+                        held INTEGER NOT NULL,
+                        active INTEGER NOT NULL,
+                        without_data INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    CREATE TABLE recent (
+                        id INTEGER PRIMARY KEY,
+                        service TEXT NOT NULL,
+                        rollout TEXT NOT NULL,
+                        at INTEGER NOT NULL,
+                        first INTEGER NOT NULL,
+                        count INTEGER NOT NULL,
+                        has_gap INTEGER NOT NULL,
+                        body BLOB NOT NULL
+                    ) STRICT;
+                    """)
+        }
         return migrator
     }
 

@@ -1,21 +1,17 @@
 import FoundationEssentials
 
-/// JSON whose bytes depend on the value alone, so that an unchanged value is seen to be unchanged.
+/// How states and evidence are written: JSON.
 struct StableJSON {
-    private let encoder = JSONEncoder()
     private let decoder = JSONDecoder()
 
     init() {
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // JSON has no word for them, and a state that cannot be written is worse than a string.
-        encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     }
 
     func text(_ value: some Encodable) throws(StoreError) -> String {
-        do { return String(decoding: try encoder.encode(value), as: UTF8.self) } catch {
+        do { return String(decoding: try JSONText.bytes(of: value), as: UTF8.self) } catch {
             throw StoreError(.unreadable, "a \(type(of: value)) cannot be written as JSON: \(Self.words(error))")
         }
     }

@@ -13,6 +13,7 @@ public final class SimulatedPlane: DataPlane {
     public let log: ActionLog
     public private(set) var plan = RoutingPlan()
     public private(set) var prepared: [RoutingPlan] = []
+    public private(set) var publications = 0
     public var prepareFails = false
     /// What the next `drain` hands over.
     public var batch = ObservationBatch()
@@ -34,6 +35,7 @@ public final class SimulatedPlane: DataPlane {
 
     public func publish(_ plan: RoutingPlan) {
         self.plan = plan
+        publications += 1
         for service in plan.services {
             log.add(
                 .published(

@@ -20,6 +20,10 @@ public final class SimulatedDisk {
     /// Nil: every write succeeds; otherwise how many more do before all fail.
     public var writesLeft: Int?
     public var isUnreadable = false
+    /// Services whose changes cannot be written, whatever else can.
+    public var refused: Set<String> = []
+    /// That were tried.
+    public var transactions = 0
 
     public init() {}
 
@@ -53,7 +57,11 @@ public final class SimulatedStore: StateStore {
             stoppedCleanly: disk.stoppedCleanly)
     }
 
-    public func commit(_ changes: [StateChange]) throws { for change in changes { try commit(one: change) } }
+    public func commit(_ changes: [StateChange]) throws {
+        disk.transactions += 1
+        if changes.contains(where: { disk.refused.contains($0.state.service) }) { throw DiskFull() }
+        for change in changes { try commit(one: change) }
+    }
 
     private func commit(one change: StateChange) throws {
         let (service, split) = (change.state.service, change.state.split)

@@ -1,0 +1,174 @@
+import Analysis
+import GRDB
+import PolicyModel
+import RolloutController
+import RolloutEngine
+import Testing
+
+@testable import RolloutStore
+
+@Suite("What a second brings") struct RecentTests {
+    let directory = TemporaryDirectory()
+
+    private func tick(_ second: Int64, keys: Int = 0) -> JudgedItem {
+        var tick = ErrorTick(second: second, step: 1)
+        tick.keys = (0..<UInt64(keys)).map { $0 << 44 }
+        return .errors(tick)
+    }
+
+    /// The first change has the judge, the later ones only what it took in.
+    private func begin(_ store: SQLiteStore, _ scene: inout Scene) throws -> StateChange {
+        var change = scene.start()
+        let judge = SequentialJudge([], risk: Risk(), isKeyed: false)
+        change.evidence = scene.evidence(requests: 1)
+        change.evidence?.judge = .sequential(judge)
+        change.recording = [RecordingPart(rollout: change.evidence?.rollout, head: .sequential(judge))]
+        try store.commit(change)
+        (change.evidence, change.events) = (nil, [])
+        return change
+    }
+
+    private func count(_ table: String, _ store: SQLiteStore) throws -> Int {
+        try store.queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 }
+    }
+
+    @Test("It lies in the common table until the judge is written, and a store that is opened after a crash goes on")
+    func crash() throws {
+        var scene = Scene()
+        var change: StateChange
+        var store: SQLiteStore? = try SQLiteStore(directory: directory.path)
+        change = try begin(store!, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        for second in 0..<3 as Range<Int64> {
+            change.recording = [RecordingPart(rollout: rollout, items: [tick(second)], first: Int(second))]
+            try store!.commit(change)
+        }
+        #expect(try count("recent", store!) == 3)
+        #expect(try count("recording", store!) == 0)
+        store = nil
+        let next = try SQLiteStore(directory: directory.path)
+        #expect(try next.load().services.first?.tail == (0..<3).map { tick($0) })
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(3)], first: 3)]
+        change.evidence = scene.evidence(requests: 2)
+        try next.commit(change)
+        #expect(try count("recent", next) == 0)
+        #expect(try count("recording", next) == 1)
+        let recording = try #require(try next.recording(service: change.state.service, rollout: rollout))
+        #expect(recording.isWhole && recording.items == (0..<4).map { tick($0) })
+    }
+
+    @Test("A commit that fails leaves what was gathered as it was")
+    func rollback() throws {
+        let store = try SQLiteStore(directory: directory.path)
+        var scene = Scene()
+        var change = try begin(store, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(0)])]
+        try store.commit(change)
+        try store.queue.write {
+            try $0.execute(sql: "CREATE TRIGGER refuse BEFORE DELETE ON recent BEGIN SELECT RAISE(ABORT, 'no'); END")
+        }
+        var second = change
+        second.evidence = scene.evidence(requests: 2)
+        second.recording = [RecordingPart(rollout: rollout, items: [tick(1)])]
+        #expect(throws: StoreError.self) { try store.commit(second) }
+        try store.queue.write { try $0.execute(sql: "DROP TRIGGER refuse") }
+        try store.commit(second)
+        let recording = try #require(try store.recording(service: change.state.service, rollout: rollout))
+        #expect(recording.items == [tick(0), tick(1)])
+    }
+
+    @Test("What a service that fell silent left is settled by the commits of others")
+    func silent() throws {
+        let store = try SQLiteStore(directory: directory.path)
+        var (scene, other) = (Scene("a"), Scene("b"))
+        var change = try begin(store, &scene)
+        change.recording[0] = RecordingPart(rollout: change.recording[0].rollout, items: [tick(0)])
+        try store.commit(change)
+        #expect(try count("recent", store) == 1)
+        var late = try begin(store, &other)
+        late.at = change.at + SQLiteStore.recentAge + 1
+        late.recording = []
+        try store.commit(late)
+        #expect(try count("recent", store) == 0)
+        #expect(try count("recording", store) == 1)
+    }
+
+    @Test("A recording never grows beyond its bound by more than what lies between two prunings")
+    func bounded() throws {
+        let store = try SQLiteStore(directory: directory.path)
+        var scene = Scene()
+        var change = try begin(store, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        var largest = 0
+        for second in 0..<60 as Range<Int64> {
+            change.recording = [RecordingPart(rollout: rollout, items: [tick(second, keys: 40_000)])]
+            try store.commit(change)
+            let size = try store.queue.read { try Int.fetchOne($0, sql: "SELECT sum(length(body)) FROM recording") }
+            largest = max(largest, size ?? 0)
+        }
+        let bound = SQLiteStore.recordingLimit + SQLiteStore.pruneInterval
+        #expect(largest > SQLiteStore.recordingLimit && largest < bound + (1 << 20))
+        #expect(try store.recording(service: change.state.service, rollout: rollout)?.isWhole == false)
+    }
+
+    @Test("A rollout's clocks come back, though only they were written")
+    func clocks() throws {
+        let store = try SQLiteStore(directory: directory.path)
+        var scene = Scene()
+        var change = try begin(store, &scene)
+        let text = { try store.queue.read { try String.fetchOne($0, sql: "SELECT state FROM service_state") } }
+        let before = try text()
+        change.state.rollout?.held = .milliseconds(1_500)
+        change.state.rollout?.active = .seconds(7_000)
+        change.state.rollout?.withoutData = .seconds(2)
+        try store.commit(change)
+        #expect(try text() == before)
+        #expect(try store.load().services.map(\.state) == [change.state])
+        let later = scene.feed(.command(Command(.pause, by: "bob", reason: "")))
+        try store.commit(later)
+        #expect(try text() != before)
+        #expect(try store.load().services.map(\.state) == [scene.state])
+    }
+}
+
+@Suite("JSON as it is written") struct JSONTextTests {
+    private enum Kind: Codable, Equatable {
+        case plain
+        case odd(rate: Double, note: String?)
+    }
+    private struct Sample: Codable, Equatable {
+        var text = "a \"quoted\" \\ line\n\u{1}\u{1f} ü"
+        var reals = [0, -0.0, 1.5, 1e300, -.infinity, .infinity, 0.1, 9_007_199_254_740_992]
+        var whole: [Int] = [.min, -1, 0, .max]
+        var small: [UInt32] = []
+        var seed = UInt64.max
+        var byte: Int8 = -128
+        var flag = true
+        var missing: Int?
+        var nested: [Kind] = [.plain, .odd(rate: 2, note: nil), .odd(rate: .infinity, note: "")]
+        var table = ["b": [[1, 2], []]]
+        var time = Duration.milliseconds(1_500)
+    }
+
+    @Test("What is written is read back as it was, to the last bit")
+    func comesBack() throws {
+        let json = StableJSON()
+        let back = try json.value(Sample.self, try json.text(Sample()))
+        #expect(back == Sample())
+        #expect(back.reals.map(\.bitPattern) == Sample().reals.map(\.bitPattern))
+    }
+
+    @Test("Objects, lists and enumerations stand as JSON has them")
+    func words() throws {
+        struct Small: Encodable {
+            var name = "a\t"
+            var list: [Kind] = [.odd(rate: -0.5, note: nil)]
+            var none: [Double] = []
+            var last = Double.infinity
+        }
+        #expect(
+            try StableJSON().text(Small())
+                == #"{"name":"a\u0009","list":[{"odd":{"rate":-0.5}}],"none":[],"last":"inf"}"#)
+    }
+}

@@ -1,0 +1,142 @@
+import Analysis
+import MetricsScrape
+import PolicyModel
+import PrometheusText
+import RolloutController
+import RolloutEngine
+
+/// Both clocks; they stand still until they are moved.
+final class SteppedClock: ControlClock {
+    private(set) var now = Moment(monotonic: 1_000_000_000_000, wall: 1_800_000_000_000)
+
+    func advance(by nanoseconds: Int64) {
+        now.monotonic += nanoseconds
+        now.wall += nanoseconds / 1_000_000
+    }
+}
+
+/// SplitMix64.
+struct Dice {
+    private var state: UInt64 = 1
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        return TrafficSplit.mix(state)
+    }
+
+    /// In [0, 1).
+    mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
+
+/// A data plane without sockets: requests are made up, and dealt by the split that is in force.
+final class Plane: DataPlane {
+    private var plan = RoutingPlan()
+    private(set) var publications = 0
+    private var batch = ObservationBatch()
+    private var dice = Dice()
+    /// Labelled answers of the last batch, by service.
+    private(set) var labels: [(service: String, rows: [Feedback])] = []
+
+    func prepare(_ plan: RoutingPlan) throws {}
+    func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] { [] }
+    func publish(_ plan: RoutingPlan) {
+        self.plan = plan
+        publications += 1
+    }
+    func drain() -> ObservationBatch {
+        defer { batch = ObservationBatch() }
+        return batch
+    }
+
+    /// Requests that ended in the `span` seconds before `now`: one in a thousand fails, latency is log-uniform from
+    /// 10 to 80 ms.
+    /// - Parameters:
+    ///   - rates: requests a second, by place in the plan.
+    ///   - isLabelled: whether a third of a service's answers come back with a label.
+    func deal(_ rates: [Double], isLabelled: [Bool], span: Double, now: Int64) {
+        labels = []
+        for (i, service) in plan.services.enumerated() {
+            let wanted = rates[i] * span
+            let count = Int(wanted) + (dice.uniform() < wanted - wanted.rounded(.down) ? 1 : 0)
+            var rows: [Feedback] = []
+            for _ in 0..<count {
+                let key = dice.next()
+                let place = TrafficSplit.place(of: key, salt: service.split.salt)
+                let arm: Arm = service.candidate != nil ? service.split.select(key) : .baseline
+                let latency = UInt32(10_000 * (1 << UInt32(dice.next() % 3))) + UInt32(dice.next() % 20_000)
+                let isError = dice.next() % 1000 == 0
+                batch.ended.append(
+                    Observation(
+                        slot: service.slot, arm: arm, outcome: isError ? .serverError : .success, flags: .judged,
+                        place: UInt16(place), startedAt: now - Int64(latency) * 1000 - Int64(dice.next() % 400_000_000),
+                        requestHash: key | 1, firstByte: latency, total: latency))
+                if isLabelled[i], dice.next() % 3 == 0 {
+                    let truth = Int(dice.next() % 2)
+                    rows.append(
+                        Feedback(
+                            requestHash: key | 1, label: truth, prediction: dice.next() % 10 == 0 ? 1 - truth : truth,
+                            groups: [
+                                "sex": dice.next() % 2 == 0 ? "Female" : "Male", "race": "group\(dice.next() % 5)",
+                            ]))
+                }
+            }
+            if !rows.isEmpty { labels.append((service.name, rows)) }
+        }
+    }
+}
+
+/// Servers whose reply is a text on disk: it is parsed and read as a scrape of it would be, without the network.
+final class Replies: MetricSource {
+    private var targets: [MetricTarget] = []
+    private let text: [UInt8]
+    private let interval: Int
+    private var readings: [MetricReading] = []
+    private(set) var failures = 0
+
+    init(text: [UInt8], interval: Int) {
+        self.text = text
+        self.interval = interval
+    }
+
+    func setTargets(_ targets: [MetricTarget]) { self.targets = targets }
+
+    func drain() -> [MetricReading] {
+        defer { readings = [] }
+        return readings
+    }
+
+    /// Those whose turn it is in this second.
+    func scrape(second: Int, at: Int64) {
+        for i in stride(from: second % interval, to: targets.count, by: interval) {
+            let target = targets[i]
+            let reader = SampleReader(
+                preset: target.source.preset.flatMap(MetricsPreset.named), model: target.source.model,
+                queries: target.series)
+            let outcome: MetricReading.Outcome
+            do throws(ExpositionError) {
+                outcome = .sample(reader.read(try ExpositionParser.parse(text), at: at))
+            } catch {
+                outcome = .failure("\(error)")
+                failures += 1
+            }
+            readings.append(
+                MetricReading(
+                    service: target.service, version: target.version, server: target.server, at: at, outcome: outcome))
+        }
+    }
+}
+
+/// Counts what happened.
+final class Listener: EventListener {
+    private(set) var kinds: [Event.Kind: Int] = [:]
+    func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
+        kinds[event.kind, default: 0] += 1
+    }
+}
+
+/// No split is ever marked here, as the disk can be written.
+final class NoMarker: LoweringMarker {
+    func mark(_ state: ServiceState) -> Bool { false }
+    func clear(service: String) {}
+    func marked() -> [ServiceState] { [] }
+}
