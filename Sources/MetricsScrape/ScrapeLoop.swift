@@ -110,24 +110,39 @@ public final class ScrapeLoop: Sendable {
     }
 }
 
-/// Confined to the loop's thread.
+/// A target with its place in time. Confined to the loop's thread.
+private final class Scheduled {
+    let target: ScrapeTarget
+    var due: Int64
+    var transfer: ScrapeTransfer?
+
+    init(_ target: ScrapeTarget, due: Int64) { (self.target, self.due) = (target, due) }
+}
+
+/// Confined to the loop's thread. No turn looks at every target: with thousands of them there are hundreds of turns a
+/// second.
 private struct ScrapeWorker {
     unowned let loop: ScrapeLoop
-    /// When each target is due next.
-    private var due: [ScrapeTarget: Int64] = [:]
-    private var transfers: [ScrapeTarget: ScrapeTransfer] = [:]
+    private var scheduled: [ScrapeTarget: Scheduled] = [:]
+    /// The next is the last.
+    private var queue: [Scheduled] = []
+    /// By libcurl's handle.
+    private var running: [UnsafeMutableRawPointer: Scheduled] = [:]
     private var multi: UnsafeMutableRawPointer { loop.multi.handle }
 
     init(loop: ScrapeLoop) { self.loop = loop }
 
     mutating func setTargets(_ targets: Set<ScrapeTarget>) {
-        for (target, transfer) in transfers where !targets.contains(target) {
-            curl_multi_remove_handle(multi, transfer.easy)
-            transfers[target] = nil
+        for (easy, entry) in running where !targets.contains(entry.target) {
+            curl_multi_remove_handle(multi, easy)
+            running[easy] = nil
         }
-        due = due.filter { targets.contains($0.key) }
+        scheduled = scheduled.filter { targets.contains($0.key) }
         let now = Self.now()
-        for target in targets where due[target] == nil { due[target] = target.due(after: now) }
+        for target in targets where scheduled[target] == nil {
+            scheduled[target] = Scheduled(target, due: target.due(after: now))
+        }
+        queue = scheduled.values.sorted { $0.due > $1.due }
     }
 
     /// Starts what is due, moves bytes, hands over what has ended, and waits for the next event.
@@ -136,24 +151,37 @@ private struct ScrapeWorker {
         var running: Int32 = 0
         curl_multi_perform(multi, &running)
         collect()
-        let wait = (due.values.min() ?? .max) - Self.now()
+        let wait = (queue.last?.due ?? .max) - Self.now()
         // Rounded up: waking a moment early would only turn once more.
         let milliseconds = wait <= 0 ? 0 : min(60_000, wait / 1_000_000 + 1)
         curl_multi_poll(multi, nil, 0, Int32(milliseconds), nil)
     }
 
     private mutating func start(_ now: Int64) {
-        for (target, time) in due where time <= now {
-            due[target] = target.due(after: now)
+        while let entry = queue.last, entry.due <= now {
+            queue.removeLast()
+            entry.due = entry.target.due(after: now)
+            queue.insert(entry, at: place(of: entry.due))
             // The last one is still under way: its timeout is longer than the interval. This turn is left out.
-            guard transfers[target] == nil else { continue }
-            guard let transfer = ScrapeTransfer(target: target, limits: loop.limits, startedAt: now) else {
-                publish(target, now, .failure(reason: "no memory for a scrape of \(target.url)"))
+            guard entry.transfer == nil else { continue }
+            guard let transfer = ScrapeTransfer(target: entry.target, limits: loop.limits, startedAt: now) else {
+                publish(entry.target, now, .failure(reason: "no memory for a scrape of \(entry.target.url)"))
                 continue
             }
-            transfers[target] = transfer
+            entry.transfer = transfer
+            running[transfer.easy] = entry
             curl_multi_add_handle(multi, transfer.easy)
         }
+    }
+
+    /// In the queue, behind all that are due later.
+    private func place(of due: Int64) -> Int {
+        var (low, high) = (0, queue.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if queue[middle].due > due { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     private mutating func collect() {
@@ -161,10 +189,10 @@ private struct ScrapeWorker {
         while let message = curl_multi_info_read(multi, &left) {
             guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
             let result = message.pointee.data.result
-            guard let transfer = transfers.first(where: { $0.value.easy == easy })?.value else { continue }
+            guard let entry = running.removeValue(forKey: easy), let transfer = entry.transfer else { continue }
             curl_multi_remove_handle(multi, easy)
-            transfers[transfer.target] = nil
-            publish(transfer.target, transfer.startedAt, transfer.outcome(result))
+            entry.transfer = nil
+            publish(entry.target, transfer.startedAt, transfer.outcome(result))
         }
     }
 

@@ -61,6 +61,8 @@ public final class RolloutController {
     }
 
     public var serviceNames: [String] { services.keys.sorted() }
+    /// Of all services, by name: what costs less than their views.
+    public var states: [ServiceState] { serviceNames.compactMap { services[$0]?.state } }
 
     // MARK: - Ticks
 

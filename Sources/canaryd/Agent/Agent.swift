@@ -147,7 +147,7 @@ final class Agent: @unchecked Sendable {
     }
 
     private func statusLine() -> String {
-        let states = controller.serviceNames.compactMap { controller.view(of: $0)?.state }
+        let states = controller.states
         return (isReloadRefused ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
     }
 
