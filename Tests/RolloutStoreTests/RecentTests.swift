@@ -10,11 +10,7 @@ import Testing
 @Suite("What a second brings") struct RecentTests {
     let directory = TemporaryDirectory()
 
-    private func tick(_ second: Int64, keys: Int = 0) -> JudgedItem {
-        var tick = ErrorTick(second: second, step: 1)
-        tick.keys = (0..<UInt64(keys)).map { $0 << 44 }
-        return .errors(tick)
-    }
+    private func tick(_ second: Int64) -> JudgedItem { .errors(ErrorTick(second: second, step: 1)) }
 
     /// The first change has the judge, the later ones only what it took in.
     private func begin(_ store: SQLiteStore, _ scene: inout Scene) throws -> StateChange {
@@ -100,9 +96,11 @@ import Testing
         var scene = Scene()
         var change = try begin(store, &scene)
         let rollout = try #require(change.recording[0].rollout)
+        let name = String(repeating: "x", count: 300_000)
+        let row = QualityRow(arm: .baseline, step: 1, label: 1, prediction: 1, score: nil, groups: [name])
         var largest = 0
-        for second in 0..<60 as Range<Int64> {
-            change.recording = [RecordingPart(rollout: rollout, items: [tick(second, keys: 40_000)])]
+        for _ in 0..<70 {
+            change.recording = [RecordingPart(rollout: rollout, items: [.rows([row])])]
             try store.commit(change)
             let size = try store.queue.read { try Int.fetchOne($0, sql: "SELECT sum(length(body)) FROM recording") }
             largest = max(largest, size ?? 0)
