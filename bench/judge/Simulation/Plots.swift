@@ -102,7 +102,7 @@ enum Plots {
     static func exposure(csv: String, rate: String) -> String {
         var requests: [String: Double] = [:]
         var worst: [String: [Double]] = [:]
-        for row in csv.split(separator: "\n").dropFirst() {
+        for row in csv.split(separator: "\n").dropFirst() where !row.hasPrefix("#") {
             let cells = row.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
             guard cells.count > 7, cells[0] == rate, let scenario = Scenario(rawValue: cells[1]),
                 let runs = Double(cells[3]), let reverted = Double(cells[4])
@@ -156,7 +156,7 @@ enum Plots {
         fclose(file)
     }
 
-    private static func read(_ path: String) -> String? {
+    static func read(_ path: String) -> String? {
         guard let file = fopen(path, "r") else { return nil }
         defer { fclose(file) }
         var bytes: [UInt8] = []

@@ -37,7 +37,8 @@ struct Report: Sendable {
         let peers = arguments.sequentialOnly ? nil : Peers(rate: rate, runs: arguments.tuning, random: &random)
         let rows = arguments.scenarios.map { scenario -> Row in
             let runs = scenario.isHealthy ? arguments.healthy : arguments.bad
-            let settings = SequentialSettings()
+            var settings = SequentialSettings()
+            settings.bounds.floor = arguments.floor
             // A service has one past; a handful of pasts stand for many services.
             let histories = (0..<10).map { _ in
                 History(scenario, rate: rate, settings: settings, random: &random)
@@ -47,7 +48,8 @@ struct Report: Sendable {
                     scenario: scenario, rate: rate, settings: settings, history: histories[run % histories.count]
                 ).run(random: &random)
             }
-            let cells: [Cell?] = [Cell(endings)] + (peers?.cells(scenario, runs: runs, random: &random) ?? [])
+            let none = [Cell?](repeating: nil, count: judges.count - 1)
+            let cells: [Cell?] = [Cell(endings)] + (peers?.cells(scenario, runs: runs, random: &random) ?? none)
             complain("\(rate)/s \(scenario.rawValue): \(cells[0]!.text) \(cells[0]!.causes)")
             return Row(scenario: scenario, cells: cells, lanes: lanes(histories))
         }
@@ -70,24 +72,41 @@ struct Report: Sendable {
         var text = ""
         for section in sections {
             text += "\n## \(section.rate) requests/s\n\n"
-            let names = section.settings.isEmpty ? ["sequential"] : Self.judges
-            text += "| scenario | " + names.joined(separator: " | ") + " | promoted by the sequential judge |\n"
-            text += "| --- |" + String(repeating: " --- |", count: names.count + 1) + "\n"
+            let shown = Self.judges.indices.filter { judge in section.rows.contains { $0.cells[judge] != nil } }
+            text += "| scenario | " + shown.map { Self.judges[$0] }.joined(separator: " | ")
+            text += " | promoted by the sequential judge |\n"
+            text += "| --- |" + String(repeating: " --- |", count: shown.count + 1) + "\n"
             for row in section.rows {
-                let cells = row.cells.map { cell in
-                    cell.map { row.scenario.isHealthy ? $0.healthyText : $0.text } ?? "–"
+                let cells = shown.map { judge in
+                    row.cells[judge].map { row.scenario.isHealthy ? $0.healthyText : $0.text } ?? "–"
                 }
-                let own = row.cells[0]!
-                let promoted =
-                    "\(percent(Double(own.promoted) / Double(own.runs))) %"
-                    + (own.medianPromotion.map { ", median \($0 / 60) min" } ?? "")
-                text += "| \(row.scenario.label) | " + cells.joined(separator: " | ") + " | \(promoted) |\n"
+                let promoted = row.cells[0].map {
+                    "\(percent(Double($0.promoted) / Double($0.runs))) %"
+                        + ($0.medianPromotion.map { ", median \($0 / 60) min" } ?? "")
+                }
+                text +=
+                    "| \(row.scenario.label) | " + cells.joined(separator: " | ") + " | \(promoted ?? "–") |\n"
             }
+            text += "\nRollouts a cell: \(Self.runs(section, shown)).\n"
             if !section.settings.isEmpty {
                 text += "\n" + section.settings.map { "- \($0)" }.joined(separator: "\n") + "\n"
             }
         }
         return text
+    }
+
+    /// `sequential 10000 healthy, 1000 bad; others 400, 200`.
+    private static func runs(_ section: Section, _ shown: [Int]) -> String {
+        func runs(_ judges: [Int], _ isHealthy: Bool) -> Int? {
+            section.rows.filter { $0.scenario.isHealthy == isHealthy }
+                .flatMap { row in judges.compactMap { row.cells[$0]?.runs } }.min()
+        }
+        return [("sequential", shown.filter { $0 == 0 }), ("others", shown.filter { $0 > 0 })].compactMap {
+            name, judges in
+            guard !judges.isEmpty else { return nil }
+            let (healthy, bad) = (runs(judges, true) ?? 0, runs(judges, false) ?? 0)
+            return "\(name) \(healthy) healthy, \(bad) bad"
+        }.joined(separator: "; ")
     }
 
     var csv: String {
@@ -103,6 +122,7 @@ struct Report: Sendable {
                     text += judge == "sequential" ? "\"\(row.lanes)\"\n" : "\n"
                 }
             }
+            for setting in section.settings { text += "# \(section.rate),\(setting)\n" }
         }
         return text
     }

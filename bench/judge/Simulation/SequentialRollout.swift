@@ -103,7 +103,8 @@ struct SequentialRollout {
         var latency = LatencyRatioProcess(alternatives: settings.ladders, restarts: settings.restarts)
         var latencyLane = TickLane(factor: 1, clip: 0.5, restarts: settings.restarts)
         let tail = 3
-        var errorsProof = NonInferiorityProcess(margin: settings.bounds.factor, floor: settings.bounds.floor)
+        var errorsProof = NonInferiorityProcess(
+            margin: settings.bounds.factor, floor: settings.bounds.floor > 0 ? settings.bounds.floor : nil)
         var latencyProof = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
         let errorsTemper = temper(history.errors)
         let latencyTemper = temper(history.latency)

@@ -16,6 +16,8 @@ struct Arguments {
     var product = false
     var plots: String?
     var sequentialOnly = false
+    /// Of the sequential judge's errors; 0 for none.
+    var floor = SequentialSettings().bounds.floor
 
     init(_ words: [String]) {
         var rest = words[...]
@@ -37,6 +39,7 @@ struct Arguments {
             case "--healthy": healthy = number(flag)
             case "--bad": bad = number(flag)
             case "--tuning": tuning = number(flag)
+            case "--floor": floor = number(flag)
             case "--seed": seed = number(flag)
             case "--rates":
                 rates = next(flag).split(separator: ",").map {
@@ -78,7 +81,8 @@ if arguments.timing {
 } else if arguments.product {
     print(ProductRollout.table(arguments))
 } else {
-    let report = await Report.make(arguments)
+    var report = await Report.make(arguments)
+    if let csv = arguments.out.flatMap({ Plots.read("\($0)/table.csv") }) { report.fill(from: csv) }
     print(report.markdown)
     if let out = arguments.out { report.write(to: out) }
 }
