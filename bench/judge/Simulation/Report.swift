@@ -43,14 +43,15 @@ struct Report: Sendable {
             let histories = (0..<10).map { _ in
                 History(scenario, rate: rate, settings: settings, random: &random)
             }
-            let endings = (0..<runs).map { run in
+            let endings = (0..<(arguments.peersOnly ? 0 : runs)).map { run in
                 SequentialRollout(
                     scenario: scenario, rate: rate, settings: settings, history: histories[run % histories.count]
                 ).run(random: &random)
             }
             let none = [Cell?](repeating: nil, count: judges.count - 1)
-            let cells: [Cell?] = [Cell(endings)] + (peers?.cells(scenario, runs: runs, random: &random) ?? none)
-            complain("\(rate)/s \(scenario.rawValue): \(cells[0]!.text) \(cells[0]!.causes)")
+            let own = arguments.peersOnly ? nil : Cell(endings)
+            let cells: [Cell?] = [own] + (peers?.cells(scenario, runs: runs, random: &random) ?? none)
+            complain("\(rate)/s \(scenario.rawValue): \(own?.text ?? "") \(own?.causes ?? [:])")
             return Row(scenario: scenario, cells: cells, lanes: lanes(histories))
         }
         return Section(rate: rate, rows: rows, settings: peers?.labels ?? [])

@@ -2,7 +2,7 @@ import Glibc
 import Statistics
 
 /// The words after the program's name: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`,
-/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--product` for the judge that ships, `--sequential-only` to leave the peers out.
+/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--product` for the judge that ships, `--sequential-only` to leave the peers out, `--peers-only` for them alone.
 struct Arguments {
     var healthy = 1000
     var bad = 200
@@ -16,6 +16,7 @@ struct Arguments {
     var product = false
     var plots: String?
     var sequentialOnly = false
+    var peersOnly = false
     /// Of the sequential judge's errors; 0 for none.
     var floor = SequentialSettings().bounds.floor
 
@@ -59,6 +60,7 @@ struct Arguments {
             case "--product": product = true
             case "--plots": plots = next(flag)
             case "--sequential-only": sequentialOnly = true
+            case "--peers-only": peersOnly = true
             default: stop("\(flag): unknown; the file bench/judge/README.md lists what there is")
             }
         }
