@@ -21,7 +21,7 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
 public struct JoinedFeedback: Sendable {
     public var row: Feedback
     public var arm: Arm
-    /// Monotonic nanoseconds.
+    /// Monotonic nanoseconds, to the second.
     public var startedAt: Int64
 
     public init(row: Feedback, arm: Arm, startedAt: Int64) {
@@ -33,41 +33,46 @@ public struct JoinedFeedback: Sendable {
 
 /// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
 public struct FeedbackJoin: Sendable {
-    /// Requests remembered; the oldest go first. About 40 bytes each.
-    public let capacity: Int
+    /// So many requests are remembered at least, and up to twice as many; the oldest go first. What a dictionary of 2^18
+    /// places of 20 bytes holds: twice 5 MiB.
+    public static let capacity = 196_608
+    private let capacity: Int
     /// Feedback that may wait for its request, and for how long: requests are handed over once a tick.
     public static let maximumPending = 50_000
     public static let patience: Duration = .seconds(30)
 
     private enum Seen {
-        case answered(slot: UInt32, arm: Arm, startedAt: Int64)
+        /// Seconds of the monotonic clock.
+        case answered(slot: UInt32, arm: Arm, second: UInt32)
         case labelled
         case ambiguous
     }
-    private var seen: [UInt64: Seen] = [:]
-    /// Order of arrival, as a ring.
-    private var order: [UInt64] = []
-    private var next = 0
+    /// Those that came last, and those before.
+    private var recent: [UInt64: Seen] = [:]
+    private var earlier: [UInt64: Seen] = [:]
     private var pending: [(row: Feedback, since: Int64)] = []
     public private(set) var counts = FeedbackCounts()
 
-    public init(capacity: Int = 200_000) { self.capacity = max(capacity, 1) }
+    public init(capacity: Int = Self.capacity) { self.capacity = max(capacity, 1) }
+
+    private subscript(hash: UInt64) -> Seen? {
+        get { recent[hash] ?? earlier[hash] }
+        set { if earlier[hash] == nil { recent[hash] = newValue } else { earlier[hash] = newValue } }
+    }
 
     /// A judged request ended.
     public mutating func record(_ o: Observation) {
         guard o.requestHash != 0 else { return }
-        switch seen[o.requestHash] {
+        switch self[o.requestHash] {
         case nil:
-            seen[o.requestHash] = .answered(slot: o.slot, arm: o.arm, startedAt: o.startedAt)
-            if order.count < capacity {
-                order.append(o.requestHash)
-            } else {
-                seen[order[next]] = nil
-                order[next] = o.requestHash
-                next = (next + 1) % capacity
+            if recent.count >= capacity {
+                earlier = recent
+                recent = [:]
             }
+            recent[o.requestHash] = .answered(
+                slot: o.slot, arm: o.arm, second: UInt32(clamping: o.startedAt / ObservationWindow.cohortLength))
         case .answered(let slot, let arm, _):
-            if slot != o.slot || arm != o.arm { seen[o.requestHash] = .ambiguous }
+            if slot != o.slot || arm != o.arm { self[o.requestHash] = .ambiguous }
         case .labelled, .ambiguous: break
         }
     }
@@ -87,21 +92,22 @@ public struct FeedbackJoin: Sendable {
         var joined: [JoinedFeedback] = []
         var waiting: [(row: Feedback, since: Int64)] = []
         for entry in pending {
-            switch seen[entry.row.requestHash] {
+            switch self[entry.row.requestHash] {
             case nil:
                 if now - entry.since > Self.patience.nanoseconds {
                     counts.unmatched += 1
                 } else {
                     waiting.append(entry)
                 }
-            case .answered(let itsSlot, let arm, let startedAt):
+            case .answered(let itsSlot, let arm, let second):
                 if itsSlot == slot {
                     counts.joined += 1
+                    let startedAt = Int64(second) * ObservationWindow.cohortLength
                     joined.append(JoinedFeedback(row: entry.row, arm: arm, startedAt: startedAt))
                 } else {
                     counts.late += 1
                 }
-                seen[entry.row.requestHash] = .labelled
+                self[entry.row.requestHash] = .labelled
             case .labelled: counts.duplicate += 1
             case .ambiguous: counts.ambiguous += 1
             }

@@ -221,6 +221,7 @@ final class ServiceRuntime {
     }
 
     func settleFeedback(now: Int64) {
+        guard join.counts.pending > 0 else { return }
         let attributes = attributesAndWhole
         let joined = join.settle(slot: slot, now: now)
         guard !joined.isEmpty else { return }

@@ -321,9 +321,9 @@ private struct Scene {
 
     @Test("both sides are bounded, and what is not taken is said") func bounded() {
         var join = FeedbackJoin(capacity: 10)
-        for hash in 1...20 as ClosedRange<UInt64> { join.record(ended(hash)) }
-        for hash in 1...20 as ClosedRange<UInt64> { _ = join.submit(row(hash), now: 0) }
-        #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(11...20))
+        for hash in 1...25 as ClosedRange<UInt64> { join.record(ended(hash)) }
+        for hash in 1...25 as ClosedRange<UInt64> { _ = join.submit(row(hash), now: 0) }
+        #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(11...25))
         var full = FeedbackJoin()
         for hash in 1...UInt64(FeedbackJoin.maximumPending) { _ = full.submit(row(hash), now: 0) }
         let isTaken = full.submit(row(1), now: 0)

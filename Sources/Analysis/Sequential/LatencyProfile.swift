@@ -5,9 +5,11 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Older counts are halved whenever there are so many; at 100 requests/s that is every few minutes.
     static let fading: UInt32 = 60_000
 
-    /// By bucket, then by 64 of them, so that a quantile is soon found.
-    private var counts = [UInt32](repeating: 0, count: buckets + buckets >> 6)
-    private static let buckets = LatencyBuckets.count
+    /// Requests by doubling of the latency, and by bucket, 64 to each doubling, from the first doubling that has any to
+    /// the last: a service's latencies are within a few.
+    private var doublings = [UInt32](repeating: 0, count: LatencyBuckets.count >> 6)
+    private var counts: [UInt32] = []
+    private var first = 0
     /// Errors: slower than every bucket.
     public private(set) var failed: UInt32 = 0
     public private(set) var total: UInt32 = 0
@@ -16,7 +18,7 @@ public struct LatencyProfile: Hashable, Sendable {
 
     /// - Parameter bucket: of `LatencyBuckets`, or `LatencyEntry.slowest`.
     public mutating func record(_ bucket: Int) {
-        if bucket < Self.buckets {
+        if bucket < LatencyBuckets.count {
             add(1, to: bucket)
         } else {
             failed += 1
@@ -30,12 +32,21 @@ public struct LatencyProfile: Hashable, Sendable {
         self = LatencyProfile()
         failed = old.failed / 2
         total = failed
-        for i in 0..<Self.buckets { add(old.counts[i] / 2, to: i) }
+        for (i, count) in old.counts.enumerated() { add(count / 2, to: old.first << 6 + i) }
     }
 
     private mutating func add(_ count: UInt32, to bucket: Int) {
-        counts[bucket] += count
-        counts[Self.buckets + bucket >> 6] += count
+        guard count > 0 else { return }
+        let doubling = bucket >> 6
+        if counts.isEmpty { first = doubling }
+        if doubling < first {
+            counts = [UInt32](repeating: 0, count: (first - doubling) << 6) + counts
+            first = doubling
+        }
+        let missing = (doubling + 1 - first) << 6 - counts.count
+        if missing > 0 { counts += [UInt32](repeating: 0, count: missing) }
+        counts[bucket - first << 6] += count
+        doublings[doubling] += count
         total += count
     }
 
@@ -45,14 +56,17 @@ public struct LatencyProfile: Hashable, Sendable {
         // A count is at most the limit where it is at most the limit's whole part.
         let limit = UInt32((1 - p) * Double(total))
         var slower = total
-        var i = 0
-        while Self.buckets + i < counts.count, slower - counts[Self.buckets + i] > limit {
-            slower -= counts[Self.buckets + i]
-            i += 1
-        }
-        for bucket in i << 6..<min((i + 1) << 6, Self.buckets) {
-            slower -= counts[bucket]
-            if slower <= limit { return bucket }
+        for (doubling, inIt) in doublings.enumerated() {
+            guard slower - inIt <= limit else {
+                slower -= inIt
+                continue
+            }
+            // Nothing is in doublings before the first one.
+            guard doubling >= first else { return doubling << 6 }
+            for i in (doubling - first) << 6..<(doubling + 1 - first) << 6 {
+                slower -= counts[i]
+                if slower <= limit { return first << 6 + i }
+            }
         }
         return nil
     }
@@ -62,7 +76,7 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Requests above the bucket that holds a latency, errors included.
     func slower(than seconds: Double) -> UInt32 {
         let bucket = LatencyBuckets.index(UInt32(min(seconds * 1e6, Double(UInt32.max))))
-        return counts[(bucket + 1)..<Self.buckets].reduce(failed, +)
+        return counts.dropFirst(bucket + 1 - first << 6).reduce(failed, +)
     }
 
     /// Seconds, the middle of the bucket; infinite where that many failed.
@@ -83,16 +97,17 @@ extension LatencyProfile: Codable {
         total = failed
         let buckets = try values.decode([Int].self, forKey: .buckets)
         let stored = try values.decode([UInt32].self, forKey: .counts)
-        for (bucket, count) in zip(buckets, stored) where (0..<Self.buckets).contains(bucket) && count < Self.fading {
+        for (bucket, count) in zip(buckets, stored)
+        where (0..<LatencyBuckets.count).contains(bucket) && count < Self.fading {
             add(count, to: bucket)
         }
     }
 
     public func encode(to encoder: any Encoder) throws {
-        let used = (0..<Self.buckets).filter { counts[$0] > 0 }
+        let used = counts.indices.filter { counts[$0] > 0 }
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(failed, forKey: .failed)
-        try values.encode(used, forKey: .buckets)
+        try values.encode(used.map { first << 6 + $0 }, forKey: .buckets)
         try values.encode(used.map { counts[$0] }, forKey: .counts)
     }
 }
