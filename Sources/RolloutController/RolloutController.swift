@@ -102,8 +102,8 @@ public final class RolloutController {
                 continue
             }
             runtime.health[health.arm] = health
+            tellUnresolved(runtime)
         }
-        for runtime in services.values { tellUnresolved(runtime) }
     }
 
     private func tellUnresolved(_ runtime: ServiceRuntime) {

@@ -267,9 +267,9 @@ final class ServiceRuntime {
     private func condition(_ arm: Arm, now: Int64) -> ArmCondition {
         let all = window.sinceStart[Int(arm.rawValue)]
         let recent = window.counts(arm, since: now - ArmCondition.recentSpan.nanoseconds)
-        let declared = servers(of: arm)
+        let servers = health[arm]?.servers ?? servers(of: arm)
         return ArmCondition(
-            servers: health[arm]?.servers ?? declared, reachable: health[arm]?.reachable ?? declared,
+            servers: servers, reachable: health[arm]?.reachable ?? servers,
             requests: all.judged, errors: all.errors, recentRequests: recent.judged, recentErrors: recent.errors)
     }
 
@@ -281,7 +281,9 @@ final class ServiceRuntime {
     /// Names without an address, with the reason.
     var unresolvedNow: [String] {
         Arm.allCases.flatMap { arm -> [String] in
-            guard let version = version(arm), let states = health[arm]?.states else { return [] }
+            guard let states = health[arm]?.states,
+                states.contains(where: { if case .unresolved = $0 { true } else { false } }), let version = version(arm)
+            else { return [] }
             return zip(version.servers, states).compactMap { server, state in
                 guard case .unresolved(let reason) = state else { return nil }
                 return "\(server) of \(version.name) does not resolve: \(reason)"

@@ -20,6 +20,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     /// Hits and misses so far, tempered.
     public private(set) var hits = 0.0
     public private(set) var misses = 0.0
+    /// ln E.
+    public private(set) var logEvidence = 0.0
 
     /// - Parameters:
     ///   - bound: p0, 0 < p0 < 1.
@@ -50,9 +52,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     public mutating func observe(_ tally: Tally, temper: Double = 1) {
         hits += temper * Double(tally.hits)
         misses += temper * Double(tally.trials - tally.hits)
+        logEvidence = logEvidence(hits: hits, misses: misses)
     }
-
-    public var logEvidence: Double { logEvidence(hits: hits, misses: misses) }
 
     /// ln { ∫ pˢ(1 − p)ᶠ dBeta(a, b) over the alternative, normalised } − S ln p0 − F ln(1 − p0).
     func logEvidence(hits s: Double, misses f: Double) -> Double {

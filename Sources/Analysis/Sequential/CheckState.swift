@@ -7,6 +7,8 @@ struct CheckState: Hashable, Codable, Sendable {
     let check: Check
     /// Its share of the risk.
     let weight: Double
+    /// What latency it asks for; nil for others.
+    let measure: LatencyMeasure?
     var errors: ErrorsProcess?
     var latency: LatencyProcess?
     var quality: GroupsProcess?
@@ -18,12 +20,16 @@ struct CheckState: Hashable, Codable, Sendable {
         self.path = path
         self.check = check
         self.weight = weight
+        var measure: LatencyMeasure?
         switch check.kind {
         case .errors(let kind): errors = ErrorsProcess(kind, lane: profile.errorLane, isKeyed: isKeyed)
-        case .latency(let kind): latency = LatencyProcess(kind, lane: profile.latencyLane)
+        case .latency(let kind):
+            latency = LatencyProcess(kind, lane: profile.latencyLane)
+            measure = kind.of
         case .quality(let kind): quality = GroupsProcess(kind)
         case .metric: break
         }
+        self.measure = measure
     }
 
     /// ln E for a revert, and the bound or the group that speaks loudest; for groups, after each has paid for its share.

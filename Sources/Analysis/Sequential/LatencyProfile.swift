@@ -5,11 +5,11 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Older counts are halved whenever there are so many; at 100 requests/s that is every few minutes.
     static let fading: UInt32 = 60_000
 
-    /// Requests by doubling of the latency, and by bucket, 64 to each doubling, from the first doubling that has any to
+    /// Requests by doubling of the latency, then by bucket, 64 to each doubling, from the first doubling that has any to
     /// the last: a service's latencies are within a few.
-    private var doublings = [UInt32](repeating: 0, count: LatencyBuckets.count >> 6)
-    private var counts: [UInt32] = []
+    private var counts = [UInt32](repeating: 0, count: doublings)
     private var first = 0
+    private static let doublings = LatencyBuckets.count >> 6
     /// Errors: slower than every bucket.
     public private(set) var failed: UInt32 = 0
     public private(set) var total: UInt32 = 0
@@ -32,22 +32,32 @@ public struct LatencyProfile: Hashable, Sendable {
         self = LatencyProfile()
         failed = old.failed / 2
         total = failed
-        for (i, count) in old.counts.enumerated() { add(count / 2, to: old.first << 6 + i) }
+        for i in Self.doublings..<old.counts.count { add(old.counts[i] / 2, to: old.bucket(at: i)) }
     }
+
+    private func bucket(at place: Int) -> Int { place - Self.doublings + first << 6 }
+    private func place(of bucket: Int) -> Int { Self.doublings + bucket - first << 6 }
 
     private mutating func add(_ count: UInt32, to bucket: Int) {
         guard count > 0 else { return }
-        let doubling = bucket >> 6
-        if counts.isEmpty { first = doubling }
+        if !(Self.doublings..<counts.count).contains(place(of: bucket)) { widen(to: bucket >> 6) }
+        let place = place(of: bucket)
+        counts.withUnsafeMutableBufferPointer {
+            $0[place] += count
+            $0[bucket >> 6] += count
+        }
+        total += count
+    }
+
+    private mutating func widen(to doubling: Int) {
+        if counts.count == Self.doublings { first = doubling }
         if doubling < first {
-            counts = [UInt32](repeating: 0, count: (first - doubling) << 6) + counts
+            let fresh = repeatElement(0 as UInt32, count: (first - doubling) << 6)
+            counts.insert(contentsOf: fresh, at: Self.doublings)
             first = doubling
         }
-        let missing = (doubling + 1 - first) << 6 - counts.count
-        if missing > 0 { counts += [UInt32](repeating: 0, count: missing) }
-        counts[bucket - first << 6] += count
-        doublings[doubling] += count
-        total += count
+        let missing = place(of: (doubling + 1) << 6) - counts.count
+        if missing > 0 { counts += repeatElement(0, count: missing) }
     }
 
     /// The bucket that holds the p-quantile; nil without samples, and where so many failed that it has none.
@@ -56,16 +66,16 @@ public struct LatencyProfile: Hashable, Sendable {
         // A count is at most the limit where it is at most the limit's whole part.
         let limit = UInt32((1 - p) * Double(total))
         var slower = total
-        for (doubling, inIt) in doublings.enumerated() {
-            guard slower - inIt <= limit else {
-                slower -= inIt
+        for doubling in 0..<Self.doublings {
+            guard slower - counts[doubling] <= limit else {
+                slower -= counts[doubling]
                 continue
             }
             // Nothing is in doublings before the first one.
             guard doubling >= first else { return doubling << 6 }
-            for i in (doubling - first) << 6..<(doubling + 1 - first) << 6 {
-                slower -= counts[i]
-                if slower <= limit { return first << 6 + i }
+            for bucket in doubling << 6..<(doubling + 1) << 6 {
+                slower -= counts[place(of: bucket)]
+                if slower <= limit { return bucket }
             }
         }
         return nil
@@ -76,7 +86,7 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Requests above the bucket that holds a latency, errors included.
     func slower(than seconds: Double) -> UInt32 {
         let bucket = LatencyBuckets.index(UInt32(min(seconds * 1e6, Double(UInt32.max))))
-        return counts.dropFirst(bucket + 1 - first << 6).reduce(failed, +)
+        return counts.dropFirst(max(place(of: bucket + 1), Self.doublings)).reduce(failed, +)
     }
 
     /// Seconds, the middle of the bucket; infinite where that many failed.
@@ -104,10 +114,10 @@ extension LatencyProfile: Codable {
     }
 
     public func encode(to encoder: any Encoder) throws {
-        let used = counts.indices.filter { counts[$0] > 0 }
+        let used = (Self.doublings..<counts.count).filter { counts[$0] > 0 }
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(failed, forKey: .failed)
-        try values.encode(used.map { first << 6 + $0 }, forKey: .buckets)
+        try values.encode(used.map(bucket(at:)), forKey: .buckets)
         try values.encode(used.map { counts[$0] }, forKey: .counts)
     }
 }

@@ -52,7 +52,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             CheckState(path, check, weight: weightByPath[path] ?? 1, profile: profile, isKeyed: isKeyed)
         }
         self.states = states
-        measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.latency?.check.of == measure } }
+        measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.measure == measure } }
         updateMaturity()
     }
 
@@ -85,7 +85,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             step = max(step, tick.step)
             for measure in measures {
                 let counts = LatencyCounts(tick, measure)
-                for i in states.indices where states[i].latency?.check.of == measure {
+                for i in states.indices where states[i].measure == measure {
                     states[i].latency?.observe(tick, counts, profile)
                 }
             }
