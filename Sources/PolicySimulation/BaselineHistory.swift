@@ -163,9 +163,7 @@ public struct BaselineHistory: Sendable {
         // Of a request that was dealt by key the sub-shard is not recorded; any division by key does.
         for key in tick.keys {
             let shard = Int(TrafficSplit.mix(key >> 2) & UInt64(ErrorTick.shards - 1))
-            let i = arm(shard) * ErrorTick.shards + shard
-            dealt.trials[i] += 1
-            dealt.hits[i] += UInt32(key & 1)
+            dealt.add(arm(shard) == 0 ? .baseline : .candidate, shard: shard, isError: key & 1 == 1)
             dealt.keys.append(key & ~2 | UInt64(arm(shard)) << 1)
         }
         return dealt

@@ -96,17 +96,11 @@ struct TickDealer: Sendable {
                 let bits = random.next()
                 let shard = Int(bits & 7)
                 let isError = bits >> (3 + LatencyTable.bits) < dealt.errors
-                let i = Int(arm.rawValue) * ErrorTick.shards + shard
-                errors.trials[i] += 1
-                if isError { errors.hits[i] += 1 }
+                errors.add(arm, shard: shard, isError: isError)
                 guard hasLatency else { continue }
                 let total = isError ? LatencyEntry.slowest : dealt.total[bits >> 3]
-                let first =
-                    isError ? LatencyEntry.slowest : dealt.firstByte.map { min($0[random.next()], total) } ?? total
-                latencies.entries.append(
-                    LatencyEntry(
-                        arm: arm, shard: shard, total: total, isOutlived: false, firstByte: first,
-                        isFirstByteOutlived: false))
+                let first = isError ? nil : dealt.firstByte.map { min($0[random.next()], total) }
+                latencies.entries.append(LatencyEntry(arm, shard: shard, total: total, firstByte: first))
             }
         }
         return (errors, hasLatency ? latencies : nil)

@@ -59,10 +59,7 @@ import Testing
                 let u = (0..<3).reduce(0) { sum, _ in sum + Double.random(in: 0..<1, using: &random) } / 3
                 let time = (20_000 + 60_000 * u) * (arm == .candidate ? slowdown : 1)
                 let bucket = fails ? LatencyEntry.slowest : LatencyBuckets.index(UInt32(time))
-                latencies.entries.append(
-                    LatencyEntry(
-                        arm: arm, shard: shard, total: bucket, isOutlived: false, firstByte: bucket,
-                        isFirstByteOutlived: false))
+                latencies.entries.append(LatencyEntry(arm, shard: shard, total: bucket))
             }
             judge.take(.errors(errors))
             judge.take(.latencies(latencies))

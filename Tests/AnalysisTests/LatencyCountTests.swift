@@ -12,9 +12,9 @@ import Testing
         func next(_ n: Int) -> Int { Int.random(in: 0..<n, using: &random) }
         return (0..<count).map { _ in
             LatencyEntry(
-                arm: next(2) == 0 ? .baseline : .candidate, shard: next(8),
+                next(2) == 0 ? .baseline : .candidate, shard: next(8),
                 total: next(5) == 0 ? LatencyEntry.slowest : 600 + next(90), isOutlived: next(7) == 0 && seed % 2 == 0,
-                firstByte: 200 + next(10), isFirstByteOutlived: false)
+                firstByte: 200 + next(10))
         }
     }
 

@@ -61,7 +61,7 @@ struct RandomItems {
                 let first = random.chance(0.5) ? bucket : LatencyBuckets.index(UInt32(whole / 3))
                 tick.entries.append(
                     LatencyEntry(
-                        arm: arm, shard: count(7), total: bucket, isOutlived: random.chance(0.05), firstByte: first,
+                        arm, shard: count(7), total: bucket, isOutlived: random.chance(0.05), firstByte: first,
                         isFirstByteOutlived: random.chance(0.05)))
             }
         }
@@ -96,9 +96,9 @@ struct RandomItems {
                 tick.assigned = [UInt32(truncatingIfNeeded: random.next()), UInt32(truncatingIfNeeded: random.next())]
                 tick.entries = (0..<count(9)).map { _ in
                     LatencyEntry(
-                        arm: random.chance(0.5) ? .baseline : .candidate, shard: count(7), total: count(0x7ff),
-                        isOutlived: random.chance(0.5), firstByte: count(0x7ff), isFirstByteOutlived: random.chance(0.5)
-                    )
+                        random.chance(0.5) ? .baseline : .candidate, shard: count(7), total: count(0x7ff),
+                        isOutlived: random.chance(0.5), firstByte: count(0x7ff),
+                        isFirstByteOutlived: random.chance(0.5))
                 }
                 return .latencies(tick)
             default:

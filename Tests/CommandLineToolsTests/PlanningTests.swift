@@ -69,13 +69,9 @@ struct PlanningTests {
                 let shard = Int(TrafficSplit.mix(UInt64(number)) & 7)
                 let isError = TrafficSplit.mix(UInt64(number) ^ 0xffff) % 100 == 0
                 let side: Arm = arm != nil && n % 2 == 0 ? .candidate : .baseline
-                errors.trials[Int(side.rawValue) * 8 + shard] += 1
-                if isError || side == .candidate && n == 0 { errors.hits[Int(side.rawValue) * 8 + shard] += 1 }
+                errors.add(side, shard: shard, isError: isError || side == .candidate && n == 0)
                 let total = isError ? LatencyEntry.slowest : 900 + number % 40
-                latencies.entries.append(
-                    LatencyEntry(
-                        arm: side, shard: shard, total: total, isOutlived: false, firstByte: total,
-                        isFirstByteOutlived: false))
+                latencies.entries.append(LatencyEntry(side, shard: shard, total: total))
             }
             return [.errors(errors), .latencies(latencies)]
         }

@@ -7,9 +7,7 @@ import Testing
 @Suite struct RecorderTests {
     private func second(_ second: Int64, requests: Int) -> [JudgedItem] {
         var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 1000))
-        let entry = LatencyEntry(
-            arm: .baseline, shard: 0, total: 900, isOutlived: false, firstByte: 900, isFirstByteOutlived: false)
-        tick.entries = Array(repeating: entry, count: requests)
+        tick.entries = Array(repeating: LatencyEntry(.baseline, shard: 0, total: 900), count: requests)
         return [.latencies(tick)]
     }
 

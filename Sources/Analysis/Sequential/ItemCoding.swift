@@ -238,7 +238,7 @@ extension LatencyEntry {
     fileprivate init(sortable v: UInt64) {
         let total = Int(v >> 13 & 0x7ff)
         self.init(
-            arm: v >> 27 & 1 == 0 ? .baseline : .candidate, shard: Int(v >> 24 & 7), total: total,
+            v >> 27 & 1 == 0 ? .baseline : .candidate, shard: Int(v >> 24 & 7), total: total,
             isOutlived: v >> 12 & 1 == 1, firstByte: (total - Int(v & 0x7ff)) & 0x7ff,
             isFirstByteOutlived: v >> 11 & 1 == 1)
     }

@@ -50,7 +50,8 @@ public struct ErrorTick: Hashable, Sendable {
 
     public var stratum: Stratum { Stratum(candidate: tally(.candidate), baseline: tally(.baseline)) }
 
-    mutating func add(_ arm: Arm, shard: Int, isError: Bool) {
+    /// Counts one request.
+    public mutating func add(_ arm: Arm, shard: Int, isError: Bool) {
         let i = Int(arm.rawValue) * Self.shards + shard
         trials[i] += 1
         if isError { hits[i] += 1 }
@@ -88,10 +89,14 @@ public struct LatencyEntry: Hashable, Sendable {
     /// - Parameters:
     ///   - total: bucket; of an error, `slowest`.
     ///   - isOutlived: the request was still open, or its client left: it took at least that long.
-    public init(arm: Arm, shard: Int, total: Int, isOutlived: Bool, firstByte: Int, isFirstByteOutlived: Bool) {
+    ///   - firstByte: nil: as `total`.
+    public init(
+        _ arm: Arm, shard: Int, total: Int, isOutlived: Bool = false, firstByte: Int? = nil,
+        isFirstByteOutlived: Bool = false
+    ) {
         let flags: UInt32 = (isOutlived ? 1 << 22 : 0) | (isFirstByteOutlived ? 1 << 23 : 0)
         bits =
-            UInt32(arm.rawValue) << 27 | UInt32(shard) << 24 | flags | UInt32(firstByte) << 11 | UInt32(total)
+            UInt32(arm.rawValue) << 27 | UInt32(shard) << 24 | flags | UInt32(firstByte ?? total) << 11 | UInt32(total)
     }
 
     /// The bucket of an error: slower than every threshold.

@@ -128,17 +128,13 @@ public struct TickFeed: Sendable {
         let first = o.firstByte == .max ? total : LatencyBuckets.index(o.firstByte)
         let shard = shard(o)
         switch o.outcome {
-        case .success:
-            return LatencyEntry(
-                arm: o.arm, shard: shard, total: total, isOutlived: false, firstByte: first, isFirstByteOutlived: false)
+        case .success: return LatencyEntry(o.arm, shard: shard, total: total, firstByte: first)
         case .clientClosed, .open:
             return LatencyEntry(
-                arm: o.arm, shard: shard, total: total, isOutlived: true, firstByte: first,
+                o.arm, shard: shard, total: total, isOutlived: true, firstByte: first,
                 isFirstByteOutlived: o.firstByte == .max)
         case .serverError, .connectFailure, .timeout, .truncated:
-            return LatencyEntry(
-                arm: o.arm, shard: shard, total: LatencyEntry.slowest, isOutlived: false,
-                firstByte: LatencyEntry.slowest, isFirstByteOutlived: false)
+            return LatencyEntry(o.arm, shard: shard, total: LatencyEntry.slowest)
         case .clientError: return nil
         }
     }

@@ -135,14 +135,9 @@ struct Ticks {
 
     /// - Parameter latency: microseconds; nil of an error.
     private mutating func add(_ arm: Arm, _ shard: Int, _ latency: Double?) {
-        let i = Int(arm.rawValue) * ErrorTick.shards + shard
-        errors.trials[i] += 1
-        if latency == nil { errors.hits[i] += 1 }
+        errors.add(arm, shard: shard, isError: latency == nil)
         let bucket = latency.map { LatencyBuckets.index(UInt32(min($0, 4e9))) } ?? LatencyEntry.slowest
         latencies.assigned[Int(arm.rawValue)] += 1
-        latencies.entries.append(
-            LatencyEntry(
-                arm: arm, shard: shard, total: bucket, isOutlived: false, firstByte: bucket, isFirstByteOutlived: false)
-        )
+        latencies.entries.append(LatencyEntry(arm, shard: shard, total: bucket))
     }
 }
