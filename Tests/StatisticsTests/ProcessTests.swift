@@ -140,6 +140,49 @@ import Testing
         #expect(closed == [Bool](repeating: false, count: 59) + [true])
     }
 
+    @Test("A stratum's bets are raised to what was known when it began")
+    func retempered() {
+        // Two ticks make a stratum.
+        let tick = Stratum(candidate: Tally(3, of: 6), baseline: Tally(0, of: 6))
+        func evidence(_ tempers: [Double]) -> Double {
+            var process = RateProcess(RateBounds(factor: 1), lane: .counts(temper: tempers[0]))
+            for temper in tempers {
+                process.retemper(temper)
+                process.observe(tick)
+            }
+            return process.logEvidence
+        }
+        #expect(evidence([1, 0.2]) == evidence([1, 1]))
+        #expect(evidence([0.2, 1]) == evidence([0.2, 0.2]))
+        #expect(evidence([1, 0.2, 0.2, 0.2]) < evidence([1, 1, 1, 1]))
+        #expect(evidence([1, 0.2, 0.2, 0.2]) > evidence([0.2, 0.2, 0.2, 0.2]))
+    }
+
+    @Test("What only one arm has when the split changes is dropped; what both have is bet on")
+    func splitChanges() {
+        let alone = Stratum(candidate: Tally(5, of: 5))
+        let both = Stratum(candidate: Tally(5, of: 5), baseline: Tally(0, of: 5))
+        let later = Stratum(candidate: Tally(2, of: 10), baseline: Tally(1, of: 10))
+        func rate(_ before: Stratum?) -> Double {
+            var process = RateProcess(RateBounds(factor: 1), lane: .counts(temper: 1))
+            if let before { process.observe(before) }
+            process.weightChanged()
+            process.observe(later)
+            return process.logEvidence
+        }
+        #expect(rate(alone) == rate(nil))
+        #expect(rate(both) > rate(nil) + 0.5)
+        func latency(_ before: Stratum?) -> Double {
+            var process = LatencyRatioProcess()
+            if let before { process.observe([before, before, before]) }
+            process.weightChanged()
+            process.observe([later, later, later])
+            return process.logEvidence
+        }
+        #expect(latency(alone) == latency(nil))
+        #expect(latency(both) > latency(nil) + 0.5)
+    }
+
     @Test("A rate beyond its bounds is found, and which bound says so")
     func rateProcess() {
         func run(_ bounds: RateBounds, _ lane: Lane, candidate: Int, baseline: Int) -> RateProcess {
@@ -157,6 +200,11 @@ import Testing
             #expect(run(both, lane, candidate: 1, baseline: 5).logEvidence < 1)
             // As bad as the baseline: under no bound.
             #expect(run(both, lane, candidate: 20, baseline: 100).logEvidence < 1)
+        }
+        // A tick's rate is clipped, but never below what can show that a ceiling is broken.
+        for ceiling in [0.05, 0.2, 0.3, 0.6] {
+            let broken = run(RateBounds(ceiling: ceiling), .ticks, candidate: 20, baseline: 5)
+            #expect(broken.logEvidence > ln(100), "\(ceiling)")
         }
         #expect(run(both, .counts(temper: 1), candidate: 10, baseline: 5).strongest.part == .increase)
         let onlyCeiling = RateBounds(ceiling: 0.05)
