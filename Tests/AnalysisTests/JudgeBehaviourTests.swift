@@ -150,6 +150,22 @@ import Testing
                 && words.hasSuffix(" of 20 requests on the candidate in this step"))
     }
 
+    @Test("of a candidate that is promoted its own latencies are known, and how the traffic's failures clump")
+    func promoted() throws {
+        var traffic = Traffic(seed: 6)
+        (traffic.share, traffic.slowdown) = (0.5, 1.1)
+        for _ in 0..<120 { traffic.tick() }
+        let (baseline, promoted) = (traffic.judge.profile, traffic.judge.promoted)
+        for measure in LatencyMeasure.allCases {
+            let before = try #require(baseline[measure].seconds(0.5))
+            let after = try #require(promoted[measure].seconds(0.5))
+            #expect(after > 1.05 * before && after < 1.15 * before)
+        }
+        for known in [\BaselineProfile.errorOverdispersion, \.latencyOverdispersion] {
+            #expect(baseline[keyPath: known] != nil && baseline[keyPath: known] == promoted[keyPath: known])
+        }
+    }
+
     @Test("an outage that hits both arms alike reverts nobody, although a ceiling is crossed") func outage() {
         var traffic = Traffic(seed: 3)
         #expect(traffic.run(120) == nil)

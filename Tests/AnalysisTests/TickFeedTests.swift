@@ -127,6 +127,27 @@ struct TickFeedTests {
         #expect(items[0].tally(.candidate) == Tally(1, of: 1))
     }
 
+    @Test("What shows late is left out, of either arm and whatever it is, where the split has changed since it began")
+    func lateAcrossAChange() {
+        for isStep in [true, false] {
+            var feed = TickFeed(now: 0, isKeyed: false)
+            feed.beginStep(share: Weight(clamping: 1_000), now: Self.second)
+            _ = mature(&feed, 20)
+            if isStep {
+                feed.beginStep(share: Weight(clamping: 5_000), now: 30 * Self.second)
+            } else {
+                feed.changeShare(.zero, now: 30 * Self.second)
+            }
+            for arm in Arm.allCases {
+                for outcome in [Outcome.timeout, .success] { feed.record(request(15.2, lasted: 40, outcome, arm: arm)) }
+                feed.record(request(40.2, lasted: 15, .timeout, arm: arm))
+            }
+            let out = errors(mature(&feed, 90))
+            #expect(out.map(\.second) == [50])
+            for arm in Arm.allCases { #expect(out.first?.tally(arm) == Tally(1, of: 1)) }
+        }
+    }
+
     @Test("An error whose second is out already counts in the next that is not")
     func afterwards() {
         var feed = TickFeed(now: 0, isKeyed: false)
