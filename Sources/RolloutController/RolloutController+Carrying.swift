@@ -51,7 +51,7 @@ extension RolloutController {
         for (write, failure) in zip(writes, failures) where write.isRaise && failure == nil {
             let (runtime, old) = (moves[write.place].runtime, moves[write.place].runtime.state)
             putInForce(write.change.state, runtime, now: now)
-            if runtime.state.rollout?.id != old.rollout?.id || old.rollout?.phase == .waiting {
+            if beginsRollout(from: old, to: runtime.state) {
                 // Another judge than the one that was written: the next flush writes it, in this same turn of a tick.
                 (runtime.evidenceWrittenAt, runtime.writtenAt, runtime.isDirty) = (.min / 2, .min / 2, true)
             }
@@ -121,8 +121,10 @@ extension RolloutController {
             || (state.rollout != nil && runtime.judge.items == nil)
         {
             evidence = runtime.evidence
-            evidence?.rollout = state.rollout?.id ?? ""
+            // A rollout that begins gets another judge, which the next flush writes.
+            evidence?.rollout = beginsRollout(from: runtime.state, to: state) ? "" : state.rollout?.id ?? ""
             evidence?.serving = state.serving
+            evidence?.profile = runtime.profile(from: runtime.state, to: state) ?? BaselineProfile()
             if beginsStep(from: runtime.state, to: state) {
                 evidence?.sinceStep = [OutcomeCounts(), OutcomeCounts()]
                 evidence?.step += 1
@@ -153,6 +155,11 @@ extension RolloutController {
         isMarkedRunning = true
     }
 
+    /// Or ends one.
+    private func beginsRollout(from old: ServiceState, to new: ServiceState) -> Bool {
+        new.rollout?.id != old.rollout?.id || old.rollout?.phase == .waiting
+    }
+
     private func beginsStep(from old: ServiceState, to new: ServiceState) -> Bool {
         new.rollout?.committedWeight != old.rollout?.committedWeight
             || (new.rollout?.phase != old.rollout?.phase && old.rollout?.phase == .warmup)
@@ -168,8 +175,9 @@ extension RolloutController {
             runtime.beginRollout(slot: newSlot(for: state.service), known: known, now: now)
         }
         if let rollout = state.rollout, beginsStep(from: old, to: state) {
-            let isFirst = old.rollout?.id != rollout.id || old.rollout?.phase == .waiting
-            if rollout.phase != .waiting { runtime.beginStep(isFirst: isFirst, now: inForce) }
+            if rollout.phase != .waiting {
+                runtime.beginStep(isFirst: beginsRollout(from: old, to: state), now: inForce)
+            }
         } else if state.rollout?.id == old.rollout?.id, state.split.candidate != old.split.candidate {
             runtime.feed.changeShare(state.split.candidate, now: inForce)
         }

@@ -126,7 +126,8 @@ final class ServiceRuntime {
     /// - Parameter tail: what the judge took in after `evidence` was written.
     func restore(_ evidence: Evidence, tail: [JudgedItem]) {
         if evidence.serving == state.serving { idleProfile = evidence.profile }
-        guard let rollout = state.rollout, rollout.phase != .waiting, evidence.rollout == rollout.id else { return }
+        guard let rollout = state.rollout, rollout.phase != .waiting else { return }
+        guard evidence.rollout == rollout.id else { return beginAnewWithoutEvidence() }
         judge = evidence.judge
         quality = evidence.quality
         window.restore(sinceStart: evidence.sinceStart, sinceStep: evidence.sinceStep)
@@ -139,8 +140,9 @@ final class ServiceRuntime {
         recorder.resume(rollout: rollout.id)
     }
 
-    /// A rollout whose evidence is gone: it goes on, and is counted and recorded from nothing.
+    /// A rollout whose evidence is gone, or was not written yet: it goes on, and is counted and recorded from nothing.
     func beginAnewWithoutEvidence() {
+        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
         feed.resume(step: 1, share: state.split.candidate)
         recorder.begin(judge, rollout: state.rollout?.id)
     }

@@ -62,25 +62,35 @@ final class Agent {
     }
 
     /// Seconds of traffic, dealt by the split in force, a tick each.
-    func run(_ seconds: Int, rate: Int = 100, candidateErrors: Double = 0, baselineErrors: Double = 0) {
+    /// - Parameter candidateTime: milliseconds in which the candidate answers.
+    func run(
+        _ seconds: Int, rate: Int = 100, candidateErrors: Double = 0, baselineErrors: Double = 0,
+        candidateTime: Int = 20
+    ) {
         for _ in 0..<seconds {
-            clock.advance(by: .seconds(1))
-            for service in plane.plan.services {
-                let candidates =
-                    service.candidate == nil
-                    ? 0 : (rate * service.split.candidate.basisPoints + 9_999) / 10_000
-                deal(candidates, .candidate, service.name, errors: candidateErrors)
-                deal(rate - candidates, .baseline, service.name, errors: baselineErrors)
-            }
+            pass(rate, candidateErrors, baselineErrors, candidateTime)
             controller.tick()
         }
     }
 
-    private func deal(_ count: Int, _ arm: Arm, _ service: String, errors: Double) {
+    /// A second's traffic, and no tick.
+    func pass(
+        _ rate: Int = 100, _ candidateErrors: Double = 0, _ baselineErrors: Double = 0, _ candidateTime: Int = 20
+    ) {
+        clock.advance(by: .seconds(1))
+        for service in plane.plan.services {
+            let candidates =
+                service.candidate == nil ? 0 : (rate * service.split.candidate.basisPoints + 9_999) / 10_000
+            deal(candidates, .candidate, service.name, errors: candidateErrors, time: candidateTime)
+            deal(rate - candidates, .baseline, service.name, errors: baselineErrors, time: 20)
+        }
+    }
+
+    private func deal(_ count: Int, _ arm: Arm, _ service: String, errors: Double, time: Int) {
         let failed = Int((Double(count) * errors).rounded())
         let now = clock.now.monotonic
         plane.answer(failed, arm, of: service, now: now, outcome: .serverError, milliseconds: 5)
-        plane.answer(count - failed, arm, of: service, now: now)
+        plane.answer(count - failed, arm, of: service, now: now, milliseconds: time)
     }
 
     @discardableResult
@@ -92,6 +102,19 @@ final class Agent {
     var weight: Weight { state().split.candidate }
     var published: Weight { plane.service("income")!.split.candidate }
     var stored: ServiceState? { disk.services["income"]?.state }
+    /// Requests are not dealt as intended; nil where nobody has looked yet.
+    var hasMismatch: Bool? {
+        controller.view(of: "income")?.evaluation?.results.contains { $0.check == "sample-ratio" }
+    }
+
+    /// What is recorded of the first rollout.
+    var recorded: [JudgedItem] {
+        get throws { try ItemCoding.decode(disk.recordings["income"]?["income-1"]?.items ?? []) }
+    }
+    /// The splits by which its seconds were dealt, as the judge was told.
+    var dealt: [LatencyTick] {
+        get throws { try recorded.compactMap { if case .latencies(let tick) = $0 { tick } else { nil } } }
+    }
 }
 
 extension CommandOutcome {

@@ -137,6 +137,25 @@ import Testing
         #expect(agent.state().rollout?.candidate.name == "v3")
     }
 
+    @Test("requests that are dealt as before while a slow disk takes a step are no mismatch of the split")
+    func slowDisk() throws {
+        let agent = try Agent.started()
+        let half = Weight(clamping: 5000)
+        agent.disk.onCommit = { [unowned agent] change in
+            guard change.state.split.candidate == half, agent.published < half else { return }
+            for _ in 0..<2 { agent.pass() }
+        }
+        for _ in 0..<90 where agent.published < half { agent.run(1) }
+        #expect(agent.published == half)
+        for _ in 0..<10 {
+            agent.run(1)
+            #expect(agent.hasMismatch == false)
+        }
+        let dealt = try agent.dealt
+        #expect(dealt.contains { $0.share == half })
+        #expect(dealt.allSatisfy { $0.isAsIntended })
+    }
+
     @Test("an agent that cannot be marked as running is as careful as after a crash")
     func unmarked() throws {
         let agent = try Agent.started()

@@ -20,6 +20,10 @@ public final class SimulatedDisk {
     /// Nil: every write succeeds; otherwise how many more do before all fail.
     public var writesLeft: Int?
     public var isUnreadable = false
+    /// By service: what a load says of it.
+    public var unreadable: [String: String] = [:]
+    /// What goes on while a change is written: a slow disk lets time pass.
+    public var onCommit: (StateChange) -> Void = { _ in }
     /// Services whose changes cannot be written, whatever else can.
     public var refused: Set<String> = []
     /// That were tried.
@@ -54,7 +58,7 @@ public final class SimulatedStore: StateStore {
         if disk.isUnreadable { throw DiskFull() }
         return StoredAgent(
             services: disk.services.values.sorted { $0.state.service < $1.state.service },
-            stoppedCleanly: disk.stoppedCleanly)
+            stoppedCleanly: disk.stoppedCleanly, unreadable: disk.unreadable)
     }
 
     public func commit(_ changes: [StateChange]) throws {
@@ -69,6 +73,7 @@ public final class SimulatedStore: StateStore {
             log.add(.failedCommit(service: service, weight: split.candidate, generation: split.generation))
             throw error
         }
+        disk.onCommit(change)
         let before = disk.services[service]
         disk.services[service] = StoredService(
             state: change.state, evidence: change.evidence ?? before?.evidence,
@@ -76,7 +81,10 @@ public final class SimulatedStore: StateStore {
         for part in change.recording {
             let rollout = part.rollout ?? ""
             var recording = disk.recordings[service]?[rollout] ?? StoredPage()
-            if let head = part.head { recording.head = String(decoding: try JSONEncoder().encode(head), as: UTF8.self) }
+            if let head = part.head {
+                recording = StoredPage()
+                recording.head = String(decoding: try JSONEncoder().encode(head), as: UTF8.self)
+            }
             recording.items += ItemCoding.encode(part.items)
             recording.count += part.items.count
             if part.hasGap { recording.isWhole = false }
