@@ -93,25 +93,33 @@ import Testing
         #expect(try count("recording", store) == 1)
     }
 
-    @Test("A recording never grows beyond its bound by more than what lies between two prunings")
+    @Test("A service's recordings never grow beyond their bound by more than what lies between two prunings")
     func bounded() throws {
         let store = try SQLiteStore(directory: directory.path)
-        var scene = Scene()
-        var change = try begin(store, &scene)
-        let rollout = try #require(change.recording[0].rollout)
-        let name = String(repeating: "x", count: 300_000)
-        let row = QualityRow(arm: .baseline, step: 1, label: 1, prediction: 1, score: nil, groups: [name])
+        var (scene, other) = (Scene("a"), Scene("b"))
+        var (change, second) = (try begin(store, &scene), try begin(store, &other))
+        let (rollout, small) = (change.recording[0].rollout, second.recording[0].rollout)
+        func rows(_ bytes: Int) -> [JudgedItem] {
+            let name = String(repeating: "x", count: bytes)
+            return [.rows([QualityRow(arm: .baseline, step: 1, label: 1, prediction: 1, score: nil, groups: [name])])]
+        }
         var largest = 0
         for _ in 0..<70 {
-            change.recording = [RecordingPart(rollout: rollout, items: [.rows([row])])]
-            try store.commit(change)
-            let size = try store.queue.read { try Int.fetchOne($0, sql: "SELECT sum(length(body)) FROM recording") }
+            change.recording = [RecordingPart(rollout: rollout, items: rows(300_000))]
+            second.recording = [RecordingPart(rollout: small, items: rows(100_000))]
+            try store.commit([change, second])
+            let size = try store.queue.read {
+                try Int.fetchOne($0, sql: "SELECT sum(length(body)) FROM recording WHERE service = 'a'")
+            }
             largest = max(largest, size ?? 0)
         }
         let bound = SQLiteStore.recordingLimit + SQLiteStore.pruneInterval
         #expect(largest > SQLiteStore.recordingLimit && largest < bound + (1 << 20))
-        let page = try store.recordingPage(service: change.state.service, rollout: rollout, after: 0, limit: 1)
+        let page = try store.recordingPage(service: "a", rollout: rollout ?? "", after: 0, limit: 1)
         #expect(page?.isWhole == false)
+        // Another service has a bound of its own.
+        let whole = try store.recordingPage(service: "b", rollout: small ?? "", after: 0, limit: 1 << 24)
+        #expect(whole?.isWhole == true && whole?.count == 70)
     }
 
     @Test("A rollout's clocks come back, though only they were written")
