@@ -86,7 +86,7 @@ extension LatencyTick {
         strategy.start = .manual
         for crashes in [false, true] {
             var agent = try Agent.started(.sample([.sample(strategy: strategy)]))
-            agent.run(700)
+            agent.run(300)
             agent.say(.start)
             if crashes { agent = try agent.successor() }
             agent.run(1)
