@@ -57,6 +57,16 @@ import Testing
         }
     }
 
+    @Test("after an outage the tail's quantile is an error, that of what succeeded is not")
+    func outage() {
+        var profile = LatencyProfile()
+        for i in 0..<980 { profile.record(600 + i / 98) }
+        for _ in 0..<20 { profile.record(LatencyEntry.slowest) }
+        #expect(profile.quantile(0.99) == nil && profile.quantileOfSuccesses(0.99) == 609)
+        #expect(profile.quantile(0.5) == 605 && profile.quantileOfSuccesses(0.5) == 604)
+        #expect(LatencyProfile().quantileOfSuccesses(0.99) == nil)
+    }
+
     @Test("a plot goes on after a reboot, wherever the clock begins, and keeps its peaks")
     func trace() {
         for restart in [5, 450, 5000] as [Int64] {

@@ -104,11 +104,11 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
             profile.total >= BaselineProfile.fewestSamples
         else { return }
-        // So many errors that the check's own quantile has no end say nothing of speed; where only the tail has none, it
-        // is errors alone that are counted there.
+        // So many errors that the check's own quantile has no end say nothing of speed. After an outage the tail has
+        // none, and errors alone would be compared there, without the floor that the check of errors has.
         guard let own = profile.quantile(check.quantile) else { return }
         refreshedAt = second
-        points = LatencyRatioProcess.quantiles.map { profile.quantile($0) ?? LatencyBuckets.count } + [own]
+        points = LatencyRatioProcess.quantiles.compactMap(profile.quantileOfSuccesses) + [own]
         scaled = points.map { Self.scale($0, by: 1 + increase) + 1 }
         proofPoint = Self.scale(points[points.count - 1], by: 1 + increase)
     }

@@ -61,11 +61,16 @@ public struct LatencyProfile: Hashable, Sendable {
     }
 
     /// The bucket that holds the p-quantile; nil without samples, and where so many failed that it has none.
-    public func quantile(_ p: Double) -> Int? {
-        guard total > 0 else { return nil }
+    public func quantile(_ p: Double) -> Int? { quantile(p, of: total) }
+
+    /// The same of those that did not fail.
+    func quantileOfSuccesses(_ p: Double) -> Int? { quantile(p, of: total - failed) }
+
+    private func quantile(_ p: Double, of all: UInt32) -> Int? {
+        guard all > 0 else { return nil }
         // A count is at most the limit where it is at most the limit's whole part.
-        let limit = UInt32((1 - p) * Double(total))
-        var slower = total
+        let limit = UInt32((1 - p) * Double(all))
+        var slower = all
         for doubling in 0..<Self.doublings {
             guard slower - counts[doubling] <= limit else {
                 slower -= counts[doubling]

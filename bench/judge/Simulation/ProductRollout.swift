@@ -100,7 +100,7 @@ struct ProductRollout {
                     let row =
                         "| \(rate) | \(scenario.label) | \(policy.name) | \(runs) | \(reverted) | "
                         + "\(percent(Double(cell.promoted) / Double(runs))) %\(time) |\n"
-                    complain(row)
+                    complain("\(row.dropLast()) \(cell.causes)")
                     text += row
                 }
             }
