@@ -27,13 +27,14 @@ let shims: [Target] = [
 ]
 
 let shells: [Target] = [
-    .target(name: "HTTPEngine", dependencies: ["CLinuxEngine"]),
+    .target(name: "Threading", dependencies: ["CLinuxEngine"]),
+    .target(name: "HTTPEngine", dependencies: ["Threading", "CLinuxEngine"]),
     .target(
         name: "TrafficProxy",
-        dependencies: ["HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine"]),
+        dependencies: ["Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine"]),
     .target(name: "PolicyYAML", dependencies: ["PolicyModel", "CYAML"]),
     .target(
-        name: "MetricsScrape", dependencies: ["PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
+        name: "MetricsScrape", dependencies: ["Threading", "PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
     .target(
         name: "RolloutStore",
         dependencies: [
@@ -53,11 +54,11 @@ let shells: [Target] = [
     .target(name: "AdminClient", dependencies: ["AdminTypes", "CLinuxEngine"]),
     .target(
         name: "ReferenceModel",
-        dependencies: ["HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
+        dependencies: ["Threading", "HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
     .target(
         name: "CommandLineTools",
         dependencies: [
-            "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "PolicySimulation", "Analysis",
+            "Threading", "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "PolicySimulation", "Analysis",
             "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
@@ -72,7 +73,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
         dependencies: [
-            "HTTPEngine", "TrafficProxy", "PolicyModel", "PolicyYAML", "MetricsScrape",
+            "Threading", "HTTPEngine", "TrafficProxy", "PolicyModel", "PolicyYAML", "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -122,6 +123,7 @@ let tests: [Target] = [
         name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
+    .testTarget(name: "ThreadingTests", dependencies: ["Threading", "CLinuxEngine"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(
         name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "CLinuxEngine", "TestSupport"]),

@@ -1,6 +1,7 @@
 import CLinuxEngine
 import Glibc
 import Synchronization
+import Threading
 
 /// One thread, one epoll. Everything that belongs to a loop is touched on its thread only.
 public final class EventLoop: @unchecked Sendable {
@@ -18,9 +19,9 @@ public final class EventLoop: @unchecked Sendable {
     private let events: UnsafeMutableRawPointer
     private var timers = TimerQueue()
     private var departed: [Unmanaged<EventSource>] = []
-    private let thread = Atomic<UInt>(0)
-    private var handle = pthread_t()
-    private var started = false
+    /// The identity of the loop's thread; 0 while there is none.
+    private let threadIdentity = Atomic<UInt>(0)
+    private var thread: WorkerThread?
     /// `driver`, which outlives every turn: calls through it count no references.
     private var borrowed: Unmanaged<RecordDriver>?
     /// The inbox has to be looked at. A turn without a wake-up takes no lock.
@@ -55,26 +56,17 @@ public final class EventLoop: @unchecked Sendable {
         events.deallocate()
     }
 
-    /// Spawns the thread. Signals are blocked in it, so that the main thread gets them.
+    /// Starts the thread.
     public func start() {
-        precondition(!started, "a loop starts once")
-        started = true
-        var everything = sigset_t()
-        var before = sigset_t()
-        sigfillset(&everything)
-        pthread_sigmask(SIG_BLOCK, &everything, &before)
-        let me = Unmanaged.passRetained(self)
-        let status = pthread_create(
-            &handle, nil,
-            { context in
-                let loop = Unmanaged<EventLoop>.fromOpaque(context!).takeRetainedValue()
-                loop.run()
-                return nil
-            }, me.toOpaque())
-        pthread_sigmask(SIG_SETMASK, &before, nil)
-        precondition(status == 0, "the system gives no thread for loop \(name): \(describeErrno(status))")
-        // Not only by the thread itself: until it runs, this thread would take the loop for its own.
-        thread.store(UInt(handle), ordering: .relaxed)
+        precondition(thread == nil, "a loop starts once")
+        do {
+            let thread = try WorkerThread(named: name) { self.run() }
+            self.thread = thread
+            // Not only by the thread itself: until it runs, this thread would take the loop for its own.
+            threadIdentity.store(thread.identity, ordering: .relaxed)
+        } catch {
+            preconditionFailure("\(error)")
+        }
     }
 
     /// From any thread; runs on the loop, in order. What is posted after the loop has ended is dropped.
@@ -89,9 +81,12 @@ public final class EventLoop: @unchecked Sendable {
     /// Runs on the loop and waits for it. On the loop's own thread it runs at once.
     public func sync<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
         if isCurrent { return try body() }
-        let box = ResultBox<Value>()
-        post { box.put(Result(catching: body)) }
-        return try box.wait().get()
+        let outcome = Monitor<Result<Value, any Error>?>(nil)
+        post {
+            let result = Result(catching: body)
+            outcome.update { $0 = result }
+        }
+        return try outcome.wait { $0.map { .done($0) } ?? .wait(until: .max) }.get()
     }
 
     /// Ends the thread after what is posted.
@@ -102,10 +97,10 @@ public final class EventLoop: @unchecked Sendable {
 
     /// Waits for the thread to end.
     public func join() {
-        guard started else { return }
-        pthread_join(handle, nil)
-        thread.store(0, ordering: .relaxed)
-        started = false
+        guard let thread else { return }
+        thread.join()
+        threadIdentity.store(0, ordering: .relaxed)
+        self.thread = nil
     }
 
     /// On the loop's thread, or before it starts.
@@ -126,8 +121,8 @@ public final class EventLoop: @unchecked Sendable {
     }
 
     public var isCurrent: Bool {
-        let owner = thread.load(ordering: .relaxed)
-        return owner == 0 || owner == UInt(pthread_self())
+        let owner = threadIdentity.load(ordering: .relaxed)
+        return owner == 0 || owner == WorkerThread.current
     }
 
     public func assertCurrent() { assert(isCurrent, "loop \(name) is used from another thread") }
@@ -138,8 +133,7 @@ public final class EventLoop: @unchecked Sendable {
 
 extension EventLoop {
     private func run() {
-        thread.store(UInt(pthread_self()), ordering: .relaxed)
-        ce_name_thread(String(name.prefix(15)))
+        threadIdentity.store(WorkerThread.current, ordering: .relaxed)
         while true {
             now = ce_monotonic()
             if isWoken, runJobs() { return }
@@ -248,35 +242,4 @@ extension EventLoop {
 
     /// Needed only where the descriptor stays open; closing one removes it.
     public func deregister(record descriptor: Int32) { _ = ce_epoll_remove(epoll, descriptor) }
-}
-
-/// Carries a value from a loop to a thread that waits.
-private final class ResultBox<Value: Sendable>: @unchecked Sendable {
-    private var mutex = pthread_mutex_t()
-    private var condition = pthread_cond_t()
-    private var result: Result<Value, any Error>?
-
-    init() {
-        pthread_mutex_init(&mutex, nil)
-        pthread_cond_init(&condition, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(&mutex)
-        pthread_cond_destroy(&condition)
-    }
-
-    func put(_ value: Result<Value, any Error>) {
-        pthread_mutex_lock(&mutex)
-        result = value
-        pthread_cond_signal(&condition)
-        pthread_mutex_unlock(&mutex)
-    }
-
-    func wait() -> Result<Value, any Error> {
-        pthread_mutex_lock(&mutex)
-        defer { pthread_mutex_unlock(&mutex) }
-        while result == nil { pthread_cond_wait(&condition, &mutex) }
-        return result!
-    }
 }

@@ -97,7 +97,7 @@ final class AccessLog: @unchecked Sendable {
             gate.arrive()
         }
         // A pipe that nobody reads would hold us for ever; the thread ends with the process then.
-        guard gate.wait(for: Self.patience) else { return }
+        guard gate.wait(timeout: Self.patience) else { return }
         loop.stop()
         loop.join()
         bell.log = nil

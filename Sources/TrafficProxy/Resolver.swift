@@ -1,10 +1,11 @@
 import CLinuxEngine
 import Glibc
 import PolicyModel
+import Threading
 
 /// Looks names up on threads of its own, since the system's resolver blocks, and again for as long as they are wanted:
 /// a server may move. A look-up that fails takes no address away.
-final class Resolver: @unchecked Sendable {
+final class Resolver: Sendable {
     struct Times: Sendable {
         /// Between two look-ups of a name that resolves.
         var refresh = Duration.seconds(30)
@@ -37,11 +38,14 @@ final class Resolver: @unchecked Sendable {
     private let lookUp: @Sendable (Endpoint) -> Answer
     /// Called on a thread of the resolver after the board was changed.
     private let changed: @Sendable () -> Void
-    private var mutex = pthread_mutex_t()
-    private var condition = pthread_cond_t()
-    private var entries: [Endpoint: Entry] = [:]
-    private var isStarted = false
-    private var isStopping = false
+    private let shared = Monitor(Shared())
+
+    /// What the resolver's threads and its callers share.
+    private struct Shared {
+        var entries: [Endpoint: Entry] = [:]
+        var isStarted = false
+        var isStopping = false
+    }
 
     init(
         board: HealthBoard, times: Times = Times(), lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
@@ -51,17 +55,6 @@ final class Resolver: @unchecked Sendable {
         self.times = times
         self.lookUp = lookUp
         self.changed = changed
-        pthread_mutex_init(&mutex, nil)
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(&condition, &attributes)
-        pthread_condattr_destroy(&attributes)
-    }
-
-    deinit {
-        pthread_mutex_destroy(&mutex)
-        pthread_cond_destroy(&condition)
     }
 
     /// What getaddrinfo(3) says.
@@ -87,130 +80,88 @@ final class Resolver: @unchecked Sendable {
             }
         }
         if !literals.isEmpty { board.write { $0.addresses.merge(literals) { old, _ in old } } }
-        locked {
-            for name in names where entries[name] == nil { entries[name] = Entry() }
-            guard !entries.isEmpty else { return }
-            start()
-            pthread_cond_broadcast(&condition)
+        shared.update { shared in
+            for name in names where shared.entries[name] == nil { shared.entries[name] = Entry() }
+            if !shared.entries.isEmpty { start(&shared) }
         }
     }
 
     /// Forgets all but these.
     func keep(_ endpoints: Set<Endpoint>) {
-        locked { entries = entries.filter { endpoints.contains($0.key) } }
+        shared.withLock { $0.entries = $0.entries.filter { endpoints.contains($0.key) } }
         board.write {
             $0.addresses = $0.addresses.filter { endpoints.contains($0.key) }
             $0.unresolved = $0.unresolved.filter { endpoints.contains($0.key) }
         }
     }
 
-    /// Waits until each was looked up at least once, or patience runs out.
-    func wait(for endpoints: Set<Endpoint>, patience: Duration) {
-        let until = ce_monotonic() + patience.nanoseconds
-        locked {
-            while endpoints.contains(where: { entries[$0]?.answers == 0 }), !isStopping {
-                guard wait(until: until) else { return }
-            }
+    /// Blocks until each of these was looked up at least once, or until the timeout.
+    func wait(for endpoints: Set<Endpoint>, timeout: Duration) {
+        let deadline = ce_monotonic() + timeout.nanoseconds
+        shared.wait { shared in
+            let isMissing = endpoints.contains { shared.entries[$0]?.answers == 0 }
+            return isMissing && !shared.isStopping && ce_monotonic() < deadline ? .wait(until: deadline) : .done(())
         }
     }
 
     /// Asks again for those that have no address.
     func askAgain(_ endpoints: Set<Endpoint>) {
         let known = board.snapshot.addresses
-        locked {
+        shared.update { shared in
             for endpoint in endpoints where known[endpoint] == nil {
-                entries[endpoint]?.dueAt = 0
-                entries[endpoint]?.answers = 0
+                shared.entries[endpoint]?.dueAt = 0
+                shared.entries[endpoint]?.answers = 0
             }
-            pthread_cond_broadcast(&condition)
         }
     }
 
-    /// Its server takes no connections: perhaps it moved. It is looked up sooner than it would be.
+    /// Brings the next look-up of a server that takes no connections forward: it may have moved.
     func hasten(_ endpoint: Endpoint) {
-        locked {
-            guard let entry = entries[endpoint] else { return }
-            let soon = entry.askedAt + times.retry.nanoseconds
-            guard soon < entry.dueAt else { return }
-            entries[endpoint]?.dueAt = soon
-            pthread_cond_broadcast(&condition)
+        shared.update { shared in
+            guard let entry = shared.entries[endpoint] else { return }
+            shared.entries[endpoint]?.dueAt = min(entry.dueAt, entry.askedAt + times.retry.nanoseconds)
         }
     }
 
     /// Look-ups under way cannot be ended; their threads leave when they are over.
-    func stop() {
-        locked {
-            isStopping = true
-            pthread_cond_broadcast(&condition)
-        }
-    }
+    func stop() { shared.update { $0.isStopping = true } }
 
-    // MARK: Its threads
+    // MARK: The look-up threads
 
-    private func locked<Value>(_ body: () -> Value) -> Value {
-        pthread_mutex_lock(&mutex)
-        defer { pthread_mutex_unlock(&mutex) }
-        return body()
-    }
-
-    /// False: it is that late.
-    private func wait(until moment: Int64) -> Bool {
-        guard moment < .max else { return pthread_cond_wait(&condition, &mutex) == 0 }
-        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
-        return pthread_cond_timedwait(&condition, &mutex, &time) == 0
-    }
-
-    /// With the first name: where all servers are written as addresses there are no threads.
-    private func start() {
-        guard !isStarted, !isStopping else { return }
-        isStarted = true
+    /// Starts the threads with the first name: where all servers are written as addresses there are none.
+    private func start(_ shared: inout Shared) {
+        guard !shared.isStarted, !shared.isStopping else { return }
+        shared.isStarted = true
         for _ in 0..<Self.threads {
-            var thread = pthread_t()
-            let me = Unmanaged.passRetained(self)
-            let status = pthread_create(
-                &thread, nil,
-                { context in
-                    Unmanaged<Resolver>.fromOpaque(context!).takeRetainedValue().run()
-                    return nil
-                }, me.toOpaque())
-            guard status == 0 else { return me.release() }
-            pthread_detach(thread)
+            guard let thread = try? WorkerThread(named: "resolver", { self.run() }) else { return }
+            thread.detach()
         }
     }
 
     private func run() {
-        var everything = sigset_t()
-        sigfillset(&everything)
-        pthread_sigmask(SIG_BLOCK, &everything, nil)
-        ce_name_thread("resolver")
         while let endpoint = next() {
             let answer = lookUp(endpoint)
             if takeIn(answer, endpoint) { changed() }
         }
     }
 
-    /// The next name whose time has come; nil when it is over.
+    /// Blocks until a look-up is due, and returns its name; nil after `stop`.
     private func next() -> Endpoint? {
-        locked {
-            while !isStopping {
-                let first = entries.filter { !$0.value.isAsked }.min { $0.value.dueAt < $1.value.dueAt }
-                let now = ce_monotonic()
-                guard let first, first.value.dueAt <= now else {
-                    _ = wait(until: first?.value.dueAt ?? .max)
-                    continue
-                }
-                entries[first.key]?.isAsked = true
-                entries[first.key]?.askedAt = now
-                return first.key
-            }
-            return nil
+        shared.wait { shared in
+            if shared.isStopping { return .done(nil) }
+            let first = shared.entries.filter { !$0.value.isAsked }.min { $0.value.dueAt < $1.value.dueAt }
+            let now = ce_monotonic()
+            guard let first, first.value.dueAt <= now else { return .wait(until: first?.value.dueAt ?? .max) }
+            shared.entries[first.key]?.isAsked = true
+            shared.entries[first.key]?.askedAt = now
+            return .done(first.key)
         }
     }
 
     /// - Returns: whether anything changed for the loops.
     private func takeIn(_ answer: Answer, _ endpoint: Endpoint) -> Bool {
-        locked {
-            guard entries[endpoint] != nil else { return false }
+        shared.update { shared in
+            guard shared.entries[endpoint] != nil else { return false }
             var isNew = false
             var wait = times.refresh
             // Under the lock, so that what `keep` forgot is not written again.
@@ -226,10 +177,9 @@ final class Resolver: @unchecked Sendable {
                     wait = min(times.retry, times.refresh)
                 }
             }
-            entries[endpoint]?.isAsked = false
-            entries[endpoint]?.answers += 1
-            entries[endpoint]?.dueAt = ce_monotonic() + wait.nanoseconds
-            pthread_cond_broadcast(&condition)
+            shared.entries[endpoint]?.isAsked = false
+            shared.entries[endpoint]?.answers += 1
+            shared.entries[endpoint]?.dueAt = ce_monotonic() + wait.nanoseconds
             return isNew
         }
     }

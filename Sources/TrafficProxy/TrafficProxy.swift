@@ -86,7 +86,7 @@ public final class TrafficProxy: @unchecked Sendable {
         fresh.formUnion(opened.keys)
         let servers = endpoints(plan)
         resolver.add(servers)
-        resolver.wait(for: servers, patience: Self.lookUpPatience)
+        resolver.wait(for: servers, timeout: Self.lookUpPatience)
     }
 
     /// The servers of a plan that have no address, each with the reason; asks again for those, and waits a little.
@@ -94,7 +94,7 @@ public final class TrafficProxy: @unchecked Sendable {
         let servers = endpoints(plan)
         resolver.add(servers)
         resolver.askAgain(servers)
-        resolver.wait(for: servers, patience: Self.questionPatience)
+        resolver.wait(for: servers, timeout: Self.questionPatience)
         let content = board.snapshot
         return servers.filter { content.addresses[$0] == nil }.sorted { $0.description < $1.description }.map {
             ($0, content.unresolved[$0] ?? "no answer within \(Self.questionPatience.written)")
@@ -210,7 +210,7 @@ public final class TrafficProxy: @unchecked Sendable {
         prober.stop()
         let gate = Countdown(workers.count)
         for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
-        gate.wait(for: grace)
+        gate.wait(timeout: grace)
         for worker in workers { worker.loop.post { worker.closeAll() } }
         let batch = drain()
         for worker in workers { worker.loop.stop() }
@@ -234,7 +234,7 @@ public final class TrafficProxy: @unchecked Sendable {
     private func waitForLoops() {
         let gate = Countdown(workers.count)
         for worker in workers { worker.loop.post { gate.arrive() } }
-        gate.wait(for: Self.patience)
+        gate.wait(timeout: Self.patience)
     }
 
     private func endpoints(_ plan: RoutingPlan) -> Set<Endpoint> {
@@ -303,48 +303,5 @@ private struct LoopReport: @unchecked Sendable {
     init(_ worker: LoopWorker) {
         (ended, dropped) = worker.log.swap()
         (open, health) = worker.report()
-    }
-}
-
-/// Waits for several threads, for a while.
-final class Countdown: @unchecked Sendable {
-    private var mutex = pthread_mutex_t()
-    private var condition = pthread_cond_t()
-    private var missing: Int
-    private let then: (@Sendable () -> Void)?
-
-    init(_ count: Int, then: (@Sendable () -> Void)? = nil) {
-        missing = count
-        self.then = then
-        pthread_mutex_init(&mutex, nil)
-        pthread_cond_init(&condition, nil)
-    }
-
-    deinit {
-        pthread_mutex_destroy(&mutex)
-        pthread_cond_destroy(&condition)
-    }
-
-    func arrive() {
-        pthread_mutex_lock(&mutex)
-        missing -= 1
-        let isLast = missing == 0
-        if isLast { pthread_cond_broadcast(&condition) }
-        pthread_mutex_unlock(&mutex)
-        if isLast { then?() }
-    }
-
-    /// False: it took longer.
-    @discardableResult
-    func wait(for time: Duration) -> Bool {
-        var until = timespec()
-        clock_gettime(CLOCK_REALTIME, &until)
-        let nanoseconds = Int64(until.tv_nsec) + time.nanoseconds % 1_000_000_000
-        until.tv_sec += Int(time.nanoseconds / 1_000_000_000 + nanoseconds / 1_000_000_000)
-        until.tv_nsec = Int(nanoseconds % 1_000_000_000)
-        pthread_mutex_lock(&mutex)
-        while missing > 0, pthread_cond_timedwait(&condition, &mutex, &until) == 0 {}
-        defer { pthread_mutex_unlock(&mutex) }
-        return missing == 0
     }
 }

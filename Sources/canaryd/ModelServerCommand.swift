@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import HTTPEngine
 import ReferenceModel
+import Threading
 
 struct ModelServerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -74,7 +75,7 @@ struct ModelServerCommand: ParsableCommand {
         while signals.next() == SIGHUP {}
         manager.stopping()
         // While this thread drains.
-        Thread.detach {
+        WorkerThread.run("shutdown") {
             while signals.next() == SIGHUP {}
             _exit(1)
         }

@@ -1,4 +1,5 @@
 import Glibc
+import Threading
 
 /// Work that divides into numbered pieces, on all cores.
 enum Cores {
@@ -27,26 +28,17 @@ enum Cores {
         let shares = (0..<max(threads, 1)).map { first in
             Share(places: Array(stride(from: first, to: n, by: max(threads, 1))), body: body)
         }
-        var running: [(pthread_t, Share<Value>)] = []
+        var running: [WorkerThread] = []
         for share in shares.dropFirst() {
-            var thread = pthread_t()
-            let work: @Sendable () -> Void = { share.work() }
-            let failure = pthread_create(
-                &thread, nil,
-                { argument in
-                    Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue().body()
-                    return nil
-                }, Unmanaged.passRetained(Work(work)).toOpaque())
-            // Without a thread it is done here.
-            if failure == 0 { running.append((thread, share)) } else { share.work() }
+            // Without a thread its share is done here.
+            if let thread = try? WorkerThread(named: "simulation", { share.work() }) {
+                running.append(thread)
+            } else {
+                share.work()
+            }
         }
         shares[0].work()
-        for (thread, _) in running { pthread_join(thread, nil) }
+        for thread in running { thread.join() }
         return (0..<n).map { shares[$0 % shares.count].values[$0 / shares.count] }
-    }
-
-    private final class Work: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }

@@ -3,6 +3,7 @@ import Analysis
 import Glibc
 import ReferenceModel
 import Synchronization
+import Threading
 
 /// The whole show: train, start, replay, roll out one candidate after the other, explain.
 final class Demo: @unchecked Sendable {
@@ -36,7 +37,7 @@ final class Demo: @unchecked Sendable {
 
     /// Ctrl-C, SIGTERM and a terminal that is closed end everything, in order.
     func endOn(_ signals: Signals) {
-        Thread.detach { [self] in
+        WorkerThread.run("demo") { [self] in
             _ = signals.next()
             isInterrupted.withLock { $0 = true }
             close()

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import ReferenceModel
 import Synchronization
+import Threading
 
 /// The demo's clients: rows that no model has seen go through the proxy at a steady rate, none twice before all were
 /// sent, and their true labels are posted as feedback a little later.
@@ -46,8 +47,8 @@ final class DemoTraffic: Sendable {
         self.port = port
         self.rate = rate
         self.feedback = feedback
-        for _ in 0..<Self.connections { Thread.detach { [self] in send() } }
-        Thread.detach { [self] in label() }
+        for _ in 0..<Self.connections { WorkerThread.run("demo") { [self] in send() } }
+        WorkerThread.run("demo") { [self] in label() }
     }
 
     /// Begins anew with all rows, in an order that depends on `seed` alone.
