@@ -10,6 +10,16 @@ public struct Proportion: Hashable, Codable, Sendable {
         self.trials = trials
     }
 
+    /// The largest count that evidence may have: up to here a double still tells neighboring whole numbers apart.
+    public static let largestCount = 0x1p53
+
+    /// Counts that a server reported or that were added up from what it reported; nil where they cannot be counts:
+    /// negative, no number, or more than `largestCount`.
+    public init?(counted hits: Double, of trials: Double) {
+        guard (0...Self.largestCount).contains(hits), (0...Self.largestCount).contains(trials) else { return nil }
+        self.init(UInt64(hits.rounded()), of: UInt64(trials.rounded()))
+    }
+
     /// Nil without a trial.
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 

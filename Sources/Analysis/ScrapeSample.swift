@@ -91,6 +91,9 @@ public struct CumulativeHistogram: Hashable, Sendable {
 
     public var total: Double { counts.last ?? 0 }
 
+    /// The first count that is negative, not a number, or above `Proportion.largestCount`; nil where all are counts.
+    public var impossibleCount: Double? { counts.first { !(0...Proportion.largestCount).contains($0) } }
+
     public init(bounds: [Double], counts: [Double]) {
         precondition(bounds.count == counts.count, "a count for each bound")
         self.bounds = bounds

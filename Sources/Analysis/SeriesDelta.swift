@@ -124,6 +124,7 @@ extension SeriesIncrease {
         case .values:
             let increase = CounterIncrease.over(scrapes.lazy.map { $0.series[query]?.values })
             self = increase.map { .counter(increase: $0, perSecond: $0 / seconds) } ?? .noData
+            refuseOverflow()
         case .histograms:
             var sum: CumulativeHistogram?
             let labels = Set(scrapes.flatMap { $0.series[query]?.histograms?.keys.map(\.self) ?? [] })
@@ -141,6 +142,19 @@ extension SeriesIncrease {
     }
 
     fileprivate func merged(with other: SeriesIncrease) -> SeriesIncrease {
+        var merged = united(with: other)
+        merged.refuseOverflow()
+        return merged
+    }
+
+    /// Each value is finite, their sum may be infinite, and that is no evidence.
+    private mutating func refuseOverflow() {
+        if case .counter(let increase, let rate) = self, !increase.isFinite || !rate.isFinite {
+            self = .unavailable("the counters grew by more than a number can hold")
+        }
+    }
+
+    private func united(with other: SeriesIncrease) -> SeriesIncrease {
         switch (self, other) {
         case (.unavailable, _), (_, .noData): self
         case (_, .unavailable), (.noData, _): other
@@ -168,12 +182,13 @@ private enum CounterIncrease {
     }
 
     /// Series by series, so that one that comes or goes does not look like a reset of all. One that is missing from a
-    /// scrape and comes back goes on from its last value.
+    /// scrape and comes back goes on from its last value. A value that no counter can have, because it is negative or
+    /// not finite, reads as missing; scrapes from servers are refused before they come here.
     static func over(_ readings: some Sequence<[String: Double]?>) -> Double? {
         var previous: [String: Double] = [:]
         var increase: Double?
         for (place, reading) in readings.enumerated() {
-            for (labels, value) in reading ?? [:] where value.isFinite {
+            for (labels, value) in reading ?? [:] where value.isFinite && value >= 0 {
                 let before = previous.updateValue(value, forKey: labels) ?? 0
                 if place > 0 { increase = (increase ?? 0) + (value >= before ? value - before : value) }
             }
@@ -190,7 +205,7 @@ private enum HistogramIncrease {
         var increase: CumulativeHistogram?
         var previous: CumulativeHistogram?
         for (place, current) in readings.enumerated() {
-            guard let current else { continue }
+            guard let current, current.impossibleCount == nil else { continue }
             defer { previous = current }
             guard place > 0 else { continue }
             if let previous, previous.bounds != current.bounds {

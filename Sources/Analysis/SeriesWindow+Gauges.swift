@@ -7,16 +7,18 @@ public struct GaugeReading: Hashable, Sendable {
     /// In no order; without NaN; empty: the scrapes were there and the gauge was not.
     public var values: [Double]
 
-    /// Nil without values, and for `rate` and `quantile`, which are not of gauges.
+    /// Nil without values, for a sum of +Inf and -Inf, and for `rate` and `quantile`, which are not of gauges.
     public func aggregated(by aggregate: MetricAggregate) -> Double? {
         if values.isEmpty { return nil }
-        return switch aggregate {
-        case .max: values.max()
-        case .min: values.min()
-        case .sum: values.reduce(0, +)
-        case .mean: values.reduce(0, +) / Double(values.count)
-        case .rate, .quantile: nil
-        }
+        let value: Double? =
+            switch aggregate {
+            case .max: values.max()
+            case .min: values.min()
+            case .sum: values.reduce(0, +)
+            case .mean: values.reduce(0, +) / Double(values.count)
+            case .rate, .quantile: nil
+            }
+        return value?.isNaN == true ? nil : value
     }
 }
 

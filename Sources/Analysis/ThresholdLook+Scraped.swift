@@ -7,18 +7,21 @@ extension ThresholdLook {
         guard let (baseline, candidate) = snapshot.series.deltas(from: since, to: now) else {
             return [missingScrapes("errors", .ratio, bound: bound)]
         }
-        func proportion(_ delta: SeriesDelta) -> Proportion? {
-            guard let requests = delta.requests, let failed = delta.errors else { return nil }
-            return Proportion(UInt64(max(failed, 0).rounded()), of: UInt64(max(requests, failed, 0).rounded()))
+        var proportions: [Proportion] = []
+        for (arm, delta) in [(Arm.candidate, candidate), (.baseline, baseline)] {
+            guard let requests = delta.requests, let failed = delta.errors else {
+                return [
+                    Measurement(
+                        subject: "errors", unit: .ratio, bound: bound, verdict: .noData,
+                        note: "the servers show no requests and errors yet")
+                ]
+            }
+            guard let proportion = Proportion(counted: failed, of: max(requests, failed)) else {
+                return [uncountable("errors", .ratio, bound: bound, arm, max(requests, failed))]
+            }
+            proportions.append(proportion)
         }
-        guard let b = proportion(baseline), let c = proportion(candidate) else {
-            return [
-                Measurement(
-                    subject: "errors", unit: .ratio, bound: bound, verdict: .noData,
-                    note: "the servers show no requests and errors yet")
-            ]
-        }
-        return compare(errors, candidate: c, baseline: b)
+        return compare(errors, candidate: proportions[0], baseline: proportions[1])
     }
 
     func measureScraped(_ latency: LatencyCheck) -> [Measurement] {
@@ -26,7 +29,7 @@ extension ThresholdLook {
         guard let (baseline, candidate) = snapshot.series.deltas(from: since, to: now) else {
             return [missingScrapes("latency", .seconds, bound: bound)]
         }
-        for delta in [candidate, baseline] {
+        for (arm, delta) in [(Arm.candidate, candidate), (.baseline, baseline)] {
             if case .unavailable(let why) = delta.latency {
                 return [
                     Measurement(
@@ -34,8 +37,22 @@ extension ThresholdLook {
                         note: "\(latency.quantileName): unavailable: \(why)")
                 ]
             }
+            let population = ScrapedLatency(delta).population
+            guard Proportion(counted: 0, of: population) != nil else {
+                return [uncountable("latency", .seconds, bound: bound, arm, population)]
+            }
         }
         return compare(latency, candidate: ScrapedLatency(candidate), baseline: ScrapedLatency(baseline))
+    }
+
+    /// Evidence that is no count is an error, which holds the rollout; a number cut to what fits would give a verdict.
+    private func uncountable(
+        _ subject: String, _ unit: MeasureUnit, bound: Double, _ arm: Arm, _ requests: Double
+    ) -> Measurement {
+        Measurement(
+            subject: subject, unit: unit, bound: bound, verdict: .error,
+            note: "the \(arm.name)'s metrics grew by \(requests) requests within the window, which cannot be counted: "
+                + "check what the servers show")
     }
 
     /// A gauge as a plain bound over fresh scrapes in a row; a rate or a histogram's quantile over the window, of both
@@ -144,16 +161,20 @@ struct ScrapedLatency: LatencySample {
         if case .histogram(let histogram) = delta.latency { histogram } else { nil }
     }
 
+    /// Answered and failed requests; 0 without a histogram. It may be more than can be counted.
+    var population: Double { histogram.map { $0.total + delta.slower } ?? 0 }
+
     func quantile(_ p: Double) -> (value: Double, samples: UInt64)? {
-        guard let histogram, let estimate = delta.latencyQuantile(p) else { return nil }
-        return (estimate.value, UInt64((histogram.total + delta.slower).rounded()))
+        guard let estimate = delta.latencyQuantile(p), let all = Proportion(counted: 0, of: population) else {
+            return nil
+        }
+        return (estimate.value, all.trials)
     }
 
     func exceeding(_ seconds: Double) -> Proportion {
         guard let histogram else { return Proportion(0, of: 0) }
-        let population = histogram.total + delta.slower
         let edge = histogram.bounds.firstIndex { $0 >= seconds } ?? histogram.bounds.count - 1
         let within = edge < histogram.counts.count ? histogram.counts[edge] : 0
-        return Proportion(UInt64(max(population - within, 0).rounded()), of: UInt64(population.rounded()))
+        return Proportion(counted: max(population - within, 0), of: population) ?? Proportion(0, of: 0)
     }
 }

@@ -2,6 +2,11 @@ import Analysis
 import PolicyModel
 import PrometheusText
 
+/// Why a page that could be parsed is no evidence: a number on it cannot be what its series says it is.
+public struct UnusableScrape: Error, Hashable, Sendable, CustomStringConvertible {
+    public var description: String
+}
+
 /// Brings one server's exposition to the terms that all servers share.
 public struct SampleReader: Sendable {
     /// Nil: only `queries` are read.
@@ -20,19 +25,21 @@ public struct SampleReader: Sendable {
         self.queries = queries
     }
 
-    public func read(_ exposition: Exposition, at time: Int64) -> ScrapeSample {
+    /// A page on which a request counter or a latency bucket is no count is refused as a whole: cut to a number that
+    /// fits, or left out of a sum, it would give a verdict.
+    public func read(_ exposition: Exposition, at time: Int64) throws(UnusableScrape) -> ScrapeSample {
         var sample = ScrapeSample(at: time)
         sample.sampleCount = exposition.samples.count
         if let preset {
-            sample.requests = sum(preset.requests, exposition)
-            sample.errors = sum(preset.errors, exposition)
+            sample.requests = try count(preset.requests, exposition)
+            sample.errors = try count(preset.errors, exposition)
             // Many servers show a failure's counter only once it has counted.
             if sample.requests != nil, sample.errors == nil { sample.errors = 0 }
             sample.queue = sum(preset.queue, exposition)
             sample.saturation = preset.saturation.flatMap {
                 exposition.select(selector($0)).map(\.value).filter { !$0.isNaN }.max()
             }
-            sample.latency = latency(preset, exposition)
+            sample.latency = try latency(preset, exposition)
             sample.remark = remark(preset, exposition)
             if case .histogram(_, _, let excludesErrors) = preset.latency {
                 sample.latencyExcludesErrors = excludesErrors
@@ -55,7 +62,28 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    private func latency(_ preset: MetricsPreset, _ exposition: Exposition) -> LatencyReading {
+    /// The sum of counters.
+    private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape) -> Double? {
+        for series in series {
+            if let why = impossibleCount(selector(series), exposition) { throw UnusableScrape(description: why) }
+        }
+        let sum = sum(series, exposition)
+        if let sum, let why = impossibleCount(sum, "the sum of \(series[0].selector.name)") {
+            throw UnusableScrape(description: why)
+        }
+        return sum
+    }
+
+    private func impossibleCount(_ selector: SeriesSelector, _ exposition: Exposition) -> String? {
+        exposition.select(selector).lazy.compactMap { impossibleCount($0.value, selector.description) }.first
+    }
+
+    private func impossibleCount(_ value: Double, _ name: String) -> String? {
+        if (0...Proportion.largestCount).contains(value) { return nil }
+        return "\(name) is \(value), which is no count: counts are from 0 to \(UInt64(Proportion.largestCount))"
+    }
+
+    private func latency(_ preset: MetricsPreset, _ exposition: Exposition) throws(UnusableScrape) -> LatencyReading {
         switch preset.latency {
         case .unavailable(let reason):
             return .unavailable(reason)
@@ -63,6 +91,9 @@ public struct SampleReader: Sendable {
             if model != nil, !series.hasModel, models(preset, exposition).count > 1 {
                 return .unavailable(
                     "\(series.selector.name) does not name the model, and this server carries several; use from: proxy")
+            }
+            if let why = impossibleCount(selector(series).buckets, exposition) {
+                throw UnusableScrape(description: why)
             }
             let parts = exposition.histograms(selector(series))
             guard let first = parts.first.map({ cumulative($0, scale: scale) }) else { return .noData }
@@ -72,6 +103,9 @@ public struct SampleReader: Sendable {
                     return .unavailable("the histograms of \(series.selector.name) share no bucket bounds")
                 }
                 merged = sum
+            }
+            if let count = merged.impossibleCount, let why = impossibleCount(count, series.selector.name) {
+                throw UnusableScrape(description: why)
             }
             return .histogram(merged)
         }
@@ -105,6 +139,9 @@ public struct SampleReader: Sendable {
                 return .unavailable(
                     "\(selector.name) is a histogram: use a quantile, or name its _sum or _count")
             }
+            if query.kind == .counter, let sample = samples.first(where: { !$0.value.isFinite || $0.value < 0 }) {
+                return .unavailable("\(selector) is \(sample.value), which no counter can be")
+            }
             return .values(
                 Dictionary(samples.map { (Self.key($0.labels), $0.value) }, uniquingKeysWith: { first, _ in first }))
         case .histogram:
@@ -113,6 +150,7 @@ public struct SampleReader: Sendable {
             if parts.isEmpty, !exposition.select(selector).isEmpty {
                 return .unavailable("\(selector.name) is no histogram: it has no buckets to read a quantile from")
             }
+            if let why = impossibleCount(selector.buckets, exposition) { return .unavailable(why) }
             return .histograms(
                 Dictionary(
                     parts.map { (Self.key($0.labels), cumulative($0, scale: 1)) },

@@ -107,13 +107,18 @@ final class ScrapeTransfer {
                     + "are not followed: set the metrics' path and port to where they are")
         }
         guard status == 200 else { return .failure(reason: "answered \(status) instead of 200") }
+        let exposition: Exposition
         do throws(ExpositionError) {
-            let exposition = try ExpositionParser.parse(body)
-            let reader = SampleReader(
-                preset: target.preset.flatMap(MetricsPreset.named), model: target.model, queries: target.queries)
-            return .success(reader.read(exposition, at: startedAt))
+            exposition = try ExpositionParser.parse(body)
         } catch {
-            return .failure(reason: "the reply is not Prometheus text: \(error)")
+            return .failure(reason: "the response is not Prometheus text: \(error)")
+        }
+        let reader = SampleReader(
+            preset: target.preset.flatMap(MetricsPreset.named), model: target.model, queries: target.queries)
+        do throws(UnusableScrape) {
+            return .success(try reader.read(exposition, at: startedAt))
+        } catch {
+            return .failure(reason: error.description)
         }
     }
 

@@ -50,8 +50,8 @@ extension Exposition {
     /// bucket, or with a bucket that is no number, are left out.
     public func histograms(_ selector: SeriesSelector) -> [HistogramSample] {
         var groups = LabelGroups<[(bound: Double, count: Double)]>(initial: [])
-        for sample in select(SeriesSelector(selector.name + "_bucket", selector.matchers)) {
-            guard let bound = NumberText.parse(sample["le"]), !bound.isNaN else { continue }
+        for sample in select(selector.buckets) {
+            guard let bound = NumberText.parse(sample["le"]), bound > -.infinity else { continue }
             groups.update(sample.labels.filter { $0.name != "le" }) { $0.append((bound, sample.value)) }
         }
         let sums = select(SeriesSelector(selector.name + "_sum", selector.matchers))
@@ -85,7 +85,8 @@ extension Exposition {
 }
 
 extension HistogramSample {
-    /// In ascending order, with +Inf, never falling: a scrape may catch a server between two increments.
+    /// In ascending order, each bound once, with +Inf, never falling: a scrape may catch a server between two
+    /// increments.
     fileprivate init?(labels: [Label], buckets: [(bound: Double, count: Double)], sum: Double?, count: Double?) {
         guard !buckets.isEmpty, buckets.allSatisfy({ $0.count.isFinite }) else { return nil }
         var sorted = buckets.sorted { $0.bound < $1.bound }
@@ -93,12 +94,18 @@ extension HistogramSample {
             guard let count, count.isFinite else { return nil }
             sorted.append((.infinity, count))
         }
+        self.init(labels: labels, bounds: [], cumulative: [], sum: sum)
         var highest = 0.0
-        let cumulative = sorted.map { bucket in
+        for bucket in sorted {
             highest = max(highest, bucket.count)
-            return highest
+            // One bound may be written in two ways: `1` and `1.0`.
+            if bucket.bound == bounds.last {
+                cumulative[cumulative.count - 1] = highest
+            } else {
+                bounds.append(bucket.bound)
+                cumulative.append(highest)
+            }
         }
-        self.init(labels: labels, bounds: sorted.map(\.bound), cumulative: cumulative, sum: sum)
     }
 }
 

@@ -8,6 +8,9 @@ public struct SeriesSelector: Hashable, Sendable, CustomStringConvertible {
         self.matchers = matchers
     }
 
+    /// The buckets of the histogram that this selector names.
+    public var buckets: SeriesSelector { SeriesSelector(name + "_bucket", matchers) }
+
     public func matches(_ sample: Sample) -> Bool { sample.name == name && matchers.allSatisfy { $0.matches(sample) } }
 
     public var description: String {

@@ -18,7 +18,7 @@ struct PresetTests {
         _ preset: String, _ text: [UInt8], model: String? = nil, queries: Set<SeriesQuery> = []
     ) throws -> ScrapeSample {
         let preset = try #require(MetricsPreset.named(preset))
-        return SampleReader(preset: preset, model: model, queries: queries)
+        return try SampleReader(preset: preset, model: model, queries: queries)
             .read(try ExpositionParser.parse(text), at: 7)
     }
 

@@ -104,17 +104,17 @@ struct ScrapeLoopTests {
     func garbage() async throws {
         #expect(
             try await failure(.ok("x 1\n<html>\n"))
-                == "the reply is not Prometheus text: line 2: expected a metric name at column 1, found \"<html>\"")
+                == "the response is not Prometheus text: line 2: expected a metric name at column 1, found \"<html>\"")
         #expect(
             try await failure(.text("HTTP/1.0 200 OK\r\n\r\nx 12\nx 1"))
-                == "the reply is not Prometheus text: line 2: the text does not end with a newline: "
+                == "the response is not Prometheus text: line 2: the text does not end with a newline: "
                 + "the reply was cut off")
     }
 
     @Test("too many series are refused")
     func series() async throws {
         let reason = try await failure(.ok((0...20_000).map { "x{i=\"\($0)\"} 1\n" }.joined()))
-        #expect(reason == "the reply is not Prometheus text: line 20001: more than 20000 samples")
+        #expect(reason == "the response is not Prometheus text: line 20001: more than 20000 samples")
     }
 
     @Test("a reply, a head and a gzip bomb without end stop at their limits")

@@ -113,8 +113,8 @@ final class Replies: MetricSource {
                 preset: target.source.preset.flatMap(MetricsPreset.named), model: target.source.model,
                 queries: target.series)
             let outcome: MetricReading.Outcome
-            do throws(ExpositionError) {
-                outcome = .sample(reader.read(try ExpositionParser.parse(text), at: at))
+            do {
+                outcome = .sample(try reader.read(try ExpositionParser.parse(text), at: at))
             } catch {
                 outcome = .failure("\(error)")
                 failures += 1
