@@ -18,12 +18,15 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
     case clientClosed = 6
     /// Still open when it was observed.
     case open = 7
+    /// The agent ended it because the client was too slow: its body did not come in time (408), or it did not read the
+    /// response. Not the server's fault, and nothing about the server's speed.
+    case clientTimeout = 8
 
     /// Counts against the arm.
     public var isError: Bool {
         switch self {
         case .serverError, .connectFailure, .timeout, .truncated: true
-        case .success, .clientError, .clientClosed, .open: false
+        case .success, .clientError, .clientClosed, .clientTimeout, .open: false
         }
     }
 
@@ -37,6 +40,7 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         case .timeout: "timeout"
         case .truncated: "truncated"
         case .clientClosed: "client_closed"
+        case .clientTimeout: "client_timeout"
         case .open: "open"
         }
     }

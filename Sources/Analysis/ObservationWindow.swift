@@ -89,7 +89,7 @@ public struct ObservationWindow: Sendable {
             cohorts[arm][index].total.record(o.total)
             cohorts[arm][index].firstByte.record(o.firstByte == .max ? o.total : o.firstByte)
         case .clientClosed: cohorts[arm][index].abandoned.record(o.total)
-        case .clientError, .serverError, .connectFailure, .timeout, .truncated, .open: break
+        case .clientError, .clientTimeout, .serverError, .connectFailure, .timeout, .truncated, .open: break
         }
     }
 

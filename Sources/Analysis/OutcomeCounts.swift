@@ -9,6 +9,7 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
     public private(set) var timeout: UInt64 = 0
     public private(set) var truncated: UInt64 = 0
     public private(set) var clientClosed: UInt64 = 0
+    public private(set) var clientTimeout: UInt64 = 0
 
     public init() {}
 
@@ -22,6 +23,7 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
         case .timeout: timeout += n
         case .truncated: truncated += n
         case .clientClosed: clientClosed += n
+        case .clientTimeout: clientTimeout += n
         case .open: break
         }
     }
@@ -39,15 +41,17 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
         case .timeout: timeout
         case .truncated: truncated
         case .clientClosed: clientClosed
+        case .clientTimeout: clientTimeout
         case .open: 0
         }
     }
 
     /// 5xx, failed or timed-out connections, truncated replies.
     public var errors: UInt64 { serverError + connectFailure + timeout + truncated }
-    /// What an error rate is a share of: successes and errors. 4xx and clients that left are counted apart.
+    /// What an error rate is a share of: successes and errors. 4xx and clients that left or were too slow are counted
+    /// apart.
     public var judged: UInt64 { success + errors }
-    public var all: UInt64 { judged + clientError + clientClosed }
+    public var all: UInt64 { judged + clientError + clientClosed + clientTimeout }
     /// Nil without a judged request.
     public var errorRate: Double? { judged == 0 ? nil : Double(errors) / Double(judged) }
 }

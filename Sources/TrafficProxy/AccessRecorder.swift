@@ -174,6 +174,7 @@ final class AccessRecorder {
         case .timeout: line.append("timeout")
         case .truncated: line.append("truncated")
         case .clientClosed: line.append("client_closed")
+        case .clientTimeout: line.append("client_timeout")
         case .open: line.append("open")
         }
     }

@@ -201,11 +201,12 @@ extension LoopWorker {
     }
 
     /// The client left, or cannot be served any more. What was under way upstream for it ends at once.
-    func clientGone(_ c: Client) {
+    /// - Parameter outcome: `clientClosed` only where it was the client that ended the connection.
+    func clientGone(_ c: Client, _ outcome: Outcome = .clientClosed) {
         guard c.pointee.fd >= 0 else { return }
         if c.pointee.phase == .tunnel { return endTunnel(c) }
         if c.pointee.exchange.service != nil {
-            c.pointee.exchange.outcome = .clientClosed
+            c.pointee.exchange.outcome = outcome
             detachUpstream(c, reuse: false)
             observe(c)
         }
@@ -233,6 +234,10 @@ extension LoopWorker {
             let error = ProxyError.requestTimeout
             appendError(
                 c, status: error.status, code: error.code, message: "\(error.message)", close: true)
+            if logsAccess {
+                access.unsafelyUnwrapped.refused(
+                    status: error.status, client: c.pointee.address, bytes: c.pointee.input.count, &random)
+            }
             c.pointee.phase = .lingering
             if flush(c), c.pointee.output.isEmpty { linger(c) }
         case .exchange: exchangeExpired(c)

@@ -137,16 +137,16 @@ extension LoopWorker {
 
     func exchangeExpired(_ c: Client) {
         // The client does not read.
-        if !c.pointee.output.isEmpty { return clientGone(c) }
+        if !c.pointee.output.isEmpty { return clientGone(c, .clientTimeout) }
         guard let u = c.pointee.exchange.upstream, let service = c.pointee.exchange.service else {
-            return clientGone(c)
+            return clientGone(c, .clientTimeout)
         }
         if u.pointee.phase == .connecting { return connectExpired(c, u, service) }
         let serverBlocks = u.pointee.interest & ReadyEvents.writable.rawValue != 0
         if !c.pointee.exchange.body.isDone, !serverBlocks {
             if c.pointee.exchange.waitsForContinue { return sendContinue(c) }
-            if c.pointee.exchange.isAnswered { return clientGone(c) }
-            return answerFailed(c, .bodyTimeout, .clientClosed)
+            if c.pointee.exchange.isAnswered { return clientGone(c, .clientTimeout) }
+            return answerFailed(c, .bodyTimeout, .clientTimeout)
         }
         if c.pointee.exchange.isAnswered { return cut(c, .timeout) }
         answerFailed(c, .responseTimeout, .timeout)

@@ -45,7 +45,6 @@ extension LoopWorker {
             forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted),
             isUpgrade: c.pointee.exchange.isUpgrade)
         c.pointee.exchange.isReplayable = true
-        c.pointee.exchange.bodyStartedAt = now
         dispatch(c)
     }
 

@@ -15,13 +15,14 @@ extension LoopWorker {
     /// - Parameter failure: what to say where no server is left.
     func dispatch(_ c: Client, after failure: ProxyError = .noServer) {
         guard let service = c.pointee.exchange.service else { return }
+        c.pointee.exchange.bodyClock.pause(at: now)
         var failure = failure
         while c.pointee.exchange.attempts < Self.maxAttempts {
             c.pointee.exchange.attempts += 1
             guard let server = pick(c, service, besides: c.pointee.exchange.tried) else { break }
             if !c.pointee.exchange.wantsNewConnection, let u = takeIdle(server) {
                 attach(c, u)
-                return sendToServer(c)
+                return resumeSending(c)
             }
             guard let u = connect(server, service) else {
                 c.pointee.exchange.tried.add(server)
@@ -29,7 +30,7 @@ extension LoopWorker {
                 continue
             }
             attach(c, u)
-            if u.pointee.phase == .busy { return sendToServer(c) }
+            if u.pointee.phase == .busy { return resumeSending(c) }
             return expect(c, by: now + service.pointee.connectTimeout)
         }
         answerFailed(c, failure, .connectFailure)
@@ -139,11 +140,8 @@ extension LoopWorker {
             guard let c = u.pointee.client else { return closeUpstream(u) }
             if c.pointee.phase == .tunnel { return tunnelReady(server: u, c, events) }
             if events.contains(.writable) {
-                watch(u, reading: true, writing: false)
-                sendToServer(c)
-                guard u.pointee.fd >= 0, u.pointee.client == c else { return }
-                // Room upstream may let a client that was held back be read again.
-                if c.pointee.fd >= 0 { advance(c) }
+                watch(u, reading: !isHeldBack(c), writing: false)
+                resumeSending(c)
                 guard u.pointee.fd >= 0, u.pointee.client == c else { return }
             }
             if !events.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) { upstreamReadable(u, c) }
@@ -162,8 +160,7 @@ extension LoopWorker {
         server.pointee.health.connected()
         u.pointee.phase = .busy
         watch(u, reading: true, writing: false)
-        sendToServer(c)
-        if c.pointee.fd >= 0 { advance(c) }
+        resumeSending(c)
     }
 
     /// It did not take the connection in time. Another server may; one that was heard of a moment ago has only a full
@@ -179,6 +176,14 @@ extension LoopWorker {
         dispatch(c, after: .connectTimeout)
     }
 
+    /// Sends what there is, then reads on from the client, whose input may have filled up, and so have been left unread,
+    /// while the request had no connection or its server took no more. Every start and every resumption of sending
+    /// comes through here: what only sends leaves a client with more to send unread for good.
+    private func resumeSending(_ c: Client) {
+        sendToServer(c)
+        if c.pointee.fd >= 0 { advance(c) }
+    }
+
     /// Sends what is ready: the head, then the body as it comes.
     func sendToServer(_ c: Client) {
         guard let u = c.pointee.exchange.upstream, u.pointee.phase == .busy, !c.pointee.exchange.isReplyDone else {
@@ -187,24 +192,30 @@ extension LoopWorker {
         while true {
             takeBody(c)
             if c.pointee.phase != .exchange || c.pointee.exchange.upstream != u { return }
-            if c.pointee.toServer.isEmpty {
-                guard sendVerbatim(c, u) else { break }
-                continue
-            }
-            let n = ce_send(u.pointee.fd, c.pointee.toServer.first, c.pointee.toServer.count, 0)
+            let isVerbatim = c.pointee.toServer.isEmpty
+            let count = isVerbatim ? verbatimBody(c) : c.pointee.toServer.count
+            guard count > 0 else { return requestSent(c) }
+            let n = ce_send(u.pointee.fd, isVerbatim ? c.pointee.input.first : c.pointee.toServer.first, count, 0)
             guard n > 0 else {
                 if n == -Int(EINTR) { continue }
-                if n == -Int(EAGAIN) {
-                    watch(u, reading: !isHeldBack(c), writing: true)
-                    expect(c, by: now + (c.pointee.exchange.service?.pointee.responseTimeout ?? writeTimeout))
-                    return
-                }
-                return sendFailed(c, u)
+                return n == -Int(EAGAIN) ? serverBlocks(c, u) : sendFailed(c, u)
             }
             u.pointee.sent += Int64(n)
-            c.pointee.toServer.start += n
+            guard isVerbatim else {
+                c.pointee.toServer.start += n
+                continue
+            }
+            c.pointee.input.start += n
+            c.pointee.exchange.body.sent(verbatim: n)
+            bodyMoved(c, n)
         }
-        requestSent(c)
+    }
+
+    /// The server takes no more for now. It has as long as for a response, and the client's time does not run meanwhile.
+    private func serverBlocks(_ c: Client, _ u: Upstream) {
+        watch(u, reading: !isHeldBack(c), writing: true)
+        c.pointee.exchange.bodyClock.pause(at: now)
+        expect(c, by: now + (c.pointee.exchange.service?.pointee.responseTimeout ?? writeTimeout))
     }
 
     /// Moves what the client sent of the body behind the head, while there is room and it can be replayed; later only
@@ -233,25 +244,15 @@ extension LoopWorker {
         if case .broken = progress { brokenBody(c) }
     }
 
-    /// True: something went out and there may be more.
-    private func sendVerbatim(_ c: Client, _ u: Upstream) -> Bool {
+    /// How many bytes of the body can go out from where they were read. From the first of them on the request cannot be
+    /// sent again.
+    private func verbatimBody(_ c: Client) -> Int {
         guard !c.pointee.exchange.body.isDone, c.pointee.exchange.body.isVerbatim, !c.pointee.input.isEmpty else {
-            return false
+            return 0
         }
         if c.pointee.toServer.base != nil { giveBack(&c.pointee.toServer) }
         c.pointee.exchange.isReplayable = false
-        let count = c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
-        let n = ce_send(u.pointee.fd, c.pointee.input.first, count, 0)
-        guard n > 0 else {
-            if n == -Int(EINTR) { return true }
-            if n == -Int(EAGAIN) { watch(u, reading: !isHeldBack(c), writing: true) } else { sendFailed(c, u) }
-            return false
-        }
-        u.pointee.sent += Int64(n)
-        c.pointee.input.start += n
-        c.pointee.exchange.body.sent(verbatim: n)
-        bodyMoved(c, n)
-        return true
+        return c.pointee.exchange.body.verbatim(of: c.pointee.input.count)
     }
 
     /// The client does not take the answer as fast as it comes.
@@ -269,13 +270,16 @@ extension LoopWorker {
         guard c.pointee.phase == .exchange, let service = c.pointee.exchange.service,
             c.pointee.exchange.upstream?.pointee.phase == .busy
         else { return }
+        c.pointee.exchange.bodyClock.resume(at: now)
         if c.pointee.exchange.body.isDone {
             if c.pointee.output.isEmpty { expect(c, by: now + service.pointee.responseTimeout) }
         } else if c.pointee.exchange.waitsForContinue {
             expect(c, by: now + continueTimeout)
         } else {
-            let earned = c.pointee.exchange.bodyBytes / Int64(limits.bodyRate) * 1_000_000_000
-            expect(c, by: c.pointee.exchange.bodyStartedAt + bodyGrace + earned)
+            expect(
+                c,
+                by: c.pointee.exchange.bodyClock.deadline(
+                    bytes: c.pointee.exchange.bodyBytes, rate: Int64(limits.bodyRate), grace: bodyGrace))
         }
     }
 

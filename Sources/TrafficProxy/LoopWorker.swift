@@ -277,9 +277,9 @@ extension LoopWorker {
         self.whenEmpty = whenEmpty
     }
 
-    /// Ends what is still open.
+    /// Ends what is still open. No client left and no server failed: requests are observed as open.
     func closeAll() {
-        clients.all.forEach { if $0.pointee.fd >= 0 { clientGone($0) } }
+        clients.all.forEach { if $0.pointee.fd >= 0 { clientGone($0, .open) } }
         endCopies()
     }
 }

@@ -109,7 +109,7 @@ struct Exchange {
     /// Towards the client the body ends with the connection.
     var isCloseDelimited = false
     var body = BodyRelay()
-    var bodyStartedAt: Int64 = 0
+    var bodyClock = BodyClock()
     var bodyBytes: Int64 = 0
     var reply = BodyRelay()
 }

@@ -230,6 +230,21 @@ struct AccessLogTests {
         client.close()
         #expect(file.lines(1)[0].contains("\"status\":null,\"outcome\":\"client_closed\""))
     }
+
+    @Test("a client that is too slow with its head or its body has its 408, and did not close")
+    func tooSlow() throws {
+        let server = try NamedServer("a")
+        let file = TemporaryFile()
+        var limits = ProxyLimits()
+        limits.headTimeout = .milliseconds(100)
+        limits.bodyGrace = .milliseconds(100)
+        let fixture = try ProxyFixture(
+            baseline: [server.port], limits: limits, accessLog: AccessLogSettings(destination: .file(file.path)))
+        #expect(fixture.exchange("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").status == 408)
+        #expect(file.lines(1)[0].contains("\"status\":408,\"outcome\":\"client_timeout\""))
+        #expect(fixture.exchange("POST / HTTP/1.1\r\nHost:").status == 408)
+        #expect(file.lines(2)[1].contains("\"status\":408,\"outcome\":\"refused\""))
+    }
 }
 
 @Suite("Lines")

@@ -65,7 +65,7 @@ struct LimitTests {
         let fixture = try ProxyFixture(baseline: [server.port], limits: limits)
         let response = fixture.exchange("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
         #expect(response.status == 408)
-        #expect(fixture.observations(1)[0].outcome == .clientClosed)
+        #expect(fixture.observations(1)[0].outcome == .clientTimeout)
     }
 
     @Test("a full observation log counts what it drops")

@@ -135,7 +135,7 @@ public struct TickFeed: Sendable {
                 isFirstByteOutlived: o.firstByte == .max)
         case .serverError, .connectFailure, .timeout, .truncated:
             return LatencyEntry(o.arm, shard: shard, total: LatencyEntry.slowest)
-        case .clientError: return nil
+        case .clientError, .clientTimeout: return nil
         }
     }
 
