@@ -21,6 +21,8 @@ struct BodyRelay {
     /// Whether the outgoing side is chunked.
     private(set) var isChunkedOut = false
     private(set) var isDone = true
+    /// At least one byte of the content itself went through `relay`; its framing does not count.
+    private(set) var hasContent = false
 
     /// What a chunk adds: size, two line ends, and the last chunk.
     private static let chunkOverhead = 32
@@ -78,6 +80,7 @@ struct BodyRelay {
     private mutating func relayLength(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
         let count = min(verbatim(of: input.count), output.room)
         if count > 0 {
+            hasContent = true
             output.append(input.first, count)
             input.start += count
             remaining -= Int64(count)
@@ -93,6 +96,7 @@ struct BodyRelay {
         let space = output.room - (isChunkedOut ? Self.chunkOverhead : 0)
         let count = min(input.count, max(space, 0))
         if count > 0 {
+            hasContent = true
             appendChunk(input.first, count, &output)
             input.start += count
         }
@@ -109,7 +113,9 @@ struct BodyRelay {
             input.start += at
             switch step {
             case .needsMore: continue
-            case .data(let start, let count): appendChunk(from + start, count, &output)
+            case .data(let start, let count):
+                hasContent = true
+                appendChunk(from + start, count, &output)
             case .failed: return .broken
             case .end:
                 if isChunkedOut { output.append("0\r\n\r\n") }

@@ -25,7 +25,6 @@ extension LoopWorker {
         u.pointee.input.end += n
         u.pointee.received += Int64(n)
         u.pointee.server.unsafelyUnwrapped.pointee.health.lastHeard = now
-        if c.pointee.exchange.firstByteAt == 0 { c.pointee.exchange.firstByteAt = EventLoop.clock() }
         let wasAnswered = c.pointee.exchange.isAnswered
         if !wasAnswered { guard readReplyHead(u, c) else { return } }
         if let copy = c.pointee.exchange.mirror { keepPrimary(copy, u, last: wasAnswered ? n : u.pointee.input.count) }
@@ -74,7 +73,6 @@ extension LoopWorker {
     /// False: the client is gone, or the server sends nothing else.
     private func passInterim(_ c: Client, _ head: ResponseHead, _ p: UnsafePointer<UInt8>) -> Bool {
         c.pointee.exchange.interim += 1
-        c.pointee.exchange.firstByteAt = 0
         guard Int(c.pointee.exchange.interim) <= limits.maxInterim else {
             answerFailed(c, .upstreamGarbage, .truncated)
             return false
@@ -124,6 +122,12 @@ extension LoopWorker {
         if c.pointee.toServer.isEmpty { giveBack(&c.pointee.toServer) }
     }
 
+    /// Notes the time once: at the first byte of the response's body, or at the end of a response that has none. The head
+    /// is no measure: servers that stream send it before they begin to work.
+    @inline(__always) func noteFirstByte(_ c: Client) {
+        if c.pointee.exchange.firstByteAt == 0 { c.pointee.exchange.firstByteAt = EventLoop.clock() }
+    }
+
     @inline(__always) func versionLine(_ c: Client) -> Bytes {
         let service = c.pointee.exchange.service.unsafelyUnwrapped
         return c.pointee.exchange.arm == .candidate
@@ -167,6 +171,7 @@ extension LoopWorker {
         if c.pointee.output.isEmpty, c.pointee.exchange.isHeadOut, c.pointee.exchange.reply.isVerbatim,
             u.pointee.input.count >= Self.verbatimSize
         {
+            noteFirstByte(c)
             let count = c.pointee.exchange.reply.verbatim(of: u.pointee.input.count)
             let n = ce_send(c.pointee.fd, u.pointee.input.first, count, 0)
             if n > 0 {
@@ -185,6 +190,7 @@ extension LoopWorker {
                 cut(c, .truncated)
                 return false
             }
+            if c.pointee.exchange.reply.hasContent { noteFirstByte(c) }
         }
         if c.pointee.exchange.reply.isDone { replyComplete(c, u) }
         return true
@@ -193,6 +199,7 @@ extension LoopWorker {
     /// The server has said all: its connection is free before the client has read all.
     private func replyComplete(_ c: Client, _ u: Upstream) {
         c.pointee.exchange.isReplyDone = true
+        noteFirstByte(c)
         answered(u.pointee.server.unsafelyUnwrapped, c.pointee.exchange.answer)
         let isClean = u.pointee.keepsAlive && c.pointee.exchange.body.isDone && c.pointee.toServer.isEmpty
         detachUpstream(c, reuse: isClean)

@@ -40,6 +40,7 @@ extension LoopWorker {
         c.pointee.exchange.isReplayable = false
         c.pointee.exchange.outcome = .success
         c.pointee.exchange.status = 101
+        noteFirstByte(c)
         answered(u.pointee.server.unsafelyUnwrapped, .good)
         if c.pointee.exchange.rescue != .done {
             log.append(observation(c.pointee.exchange, service, EventLoop.clock()))

@@ -63,7 +63,7 @@ struct Exchange {
     var requestGauge: Gauge?
     var bufferGauge: Gauge?
     var startedAt: Int64 = 0
-    /// 0: none yet.
+    /// When the first byte of the response's body came, or the end of a response without one; 0: not yet.
     var firstByteAt: Int64 = 0
     var requestHash: UInt64 = 0
     var id = InlineText()

@@ -356,9 +356,13 @@ final class UploadReader {
             let bytes = peer.receive(exactly: min(rest, 1 << 16))
             guard !bytes.isEmpty else { return false }
             let start = count % Pattern.period
-            isSame = isSame && bytes.withUnsafeBytes { bytes in
-                Pattern.bytes.withUnsafeBytes { memcmp(bytes.baseAddress!, $0.baseAddress! + start, bytes.count) == 0 }
-            }
+            isSame =
+                isSame
+                && bytes.withUnsafeBytes { bytes in
+                    Pattern.bytes.withUnsafeBytes {
+                        memcmp(bytes.baseAddress!, $0.baseAddress! + start, bytes.count) == 0
+                    }
+                }
             count += bytes.count
             rest -= bytes.count
         }
