@@ -43,11 +43,15 @@ public struct RoutedVersion: Hashable, Sendable {
     public var servers: [Endpoint]
     /// Nil: they are not probed. Its path is always there.
     public var healthCheck: HealthCheck?
+    public var upstream: UpstreamRules
 
-    public init(name: String, servers: [Endpoint], healthCheck: HealthCheck? = nil) {
+    public init(
+        name: String, servers: [Endpoint], healthCheck: HealthCheck? = nil, upstream: UpstreamRules = UpstreamRules()
+    ) {
         self.name = name
         self.servers = servers
         self.healthCheck = healthCheck
+        self.upstream = upstream
     }
 }
 

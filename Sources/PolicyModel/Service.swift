@@ -74,15 +74,29 @@ public struct Version: Hashable, Codable, Sendable {
     public var revision: String?
     /// Nil: not scraped.
     public var metrics: MetricsSource?
+    public var upstream: UpstreamRules
 
-    public init(name: String, servers: [ServerAddress], revision: String? = nil, metrics: MetricsSource? = nil) {
+    public init(
+        name: String, servers: [ServerAddress], revision: String? = nil, metrics: MetricsSource? = nil,
+        upstream: UpstreamRules = UpstreamRules()
+    ) {
         self.name = name
         self.servers = servers
         self.revision = revision
         self.metrics = metrics
+        self.upstream = upstream
     }
 
     public var identity: VersionIdentity { VersionIdentity(name: name, revision: revision) }
+}
+
+/// How connections to a version's servers are used.
+public struct UpstreamRules: Hashable, Codable, Sendable {
+    /// Whether a connection carries one request after another. False: each request has a connection of its own, so that
+    /// nothing a server sends beyond a response can be taken for the response to somebody else.
+    public var reuse: Bool
+
+    public init(reuse: Bool = true) { self.reuse = reuse }
 }
 
 /// What a version is, whatever servers it runs on today.

@@ -32,7 +32,8 @@ extension ServiceReader {
             return nil
         }
         let what = "version '\(entry.name)'"
-        guard let part = Section(entry.value, what, keys: ["servers", "revision", "metrics"], report: report)
+        guard
+            let part = Section(entry.value, what, keys: ["servers", "revision", "metrics", "upstream"], report: report)
         else { return nil }
         let revision = part.read("revision", "\"2026-11-20\"") { (text) throws(Mend) -> String in
             guard !text.isEmpty, text.count <= 128,
@@ -41,7 +42,13 @@ extension ServiceReader {
             return text
         }
         return Version(
-            name: entry.name, servers: servers(part, listen: listen), revision: revision, metrics: metrics(part))
+            name: entry.name, servers: servers(part, listen: listen), revision: revision, metrics: metrics(part),
+            upstream: upstream(part))
+    }
+
+    private func upstream(_ part: Section) -> UpstreamRules {
+        guard let part = part.section("upstream", "upstream", keys: ["reuse"]) else { return UpstreamRules() }
+        return UpstreamRules(reuse: part.boolean("reuse") ?? true)
     }
 
     private func servers(_ part: Section, listen: [Located<ListenAddress>]) -> [ServerAddress] {

@@ -255,7 +255,8 @@ extension RolloutController {
         func version(_ name: String) throws -> RoutedVersion? {
             try service.version(named: name).map {
                 RoutedVersion(
-                    name: name, servers: try $0.servers.map(resolve), healthCheck: service.traffic.healthCheck(of: $0))
+                    name: name, servers: try $0.servers.map(resolve), healthCheck: service.traffic.healthCheck(of: $0),
+                    upstream: $0.upstream)
             }
         }
         let baseline = try serving.flatMap(version) ?? version(service.baseline)

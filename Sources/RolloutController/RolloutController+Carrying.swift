@@ -298,6 +298,8 @@ extension RolloutController {
         guard let version else { return nil }
         let servers = version.servers.compactMap(endpoint)
         guard !servers.isEmpty else { return nil }
-        return RoutedVersion(name: version.name, servers: servers, healthCheck: traffic.healthCheck(of: version))
+        return RoutedVersion(
+            name: version.name, servers: servers, healthCheck: traffic.healthCheck(of: version),
+            upstream: version.upstream)
     }
 }

@@ -69,7 +69,7 @@ extension ByteSlice {
 
     mutating func appendRequestHead(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
-        address: InlineText, id: InlineText, forwarding: Forwarding, isUpgrade: Bool
+        address: InlineText, id: InlineText, forwarding: Forwarding, isUpgrade: Bool, closes: Bool
     ) {
         append(p + Int(head.method.start), Int(head.method.length))
         append(byte: 0x20)
@@ -114,7 +114,11 @@ extension ByteSlice {
         append("x-request-id: ")
         append(id)
         append("\r\n")
-        if isUpgrade { append("connection: upgrade\r\nupgrade: websocket\r\n") }
+        if isUpgrade {
+            append("connection: upgrade\r\nupgrade: websocket\r\n")
+        } else if closes {
+            append("connection: close\r\n")
+        }
         appendFraming(head.framing, zeroLength: head.fields.contentLength == 0)
         append("\r\n")
     }

@@ -128,6 +128,7 @@ extension LoopWorker {
             }
             guard events.contains(.writable) else { return }
             u.pointee.phase = .busy
+            if events.contains(.readable) { u.pointee.isReusable = false }
         }
         if events.contains(.writable) { return send(copy, u) }
         receive(copy, u)

@@ -40,10 +40,13 @@ extension LoopWorker {
         if let plan = service.pointee.rescue { c.pointee.exchange.rescue = rescuability(c, plan, head, p) }
         if service.pointee.mirrorShare > 0 { mayMirror(c, service) }
         take(&c.pointee.toServer, for: c.pointee.exchange.bufferGauge)
+        let reuses =
+            c.pointee.exchange.arm == .candidate
+            ? service.pointee.candidate.reusesConnections : service.pointee.baseline.reusesConnections
         c.pointee.toServer.appendRequestHead(
             head, parser.fields, p, address: c.pointee.address, id: c.pointee.exchange.id,
             forwarding: Forwarding(service.pointee.headers, isTrusted: isTrusted),
-            isUpgrade: c.pointee.exchange.isUpgrade)
+            isUpgrade: c.pointee.exchange.isUpgrade, closes: !reuses)
         c.pointee.exchange.isReplayable = true
         dispatch(c)
     }

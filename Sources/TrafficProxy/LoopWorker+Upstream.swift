@@ -8,8 +8,6 @@ import HTTPEngine
 extension LoopWorker {
     /// Tries of one request in all: the first, and others while nothing was sent or the connection was stale.
     private static let maxAttempts: UInt8 = 4
-    /// Kept-alive connections that rested longer are asked whether they still stand before they are used.
-    private static let trustedIdle: Int64 = 500_000_000
 
     /// Finds a server and a connection for the request in `toServer`, and starts sending.
     /// - Parameter failure: what to say where no server is left.
@@ -53,12 +51,15 @@ extension LoopWorker {
         u.pointee.server.unsafelyUnwrapped.pointee.outstanding += 1
     }
 
+    /// A kept-alive connection on which nothing has come since its last response. One with bytes to read is closed: they
+    /// belong to no request, and the next one would take them for its response. What the kernel has is asked each time,
+    /// since an event for this connection may still wait behind the one that is being handled.
     func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
         while let u = server.pointee.idle {
             unlink(u)
             u.pointee.phase = .busy
             u.pointee.isReused = true
-            if now - u.pointee.idleSince < Self.trustedIdle || ce_is_quiet(u.pointee.fd) != 0 { return u }
+            if ce_is_quiet(u.pointee.fd) != 0 { return u }
             closeUpstream(u)
         }
         return nil
@@ -98,6 +99,7 @@ extension LoopWorker {
         u.pointee.fd = fd
         u.pointee.server = server
         u.pointee.move = server.pointee.move
+        u.pointee.isReusable = server.pointee.reusesConnections
         u.pointee.phase = status >= 0 ? .busy : .connecting
         let interest: ReadyEvents = status >= 0 ? [.readable, .peerClosed] : [.readable, .peerClosed, .writable]
         u.pointee.interest = interest.rawValue
@@ -159,6 +161,9 @@ extension LoopWorker {
         guard events.contains(.writable) else { return }
         server.pointee.health.connected()
         u.pointee.phase = .busy
+        // A server that speaks before it was asked is one response ahead: what it says to this request would come to the
+        // next.
+        if events.contains(.readable) { u.pointee.isReusable = false }
         watch(u, reading: true, writing: false)
         resumeSending(c)
     }
@@ -325,11 +330,11 @@ extension LoopWorker {
         let isWanted =
             server.pointee.tables > 0 && server.pointee.idleCount < limits.maxIdleUpstream
             && u.pointee.move == server.pointee.move && !isStopping
-        guard reuse, isWanted, u.pointee.input.isEmpty else { return closeUpstream(u) }
+        // Bytes beyond the response end the connection: they belong to no request.
+        guard reuse, u.pointee.isReusable, isWanted, u.pointee.input.isEmpty else { return closeUpstream(u) }
         giveBack(&u.pointee.input)
         watch(u, [.readable, .peerClosed])
         u.pointee.phase = .idle
-        u.pointee.idleSince = now
         u.pointee.deadline = now + idleTimeout
         if u.pointee.deadline < wakeAt { wakeAt = u.pointee.deadline }
         u.pointee.previous = nil

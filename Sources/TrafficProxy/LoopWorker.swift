@@ -138,6 +138,7 @@ extension LoopWorker {
             var server = Server()
             server.name.fill { InlineText.copy(key.endpoint.description, to: $0) }
             if let rules = key.outliers { server.rules = OutlierRules(rules) }
+            server.reusesConnections = key.upstream.reuse
             pointer.initialize(to: server)
             servers[key] = pointer
             return pointer

@@ -153,6 +153,8 @@ struct UpstreamRecord {
     var isReused = false
     /// The response's head says that the connection stays.
     var keepsAlive = false
+    /// Another request may follow this one: the version allows it, and the server has not spoken out of turn.
+    var isReusable = true
     var server: UnsafeMutablePointer<Server>?
     /// Which of its addresses this leads to.
     var move: UInt32 = 0
@@ -160,7 +162,6 @@ struct UpstreamRecord {
     /// It carries a copy; then it has no client.
     var mirror: MirrorCopy?
     var deadline: Int64 = .max
-    var idleSince: Int64 = 0
     var scanner = HeadScanner()
     /// Bytes of the answer.
     var received: Int64 = 0

@@ -134,10 +134,8 @@ final class RouteTable {
         let paths = array(service.judged.paths.map(bytes))
         return ServicePlan(
             name: bytes(service.name), slot: service.slot, split: service.split, hasCandidate: service.candidate != nil,
-            baseline: makeArm(keys(service.baseline, traffic), service.baseline.name, isLastResort: true, server),
-            candidate: makeArm(
-                keys(service.candidate ?? service.baseline, traffic), (service.candidate ?? service.baseline).name,
-                isLastResort: false, server),
+            baseline: makeArm(service.baseline, traffic, isLastResort: true, server),
+            candidate: makeArm(service.candidate ?? service.baseline, traffic, isLastResort: false, server),
             sticky: sticky, stickyName: bytes(name),
             stickyNeedsTrust: sticky == .header && ReservedFields.contains(name), matches: matches,
             matchCount: traffic.match.count,
@@ -161,18 +159,21 @@ final class RouteTable {
 
     private func keys(_ version: RoutedVersion, _ traffic: TrafficRules) -> [ServerKey] {
         version.servers.map {
-            ServerKey(endpoint: $0, healthCheck: version.healthCheck, outliers: traffic.outlierDetection)
+            ServerKey(
+                endpoint: $0, healthCheck: version.healthCheck, outliers: traffic.outlierDetection,
+                upstream: version.upstream)
         }
     }
 
     private func makeArm(
-        _ keys: [ServerKey], _ name: String, isLastResort: Bool, _ server: (ServerKey) -> UnsafeMutablePointer<Server>
+        _ version: RoutedVersion, _ traffic: TrafficRules, isLastResort: Bool,
+        _ server: (ServerKey) -> UnsafeMutablePointer<Server>
     ) -> ArmPlan {
-        let found = keys.map(server)
+        let found = keys(version, traffic).map(server)
         servers += found
         return ArmPlan(
-            servers: array(found), count: found.count, versionLine: bytes("x-canary-version: \(name)\r\n"),
-            isLastResort: isLastResort)
+            servers: array(found), count: found.count, versionLine: bytes("x-canary-version: \(version.name)\r\n"),
+            isLastResort: isLastResort, reusesConnections: version.upstream.reuse)
     }
 
     private func note(_ service: RoutedService, _ plan: UnsafeMutablePointer<ServicePlan>) {

@@ -7,6 +7,7 @@ struct ServerKey: Hashable, Sendable {
     var endpoint: Endpoint
     var healthCheck: HealthCheck?
     var outliers: OutlierDetection?
+    var upstream = UpstreamRules()
 }
 
 /// One upstream server as one loop sees it. Lives as long as a table names it or a request is under way to it.
@@ -18,6 +19,8 @@ struct Server {
     var move: UInt32 = 0
     var health = ServerHealth()
     var rules = OutlierRules()
+    /// Whether its connections carry more than one request.
+    var reusesConnections = true
     /// How many tables of this loop name it.
     var tables = 0
     var outstanding = 0
@@ -56,6 +59,8 @@ struct ArmPlan {
     /// tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way back to the
     /// baseline is short.
     var isLastResort = false
+    /// Whether connections to its servers carry more than one request.
+    var reusesConnections = true
     /// Where the next search starts, so that equals take turns.
     var turn = 0
 

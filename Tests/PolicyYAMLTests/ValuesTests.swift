@@ -62,7 +62,8 @@ struct ValuesTests {
                     name: "fp32-v1",
                     servers: [.http(host: "127.0.0.1", port: 9001), .http(host: "localhost", port: 80)],
                     revision: "2026-11-20", metrics: metrics),
-                Version(name: "int8-v2", servers: [.reference(artefact: "int8")]),
+                Version(
+                    name: "int8-v2", servers: [.reference(artefact: "int8")], upstream: UpstreamRules(reuse: false)),
                 Version(name: "local", servers: [.reference(artefact: "\(Fixtures.folder)/artefacts/local")]),
             ])
         #expect(service.baseline == "fp32-v1" && service.candidate == "int8-v2")

@@ -97,6 +97,53 @@ struct BodyTests {
         #expect(client.receive(until: "0\r\n\r\n") == "0\r\n\r\n")
     }
 
+    @Test(
+        "the first byte is the body's, or the end of a response without one",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ["3", "\r\n", "abc\r\n0\r\n\r\n"], 2),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n", ["abc\r\n", "0\r\n\r\n"], 0),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", ["0\r\n", "A: b\r\n\r\n"], 1),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", ["a", "bc"], 0),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", [String(repeating: "a", count: 70_000)], 0),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", ["a", "bc"], 0),
+            ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", ["abc"], 0),
+            ("HTTP/1.1 103 Early Hints\r\n\r\n", ["HTTP/1.1 204 No Content\r\n\r\n"], 0),
+            ("HTTP/1.1 200 OK\r\n", ["Content-Length: 0\r\n\r\n"], 0), ("HTTP/1.1 200 OK\r\n", ["\r\nabc"], 0),
+            ("HTTP/1.1 503 Busy\r\nContent-Length: 3\r\n\r\n", ["bad"], 0),
+        ] as [(String, [String], Int)])
+    func firstByte(start: String, rest: [String], first: Int) throws {
+        let pieces = [start] + rest
+        let wanted = Mutex(0)
+        let sent = Mutex(-1)
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            for index in pieces.indices {
+                while wanted.withLock({ $0 }) < index { usleep(500) }
+                peer.send(pieces[index])
+                sent.withLock { $0 = index }
+            }
+            if start.contains("close") || rest == ["\r\nabc"] { peer.finishWriting() }
+            while peer.receive() != nil {}
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        var age: UInt32 = 0
+        for index in 0...first {
+            while sent.withLock({ $0 }) < index { usleep(500) }
+            // Between two questions the loop takes what came before the first.
+            _ = fixture.proxy.drain()
+            let open = fixture.proxy.drain().open
+            #expect(open.map(\.firstByte) == [.max])
+            age = open.first?.total ?? .max
+            wanted.withLock { $0 = index + 1 }
+        }
+        wanted.withLock { $0 = pieces.count }
+        while client.receiveResponse().status < 200 {}
+        let seen = fixture.observations(1)[0]
+        #expect(seen.firstByte >= age && seen.firstByte <= seen.total)
+    }
+
     private static func repeated(_ period: [UInt8], _ size: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < size { bytes += period }
