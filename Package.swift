@@ -95,7 +95,7 @@ let mains: [Target] = [
     // Not installed: bench/proxy/run builds and measures it.
     .executableTarget(
         name: "proxy-bench",
-        dependencies: ["TrafficProxy", "HTTPEngine", "PolicyModel", "CLinuxEngine", "CProxyBench"],
+        dependencies: ["Statistics", "TrafficProxy", "HTTPEngine", "PolicyModel", "CLinuxEngine", "CProxyBench"],
         path: "bench/proxy/Tool", linkerSettings: [.unsafeFlags(counted.flatMap { ["-Xlinker", "--wrap=\($0)"] })]),
     .target(name: "CProxyBench", path: "bench/proxy/CProxyBench"),
     // Not installed: scripts/test --faults builds and runs it.
@@ -112,7 +112,7 @@ let mains: [Target] = [
 let tests: [Target] = [
     .target(
         name: "TestSupport",
-        dependencies: ["PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
+        dependencies: ["Statistics", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
         path: "Tests/TestSupport"),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
@@ -140,7 +140,8 @@ let tests: [Target] = [
         path: "Tests/AdminTestSupport"),
     .testTarget(
         name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
-    .testTarget(name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "CKernels"]),
+    .testTarget(
+        name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels"]),
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",

@@ -1,27 +1,23 @@
 import CMath
 import PolicyModel
+import Statistics
 
-/// Random numbers that are the same for the same seed: SplitMix64 (Steele, Lea, Flood 2014).
+/// A generator of random numbers from several distributions; the same seed gives the same numbers.
 struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
+    private var source: SplitMix64
+    /// The second of the two normal numbers that are drawn together.
     private var spare: Double?
 
-    init(seed: UInt64) { state = seed }
+    init(seed: UInt64) { source = SplitMix64(seed: seed) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { source.next() }
 
-    /// In 0 ..< 1.
+    /// A number in 0 ..< 1.
     mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
     mutating func chance(_ probability: Double) -> Bool { unit() < probability }
 
-    /// Standard normal, by Marsaglia's polar method.
+    /// A standard normal number, by Marsaglia's polar method.
     mutating func normal() -> Double {
         if let spare {
             self.spare = nil
@@ -39,7 +35,8 @@ struct SeededGenerator: RandomNumberGenerator {
         }
     }
 
-    /// Poisson: products of uniform numbers (Knuth), for large means in parts, as a sum of Poisson numbers is one.
+    /// A Poisson number, from products of uniform numbers (Knuth). A large mean is divided into parts, because a sum of
+    /// Poisson numbers is Poisson.
     mutating func poisson(_ mean: Double) -> Int {
         var count = 0
         var rest = mean
@@ -56,14 +53,14 @@ struct SeededGenerator: RandomNumberGenerator {
         return count
     }
 
-    /// exp(-16) is far from the smallest double, and so are the products.
+    /// The largest mean that is drawn at once; exp(-16), and so every product, is far above the smallest Double.
     private static let poissonPart = 16.0
 
-    /// Exponential with mean 1: the gap between two arrivals of a Poisson process, in units of its mean gap.
+    /// An exponential number with mean 1: the gap between two arrivals of a Poisson process, in units of its mean gap.
     mutating func exponential() -> Double { -cmath_log(1 - unit()) }
 }
 
-/// A log-normal latency, ready to draw from.
+/// Draws log-normal latencies.
 struct LatencySampler {
     private let logMedian: Double
     private let sigma: Double
@@ -77,7 +74,7 @@ struct LatencySampler {
     /// The 95th percentile of the standard normal distribution.
     static let normalP95 = 1.6448536269514722
 
-    /// Microseconds, at most what an observation can hold.
+    /// A latency in microseconds, limited to what an observation can hold.
     func draw(_ random: inout SeededGenerator) -> UInt32 {
         UInt32(min(max(cmath_exp(logMedian + sigma * random.normal()) * 1e6, 1), 4e9))
     }

@@ -1,8 +1,8 @@
 /// The one-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and Sekhon (Time-uniform, nonparametric,
-/// nonasymptotic confidence sequences, 2021): one process over all rates beyond a bound, without restarts. It is what
-/// a bound is shown by, and the test of discordant pairs at ½.
+/// nonasymptotic confidence sequences, 2021): one e-process that averages over all rates beyond a bound, without
+/// restarts. It proves that a rate is within its bound and, with a bound of ½, tests discordant pairs.
 public struct BetaBinomialMixture: Hashable, Codable, Sendable {
-    /// Which rates are the null.
+    /// The side of the bound on which the null hypothesis lies.
     public enum Null: String, Codable, Sendable {
         /// The rate is at most the bound; evidence grows with hits.
         case atMost
@@ -10,14 +10,15 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         case atLeast
     }
 
+    /// p0, the bound of the rate, 0 < p0 < 1.
     public let bound: Double
     public let null: Null
-    /// The law that the rates beyond the bound are mixed by: Beta(a, b), cut off at the bound.
+    /// The parameters of the mixing distribution over the rates beyond the bound: Beta(a, b), truncated at the bound.
     public let a: Double
     public let b: Double
-    /// ln of the law's mass before it was cut off and normalised.
+    /// The logarithm of the mixing distribution's normalizing constant.
     private let prior: Double
-    /// Hits and misses so far, tempered.
+    /// Hits and misses so far, each multiplied by the discount `temper` of its stratum.
     public private(set) var hits = 0.0
     public private(set) var misses = 0.0
     /// ln E.
@@ -25,8 +26,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
 
     /// - Parameters:
     ///   - bound: p0, 0 < p0 < 1.
-    ///   - trials: the number of trials at which the bound is to be tightest.
-    ///   - alpha: the level that it is tuned for; valid at every level.
+    ///   - trials: the number of trials after which the test is to be most powerful.
+    ///   - alpha: the level that the mixture is tuned for; the evidence is valid at every level.
     public init(bound p0: Double, null: Null = .atMost, tightestAt trials: Double, alpha: Double) {
         precondition(p0 > 0 && p0 < 1, "a rate's bound lies between 0 and 1")
         let variance = p0 * (1 - p0)
@@ -36,7 +37,7 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         self.init(bound: p0, null: null, a: r / (1 - p0), b: r / p0)
     }
 
-    /// With a mixing law of one's own: Beta(a, b) for the rate's distribution, cut off at the bound.
+    /// Uses the mixing distribution Beta(a, b), truncated at the bound.
     public init(bound: Double, null: Null, a: Double, b: Double) {
         self.bound = bound
         self.null = null
@@ -48,14 +49,17 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
                 ? logRegularizedBeta(1 - bound, bound, b, a) : logRegularizedBeta(bound, 1 - bound, a, b))
     }
 
-    /// - Parameter temper: η; the likelihood of the stratum is raised to it, which is counting η of each request.
+    /// Takes one stratum.
+    /// - Parameter temper: η, the discount for clustered data: the stratum's likelihood is raised to this power, which
+    ///   is the same as counting each request η times.
     public mutating func observe(_ tally: Tally, temper: Double = 1) {
         hits += temper * Double(tally.hits)
         misses += temper * Double(tally.trials - tally.hits)
         logEvidence = logEvidence(hits: hits, misses: misses)
     }
 
-    /// ln { ∫ pˢ(1 − p)ᶠ dBeta(a, b) over the alternative, normalised } − S ln p0 − F ln(1 − p0).
+    /// The log evidence after S hits and F misses: ln { ∫ pˢ(1 − p)ᶠ dBeta(a, b) over the alternative, normalized }
+    /// − S ln p0 − F ln(1 − p0).
     func logEvidence(hits s: Double, misses f: Double) -> Double {
         let q = 1 - bound
         let posterior =
@@ -64,7 +68,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         return posterior + logBeta(a + s, b + f) - prior - s * ln(bound) - f * ln1p(-bound)
     }
 
-    /// How many more trials bring the evidence to a threshold at this rate of hits; nil where it never gets there.
+    /// The number of further trials after which the evidence is expected to reach a threshold if hits occur at this rate;
+    /// nil if it never does.
     public func trialsNeeded(logThreshold: Double, rate: Double, temper: Double = 1) -> Double? {
         if logEvidence >= logThreshold { return 0 }
         func evidence(_ n: Double) -> Double {

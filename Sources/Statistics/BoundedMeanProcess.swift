@@ -1,21 +1,22 @@
-/// Evidence about the mean of differences D in [−1, 1], by bets on each: Π (1 + λ(D − m)). D = the baseline's quality
-/// minus the candidate's: of a pair (the same request scored by both, in shadow), or of the means of a block of either
-/// arm. A drop in points is a difference and not an odds ratio, so a test of odds would not do.
+/// Evidence about the mean of differences D in [−1, 1], by a bet on each: Π (1 + λ(D − m)). D is the baseline's quality
+/// minus the candidate's, either of a pair (the same request scored by both arms, one of them mirrored) or of the means
+/// of a block of requests of each arm. A drop in points is a difference and not an odds ratio, so a test of odds does
+/// not apply.
 /// (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, 2024; Chugg et al. 2305.17570.)
 public struct BoundedMeanProcess: Hashable, Codable, Sendable {
     public enum Null: String, Codable, Sendable {
-        /// E[D | past] ≤ m: the quality fell by no more than the margin. Evidence is for a revert.
+        /// E[D | past] ≤ m: the quality fell by at most the margin. Evidence against it supports a revert.
         case atMost
-        /// E[D | past] ≥ m: it fell by at least the margin. Evidence is for a promotion.
+        /// E[D | past] ≥ m: the quality fell by at least the margin. Evidence against it supports a promotion.
         case atLeast
     }
 
-    /// m, 0 ≤ m < 1.
+    /// m, the margin of the mean difference, 0 ≤ m < 1.
     public let margin: Double
     public let null: Null
     private var bank: Bank
 
-    /// Shares of the largest bet that can never ruin: 1/(1 + m) or 1/(1 − m).
+    /// The bets λ as shares of the largest one that cannot lose everything, 1/(1 + m) or 1/(1 − m).
     static let shares: [Double] = [1.0 / 64, 1.0 / 32, 1.0 / 16, 1.0 / 8, 1.0 / 4, 1.0 / 2, 3.0 / 4, 15.0 / 16]
 
     public init(margin: Double, null: Null = .atMost, restarts: RestartWeights = .never, cap: Double? = nil) {
@@ -33,8 +34,8 @@ public struct BoundedMeanProcess: Hashable, Codable, Sendable {
         observe(stratum: CollectionOfOne(difference), temper: temper)
     }
 
-    /// Takes the differences of one stratum; none changes nothing.
-    /// - Precondition: each in −1 ... 1.
+    /// Takes the differences of one stratum. An empty stratum changes nothing.
+    /// - Precondition: each difference is in −1 ... 1.
     public mutating func observe(stratum differences: some Collection<Double>, temper: Double = 1) {
         guard !differences.isEmpty else { return }
         let scale = null == .atMost ? 1 / (1 + margin) : -1 / (1 - margin)

@@ -1,22 +1,24 @@
-/// Counts short bursts of a whole arm: seconds in which it mostly failed, alone or a few in a row. Sub-shards cannot
-/// see them, as they fill all shards alike, and a burst of one arm cannot be told from a fault of it. So an arm known
-/// to have them is judged tick by tick (`Lane.ticks`), where bursts as frequent in both arms cancel.
+/// Counts short bursts of failures of a whole arm: single seconds, or a few in a row, in which a large part of its
+/// requests failed. `OverdispersionEstimator` cannot see them, because they affect all sub-shards alike, and a single
+/// burst of one arm cannot be told from a fault of that arm. A service known to have bursts is therefore judged tick by
+/// tick (`Lane.ticks`), where bursts that are equally frequent in both arms cancel.
 public struct BurstCounter: Hashable, Codable, Sendable {
-    /// A second is one of a burst with at least so many hits, …
+    /// The fewest hits in a second that belongs to a burst.
     public static let fewestHits = 3
-    /// … and this share of its requests.
+    /// The smallest share of hits among the requests of a second that belongs to a burst.
     public static let share = 0.2
-    /// More such seconds in a row are an outage, which the other arm shares.
+    /// The most seconds in a row that count as a burst; a longer run is an outage, which both arms share.
     public static let longest = 3
-    /// So many bursts in the time looked at are a habit.
+    /// The number of bursts from which on they count as usual for the service.
     public static let habit = 2
 
     public private(set) var bursts = 0
+    /// Seconds of the burst that has not ended yet.
     private var run = 0
 
     public init() {}
 
-    /// Takes one second of the baseline.
+    /// Records one second of the baseline.
     public mutating func observe(_ second: Tally) {
         if second.hits >= Self.fewestHits && Double(second.hits) >= Self.share * Double(second.trials) {
             run += 1
@@ -26,5 +28,6 @@ public struct BurstCounter: Hashable, Codable, Sendable {
         }
     }
 
+    /// True if bursts are usual for the service.
     public var isHabit: Bool { bursts >= Self.habit }
 }

@@ -1,4 +1,4 @@
-/// Hits (errors, requests slower than a threshold, misses) among trials.
+/// A number of hits (errors, slow requests, wrong predictions) among a number of trials.
 public struct Tally: Hashable, Codable, Sendable {
     public var hits: Int
     public var trials: Int
@@ -16,7 +16,7 @@ public struct Tally: Hashable, Codable, Sendable {
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 }
 
-/// One stratum of both arms: what began in one tick, or in one block of ticks.
+/// The tallies of both arms over one stratum: the requests that started in one tick or in one block of ticks.
 public struct Stratum: Hashable, Codable, Sendable {
     public var candidate: Tally
     public var baseline: Tally
@@ -31,21 +31,21 @@ public struct Stratum: Hashable, Codable, Sendable {
         a.baseline += b.baseline
     }
 
-    /// A hit is there and a miss, and both arms have requests: given these totals, the split of the hits may still fall
-    /// either way. All other strata say nothing of the odds ratio.
+    /// True if both arms have requests and there is at least one hit and one miss. Given these totals, the hits may
+    /// still be divided between the arms in more than one way; any other stratum says nothing about the odds ratio.
     public var isInformative: Bool {
         let hits = candidate.hits + baseline.hits
         return candidate.trials > 0 && baseline.trials > 0 && hits > 0 && hits < candidate.trials + baseline.trials
     }
 }
 
-/// The alternatives to a null that bounds an odds ratio, as multiples of the bound.
+/// The alternatives that are bet on against a null that bounds an odds ratio, as multiples of the bound.
 public enum Alternatives {
-    /// From a third above the bound to a hundred times it.
+    /// A wide range, from a third above the bound to a hundred times the bound.
     public static let worse: [Double] = [1.3, 1.7, 2.2, 3.2, 5, 8, 14, 30, 100]
-    /// For error rates: dense where a few nats more or less are much of the whole, from five to ten times the bound. A
-    /// regression that is far beyond is found after a handful of failures by any of them.
+    /// The alternatives for error rates. They are dense from five to ten times the bound, where a few nats are a large
+    /// part of the evidence that is needed; any of them detects a far larger regression after a handful of failures.
     public static let regressions: [Double] = [1.5, 5, 7, 10, 25]
-    /// For a proof that the candidate stays below the bound.
+    /// The alternatives for a proof that the candidate stays below the bound.
     public static let better: [Double] = [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]
 }

@@ -1,20 +1,21 @@
 import CMath
 
-// Every probability in this room is kept as its natural logarithm.
+// Every probability in this module is kept as its natural logarithm.
 //
-// What «bit for bit» rests on: IEEE 754 arithmetic, which Swift neither reorders nor contracts, and libm's log, log1p,
-// exp, expm1 and lgamma. libm may differ in the last bit between versions and between processors with and without
-// fused multiply-add, so a decision recomputed on the same machine with the same libm is the same bit for bit, and one
+// Reproducibility rests on IEEE 754 arithmetic, which Swift neither reorders nor contracts, and on libm's log, log1p,
+// exp, expm1 and lgamma. libm may differ in the last bit between versions and between processors with and without fused
+// multiply-add. A decision recomputed on the same machine with the same libm is therefore the same bit for bit, and one
 // recomputed elsewhere agrees to about 1e-12.
 
 /// The natural logarithm.
 public func ln(_ x: Double) -> Double { cmath_log(x) }
-/// E of ln E, for people.
+/// The evidence E as a plain number, for display.
+/// - Parameter x: ln E.
 public func evidence(ofLog x: Double) -> Double { cmath_exp(x) }
-/// ln(1 + x), exact for small x.
+/// ln(1 + x), accurate for small x.
 @inline(__always) func ln1p(_ x: Double) -> Double { cmath_log1p(x) }
 @inline(__always) func exp(_ x: Double) -> Double { cmath_exp(x) }
-/// eˣ − 1, exact for small x.
+/// eˣ − 1, accurate for small x.
 @inline(__always) func expm1(_ x: Double) -> Double { cmath_expm1(x) }
 
 /// ln(eᵃ + eᵇ).
@@ -23,7 +24,7 @@ public func evidence(ofLog x: Double) -> Double { cmath_exp(x) }
     return high == -.infinity ? high : high + ln1p(exp(min(a, b) - high))
 }
 
-/// ln Σ eˣ; −∞ for none.
+/// ln Σ eˣ; −∞ for an empty sequence.
 func logSumExp(_ terms: some Sequence<Double>) -> Double {
     var high = -Double.infinity
     for x in terms { high = max(high, x) }
@@ -33,12 +34,12 @@ func logSumExp(_ terms: some Sequence<Double>) -> Double {
     return high + ln(sum)
 }
 
-/// ln n!, from a table where n is small.
+/// ln n!, from a table for small n.
 @inline(__always) func logFactorial(_ n: Int) -> Double {
     n < logFactorialTable.count ? logFactorialTable[n] : cmath_lgamma(Double(n) + 1)
 }
 
-/// Counts of one arm in one second are nearly always below this; 32 KiB.
+/// ln n! for the counts of one arm in one second, which are nearly always below 4,096; 32 KiB.
 private let logFactorialTable: [Double] = (0..<4096).map { cmath_lgamma(Double($0) + 1) }
 
 /// ln C(n, k).

@@ -1,14 +1,14 @@
-/// Evidence for a promotion: against «the candidate's odds are at least `margin` times the baseline's, and its rate is
-/// at least `floor`». Where one of the two is enough to be fine, the null says that both are missed, each of two
-/// processes is valid under it, and so is their weighted average. Without restarts and without a running maximum: the proof has
-/// to stand at the moment of promotion, and begins anew with each step.
+/// Evidence for a promotion: against the null hypothesis that the candidate's odds are at least `margin` times the
+/// baseline's and that its rate is at least `floor`. A candidate is sound if either is false, so under the null both
+/// hold, each of the two processes is valid, and so is their weighted average. There are no restarts and there is no
+/// running maximum, because the proof has to hold at the moment of promotion; it starts again with each step.
 public struct NonInferiorityProcess: Hashable, Codable, Sendable {
     private var relative: OddsRatioProcess?
     private var absolute: BetaBinomialMixture?
 
     /// - Parameters:
-    ///   - margin: ψ_m > 1, the odds ratio that must be excluded; nil where there is no baseline to compare with.
-    ///   - floor: a rate below this is fine whatever the baseline's, 0 < floor < 1.
+    ///   - margin: ψ_m > 1, the odds ratio that must be excluded; nil if there is no baseline to compare with.
+    ///   - floor: a rate below this is acceptable whatever the baseline's, 0 < floor < 1; nil for no floor.
     public init(margin: Double?, floor: Double?) {
         precondition(margin != nil || floor != nil, "a proof needs something to exclude")
         relative = margin.map {
@@ -17,19 +17,20 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute = floor.map { BetaBinomialMixture(bound: $0, null: .atLeast, a: 0.5, b: 0.5 / $0) }
     }
 
-    /// A stratum in which more of both arms' requests than this hit is an outage. That both arms fail alike in it would
-    /// prove equal odds within seconds, and nothing of usual days.
+    /// The share of hits among the requests of both arms beyond which a stratum is an outage. During an outage both arms
+    /// fail alike, which would prove equal odds within seconds and say nothing about normal operation.
     public static let outage = 0.2
 
-    /// Takes one stratum. Leaving an outage out of the comparison follows from the margins, which it is conditional on.
+    /// Takes one stratum. An outage is left out of the comparison of the arms; that follows from the margins, on which
+    /// the comparison is conditional.
     public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
         let all = stratum.candidate + stratum.baseline
         if Double(all.hits) <= Self.outage * Double(all.trials) { relative?.observe(stratum, temper: temper) }
         absolute?.observe(stratum.candidate, temper: temper)
     }
 
-    /// Of the wealth, on the floor. More would find equals sooner, and those that met an outage, of which only the odds
-    /// can say that it was none of theirs, later.
+    /// The share of the wealth that is bet on the floor. A larger share would prove equal arms sooner, and later those
+    /// candidates that went through an outage, for which only the odds can show that it was not their fault.
     static let absoluteShare = 0.5
 
     public var logEvidence: Double {
@@ -41,11 +42,13 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// The margin to exclude, and the floor.
+    /// The odds ratio that must be excluded; nil if there is no comparison with the baseline.
     public var margin: Double? { relative?.bound }
+    /// The rate below which a candidate is acceptable whatever the baseline's rate; nil for no floor.
     public var floor: Double? { absolute?.bound }
 
-    /// About how many more requests of the candidate prove it, if both arms go on like this; nil where they never do.
+    /// The expected number of further requests of the candidate until the evidence reaches the threshold if both arms
+    /// continue as described; nil if it never does.
     /// - Parameters:
     ///   - rate: the baseline's rate of hits.
     ///   - share: the candidate's share of the requests, 0 < share < 1.
@@ -54,9 +57,9 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         logThreshold: Double, rate: Double, share: Double, odds: Double = 1, temper: Double
     ) -> Double? {
         if logEvidence >= logThreshold { return 0 }
-        // Each alone has to make up for its share.
-        let isBoth = relative != nil && absolute != nil
-        func target(_ share: Double) -> Double { isBoth ? logThreshold - ln(share) : logThreshold }
+        // A process that reaches the threshold alone has only its share of the wealth.
+        let hasBoth = relative != nil && absolute != nil
+        func target(_ share: Double) -> Double { hasBoth ? logThreshold - ln(share) : logThreshold }
         let ways = [
             relative?.requestsNeeded(
                 logThreshold: target(1 - Self.absoluteShare), rate: rate, share: share, odds: odds, temper: temper),

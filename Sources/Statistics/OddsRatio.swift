@@ -1,28 +1,30 @@
-/// The test of «the candidate's odds are at most ψ0 times the baseline's», stratum by stratum, given the margins:
-/// requests of each arm and hits of both together. Given those, the candidate's hits follow Fisher's noncentral
-/// hypergeometric law, whatever the rate that both arms share at the time: a changed weight, a drifting load and an
-/// outage of both cancel. (Hao, Turner, Grünwald: exact e-values for 2 × 2 tables; Turner and Grünwald 2302.11401.)
+/// The test of the null hypothesis that the candidate's odds are at most ψ0 times the baseline's, stratum by stratum and
+/// conditional on the margins: the requests of each arm and the hits of both together. Given the margins, the
+/// candidate's hits follow Fisher's noncentral hypergeometric distribution whatever rate both arms share at the time, so
+/// a changed weight, a drifting load and an outage of both arms cancel. (Hao, Turner, Grünwald: exact e-values for 2 × 2
+/// tables; Turner and Grünwald 2302.11401.)
 public enum OddsRatio {
-    /// ln { P_ψ(x | margins) / P_ψ0(x | margins) } = x ln(ψ/ψ0) − ln Z(ψ) + ln Z(ψ0),
-    /// Z(ψ) = Σ_u C(n_c, u) C(n_b, k − u) ψᵘ.
+    /// The log likelihood ratio of the odds ratios ψ and ψ0 given the margins,
+    /// ℓ = ln { P_ψ(x | margins) / P_ψ0(x | margins) } = x ln(ψ/ψ0) − ln Z(ψ) + ln Z(ψ0),
+    /// where Z(ψ) = Σ_u C(n_c, u) C(n_b, k − u) ψᵘ.
     ///
-    /// At most 1 on average, as e^ℓ, for every odds ratio ≤ ψ0 if ψ > ψ0, and for every one ≥ ψ0 if ψ < ψ0.
+    /// The mean of e^ℓ is at most 1 for every odds ratio ≤ ψ0 if ψ > ψ0, and for every odds ratio ≥ ψ0 if ψ < ψ0.
     public static func logLikelihoodRatio(_ stratum: Stratum, _ odds: Double, against null: Double) -> Double {
         guard stratum.isInformative else { return 0 }
         let margins = Margins(stratum)
         return margins.logLikelihood(odds) - margins.logLikelihood(null)
     }
 
-    /// P_ψ(x | margins)/P_ψ0(x | margins) for ψ0 times each of a ladder of alternatives.
+    /// The likelihood ratios P_ψ(x | margins)/P_ψ0(x | margins) with ψ = ψ0 times each of the alternatives.
     ///
-    /// With h_u = C(n_c, u) C(n_b, k − u), 1/P_ψ(x) = Σ_u h_u/h_x ψᵘ⁻ˣ: each term comes from its neighbour, for eight ψ at
-    /// once, and no logarithm is needed.
+    /// With h_u = C(n_c, u) C(n_b, k − u), 1/P_ψ(x) = Σ_u h_u/h_x ψᵘ⁻ˣ: each term is computed from its neighbor, for
+    /// eight ψ at once, without a logarithm.
     static func eValues(_ stratum: Stratum, against null: Double, _ alternatives: [Double]) -> [Double] {
         guard stratum.isInformative else { return [Double](repeating: 1, count: alternatives.count) }
         let margins = Margins(stratum)
         let lanes = SIMD8<Double>.scalarCount
         return [Double](unsafeUninitializedCapacity: alternatives.count) { values, filled in
-            // The null goes along in the first lane.
+            // The first of the eight lanes holds the null.
             while filled < alternatives.count {
                 var odds = SIMD8(repeating: null)
                 let count = min(lanes - 1, alternatives.count - filled)
@@ -40,12 +42,17 @@ public enum OddsRatio {
     }
 }
 
-/// A stratum with its hits pooled; the normaliser of the noncentral hypergeometric law by odds.
+/// The margins of a stratum, and the likelihood of the candidate's hits given them.
 struct Margins {
+    /// n_c, the requests of the candidate.
     let nc: Int
+    /// n_b, the requests of the baseline.
     let nb: Int
+    /// k, the hits of both arms.
     let hits: Int
+    /// x, the hits of the candidate.
     let x: Int
+    /// The smallest and the largest x that the margins allow.
     let low: Int
     let high: Int
 
@@ -58,19 +65,19 @@ struct Margins {
         high = min(hits, nc)
     }
 
-    /// ln ψˣ/Z(ψ); what does not hang on ψ is left out.
+    /// The log likelihood up to a constant that does not depend on ψ: ln ψˣ/Z(ψ).
     func logLikelihood(_ odds: Double) -> Double { Double(x) * ln(odds) - logNormalizer(odds) }
 
-    /// 1/P_ψ(x) for each ψ; infinite where that is beyond a Double.
+    /// 1/P_ψ(x) for each ψ; infinite if too large for a Double.
     func inverseLikelihood(_ odds: SIMD8<Double>) -> SIMD8<Double> {
-        // As Doubles: h_u from u to u + 1 is a b / (c d).
+        // h_(u+1)/h_u = a b / (c d).
         let up = sum(high - x, odds, (nc - x, hits - x), (x + 1, nb - hits + x + 1))
         let down = sum(x - low, 1 / odds, (x, nb - hits + x), (nc - x + 1, hits - x + 1))
         return 1 + up + down
     }
 
-    /// Σ of at most `count` terms, each the one before times ψ a b / (c d), a and b falling and c and d rising by one. The
-    /// terms rise at most once, so that they may be left when they are small.
+    /// The sum of at most `count` terms, each the one before times ψ a b / (c d), where a and b decrease and c and d
+    /// increase by one. The terms have a single maximum, so the sum may stop once they are small.
     private func sum(
         _ count: Int, _ odds: SIMD8<Double>, _ falling: (Int, Int), _ rising: (Int, Int)
     ) -> SIMD8<Double> {
@@ -90,12 +97,12 @@ struct Margins {
         return sum
     }
 
-    /// ln Z(ψ): sums from the largest term to both sides until a term is below 1e-14 of it, each term from its
-    /// neighbour. A few standard deviations are enough, so the cost grows with the root of the counts.
+    /// ln Z(ψ), summed from the largest term to both sides until a term is below 1e-14 of it, each term computed from its
+    /// neighbor. A few standard deviations suffice, so the cost grows with the square root of the counts.
     func logNormalizer(_ odds: Double) -> Double {
         let mode = mode(odds)
         var sum = 1.0
-        // As Doubles: C(n_c, u) C(n_b, k − u) ψᵘ from u to u + 1 is ψ a b / (c d).
+        // The ratio of the terms u + 1 and u, C(n_c, u) C(n_b, k − u) ψᵘ each, is ψ a b / (c d).
         var (a, b) = (Double(nc - mode), Double(hits - mode))
         var (c, d) = (Double(mode + 1), Double(nb - hits + mode + 1))
         var term = 1.0
@@ -124,12 +131,12 @@ struct Margins {
         return logChoose(nc, mode) + logChoose(nb, hits - mode) + Double(mode) * ln(odds) + ln(sum)
     }
 
-    /// Where the term is largest: the root of (n_c − u)(k − u) ψ = u (n_b − k + u), rounded down.
+    /// The index of the largest term: the root of (n_c − u)(k − u) ψ = u (n_b − k + u), rounded down.
     private func mode(_ odds: Double) -> Int {
         let a = odds - 1
         let b = -(odds * Double(nc + hits + 2) + Double(nb - hits))
         let c = odds * Double(nc + 1) * Double(hits + 1)
-        // a u² + b u + c = 0, in the form that keeps its digits as a goes to 0; b < 0.
+        // The solution of a u² + b u + c = 0, in the form that does not lose digits as a goes to 0; b < 0.
         let root = 2 * c / (-b + max(b * b - 4 * a * c, 0).squareRoot())
         return min(max(Int(root), low), high)
     }

@@ -1,9 +1,9 @@
-/// Delta: evidence against «the candidate's odds are at most `bound` times the baseline's» (a revert), as a bank of
-/// `OddsRatio` bets.
+/// Evidence for a revert: against the null hypothesis that the candidate's odds are at most `bound` times the
+/// baseline's, as a bank of `OddsRatio` bets.
 public struct OddsRatioProcess: Hashable, Codable, Sendable {
-    /// ψ0, > 0.
+    /// ψ0 > 0, the bound of the odds ratio.
     public let bound: Double
-    /// As multiples of the bound.
+    /// The odds ratios that are bet on, as multiples of the bound.
     public let alternatives: [Double]
     private var bank: Bank
 
@@ -20,17 +20,18 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
 
-    /// Takes one stratum. One that is not informative changes nothing and is not counted: whether it is follows from
-    /// its margins, which the test is conditional on, so leaving it out is not looking at outcomes. A service with
-    /// few errors so pays for few restarts.
+    /// Takes one stratum. A stratum that is not informative changes nothing and is not counted. Whether it is follows
+    /// from its margins, on which the test is conditional, so skipping it does not select by outcome. This way a service
+    /// with few errors pays for few restarts.
     public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
         guard stratum.isInformative else { return }
         let values = OddsRatio.eValues(stratum, against: bound, alternatives)
         bank.observe(temper: temper) { values[$0] }
     }
 
-    /// How many more requests of the candidate bring the evidence to a threshold; nil where it never gets there. In
-    /// small strata a hit falls to the candidate like a coin that shows ψq/(ψq + 1 − q), which is reckoned with here.
+    /// The expected number of further requests of the candidate until the evidence reaches a threshold; nil if it never
+    /// does. In small strata a hit belongs to the candidate with probability ψq/(ψq + 1 − q), which is what this
+    /// estimate assumes.
     /// - Parameters:
     ///   - rate: the baseline's rate of hits.
     ///   - share: q, the candidate's share of the requests, 0 < q < 1.
@@ -38,15 +39,15 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     public func requestsNeeded(
         logThreshold: Double, rate: Double, share q: Double, odds truth: Double = 1, temper: Double = 1
     ) -> Double? {
-        func coin(_ odds: Double) -> Double { odds * q / (odds * q + 1 - q) }
-        let p = coin(truth)
-        let null = coin(bound)
-        let hitsByRequest = rate * (truth * q + 1 - q) / q
+        func candidateShareOfHits(_ odds: Double) -> Double { odds * q / (odds * q + 1 - q) }
+        let p = candidateShareOfHits(truth)
+        let null = candidateShareOfHits(bound)
+        let hitsPerRequest = rate * (truth * q + 1 - q) / q
         let hits = bank.strataNeeded(logThreshold: logThreshold) { j in
-            let bet = coin(bound * alternatives[j])
+            let bet = candidateShareOfHits(bound * alternatives[j])
             return temper * (p * ln(bet / null) + (1 - p) * ln((1 - bet) / (1 - null)))
         }
         guard let hits else { return nil }
-        return hits == 0 ? 0 : hitsByRequest > 0 ? hits / hitsByRequest : nil
+        return hits == 0 ? 0 : hitsPerRequest > 0 ? hits / hitsPerRequest : nil
     }
 }

@@ -1,26 +1,31 @@
-/// How much more an arm's hits clump than independent ones would: φ̂ = χ²/df between eight sub-shards, into which the
-/// split's own hash divides the requests of the baseline. A storm of retries, or a user who always fails, fills one
-/// shard; an outage of the whole arm fills all alike and is no clumping, as it hits the other arm too.
+/// Estimates the overdispersion of an arm's hits, that is, how much more they vary between groups of requests than
+/// independent hits would: φ̂ = χ²/df between eight sub-shards, into which the split's own hash divides the requests of
+/// the baseline. A retry storm, or a user whose requests always fail, affects one shard; an outage of the whole arm
+/// affects all shards alike and is no overdispersion, because it affects the other arm as well.
 ///
-/// Windows of several lengths, since what clumps may last a second or ten minutes; the largest φ̂ counts. Windows
-/// weigh by their hits, so that many quiet ones do not hide the storm; a window with one hit says nothing of clumping.
+/// Windows of several lengths are used, since a cluster may last a second or ten minutes; the largest φ̂ counts. Windows
+/// are weighted by their hits, so that many quiet ones do not hide a storm. A window with one hit carries no information
+/// about clustering.
 public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     public static let shards = 8
     /// Lengths of the windows in seconds, each a multiple of the one before.
     public static let windows = [1, 10, 60, 300]
-    /// A length speaks once its windows held this many hits in all, …
+    /// The number of hits that the windows of one length need in all before that length is used.
     public static let fewestHits = 20.0
-    /// … in at least so many windows with a hit.
+    /// The number of windows with a hit that one length needs before it is used.
     public static let fewestWindows = 2
 
+    /// The open window of one length, and sums over the closed ones.
     private struct Scale: Hashable, Codable, Sendable {
         var seconds = 0
         var hits = [Int](repeating: 0, count: shards)
         var trials = [Int](repeating: 0, count: shards)
         var windows = 0
-        /// Σ K, Σ K χ²/df and Σ K² Var(χ²/df) over the closed windows; K their hits.
+        /// Σ K, where K is the number of hits of a closed window.
         var weight = 0.0
+        /// Σ K χ²/df.
         var sum = 0.0
+        /// Σ K² Var(χ²/df).
         var variance = 0.0
     }
 
@@ -28,7 +33,7 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
 
     public init() {}
 
-    /// Takes one second of the baseline.
+    /// Records one second of the baseline.
     /// - Parameter second: a tally for each sub-shard.
     public mutating func observe(_ second: [Tally]) {
         precondition(second.count == Self.shards, "a tally for each of \(Self.shards) sub-shards")
@@ -45,7 +50,7 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
         }
     }
 
-    /// Ends a window; what it held belongs to the next longer one as well.
+    /// Closes the window of one length and adds its counts to the window of the next longer length.
     private mutating func close(_ i: Int) {
         let hits = scales[i].hits
         let trials = scales[i].trials
@@ -68,7 +73,7 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
             let expected = Double(trials[shard]) * p
             chi += (Double(hits[shard]) - expected) * (Double(hits[shard]) - expected) / (expected * (1 - p))
         }
-        // Given its margins, χ² is df·n/(n − 1) on average.
+        // Given its margins, χ² has the mean df·n/(n − 1).
         let ratio = chi / df * Double(n - 1) / Double(n)
         scales[i].windows += 1
         scales[i].weight += Double(k)
@@ -76,8 +81,8 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
         scales[i].variance += Double(k) * Double(k) * 2 / df * (1 - 1 / Double(k))
     }
 
-    /// φ̂, at least 1: the largest of the windows' estimates, each less one standard error (four estimates are looked
-    /// at, and the largest of four is too large). Nil until a length has enough hits.
+    /// φ̂, at least 1: the largest of the estimates for the four lengths, each reduced by one standard error because the
+    /// largest of four estimates is biased upward. Nil until one length has enough hits.
     public var estimate: Double? {
         var largest: Double?
         for scale in scales where scale.weight >= Self.fewestHits && scale.windows >= Self.fewestWindows {
@@ -88,19 +93,19 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     }
 }
 
-/// How counts are bet on, given how they clump.
+/// The mode in which counts are bet on, chosen by their overdispersion.
 public enum Lane: Hashable, Codable, Sendable {
-    /// Likelihood ratios of counts, raised to η.
+    /// Likelihood ratios of counts, raised to η = `temper` as a discount for clustering.
     case counts(temper: Double)
-    /// `TickLane`: one bounded bet a tick.
+    /// One bounded bet per tick (`TickLane`), for strongly clustered data.
     case ticks
 
-    /// Up to this φ̂ counts are taken as they are.
+    /// The largest φ̂ at which counts are not discounted.
     public static let independent = 1.5
-    /// Beyond this no tempering is trusted.
+    /// The largest φ̂ at which a discount is sufficient; beyond it the mode is `ticks`.
     public static let clumped = 5.0
 
-    /// - Parameter overdispersion: φ̂; nil, before it is known, counts as 5.
+    /// - Parameter overdispersion: φ̂; nil, before it is known, is treated as 5.
     public init(overdispersion: Double?) {
         let phi = overdispersion ?? Self.clumped
         self = phi > Self.clumped ? .ticks : .counts(temper: phi < Self.independent ? 1 : 1 / phi)

@@ -1,10 +1,11 @@
-/// The bounds of a rate such as that of errors; at least one of `ceiling` and `factor`.
+/// The bounds of a rate such as the error rate. At least one of `ceiling` and `factor` is set.
 public struct RateBounds: Hashable, Codable, Sendable {
-    /// The candidate's rate may be at most this, or else at most the baseline's. 0 < ceiling < 1.
+    /// The largest acceptable rate of the candidate, 0 < ceiling < 1; a higher rate is accepted if it is at most the
+    /// baseline's.
     public var ceiling: Double?
-    /// The candidate's odds may be at most this many times the baseline's. ≥ 1.
+    /// The largest acceptable ratio of the candidate's odds to the baseline's, ≥ 1.
     public var factor: Double?
-    /// A rate at or below this is fine whatever the baseline's; 0 for none. Belongs to `factor`.
+    /// A rate at or below this does not violate `factor`, whatever the baseline's rate; 0 for no floor.
     public var floor: Double
 
     public init(ceiling: Double? = nil, factor: Double? = nil, floor: Double = 0) {
@@ -15,31 +16,32 @@ public struct RateBounds: Hashable, Codable, Sendable {
     }
 }
 
-/// Evidence that a rate is beyond its bounds, from ticks of both arms: several processes that each have a share s_i of
-/// the first wealth. What is held against the threshold is Σ s_i E_i, an e-process as they are.
+/// Evidence that a rate is beyond its bounds, from ticks of both arms. There is an e-process E_i for each bound, with a
+/// share s_i of the initial wealth; the evidence is Σ s_i E_i, which is an e-process itself.
 public struct RateProcess: Hashable, Codable, Sendable {
-    /// What speaks: for an explanation of a decision.
+    /// The bound that evidence is about, for the explanation of a decision.
     public enum Part: String, Codable, Sendable {
         case increase, ceiling
     }
 
-    /// One of the three is set: an enum would be copied, arrays and all, at each tick.
+    /// The process of one bound. Exactly one of `odds`, `byBlock` and `lane` is set. They are optionals and not an enum
+    /// because changing an enum's payload copies it, arrays included, at each tick.
     private struct Member: Hashable, Codable, Sendable {
         var part: Part
         var share: Double
         var odds: OddsRatioProcess?
-        var byBlock: TwoNullsByBlock?
+        var byBlock: UnionNullProcess?
         var lane: TickLane?
 
         var logEvidence: Double { odds?.logEvidence ?? byBlock?.logEvidence ?? lane?.logEvidence ?? 0 }
     }
 
     public let bounds: RateBounds
-    /// How the counts clump.
+    /// The mode in which counts are bet on.
     public private(set) var lane: Lane
     private var members: [Member] = []
     private var builder = StratumBuilder()
-    /// Seconds since the last stratum.
+    /// Seconds since the last stratum was closed.
     private var age = 0
 
     public init(
@@ -49,10 +51,10 @@ public struct RateProcess: Hashable, Codable, Sendable {
     ) {
         self.bounds = bounds
         self.lane = lane
-        func byBlock(_ rate: Double, _ odds: Double) -> TwoNullsByBlock {
-            TwoNullsByBlock(rateBound: rate, oddsBound: odds, alternatives: alternatives, restarts: restarts)
+        func byBlock(_ rate: Double, _ odds: Double) -> UnionNullProcess {
+            UnionNullProcess(rateBound: rate, oddsBound: odds, alternatives: alternatives, restarts: restarts)
         }
-        // A tick's rate has to be able to show beyond the bound.
+        // The clip leaves room for a tick's rate to exceed the bound.
         func clip(_ bound: Double) -> Double { min(1, max(0.2, 2 * bound)) }
         switch lane {
         case .ticks:
@@ -75,7 +77,8 @@ public struct RateProcess: Hashable, Codable, Sendable {
                 }
             }
             if let ceiling = bounds.ceiling {
-                // Beside a bound on the increase it only adds what lies between once and `factor` times the baseline.
+                // Next to a bound on the increase, the ceiling only adds the cases between 1 and `factor` times the
+                // baseline, hence the small share.
                 members.append(Member(part: .ceiling, share: 1, byBlock: byBlock(ceiling, 1)))
             }
         }
@@ -90,13 +93,14 @@ public struct RateProcess: Hashable, Codable, Sendable {
         if builder.add([tick], seconds: seconds, temper: temper) { close() }
     }
 
-    /// From the next stratum on bets are raised to another power: counts clump more, or less, than was thought. Valid as
-    /// long as it follows from what is past. Nothing changes in the lane of ticks.
+    /// Changes the discount of bets from the next stratum on, because counts are more, or less, clustered than was
+    /// assumed. The evidence stays valid as long as the discount depends on past data only. The mode `ticks` has no
+    /// discount and does not change.
     public mutating func retemper(_ temper: Double) {
         if case .counts = lane { lane = .counts(temper: temper) }
     }
 
-    /// The split changed.
+    /// Ends the open stratum because the split changed; an incomplete one is dropped.
     public mutating func weightChanged() {
         if builder.isWhole { close() } else { builder.clear() }
     }
@@ -112,10 +116,10 @@ public struct RateProcess: Hashable, Codable, Sendable {
         age = 0
     }
 
-    /// ln Σ s_i E_i.
+    /// The evidence of all bounds together, ln Σ s_i E_i.
     public var logEvidence: Double { logSumExp(members.lazy.map { $0.logEvidence + ln($0.share) }) }
 
-    /// The part that speaks loudest, and how loud.
+    /// The bound with the strongest evidence, and that evidence, ln s_i E_i.
     public var strongest: (part: Part, logEvidence: Double) {
         var best: (part: Part, logEvidence: Double) = (members[0].part, -.infinity)
         for member in members {

@@ -11,23 +11,23 @@ public func logBeta(_ a: Double, _ b: Double) -> Double {
     logGamma(a) + logGamma(b) - logGamma(a + b)
 }
 
-/// The regularised incomplete beta function I[x; a, b], the probability that a Beta(a, b) variable is at most x.
+/// The regularized incomplete beta function I[x; a, b], the probability that a Beta(a, b) variable is at most x.
 /// - Parameter x: 0 ... 1.
 public func regularizedBeta(_ x: Double, _ a: Double, _ b: Double) -> Double {
     exp(logRegularizedBeta(x, a, b))
 }
 
-/// ln I[x; a, b], also where I itself is too small for a Double. Relative error of I about 1e-13.
+/// ln I[x; a, b], also where I itself is too small for a Double. The relative error of I is about 1e-13.
 ///
-/// Continued fraction (NIST DLMF 8.17.22) by Lentz's method on the side where it converges fast; its prefactor by
-/// Loader's deviances (Fast and accurate computation of binomial probabilities, 2000), as differences of ln Γ would
-/// lose six digits at a, b near 10⁶.
+/// The continued fraction (NIST DLMF 8.17.22) is evaluated by Lentz's method on the side where it converges fast. Its
+/// prefactor is computed from Loader's deviances (Fast and accurate computation of binomial probabilities, 2000), since
+/// differences of ln Γ would lose six digits at a, b near 10⁶.
 public func logRegularizedBeta(_ x: Double, _ a: Double, _ b: Double) -> Double {
     precondition(a > 0 && b > 0 && x >= 0 && x <= 1, "logRegularizedBeta(\(x), \(a), \(b))")
     return logRegularizedBeta(x, 1 - x, a, b)
 }
 
-/// The same with y = 1 − x given, so that a tiny one of the two keeps its digits.
+/// ln I[x; a, b] with y = 1 − x given separately, so that whichever of the two is tiny keeps its digits.
 func logRegularizedBeta(_ x: Double, _ y: Double, _ a: Double, _ b: Double) -> Double {
     if x <= 0 { return -.infinity }
     if y <= 0 { return 0 }
@@ -36,11 +36,11 @@ func logRegularizedBeta(_ x: Double, _ y: Double, _ a: Double, _ b: Double) -> D
         return front - ln(a) + ln(betaFraction(x, a, b))
     }
     let upper = front - ln(b) + ln(betaFraction(y, b, a))
-    // Where the complement is nearly everything this side would lose its digits; the guard above keeps it below ~0.7.
+    // A complement near 1 would lose digits here; the guard above keeps it below about 0.7.
     return ln1p(-exp(min(upper, 0)))
 }
 
-/// ln { xᵃ yᵇ / B(a, b) }.
+/// The logarithm of the prefactor xᵃ yᵇ / B(a, b).
 private func logBetaPower(_ x: Double, _ y: Double, _ a: Double, _ b: Double) -> Double {
     let n = a + b
     let deviance = binomialDeviance(a, n * x) + binomialDeviance(b, n * y)
@@ -48,7 +48,7 @@ private func logBetaPower(_ x: Double, _ y: Double, _ a: Double, _ b: Double) ->
     return correction - deviance + 0.5 * ln(a * b / (2 * .pi * n))
 }
 
-/// ln Γ(z + 1) − (z + ½) ln z + z − ½ ln 2π.
+/// The error of Stirling's approximation: ln Γ(z + 1) − (z + ½) ln z + z − ½ ln 2π.
 private func stirlingError(_ z: Double) -> Double {
     if z < 16 {
         return cmath_lgamma(z + 1) - (z + 0.5) * ln(z) + z - 0.918_938_533_204_672_741_8
@@ -57,7 +57,7 @@ private func stirlingError(_ z: Double) -> Double {
     return (1 / 12.0 - (1 / 360.0 - (1 / 1260.0 - (1 / 1680.0 - w / 1188) * w) * w) * w) / z
 }
 
-/// a ln(a/m) + m − a, without cancellation where a is near m.
+/// Loader's deviance a ln(a/m) + m − a, without cancellation when a is near m.
 private func binomialDeviance(_ a: Double, _ m: Double) -> Double {
     let difference = a - m
     guard abs(difference) < 0.1 * (a + m) else { return a * ln(a / m) + m - a }
@@ -88,7 +88,7 @@ private func betaFraction(_ x: Double, _ a: Double, _ b: Double) -> Double {
         if abs(c) < tiny { c = tiny }
         h *= d * c
     }
-    // About √max(a, b) terms are needed; the bound only keeps a NaN from spinning.
+    // About √max(a, b) terms are needed; the bound only ends the loop for a NaN.
     for m in 1..<1_000_000 {
         let k = Double(m)
         step(k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k)))

@@ -97,14 +97,16 @@ import Testing
         near(process.logEvidence, 6.013837592986538)
     }
 
-    @Test("Two nulls at once, over one block")
-    func twoNulls() {
+    @Test("The smaller of the bets on odds and on the rate")
+    func unionNull() {
         let block = Stratum(candidate: Tally(6, of: 60), baseline: Tally(2, of: 540))
         let expected = [
             1.2406744899032802, 2.4278718967984068, 3.47861369659632, 4.823270756052651, 6.104685103445032,
         ]
-        let values = TwoNullsProcess.logEValues(
-            block, rateBound: 0.002, oddsBound: 1.5, alternatives: Array(Alternatives.worse.prefix(5)))
+        let alternatives = Array(Alternatives.worse.prefix(5))
+        let values = zip(alternatives, OddsRatio.eValues(block, against: 1.5, alternatives)).map { factor, value in
+            min(ln(value), RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: factor, against: 0.002))
+        }
         for (value, wanted) in zip(values, expected) { near(value, wanted) }
         near(OddsRatio.logLikelihoodRatio(block, 1.5 * 1.3, against: 1.5), 1.2406744899032802)
         near(RateCeiling.logLikelihoodRatio(block.candidate, oddsBy: 1.3, against: 0.002), 1.538196382486892)
@@ -115,6 +117,8 @@ import Testing
         "Requests without a hit that prove a floor",
         arguments: [(0.001, 3_678), (0.005, 735), (0.01, 367), (0.02, 183), (0.05, 72)])
     func errorFree(_ floor: Double, _ requests: Int) {
-        #expect(Forecast.errorFreeRequests(floor: floor, alpha: 0.05) == requests)
+        let mixture = BetaBinomialMixture(bound: floor, null: .atLeast, a: 0.5, b: 0.5 / floor)
+        #expect(mixture.logEvidence(hits: 0, misses: Double(requests - 1)) < ln(20))
+        #expect(mixture.logEvidence(hits: 0, misses: Double(requests)) >= ln(20))
     }
 }

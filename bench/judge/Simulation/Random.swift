@@ -1,19 +1,13 @@
 import Glibc
+import Statistics
 
-/// xoshiro256++, seeded by SplitMix64.
+/// The generator xoshiro256++, seeded by SplitMix64.
 struct Random: RandomNumberGenerator {
     private var s: (UInt64, UInt64, UInt64, UInt64)
 
     init(seed: UInt64) {
-        var state = seed
-        func split() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-            return z ^ (z >> 31)
-        }
-        s = (split(), split(), split(), split())
+        var words = SplitMix64(seed: seed)
+        s = (words.next(), words.next(), words.next(), words.next())
     }
 
     mutating func next() -> UInt64 {
@@ -29,7 +23,7 @@ struct Random: RandomNumberGenerator {
         return result
     }
 
-    /// In [0, 1).
+    /// A number in [0, 1).
     mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
     mutating func normal() -> Double {
@@ -64,7 +58,7 @@ struct Random: RandomNumberGenerator {
         }
     }
 
-    /// Γ(shape, 1), shape ≥ 1 (Marsaglia and Tsang 2000).
+    /// A gamma number with scale 1 and shape ≥ 1 (Marsaglia and Tsang 2000).
     mutating func gamma(_ shape: Double) -> Double {
         let d = shape - 1.0 / 3
         let c = 1 / (9 * d).squareRoot()
@@ -75,7 +69,7 @@ struct Random: RandomNumberGenerator {
         }
     }
 
-    /// The k-th smallest of n uniform variables.
+    /// A draw of the k-th smallest of n uniform numbers.
     mutating func orderStatistic(_ k: Int, of n: Int) -> Double {
         let a = gamma(Double(k))
         let b = gamma(Double(n - k + 1))
@@ -83,7 +77,7 @@ struct Random: RandomNumberGenerator {
     }
 }
 
-/// A mean with what drawing from it needs.
+/// The mean of a Poisson distribution, with the constants that drawing from it needs.
 struct Poisson {
     let mean: Double
     let zero: Double

@@ -3,9 +3,9 @@ import Glibc
 import PolicyModel
 import Statistics
 
-/// What one evaluation of a service costs: ten checks, of them one on eight groups.
+/// Measures the cost of one evaluation of a service with ten checks, one of them on eight groups.
 enum Timing {
-    /// Microseconds of this process's processor time: what others do on the machine is left out.
+    /// The CPU time of this process in microseconds, which excludes other processes on the machine.
     private static func processorTime(_ body: () -> Void) -> Double {
         func now() -> Double {
             var time = timespec()
@@ -25,7 +25,8 @@ enum Timing {
             var rates = [RateProcess](
                 repeating: RateProcess(RateBounds(factor: 1.5, floor: 0.002), lane: .counts(temper: 1)), count: 3)
             var latency = [LatencyRatioProcess](repeating: LatencyRatioProcess(), count: 3)
-            var ceilings = [CeilingProcess](repeating: CeilingProcess(bound: 0.05), count: 2)
+            var ceilings = [Bank](
+                repeating: Bank(BankSettings(alternatives: Alternatives.worse.count)), count: 2)
             var groups = [BoundedMeanProcess](repeating: BoundedMeanProcess(margin: 0.05), count: 8)
             var split = SampleRatioProcess()
             var c = ArmCounts(points: 5)
@@ -48,7 +49,12 @@ enum Timing {
                     errors.observe(failed)
                     for i in rates.indices { rates[i].observe(failed) }
                     for i in latency.indices { latency[i].observe(slower) }
-                    for i in ceilings.indices { ceilings[i].observe(slower[1].candidate) }
+                    let slow = slower[1].candidate
+                    for i in ceilings.indices where slow.trials > 0 {
+                        ceilings[i].observe {
+                            exp(RateCeiling.logLikelihoodRatio(slow, oddsBy: Alternatives.worse[$0], against: 0.05))
+                        }
+                    }
                     for i in groups.indices { groups[i].observe(0.25) }
                     split.observe(
                         candidate: failed.candidate.trials, of: failed.candidate.trials + failed.baseline.trials,
@@ -62,8 +68,8 @@ enum Timing {
         }
     }
 
-    /// The judge that ships: four checks of errors, five of latency, one of quality on eight groups; a second's ticks
-    /// and eight labelled rows, and where it stands.
+    /// Measures the judge that ships, with four checks on errors, five on latency and one on the quality of eight groups:
+    /// it takes the ticks of one second and eight labeled rows, and returns its results.
     static func printProduct() {
         var random = Random(seed: 6)
         var checks = (0..<4).map {
@@ -90,8 +96,8 @@ enum Timing {
                 [policy], risk: Risk(), isKeyed: false, profile: profile)
             let items = (0..<2000 as Range<Int64>).map { second in
                 var ticks = Ticks(second: ProductRollout.origin + second, step: 1, share: Weight(clamping: 2500))
-                ticks.deal(.baseline, Condition(), rate: rate * 0.75, clusters: false, random: &random)
-                ticks.deal(.candidate, Condition(), rate: rate * 0.25, clusters: false, random: &random)
+                ticks.addRequests(.baseline, Condition(), rate: rate * 0.75, clusters: false, random: &random)
+                ticks.addRequests(.candidate, Condition(), rate: rate * 0.25, clusters: false, random: &random)
                 let rows = groups.map { group in
                     QualityRow(
                         arm: random.next() & 1 == 0 ? .baseline : .candidate, step: 1, label: 1,

@@ -1,21 +1,22 @@
 import CLinuxEngine
 import CProxyBench
 import Glibc
+import Statistics
 
-/// POSTs of 150 bytes over kept-alive connections, from one thread.
+/// A load of POST requests of 150 bytes over persistent connections, from one thread.
 struct Load {
     let port: UInt16
     let connections: Int
-    /// A header that carries one of 1,000 keys.
+    /// The name of a header that carries one of 1,000 keys; nil for none.
     let key: String?
 
     struct Result {
         var answered = 0
         var errors = 0
-        /// Nanoseconds, of each answered request.
+        /// The latency of each answered request in nanoseconds.
         var latencies: [Int64] = []
 
-        /// Answered, errors, median and 99th percentile in µs.
+        /// Prints the numbers of answered requests and errors, and the median and the 99th percentile of latency in µs.
         func show() {
             let sorted = latencies.sorted()
             func quantile(_ q: Double) -> Int64 {
@@ -32,24 +33,14 @@ enum EventClock {
     static var now: Int64 { ce_monotonic() }
 }
 
-/// Steele, Lea & Flood 2014.
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
+    /// An exponential number, rounded.
     mutating func exponential(mean: Double) -> Int64 {
         Int64(-log((Double(next() >> 11) + 1) * 0x1p-53) * mean)
     }
 }
 
-/// Times at which requests were due that no connection was free for.
+/// The times at which requests were due for which no connection was free.
 private struct Queue {
     private var times: [Int64] = []
     private var head = 0
@@ -104,9 +95,9 @@ struct LoadConnections {
         sent += 1
         connections[i].due = due
         busy += 1
-        // Some hundred bytes always fit the socket's empty buffer.
+        // A few hundred bytes always fit into the socket's empty buffer.
         let n = request.withUnsafeBytes { ce_send(polled[i].fd, $0.baseAddress!, $0.count, 0) }
-        if n != request.count { lost(i) }
+        if n != request.count { drop(i) }
     }
 
     mutating func wait(until moment: Int64) {
@@ -117,9 +108,11 @@ struct LoadConnections {
     private mutating func read(_ i: Int) {
         let n = ce_receive(polled[i].fd, &buffer, buffer.count)
         if n == -Int(EAGAIN) { return }
-        guard n > 0, connections[i].due != 0 else { return lost(i) }
+        guard n > 0, connections[i].due != 0 else { return drop(i) }
         connections[i].received += buffer[..<n]
-        guard let length = replyLength(connections[i].received), connections[i].received.count >= length else { return }
+        guard let length = responseLength(connections[i].received), connections[i].received.count >= length else {
+            return
+        }
         let now = EventClock.now
         if connections[i].received.dropFirst(9).starts(with: "200 ".utf8) {
             result.answered += 1
@@ -137,35 +130,36 @@ struct LoadConnections {
         idle.append(i)
     }
 
-    /// The connection is gone: it is left out from here on.
-    private mutating func lost(_ i: Int) {
+    /// Removes a connection that was lost.
+    private mutating func drop(_ i: Int) {
         close(polled[i].fd)
         polled[i].fd = -1
         result.errors += 1
         if connections[i].due != 0 { busy -= 1 } else { idle.removeAll { $0 == i } }
     }
 
-    /// Head and body by Content-Length, which every peer passes on; nil while the head is not whole.
-    private func replyLength(_ bytes: [UInt8]) -> Int? {
-        let length = bytes.withUnsafeBytes { cb_reply_length($0.baseAddress!, $0.count) }
+    /// The length of a response by its Content-Length, which every peer passes on; nil while the head is incomplete.
+    private func responseLength(_ bytes: [UInt8]) -> Int? {
+        let length = bytes.withUnsafeBytes { cb_response_length($0.baseAddress!, $0.count) }
         return length > 0 ? length : nil
     }
 }
 
 extension LoadConnections {
-    /// A request still unanswered so long after the last was due is an error. Nanoseconds.
-    private static let patience: Int64 = 5_000_000_000
+    /// The time in nanoseconds after the last request was due at which unanswered requests become errors.
+    private static let timeout: Int64 = 5_000_000_000
 
-    /// Open loop: requests are due at the times of a Poisson process, the same at each run, whether or not earlier ones
-    /// were answered. One that finds no free connection waits for one. Its latency counts from when it was due.
+    /// Runs an open loop: requests are due at the times of a Poisson process, which are the same in each run, whether or
+    /// not earlier ones were answered. A request waits if no connection is free. Its latency counts from the time at which
+    /// it was due.
     mutating func run(rate: Double, seconds: Int) -> Load.Result {
-        // Wake-ups are late by this much otherwise: 50 µs.
+        // By default, timers may be late by 50 µs.
         if let file = fopen("/proc/self/timerslack_ns", "w") {
             fputs("1", file)
             fclose(file)
         }
         result = Load.Result()
-        var random = SplitMix(state: 20_261)
+        var random = SplitMix64(seed: 20_261)
         var waiting = Queue()
         let begun = EventClock.now
         let end = begun + Int64(seconds) * 1_000_000_000
@@ -181,16 +175,16 @@ extension LoadConnections {
                 send(due: next)
             }
             if now >= end, waiting.first == nil, busy == 0 { break }
-            if now >= end + Self.patience {
+            if now >= end + Self.timeout {
                 result.errors += busy + waiting.count
                 break
             }
-            wait(until: due < end ? due : end + Self.patience)
+            wait(until: due < end ? due : end + Self.timeout)
         }
         return result
     }
 
-    /// Closed loop: each connection sends its next request when it has the last reply.
+    /// Runs a closed loop: each connection sends its next request when it has received the response to the last one.
     mutating func run(requests: Int) -> Load.Result {
         result = Load.Result()
         var left = requests
@@ -199,14 +193,14 @@ extension LoadConnections {
                 send(due: EventClock.now)
                 left -= 1
             }
-            wait(until: EventClock.now + Self.patience)
+            wait(until: EventClock.now + Self.timeout)
         }
         result.errors += left
         return result
     }
 }
 
-/// A connection to a port of this host, non-blocking once it stands.
+/// Connects to a port of this host; the connection is non-blocking once it is established.
 func connect(port: UInt16) throws -> Int32 {
     var address = ce_address()
     guard ce_resolve("127.0.0.1", port, 0, &address, 1) == 1 else { fail("127.0.0.1 is no address") }
