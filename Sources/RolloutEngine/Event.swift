@@ -1,7 +1,7 @@
 import Analysis
 import PolicyModel
 
-/// Something that happened to a service, as the journal keeps it.
+/// Something that happened to a service, as the journal records it.
 public struct Event: Hashable, Codable, Sendable {
     public enum Kind: String, CaseIterable, Codable, Sendable {
         case rolloutStarted = "rollout_started"
@@ -29,16 +29,17 @@ public struct Event: Hashable, Codable, Sendable {
         case alarm
     }
     public var kind: Kind
-    /// The rollout that it is about.
+    /// The id of the rollout that the event belongs to.
     public var rollout: String?
-    /// One line in words.
+    /// A description in one line.
     public var message: String
-    /// Who or what decided: a person's name, or `policy`.
+    /// The name of the person who decided, or `policy`, `agent` or `file`.
     public var by: String
-    /// In force after it.
+    /// The generation in force after the event.
     public var generation: UInt64
+    /// The candidate's weight in force after the event.
     public var weight: Weight
-    /// Every number behind a decision; nil where nothing was judged.
+    /// Every number behind a decision; nil if nothing was judged.
     public var evaluation: Evaluation?
 
     public init(
@@ -54,7 +55,7 @@ public struct Event: Hashable, Codable, Sendable {
         self.evaluation = evaluation
     }
 
-    /// Decisions are what `explain` explains.
+    /// True if the event is a decision, which `canaryctl explain` can explain.
     public var isDecision: Bool {
         switch kind {
         case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .returned, .ready: true

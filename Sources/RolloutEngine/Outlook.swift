@@ -1,12 +1,13 @@
 import Analysis
 import PolicyModel
 
-/// What a rollout waits for and what comes next, for people; decides nothing.
+/// A summary of what a rollout waits for and what comes next, for display. No decision depends on it.
 public struct Outlook: Hashable, Sendable {
-    /// In words; empty where it only waits for time, or for nothing.
+    /// The conditions that the rollout waits for, as text; empty if it waits only for time, or for nothing.
     public var waitsFor: [String] = []
+    /// The next step of the rollout, as text.
     public var next = ""
-    /// Nil where it does not wait for time.
+    /// The rest of the hold; nil if the rollout does not wait for time.
     public var holdLeft: Duration?
 
     public init(_ state: ServiceState, _ evaluation: Evaluation?) {
@@ -42,8 +43,8 @@ public struct Outlook: Hashable, Sendable {
             if holdLeft == .zero { waitsFor += Self.unsettled(evaluation) }
         case .proving:
             waitsFor += (evaluation?.unproven ?? []).map { "proof of \($0.path): \($0.missing)" }
-            next = strategy.promotion == .manual ? "ready for canaryctl promote" : Self.describeWin(strategy)
-        case .ready: next = "canaryctl promote, then " + Self.describeWin(strategy)
+            next = strategy.promotion == .manual ? "ready for canaryctl promote" : Self.describeEnd(of: strategy)
+        case .ready: next = "canaryctl promote, then " + Self.describeEnd(of: strategy)
         case .baking:
             holdLeft = max((strategy.bake?.duration ?? .zero) - rollout.held, .zero)
             next = "\(rollout.candidate) serves all"
@@ -51,6 +52,7 @@ public struct Outlook: Hashable, Sendable {
         }
     }
 
+    /// The enforced checks that keep the rollout in its step after the hold, each with what is missing.
     private static func unsettled(_ evaluation: Evaluation?) -> [String] {
         (evaluation?.results ?? []).filter {
             $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
@@ -58,19 +60,20 @@ public struct Outlook: Hashable, Sendable {
     }
 
     private static func describe(step index: Int, of strategy: Strategy) -> String {
-        guard index < strategy.steps.count else { return "proof, then " + describeWin(strategy) }
+        guard index < strategy.steps.count else { return "proof, then " + describeEnd(of: strategy) }
         switch strategy.steps[index] {
         case .weight(let weight, let hold): return "step \(index + 1): \(weight) for \(hold.written)"
         case .pause(let time): return "step \(index + 1): pause" + (time.map { " for \($0.written)" } ?? "")
         }
     }
 
-    private static func describeWin(_ strategy: Strategy) -> String {
+    private static func describeEnd(of strategy: Strategy) -> String {
         strategy.bake.map { "bake at \($0.control.complement) for \($0.duration.written)" } ?? "promotion"
     }
 }
 
 extension Standstill {
+    /// The condition that ends the block, as text.
     var words: String {
         switch self {
         case .tooLittleTraffic: "more traffic"

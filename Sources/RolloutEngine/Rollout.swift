@@ -2,30 +2,35 @@ import PolicyModel
 
 /// One attempt to replace the baseline by the candidate.
 public struct Rollout: Hashable, Codable, Sendable {
-    /// `income-12`: unique for the service, for good.
+    /// The name of the rollout, such as `income-12`. It is never used again for this service.
     public var id: String
     public var candidate: VersionIdentity
+    /// The plan that the rollout was started with.
     public var plan: RolloutPlan
+    /// The salt of the hash that assigns keys to arms.
     public var salt: UInt64
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970 UTC.
     public var startedAt: Int64
     public var phase: Phase
-    /// Time that counted in this phase: the agent was up and saw, data flowed, nothing was paused or frozen.
+    /// The time that counts toward the hold of this phase. It passes only while the agent is up and can trust its view,
+    /// data flows, neither arm is down, no check is in error, and the rollout is not paused, frozen or recovering.
     public var held: Duration
-    /// The same over the whole rollout but for the data: what the deadline counts.
+    /// The time that counts toward the deadline, over the whole rollout. It passes while the agent is up and can trust its
+    /// view, except when the rollout is waiting, paused, frozen, recovering or in a pause step.
     public var active: Duration
-    /// For how long in a row no judged request was seen.
+    /// The time since the last judged request was seen.
     public var withoutData: Duration
     public var pause: Pause?
-    /// Nothing goes to the candidate until an evaluation after the restart finds nothing wrong.
+    /// True from an unclean stop of the agent until the first healthy evaluation; meanwhile the candidate gets no traffic.
     public var isRecovering: Bool
-    /// How often the agent died under this rollout.
+    /// The number of unclean stops of the agent during this rollout.
     public var uncleanStops: Int
-    /// What was last said of why it does not move, so that it is said once.
+    /// The reason for which the rollout is blocked, as last reported; it is kept so that each reason is reported once.
     public var standstill: Standstill?
-    /// The deadline has passed and had its consequence.
+    /// True once the deadline has passed and its consequence was applied.
     public var isOverdue: Bool
-    /// Someone resumed it after it was inconclusive too often; it is not paused for that again.
+    /// True if someone resumed the rollout after a pause for too many inconclusive results; it is not paused for that
+    /// reason again.
     public var toleratesInconclusive: Bool
 
     init(number: Int, service: String, candidate: VersionIdentity, plan: RolloutPlan, seed: UInt64, at wall: Int64) {
@@ -44,7 +49,7 @@ public struct Rollout: Hashable, Codable, Sendable {
         toleratesInconclusive = false
     }
 
-    /// The candidate's share while this phase lasts.
+    /// The candidate's share in this phase, without regard to recovery.
     public var committedWeight: Weight {
         switch phase {
         case .waiting: .zero
@@ -78,25 +83,29 @@ public struct Rollout: Hashable, Codable, Sendable {
         return steplessWeight
     }
 
-    /// Where no step names a weight, the proof is made at the bake's: a control group has to stay for it.
+    /// The weight of a rollout without weight steps: that of the bake, because a proof needs the bake's control group.
     private var steplessWeight: Weight { (plan.strategy.bake ?? Bake(duration: .zero)).control.complement }
 }
 
-/// Where a rollout stands. From every phase it can also end: reverted by hand, by a failing check, by an edit of the
-/// file; and be paused, frozen or recovering without leaving the phase.
+/// The phase of a rollout. From every phase the rollout can also be reverted: manually, by a failing check, or by an edit
+/// of the service's file. It can be paused, frozen or recovering without leaving its phase.
 public enum Phase: Hashable, Codable, Sendable {
-    /// For `canaryctl start`. Candidate gets nothing. → warmup or step on start.
+    /// The rollout has not started; the candidate gets no traffic. It leaves to `warmup` or `step` when started by
+    /// `canaryctl start`, or by itself if the strategy says so.
     case waiting
-    /// Until the candidate has answered enough requests, at the first step's weight. → step 0 when it has.
+    /// The candidate serves its first requests, at the first step's weight. It leaves to step 0 after enough responses.
     case warmup
-    /// In the strategy's step of this index. → the next step, or proving after the last, when its hold is over, nothing
-    /// fails and the samples are there; a pause step ends by time or by `resume`.
+    /// The rollout is in the strategy's step of this index. It leaves to the next step, or after the last one to
+    /// `proving`, when the hold is over, no check fails and there are enough samples. A pause step ends by time or by
+    /// `canaryctl resume`.
     case step(Int)
-    /// After the last step, at its weight, until every enforced check is proven. → ready, baking or promoted.
+    /// All steps are done and the last weight stays until every enforced check is proven. It leaves to `ready`, `baking`
+    /// or promotion.
     case proving
-    /// Proven; for `canaryctl promote`. → baking or promoted.
+    /// The candidate is proven and waits for `canaryctl promote`. It leaves to `baking` or promotion.
     case ready
-    /// The candidate has all but the control group. → promoted when its time is over and nothing fails.
+    /// The candidate has all traffic except the control group's. It leaves to promotion when the bake's time is over and
+    /// no check fails.
     case baking
 
     public var name: String {
@@ -111,7 +120,7 @@ public enum Phase: Hashable, Codable, Sendable {
     }
 }
 
-/// A rollout that someone or something stopped without giving it up.
+/// A stop of a rollout that can be resumed.
 public struct Pause: Hashable, Codable, Sendable {
     public enum Cause: String, Codable, Sendable {
         case manual
@@ -120,11 +129,13 @@ public struct Pause: Hashable, Codable, Sendable {
     }
     public var cause: Cause
     public var reason: String
+    /// The name of the person who paused the rollout, or `policy`.
     public var by: String
+    /// Milliseconds since 1970 UTC.
     public var at: Int64
 }
 
-/// Why a rollout that nobody paused does not move.
+/// The reason for which a rollout that is not paused is blocked.
 public enum Standstill: String, Codable, Sendable {
     case tooLittleTraffic
     case noData
@@ -134,7 +145,7 @@ public enum Standstill: String, Codable, Sendable {
     case candidateDown
     case recovering
 
-    /// Someone should be told.
+    /// True if the reason should alert someone.
     public var isAlarm: Bool {
         switch self {
         case .providerDown, .agentBlind, .badBaseline, .candidateDown: true

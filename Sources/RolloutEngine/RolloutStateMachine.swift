@@ -1,32 +1,32 @@
 import Analysis
 import PolicyModel
 
-/// Decides what becomes of a service. Pure and total: the same state, input and instant always give the same
-/// transition, and every input has an answer in every state.
+/// Decides the course of a service's rollouts. It is a pure and total function: the same state, input and instant always
+/// give the same transition, and every input is defined in every state.
 ///
 /// Precedence, from strong to weak: manual revert, automatic revert, freeze, manual promote, automatic promote.
 public enum RolloutStateMachine {
-    /// An agent that dies this often under one rollout reverts it.
+    /// The number of unclean stops of the agent that a rollout survives; the next one reverts it.
     public static let tolerableUncleanStops = 2
 
-    /// - Parameters:
-    ///   - declaration: what the files say now.
+    /// Computes the transition for an input.
+    /// - Parameter declaration: the current content of the configuration files.
     public static func handle(
         _ input: Input, state: ServiceState, declaration: Declaration, now: Moment
     ) -> Transition {
-        var draft = Draft(state: state, declaration: declaration, now: now)
+        var builder = TransitionBuilder(state: state, declaration: declaration, now: now)
         switch input {
-        case .declared: draft.declared()
-        case .evaluated(let evaluation, let elapsed): draft.evaluated(evaluation, elapsed: max(elapsed, .zero))
-        case .command(let command): draft.obey(command)
-        case .recovered(let clean): draft.recovered(clean: clean)
+        case .declared: builder.applyDeclaration()
+        case .evaluated(let evaluation, let elapsed): builder.apply(evaluation, elapsed: max(elapsed, .zero))
+        case .command(let command): builder.apply(command)
+        case .recovered(let clean): builder.applyRestart(clean: clean)
         }
-        return draft.finish(from: state)
+        return builder.finish(from: state)
     }
 }
 
-/// A transition in the making.
-struct Draft {
+/// Builds the transition for one input.
+struct TransitionBuilder {
     var state: ServiceState
     let declaration: Declaration
     let now: Moment
@@ -39,25 +39,26 @@ struct Draft {
         self.now = now
     }
 
-    mutating func tell(
+    /// Adds an event with the weight in force at this point. `finish` adds the generation.
+    mutating func emit(
         _ kind: Event.Kind, _ message: String, by: String = "policy", evaluation: Evaluation? = nil,
         rollout: String? = nil
     ) {
         events.append(
-            Event(kind, rollout: rollout ?? state.rollout?.id, message: message, by: by, evaluation: evaluation))
-        // Each event carries the split in force after it, which `finish` numbers.
-        events[events.count - 1].weight = state.split.candidate
+            Event(
+                kind, rollout: rollout ?? state.rollout?.id, message: message, by: by,
+                weight: state.split.candidate, evaluation: evaluation))
     }
 
     func finish(from old: ServiceState) -> Transition {
         var next = state
         if Routing(old) != Routing(next) { next.generation = old.generation + 1 }
-        var told = events
-        for i in told.indices { told[i].generation = next.generation }
-        return Transition(state: next, events: told, reply: reply)
+        var events = events
+        for i in events.indices { events[i].generation = next.generation }
+        return Transition(state: next, events: events, reply: reply)
     }
 
-    /// What the data plane can tell apart.
+    /// The part of a state that the data plane depends on; the generation grows when it changes.
     private struct Routing: Equatable {
         let serving: VersionIdentity
         let candidate: VersionIdentity?
@@ -73,39 +74,39 @@ struct Draft {
     }
 }
 
-// MARK: - Files and restarts
+// MARK: - Configuration and restarts
 
-extension Draft {
-    mutating func declared() {
+extension TransitionBuilder {
+    mutating func applyDeclaration() {
         if let rollout = state.rollout {
             if declaration.candidate == rollout.candidate {
-                // It has not started: nothing is pinned yet.
+                // The plan is kept from the start of the rollout on.
                 if rollout.phase == .waiting { state.rollout?.plan = declaration.plan }
                 return
             }
             let now = declaration.candidate.map { "names \($0) as candidate" } ?? "names no candidate"
-            end("the service's file \(now) now", by: "file", refuse: false, evaluation: nil)
+            revertRollout("the service's file \(now) now", by: "file", refuse: false, evaluation: nil)
         }
         guard let candidate = declaration.candidate else { return }
         if let refused = state.refused {
             if refused.identity == candidate { return }
             state.refused = nil
         }
-        if candidate != state.serving { create(candidate) }
+        if candidate != state.serving { createRollout(candidate) }
     }
 
-    mutating func recovered(clean: Bool) {
-        // A candidate that waits has had no traffic: no stop is its doing.
+    mutating func applyRestart(clean: Bool) {
+        // A candidate that waits has had no traffic and cannot have caused the stop.
         guard !clean, var rollout = state.rollout, rollout.phase != .waiting else { return }
         rollout.uncleanStops += 1
         rollout.isRecovering = true
         state.rollout = rollout
         if rollout.uncleanStops > RolloutStateMachine.tolerableUncleanStops {
-            end(
+            revertRollout(
                 "the agent stopped uncleanly \(rollout.uncleanStops) times under it", by: "agent", refuse: true,
                 evaluation: nil)
         } else {
-            tell(
+            emit(
                 .recovering,
                 "the agent stopped uncleanly; \(rollout.candidate) gets nothing until a first healthy evaluation",
                 by: "agent")
@@ -113,29 +114,30 @@ extension Draft {
     }
 }
 
-// MARK: - Beginning and ending
+// MARK: - Start, steps and end of a rollout
 
-extension Draft {
-    mutating func create(_ candidate: VersionIdentity) {
+extension TransitionBuilder {
+    /// Creates a rollout in the phase `waiting`.
+    mutating func createRollout(_ candidate: VersionIdentity) {
         state.rolloutCount += 1
         state.rollout = Rollout(
             number: state.rolloutCount, service: state.service, candidate: candidate, plan: declaration.plan,
             seed: state.seed, at: now.wall)
     }
 
-    /// Out of `waiting`.
-    mutating func begin(by: String) {
+    /// Starts a rollout that waits: it enters the warm-up, or the first step if there is no warm-up.
+    mutating func startRollout(by: String) {
         guard let rollout = state.rollout else { return }
         state.rollout?.startedAt = now.wall
         if let warmup = rollout.plan.strategy.warmup {
             enter(.warmup)
-            tell(
+            emit(
                 .rolloutStarted,
                 "\(rollout.candidate) against \(state.serving): warm-up of \(warmup.requests) requests", by: by)
         } else {
             enter(.step(0))
-            tell(.rolloutStarted, "\(rollout.candidate) against \(state.serving)", by: by)
-            settle(by: by)
+            emit(.rolloutStarted, "\(rollout.candidate) against \(state.serving)", by: by)
+            reportStep(by: by)
         }
     }
 
@@ -145,45 +147,45 @@ extension Draft {
         state.rollout?.standstill = nil
     }
 
-    /// Says which step was entered, or goes on to proving when the steps are over.
-    private mutating func settle(by: String) {
+    /// Emits the event for the step that was entered, or enters `proving` if the strategy has no such step.
+    private mutating func reportStep(by: String) {
         guard let rollout = state.rollout, case .step(let index) = rollout.phase else { return }
         let steps = rollout.plan.strategy.steps
         guard index < steps.count else {
             enter(.proving)
-            tell(
+            emit(
                 .proving, "all steps done at \(state.split.candidate); waits for proof of every enforced check", by: by)
             return
         }
         let place = "step \(index + 1) of \(steps.count)"
         switch steps[index] {
         case .weight(let weight, let hold):
-            tell(.stepStarted, "\(place): \(weight) to \(rollout.candidate) for \(hold.written)", by: by)
+            emit(.stepStarted, "\(place): \(weight) to \(rollout.candidate) for \(hold.written)", by: by)
         case .pause(let time):
             let until = time.map { "for \($0.written)" } ?? "until someone resumes"
-            tell(.stepStarted, "\(place): pause \(until)", by: by)
+            emit(.stepStarted, "\(place): pause \(until)", by: by)
         }
     }
 
-    mutating func nextStep(by: String) {
+    mutating func enterNextStep(by: String) {
         guard let rollout = state.rollout else { return }
         switch rollout.phase {
-        case .waiting: begin(by: by)
+        case .waiting: startRollout(by: by)
         case .warmup: enter(.step(0))
         case .step(let index): enter(.step(index + 1))
         case .proving, .ready, .baking: return
         }
-        if rollout.phase != .waiting { settle(by: by) }
+        if rollout.phase != .waiting { reportStep(by: by) }
     }
 
-    /// To the bake, or to the end where there is none.
-    mutating func win(_ message: String, by: String, evaluation: Evaluation?) {
+    /// Starts the bake; after the bake, or if the strategy has none, makes the candidate the baseline.
+    mutating func bakeOrPromote(_ message: String, by: String, evaluation: Evaluation?) {
         guard let rollout = state.rollout else { return }
         state.rollout?.pause = nil
         state.rollout?.isRecovering = false
         if let bake = rollout.plan.strategy.bake, rollout.phase != .baking {
             enter(.baking)
-            tell(
+            emit(
                 .bakeStarted,
                 "\(message): bakes for \(bake.duration.written), \(bake.control) stay on \(state.serving)", by: by,
                 evaluation: evaluation)
@@ -193,21 +195,22 @@ extension Draft {
         state.serving = rollout.candidate
         state.refused = nil
         state.rollout = nil
-        tell(
+        emit(
             .promoted, "\(message): \(rollout.candidate) serves all of \(state.service)", by: by,
             evaluation: evaluation, rollout: rollout.id)
     }
 
-    /// Back to the baseline.
-    mutating func end(_ reason: String, by: String, refuse: Bool, evaluation: Evaluation?) {
+    /// Ends the rollout and gives all traffic back to the baseline.
+    /// - Parameter refuse: whether the candidate's identity is refused from now on.
+    mutating func revertRollout(_ reason: String, by: String, refuse: Bool, evaluation: Evaluation?) {
         guard let rollout = state.rollout else { return }
         state.rollout = nil
         if refuse {
-            // A retry keeps the refusal while it runs, so that the count goes on.
+            // The refusal stays in the state while a retry runs, so that reverts are counted across retries.
             let before = state.refused?.identity == rollout.candidate ? state.refused?.times ?? 0 : 0
             state.refused = Refusal(identity: rollout.candidate, reason: reason, at: now.wall, times: before + 1)
         }
-        tell(
+        emit(
             .reverted, "\(rollout.candidate) reverted, \(state.serving) serves all: \(reason)", by: by,
             evaluation: evaluation, rollout: rollout.id)
     }

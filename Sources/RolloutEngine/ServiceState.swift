@@ -1,23 +1,23 @@
 import PolicyModel
 
-/// Everything about a service that must outlive the agent. A value; `RolloutStateMachine` is the only thing that
-/// changes it.
+/// Everything about a service that must outlive the agent. Only `RolloutStateMachine` changes it.
 public struct ServiceState: Hashable, Codable, Sendable {
     public var service: String
-    /// Grows with each change of the split in force.
+    /// A number that grows with each change of the split in force.
     public var generation: UInt64
-    /// What serves as the baseline.
+    /// The version that serves as the baseline.
     public var serving: VersionIdentity
-    /// What served before it.
+    /// The version that was the baseline before `serving`.
     public var previous: VersionIdentity?
-    /// The attempt under way.
+    /// The rollout under way.
     public var rollout: Rollout?
-    /// Reverted, and not tried again until the file names another or someone says `retry`.
+    /// The candidate that was reverted. It is not tried again until the service's file names another candidate or someone
+    /// says `canaryctl retry`.
     public var refused: Refusal?
     public var freeze: Freeze?
-    /// How many rollouts this service has seen.
+    /// The number of rollouts that this service has had.
     public var rolloutCount: Int
-    /// Random, drawn once; rollouts derive their salts from it.
+    /// A random number, drawn once, from which the salts of rollouts are derived.
     public var seed: UInt64
 
     public init(service: String, serving: VersionIdentity, seed: UInt64) {
@@ -39,9 +39,9 @@ public struct ServiceState: Hashable, Codable, Sendable {
 public struct Refusal: Hashable, Codable, Sendable {
     public var identity: VersionIdentity
     public var reason: String
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970 UTC.
     public var at: Int64
-    /// How often this identity was reverted; each retry spends fresh risk.
+    /// The number of times that this identity was reverted; each retry spends the risk budget anew.
     public var times: Int
 
     public init(identity: VersionIdentity, reason: String, at: Int64, times: Int) {
@@ -52,9 +52,11 @@ public struct Refusal: Hashable, Codable, Sendable {
     }
 }
 
+/// A freeze of a service: nothing starts, advances or promotes; reverts still happen.
 public struct Freeze: Hashable, Codable, Sendable {
     public var reason: String
     public var by: String
+    /// Milliseconds since 1970 UTC.
     public var at: Int64
 
     public init(reason: String, by: String, at: Int64) {
@@ -64,7 +66,7 @@ public struct Freeze: Hashable, Codable, Sendable {
     }
 }
 
-/// What a rollout was started with; edits to the files count for the next one.
+/// The part of the configuration that a rollout keeps from its start; later edits of the files apply to the next rollout.
 public struct RolloutPlan: Hashable, Codable, Sendable {
     public var strategy: Strategy
     public var policies: [Policy]
@@ -77,7 +79,7 @@ public struct RolloutPlan: Hashable, Codable, Sendable {
     }
 }
 
-/// What the files say of a service now.
+/// The current content of the configuration files for one service.
 public struct Declaration: Hashable, Sendable {
     public var service: String
     public var baseline: VersionIdentity

@@ -1,24 +1,24 @@
 import Analysis
 import PolicyModel
 
-/// What can happen to a service.
+/// An input of the state machine.
 public enum Input: Sendable {
-    /// The files were read, at start or again.
+    /// The configuration files were read, at the start of the agent or by a reload.
     case declared
-    /// A tick: how long since the last one, and what was seen.
+    /// A tick with its evaluation and the time since the tick before.
     case evaluated(Evaluation, elapsed: Duration)
     case command(Command)
-    /// The agent started again; `clean` when it had said goodbye.
+    /// The agent started; `clean` is true if its last run ended with an orderly shutdown.
     case recovered(clean: Bool)
 }
 
-/// What a person (or a script of theirs) asks for.
+/// A request of a person or a script, such as `canaryctl advance`.
 public struct Command: Hashable, Sendable {
     public enum Verb: Hashable, Sendable {
         case start
         case advance
         case promote(force: Bool)
-        /// To this version; nil: the baseline of the rollout.
+        /// Gives all traffic to the version `to`, or to the baseline of the rollout if `to` is nil.
         case revert(to: String?, force: Bool)
         case pause
         case resume
@@ -44,12 +44,12 @@ public struct Command: Hashable, Sendable {
     }
 
     public var verb: Verb
-    /// Who asked: shown in the history.
+    /// The person or script that sent the command, as shown in the history.
     public var by: String
     public var reason: String
-    /// Refused when the service's generation is another.
+    /// The generation that the sender saw. If the service has another one, the command is refused.
     public var generation: UInt64?
-    /// What was last seen of the service; promote and revert look at it.
+    /// The last evaluation of the service, which decides whether it may be advanced, promoted or reverted.
     public var evaluation: Evaluation?
 
     public init(
@@ -63,13 +63,13 @@ public struct Command: Hashable, Sendable {
     }
 }
 
-/// What follows from an input: the next state, what there is to tell, and the answer to who asked. A value; nothing
-/// has happened yet. The shell commits state and events first and publishes the split after, except that a split which
-/// gives the candidate less never waits.
+/// The output of the state machine for an input: the next state, the events and the response to a command. It is a value;
+/// nothing has happened yet. The caller commits state and events first and then publishes the split, except that a split
+/// which gives the candidate less traffic is published at once.
 public struct Transition: Hashable, Sendable {
     public var state: ServiceState
     public var events: [Event]
-    /// To a command; nil for other inputs.
+    /// The response to a command; nil for other inputs.
     public var reply: Reply?
 
     public init(state: ServiceState, events: [Event] = [], reply: Reply? = nil) {
@@ -79,13 +79,14 @@ public struct Transition: Hashable, Sendable {
     }
 }
 
+/// The response to a command.
 public enum Reply: Hashable, Sendable {
-    /// What changed, in words.
+    /// The command was carried out; the text says what changed.
     case done(String)
     case refused(Refused)
 }
 
-/// Why a command was not carried out.
+/// The reason for which a command was refused.
 public struct Refused: Error, Hashable, Sendable {
     public enum Code: String, Sendable {
         case staleGeneration = "stale_generation"
@@ -98,7 +99,7 @@ public struct Refused: Error, Hashable, Sendable {
         case nothingToDo = "nothing_to_do"
     }
     public var code: Code
-    /// What, and what to do instead.
+    /// A text that says why the command was refused and what to do instead.
     public var message: String
 
     public init(_ code: Code, _ message: String) {

@@ -1,8 +1,8 @@
 import Analysis
 import PolicyModel
 
-extension Draft {
-    mutating func obey(_ command: Command) {
+extension TransitionBuilder {
+    mutating func apply(_ command: Command) {
         if let seen = command.generation, seen != state.generation {
             return refuse(
                 .staleGeneration,
@@ -14,7 +14,7 @@ extension Draft {
         case .advance: advance(command)
         case .promote(let force): promote(command, force: force)
         case .revert(let to, let force): revert(command, to: to, force: force)
-        case .pause: pauseByHand(command)
+        case .pause: pause(command)
         case .resume: resume(command)
         case .retry: retry(command)
         case .restart: restart(command)
@@ -24,13 +24,13 @@ extension Draft {
     }
 
     private mutating func refuse(_ code: Refused.Code, _ message: String) { reply = .refused(Refused(code, message)) }
-    private mutating func done(_ message: String) { reply = .done(message) }
+    private mutating func succeed(_ message: String) { reply = .done(message) }
 
-    private mutating func noRollout(_ hint: String) {
+    private mutating func refuseWithoutRollout(_ hint: String) {
         refuse(.noRollout, "no rollout of \(state.service) is running, \(state.serving) serves all; \(hint)")
     }
 
-    /// What to do to get a rollout.
+    /// A hint at what to do to get a rollout.
     private var startHint: String {
         if let refused = state.refused {
             return
@@ -40,14 +40,14 @@ extension Draft {
     }
 
     private mutating func start(_ command: Command) {
-        guard let rollout = state.rollout else { return noRollout(startHint) }
+        guard let rollout = state.rollout else { return refuseWithoutRollout(startHint) }
         guard rollout.phase == .waiting else {
             return refuse(.wrongPhase, "\(rollout.id) runs already, in phase \(rollout.phase.name)")
         }
         guard state.freeze == nil else { return refuseFrozen() }
         state.rollout?.pause = nil
-        begin(by: command.by)
-        done("\(rollout.id) started: \(rollout.candidate) against \(state.serving)")
+        startRollout(by: command.by)
+        succeed("\(rollout.id) started: \(rollout.candidate) against \(state.serving)")
     }
 
     private mutating func refuseRecovering(_ rollout: Rollout, _ also: String = "") {
@@ -65,7 +65,7 @@ extension Draft {
     }
 
     private mutating func advance(_ command: Command) {
-        guard let rollout = state.rollout else { return noRollout(startHint) }
+        guard let rollout = state.rollout else { return refuseWithoutRollout(startHint) }
         guard state.freeze == nil else { return refuseFrozen() }
         if let failing = command.evaluation?.failing {
             return refuse(.checkFailing, "a check fails: \(failing.words); revert, or wait until it passes")
@@ -81,12 +81,12 @@ extension Draft {
         case .warmup, .step: break
         }
         state.rollout?.pause = nil
-        nextStep(by: command.by)
-        done("\(rollout.id) advanced: \(state.split.candidate) to \(rollout.candidate)")
+        enterNextStep(by: command.by)
+        succeed("\(rollout.id) advanced: \(state.split.candidate) to \(rollout.candidate)")
     }
 
     private mutating func promote(_ command: Command, force: Bool) {
-        guard let rollout = state.rollout else { return noRollout(startHint) }
+        guard let rollout = state.rollout else { return refuseWithoutRollout(startHint) }
         if state.freeze != nil, !force { return refuseFrozen(", or promote --force") }
         if let failing = command.evaluation?.failing, !force {
             return refuse(.checkFailing, "a check fails: \(failing.words); --force promotes all the same")
@@ -98,13 +98,13 @@ extension Draft {
         let unproven = unproven(rollout, command.evaluation)
         let note = unproven.isEmpty ? "" : "; not proven: \(unproven.joined(separator: ", "))"
         let why = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
-        win(why + note, by: command.by, evaluation: command.evaluation)
+        bakeOrPromote(why + note, by: command.by, evaluation: command.evaluation)
         let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
-        done("\(rollout.candidate) \(now)\(note)")
+        succeed("\(rollout.candidate) \(now)\(note)")
     }
 
-    /// Enforced checks that have not proven the candidate, each with what is missing. A proof that was complete once
-    /// stands, although its evidence goes on moving.
+    /// The enforced checks that have not proven the candidate, each with what is missing. In the phase `ready` the list
+    /// is empty: a proof that was complete once stays valid, although its evidence continues to change.
     private func unproven(_ rollout: Rollout, _ evaluation: Evaluation?) -> [String] {
         if rollout.phase == .ready { return [] }
         if let evaluation, !evaluation.results.isEmpty {
@@ -124,7 +124,7 @@ extension Draft {
                     "while \(rollout.id) runs one can only revert to its baseline \(state.serving); revert first, then "
                         + "revert --to \(to)")
             }
-            // Where the candidate gets nothing there is nothing to move.
+            // A candidate without traffic can be reverted whatever the state of the baseline.
             if let e = command.evaluation, e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline), !force,
                 state.split.candidate > .zero
             {
@@ -132,14 +132,14 @@ extension Draft {
                     .baselineDown,
                     "\(state.serving) is down and \(rollout.candidate) is not; --force reverts all the same")
             }
-            end(why, by: command.by, refuse: true, evaluation: command.evaluation)
-            return done("\(rollout.candidate) reverted: \(state.serving) serves all")
+            revertRollout(why, by: command.by, refuse: true, evaluation: command.evaluation)
+            return succeed("\(rollout.candidate) reverted: \(state.serving) serves all")
         }
         guard let to else {
             let before = state.previous.map {
                 "; to return to \($0) say canaryctl revert \(state.service) --to \($0.name)"
             }
-            return noRollout("there is nothing to revert\(before ?? "")")
+            return refuseWithoutRollout("there is nothing to revert\(before ?? "")")
         }
         guard let target = declaration.versions.first(where: { $0.name == to || "\($0)" == to }) else {
             let known = declaration.versions.map(\.description).joined(separator: ", ")
@@ -150,28 +150,29 @@ extension Draft {
         state.previous = left
         state.serving = target
         state.refused = Refusal(identity: left, reason: why, at: now.wall, times: 1)
-        tell(.returned, "\(target) serves all again instead of \(left): \(why)", by: command.by)
-        done("\(target) serves all; \(left) is refused until canaryctl retry")
+        emit(.returned, "\(target) serves all again instead of \(left): \(why)", by: command.by)
+        succeed("\(target) serves all; \(left) is refused until canaryctl retry")
     }
 
-    private mutating func pauseByHand(_ command: Command) {
-        guard let rollout = state.rollout else { return noRollout("there is nothing to pause") }
+    private mutating func pause(_ command: Command) {
+        guard let rollout = state.rollout else { return refuseWithoutRollout("there is nothing to pause") }
         guard rollout.pause == nil else { return refuse(.nothingToDo, "\(rollout.id) is paused already") }
         pause(.manual, command.reason.isEmpty ? "paused by hand" : command.reason, by: command.by)
-        done("\(rollout.id) paused at \(state.split.candidate); reverts still happen")
+        succeed("\(rollout.id) paused at \(state.split.candidate); reverts still happen")
     }
 
     private mutating func resume(_ command: Command) {
-        guard let rollout = state.rollout else { return noRollout("there is nothing to resume") }
+        guard let rollout = state.rollout else { return refuseWithoutRollout("there is nothing to resume") }
         let isPauseStep = rollout.isInPauseStep
         guard rollout.pause != nil || isPauseStep else { return refuse(.nothingToDo, "\(rollout.id) is not paused") }
         if isPauseStep, rollout.pause == nil, state.freeze != nil { return refuseFrozen() }
         if rollout.pause?.cause == .inconclusive { state.rollout?.toleratesInconclusive = true }
         let wasPaused = rollout.pause != nil
         state.rollout?.pause = nil
-        tell(.resumed, command.reason.isEmpty ? "resumed" : "resumed: \(command.reason)", by: command.by)
-        if isPauseStep, !wasPaused { nextStep(by: command.by) }
-        done("\(rollout.id) goes on at \(state.split.candidate)\(state.freeze == nil ? "" : ", once it is unfrozen")")
+        emit(.resumed, command.reason.isEmpty ? "resumed" : "resumed: \(command.reason)", by: command.by)
+        if isPauseStep, !wasPaused { enterNextStep(by: command.by) }
+        succeed(
+            "\(rollout.id) goes on at \(state.split.candidate)\(state.freeze == nil ? "" : ", once it is unfrozen")")
     }
 
     private mutating func retry(_ command: Command) {
@@ -185,40 +186,40 @@ extension Draft {
                 "the service's file does not name \(refused.identity) as candidate any more; it names "
                     + (declaration.candidate.map(\.description) ?? "none"))
         }
-        create(refused.identity)
+        createRollout(refused.identity)
         let times = refused.times == 1 ? "1 revert" : "\(refused.times) reverts"
-        tell(.retried, "\(refused.identity) is tried again after \(times)", by: command.by)
-        done("\(state.rollout?.id ?? "") tries \(refused.identity) again; each retry spends its risk afresh")
+        emit(.retried, "\(refused.identity) is tried again after \(times)", by: command.by)
+        succeed("\(state.rollout?.id ?? "") tries \(refused.identity) again; each retry spends its risk afresh")
     }
 
     private mutating func restart(_ command: Command) {
-        guard state.rollout != nil else { return noRollout(startHint) }
+        guard state.rollout != nil else { return refuseWithoutRollout(startHint) }
         guard let candidate = declaration.candidate, candidate != state.serving else {
             return refuse(.noRollout, "the service's file names no candidate but what serves; \(startHint)")
         }
-        end("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
-        create(candidate)
-        done("\(state.rollout?.id ?? "") takes over with the files as they are now")
+        revertRollout("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
+        createRollout(candidate)
+        succeed("\(state.rollout?.id ?? "") takes over with the files as they are now")
     }
 
     private mutating func freeze(_ command: Command) {
         guard state.freeze == nil else { return refuse(.nothingToDo, "\(state.service) is frozen already") }
         state.freeze = Freeze(
             reason: command.reason.isEmpty ? "no reason given" : command.reason, by: command.by, at: now.wall)
-        tell(.frozen, "frozen: \(state.freeze?.reason ?? "")", by: command.by)
-        done("\(state.service) is frozen: nothing starts, advances or promotes; reverts still happen")
+        emit(.frozen, "frozen: \(state.freeze?.reason ?? "")", by: command.by)
+        succeed("\(state.service) is frozen: nothing starts, advances or promotes; reverts still happen")
     }
 
     private mutating func unfreeze(_ command: Command) {
         guard state.freeze != nil else { return refuse(.nothingToDo, "\(state.service) is not frozen") }
         state.freeze = nil
-        tell(.unfrozen, command.reason.isEmpty ? "unfrozen" : "unfrozen: \(command.reason)", by: command.by)
-        done("\(state.service) is not frozen any more")
+        emit(.unfrozen, command.reason.isEmpty ? "unfrozen" : "unfrozen: \(command.reason)", by: command.by)
+        succeed("\(state.service) is not frozen any more")
     }
 }
 
 extension Evaluation {
-    /// The first enforced check that fails, or whose newest measurement does.
+    /// The first enforced check whose verdict or newest measurement fails.
     var failing: CheckResult? {
         results.first { $0.isEnforced && ($0.verdict == .fail || $0.measured == .fail) }
     }

@@ -1,0 +1,189 @@
+import Analysis
+import PolicyModel
+
+extension TransitionBuilder {
+    /// Applies the evaluation of one tick: first reverts, then the conditions under which time does not count, then
+    /// progress.
+    mutating func apply(_ e: Evaluation, elapsed: Duration) {
+        guard let rollout = state.rollout else { return }
+        if rollout.phase == .waiting { return startAutomatically(rollout, e) }
+        if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
+        if let failing = e.enforced(.fail).first {
+            if e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline) {
+                return hold(.badBaseline, "\(failing.words); but \(state.serving) is down and no refuge", e)
+            }
+            return revertRollout(failing.words, by: "policy", refuse: true, evaluation: e)
+        }
+        guard applyNoDataLimits(e, elapsed: elapsed) else { return }
+        if rollout.isRecovering { return recover(e) }
+        guard applyDeadline(e, elapsed: elapsed) else { return }
+        if let (reason, message) = holdReason(e) { return hold(reason, message, e) }
+        if rollout.standstill != .tooLittleTraffic { clearHold() }
+        if rollout.pause != nil || state.freeze != nil { return }
+        if !rollout.toleratesInconclusive,
+            let check = e.results.first(where: { $0.isEnforced && $0.isOverInconclusiveLimit })
+        {
+            return pause(.inconclusive, "inconclusive too often: \(check.words)", by: "policy")
+        }
+        state.rollout?.held += elapsed
+        advanceIfDue(e)
+    }
+
+    /// Starts a rollout that waits, if its strategy starts automatically. A start gives the candidate traffic, so it waits
+    /// until the agent can trust its view and neither arm is down.
+    private mutating func startAutomatically(_ rollout: Rollout, _ e: Evaluation) {
+        guard rollout.plan.strategy.start == .automatic, state.freeze == nil, rollout.pause == nil else { return }
+        if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
+        if e.baseline.isDown { return hold(.badBaseline, "\(state.serving) is down: does not start", e) }
+        if e.candidate.isDown {
+            return hold(.candidateDown, "\(rollout.candidate) is down or cannot be found: does not start", e)
+        }
+        clearHold()
+        startRollout(by: "policy")
+    }
+
+    /// Gives the candidate its share again after an unclean stop, once the evaluation is healthy. The time of the
+    /// recovery does not count.
+    private mutating func recover(_ e: Evaluation) {
+        if let freeze = state.freeze {
+            return hold(.recovering, "recovering: gets nothing while frozen by \(freeze.by)", e)
+        }
+        let isHealthy = e.isDataFlowing && e.verdict != .error && !e.candidate.isDown && !e.baseline.isDown
+        guard isHealthy else {
+            let missing = e.isDataFlowing ? "both arms to be healthy" : "a first request"
+            return hold(.recovering, "recovering: waits for \(missing)", e)
+        }
+        state.rollout?.isRecovering = false
+        clearHold()
+        emit(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
+    }
+
+    /// Counts the time without data and reverts the rollout if a policy says so. That time also counts while the rollout
+    /// is paused or frozen, because reverts take precedence over both.
+    /// - Returns: false if the rollout was reverted.
+    private mutating func applyNoDataLimits(_ e: Evaluation, elapsed: Duration) -> Bool {
+        guard var rollout = state.rollout else { return false }
+        rollout.withoutData = e.isDataFlowing ? .zero : rollout.withoutData + elapsed
+        state.rollout = rollout
+        for policy in rollout.plan.policies {
+            if case .revert(let after) = policy.onNoData, rollout.withoutData >= after {
+                revertRollout(
+                    "no data for \(after.written), and policy \(policy.name) says revert", by: "policy", refuse: true,
+                    evaluation: e)
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Counts the time toward the deadline, except during pauses, pause steps and freezes, and applies the consequence
+    /// when it passes.
+    /// - Returns: false if the deadline passed in this tick.
+    private mutating func applyDeadline(_ e: Evaluation, elapsed: Duration) -> Bool {
+        guard var rollout = state.rollout else { return false }
+        let isStopped = rollout.pause != nil || state.freeze != nil || rollout.isInPauseStep
+        if !isStopped { rollout.active += elapsed }
+        state.rollout = rollout
+        if !isStopped, !rollout.isOverdue, let deadline = rollout.plan.strategy.deadline,
+            rollout.active >= deadline.after
+        {
+            state.rollout?.isOverdue = true
+            emit(.deadlinePassed, "not promoted within \(deadline.after.written)", evaluation: e)
+            switch deadline.then {
+            case .pause: pause(.deadline, "the deadline of \(deadline.after.written) passed", by: "policy")
+            case .revert:
+                revertRollout(
+                    "the deadline of \(deadline.after.written) passed", by: "policy", refuse: true, evaluation: e)
+            }
+            return false
+        }
+        return true
+    }
+
+    /// The reason to hold the rollout although no check fails, with its message; nil if it may advance.
+    private func holdReason(_ e: Evaluation) -> (Standstill, String)? {
+        if !e.isDataFlowing { return (.noData, "no judged request for a while: holds, and the time does not count") }
+        if e.baseline.isDown { return (.badBaseline, "\(state.serving) is down: holds, and the time does not count") }
+        if e.candidate.isDown, let candidate = state.rollout?.candidate {
+            return (.candidateDown, "\(candidate) is down: holds until a check decides, and the time does not count")
+        }
+        if let check = e.enforced(.error).first { return (.providerDown, "no measurement: \(check.words)") }
+        return nil
+    }
+
+    /// Enters the next step or phase if the conditions for leaving the current one are met.
+    private mutating func advanceIfDue(_ e: Evaluation) {
+        guard let rollout = state.rollout else { return }
+        switch rollout.phase {
+        case .waiting: break
+        case .warmup:
+            guard let warmup = rollout.plan.strategy.warmup else { return enterNextStep(by: "policy") }
+            if e.candidate.requests >= UInt64(max(warmup.requests, 0)) {
+                emit(.warmedUp, "\(rollout.candidate) answered \(e.candidate.requests) requests")
+                enterNextStep(by: "policy")
+            } else if rollout.held >= warmup.within {
+                hold(
+                    .tooLittleTraffic,
+                    "warm-up: \(e.candidate.requests) of \(warmup.requests) requests within \(warmup.within.written)", e
+                )
+            }
+        case .step(let index):
+            switch index < rollout.plan.strategy.steps.count ? rollout.plan.strategy.steps[index] : .pause(.zero) {
+            case .weight(_, let duration):
+                guard rollout.held >= duration else { return }
+                switch e.verdict {
+                case .pass: enterNextStep(by: "policy")
+                case .noData: hold(.tooLittleTraffic, "the hold is over; \(firstMissing(e))", e)
+                case .inconclusive, .error, .fail: clearHold()
+                }
+            case .pause(let time): if let time, rollout.held >= time { enterNextStep(by: "policy") }
+            }
+        case .proving:
+            guard e.verdict == .pass, e.unproven.isEmpty else { return }
+            clearHold()
+            if !e.results.contains(where: \.isEnforced) {
+                // Absence of evidence never promotes: without an enforced check, a person decides.
+                enter(.ready)
+                emit(.ready, "no check is enforced, so nothing is proven; waits for canaryctl promote", evaluation: e)
+            } else if rollout.plan.strategy.promotion == .automatic {
+                bakeOrPromote("every enforced check is proven", by: "policy", evaluation: e)
+            } else {
+                enter(.ready)
+                emit(.ready, "every enforced check is proven; waits for canaryctl promote", evaluation: e)
+            }
+        case .ready: break
+        case .baking:
+            let bake = rollout.plan.strategy.bake?.duration ?? .zero
+            guard rollout.held >= bake else { return }
+            switch e.verdict {
+            case .pass: bakeOrPromote("baked", by: "policy", evaluation: e)
+            case .noData: hold(.tooLittleTraffic, "the bake is over; \(firstMissing(e))", e)
+            case .inconclusive, .error, .fail: clearHold()
+            }
+        }
+    }
+
+    /// The first check without data and what is missing, as text.
+    private func firstMissing(_ e: Evaluation) -> String {
+        let check = e.enforced(.noData).first { !$0.waitsOnlyForPromotion }
+        return check.map { "\($0.path) waits: \($0.missing)" } ?? "waits for data"
+    }
+
+    /// Holds the rollout and emits an event when the reason is new.
+    private mutating func hold(_ reason: Standstill, _ message: String, _ e: Evaluation? = nil) {
+        guard state.rollout?.standstill != reason else { return }
+        state.rollout?.standstill = reason
+        emit(reason.isAlarm ? .alarm : .standstill, message, evaluation: e)
+    }
+
+    private mutating func clearHold() {
+        guard let reason = state.rollout?.standstill else { return }
+        state.rollout?.standstill = nil
+        if reason.isAlarm { emit(.moving, "\(reason.rawValue) is over") }
+    }
+
+    mutating func pause(_ cause: Pause.Cause, _ reason: String, by: String) {
+        state.rollout?.pause = Pause(cause: cause, reason: reason, by: by, at: now.wall)
+        emit(.paused, "paused at \(state.split.candidate): \(reason)", by: by)
+    }
+}
