@@ -2,36 +2,39 @@ import Analysis
 import PolicyModel
 import Statistics
 
-/// What a service did between rollouts, played against itself: sub-shards of its requests are dealt to a candidate that
-/// does not exist. Whatever is reverted is reverted falsely.
+/// The recorded traffic of a service between rollouts, judged against itself: sub-shards of its requests are assigned to
+/// an imaginary candidate. Every revert of such a pseudo-rollout is a false one.
 public struct BaselineHistory: Sendable {
-    /// A pseudo-rollout gives the candidate 1, then 2, then 4 of the 8 sub-shards, for this many seconds each.
+    /// The length of each step of a pseudo-rollout in seconds.
     public static let stepLength: Int64 = 600
+    /// The number of sub-shards, of 8, that the candidate gets in each step.
     static let stepShards = [1, 2, 4]
     public static let rolloutLength = stepLength * Int64(stepShards.count)
-    /// Seconds of history before the first pseudo-rollout, for the baseline to be known.
+    /// Seconds of history before the first pseudo-rollout, from which the baseline's profile is learned.
     public static let lead: Int64 = 600
     /// Seconds between the starts of two pseudo-rollouts.
     static let startSpacing: Int64 = 300
-    /// Less history says nothing.
+    /// The shortest usable history in seconds.
     public static let least = lead + rolloutLength
-    /// A gap of more seconds divides the history: a rollout ran, or the agent did not.
+    /// The longest gap in seconds within one stretch of history. A longer one divides it: a rollout was under way, or the
+    /// agent was not running.
     static let longestGap: Int64 = 120
 
-    /// Stretches without a longer gap, oldest first; only those that are long enough.
+    /// The stretches of history that are long enough, oldest first.
     private let stretches: [[JudgedItem]]
-    /// Traffic is dealt by key.
+    /// True if requests are assigned by key.
     public let isKeyed: Bool
-    /// Seconds of history in all, and in stretches that are long enough.
+    /// Seconds of history in all.
     public let seconds: Int64
+    /// Seconds of history in stretches that are long enough.
     public let usableSeconds: Int64
     /// Judged requests in all.
     public let requests: Int
     public let errors: Int
-    /// Of the last, longest-known moment.
+    /// The profile of the baseline at the end of the history.
     public let profile: BaselineProfile
 
-    /// - Parameter items: of a recording between rollouts; ticks of errors and latencies in the order recorded.
+    /// - Parameter items: a recording made between rollouts: ticks of errors and latencies in the order recorded.
     public init(_ items: [JudgedItem]) {
         var isKeyed = false
         for case .errors(let tick) in items where !tick.keys.isEmpty { isKeyed = true }
@@ -43,7 +46,7 @@ public struct BaselineHistory: Sendable {
         var sum = Tally()
         for item in items {
             guard let second = item.second else { continue }
-            // Latencies come later than the errors of their second; the clock begins anew when the machine does.
+            // Latencies are recorded later than the errors of their second; the clock starts again with the machine.
             if let last, second < last - Self.longestGap || second > last + Self.longestGap {
                 all.append(open)
                 open = []
@@ -66,7 +69,7 @@ public struct BaselineHistory: Sendable {
         self.profile = profile
     }
 
-    /// Half hours that do not overlap.
+    /// The number of pseudo-rollouts that do not overlap.
     public var disjointRollouts: Int {
         stretches.reduce(0) { sum, items in
             let span = (items.last?.second ?? 0) - (items.first?.second ?? 0) + 1 - Self.lead
@@ -74,24 +77,27 @@ public struct BaselineHistory: Sendable {
         }
     }
 
-    /// Where pseudo-rollouts begin.
+    /// The beginning of a pseudo-rollout.
     fileprivate struct Start: Sendable {
+        /// The index of the stretch.
         var stretch: Int
-        /// Of the first item.
-        var place: Int
+        /// The index of the first item within the stretch.
+        var item: Int
+        /// The profile of the baseline before the first item.
         var profile: BaselineProfile
     }
 
-    /// Ready to be played in any order and on any thread.
+    /// Pseudo-rollouts that can be run in any order and on any thread.
     public struct Prepared: Sendable {
         fileprivate let history: BaselineHistory
         fileprivate let policies: [Policy]
         fileprivate let risk: Risk
         fileprivate let starts: [Start]
-        /// Start times.
+        /// The number of different start times.
         public var startCount: Int { starts.count }
 
-        /// The same number always plays the same; at most one for each choice of sub-shards and start makes sense.
+        /// Runs the pseudo-rollout with this number, which is the same for the same seed. The number selects the start
+        /// time and the order of the sub-shards.
         public func play(_ number: Int, seed: UInt64) -> SimulatedRollout {
             let start = starts[number % starts.count]
             var random = SeededGenerator(seed: TrafficSplit.mix(seed &+ UInt64(number) &* 0x9e37_79b9_7f4a_7c15))
@@ -100,17 +106,17 @@ public struct BaselineHistory: Sendable {
         }
     }
 
-    /// Nil where there is too little history.
+    /// Finds the starts of pseudo-rollouts; nil if there is too little history.
     public func prepare(_ policies: [Policy], risk: Risk) -> Prepared? {
         var starts: [Start] = []
         for (number, items) in stretches.enumerated() {
             guard let first = items.first?.second, let last = items.last?.second else { continue }
             var profile = BaselineProfile()
             var next = first + Self.lead
-            for (place, item) in items.enumerated() {
+            for (index, item) in items.enumerated() {
                 guard let second = item.second else { continue }
                 if second >= next, second + Self.rolloutLength <= last + 1 {
-                    starts.append(Start(stretch: number, place: place, profile: profile))
+                    starts.append(Start(stretch: number, item: index, profile: profile))
                     next = second + Self.startSpacing
                 }
                 profile.observe(item)
@@ -120,26 +126,26 @@ public struct BaselineHistory: Sendable {
             ? nil : Prepared(history: self, policies: policies, risk: risk, starts: starts)
     }
 
-    /// - Parameter order: of the sub-shards: the first is the candidate's from the beginning.
+    /// - Parameter order: the sub-shards in the order in which the candidate gets them.
     private func play(_ start: Start, _ order: [Int], _ policies: [Policy], _ risk: Risk) -> SimulatedRollout {
         var judge = SequentialJudge(policies, risk: risk, isKeyed: isKeyed, profile: start.profile)
         let items = stretches[start.stretch]
-        guard let begin = items[start.place].second else {
+        guard let begin = items[start.item].second else {
             return SimulatedRollout(end: .undecided, seconds: 0, requests: 0)
         }
         var requests = 0
-        for item in items[start.place...] {
+        for item in items[start.item...] {
             guard let second = item.second, second - begin < Self.rolloutLength else { break }
-            // Of latencies that came late, the first may be from before.
+            // The first latencies may belong to a second before the start, since they are recorded later.
             let step = Int(max(0, second - begin) / Self.stepLength)
             var mask: UInt8 = 0
             for shard in order.prefix(Self.stepShards[step]) { mask |= 1 << UInt8(shard) }
             switch item {
             case .errors(let tick):
-                let dealt = deal(tick, mask, UInt16(step + 1))
-                requests += dealt.tally(.candidate).trials
-                judge.take(.errors(dealt))
-            case .latencies(let tick): judge.take(.latencies(deal(tick, mask, UInt16(step + 1))))
+                let assigned = assign(tick, mask, UInt16(step + 1))
+                requests += assigned.tally(.candidate).trials
+                judge.take(.errors(assigned))
+            case .latencies(let tick): judge.take(.latencies(assign(tick, mask, UInt16(step + 1))))
             case .rows: break
             }
             if let check = judge.standing.reverts {
@@ -149,42 +155,44 @@ public struct BaselineHistory: Sendable {
         return SimulatedRollout(end: .undecided, seconds: Self.rolloutLength, requests: requests)
     }
 
-    private func deal(_ tick: ErrorTick, _ mask: UInt8, _ step: UInt16) -> ErrorTick {
-        var dealt = ErrorTick(second: tick.second, step: step)
+    /// Assigns the sub-shards in `mask` to the candidate.
+    private func assign(_ tick: ErrorTick, _ mask: UInt8, _ step: UInt16) -> ErrorTick {
+        var assigned = ErrorTick(second: tick.second, step: step)
         func arm(_ shard: Int) -> Int { Int(mask >> UInt8(shard) & 1) }
         guard isKeyed else {
             for shard in 0..<ErrorTick.shards {
                 let i = arm(shard) * ErrorTick.shards + shard
-                dealt.trials[i] = tick.trials[shard]
-                dealt.hits[i] = tick.hits[shard]
+                assigned.trials[i] = tick.trials[shard]
+                assigned.hits[i] = tick.hits[shard]
             }
-            return dealt
+            return assigned
         }
-        // Of a request that was dealt by key the sub-shard is not recorded; any division by key does.
+        // The sub-shard of a request that was assigned by key is not recorded; any other division by key serves as well.
         for key in tick.keys {
             let shard = Int(TrafficSplit.mix(key >> 2) & UInt64(ErrorTick.shards - 1))
-            dealt.add(arm(shard) == 0 ? .baseline : .candidate, shard: shard, isError: key & 1 == 1)
-            dealt.keys.append(key & ~2 | UInt64(arm(shard)) << 1)
+            assigned.add(arm(shard) == 0 ? .baseline : .candidate, shard: shard, isError: key & 1 == 1)
+            assigned.keys.append(key & ~2 | UInt64(arm(shard)) << 1)
         }
-        return dealt
+        return assigned
     }
 
-    private func deal(_ tick: LatencyTick, _ mask: UInt8, _ step: UInt16) -> LatencyTick {
-        // Sub-shards are no exact shares: without a share nothing is said about the split.
-        var dealt = LatencyTick(second: tick.second, step: step, share: .zero)
-        dealt.entries.reserveCapacity(tick.entries.count)
+    /// Assigns the sub-shards in `mask` to the candidate.
+    private func assign(_ tick: LatencyTick, _ mask: UInt8, _ step: UInt16) -> LatencyTick {
+        // A sub-shard is not exactly one eighth of the traffic, so the split cannot be tested: the share stays zero.
+        var assigned = LatencyTick(second: tick.second, step: step, share: .zero)
+        assigned.entries.reserveCapacity(tick.entries.count)
         for entry in tick.entries {
             let isCandidate = mask >> UInt8(entry.shard) & 1 == 1
-            dealt.assigned[isCandidate ? 1 : 0] += 1
+            assigned.assigned[isCandidate ? 1 : 0] += 1
             // The arm is the bit above the sub-shard's three.
-            dealt.entries.append(isCandidate ? LatencyEntry(bits: entry.bits | 1 << 27) : entry)
+            assigned.entries.append(isCandidate ? LatencyEntry(bits: entry.bits | 1 << 27) : entry)
         }
-        return dealt
+        return assigned
     }
 }
 
 extension JudgedItem {
-    /// Nil for rows.
+    /// The second that a tick belongs to; nil for rows.
     var second: Int64? {
         switch self {
         case .errors(let tick): tick.second

@@ -1,26 +1,27 @@
 import Analysis
 import PolicyModel
 
-/// Judges what was recorded of a rollout by other policies.
+/// Judges the recording of a rollout again, by other policies.
 public enum RecordedRollout {
-    /// What policies would have decided of the traffic that there was.
+    /// The decision of the policies on the recorded traffic.
     public struct Verdict: Sendable {
-        /// The first check that would have reverted: `standard/error-rate`, with what it measured.
+        /// The result of the first check that would have reverted, such as `standard/error-rate`; nil if none would.
         public var reverts: CheckResult?
-        /// Every enforced check was proven in the last step that there was.
+        /// True if every enforced check was proven in the last recorded step.
         public var isProven: Bool
-        /// Since the recording began, and requests of the candidate until then. Where nothing was decided: of all of it.
+        /// The time from the beginning of the recording to the decision, or to its end if there was none.
         public var seconds: Int64
+        /// The requests of the candidate in that time.
         public var requests: Int
-        /// Of the step that was running, from 1.
+        /// The step in which the decision fell, counted from 1.
         public var step: UInt16
-        /// What was missing for a promotion at the end; empty where something was decided.
+        /// The proofs that were missing for a promotion at the end, as text; empty if there was a decision.
         public var missing: [String]
     }
 
     /// - Parameters:
-    ///   - items: of one rollout, whole.
-    ///   - profile: of the baseline when it began.
+    ///   - items: the whole recording of one rollout.
+    ///   - profile: the profile of the baseline at the beginning of the rollout.
     public static func judge(
         _ items: [JudgedItem], by policies: [Policy], risk: Risk, profile: BaselineProfile, isKeyed: Bool
     ) -> Verdict {
@@ -58,7 +59,7 @@ public enum RecordedRollout {
 }
 
 extension JudgedItem {
-    /// Nil for rows.
+    /// The step that a tick belongs to; nil for rows.
     var step: UInt16? {
         switch self {
         case .errors(let tick): tick.step

@@ -1,27 +1,28 @@
 import Analysis
 import PolicyModel
 
-/// Many rollouts of one kind, each dealt anew: what a policy would do, how often, and after how many requests. Second by
-/// second through the judge that the agent runs; of the state machine, what moves a rollout without accidents: holds,
-/// the fewest requests of a step, proof, revert. Quality and scraped series are not dealt and not waited for.
+/// Simulates many independent rollouts of one kind, to show what a policy would decide, how often, and after how many
+/// requests. Each second of traffic goes through the judge that the agent runs. Of the state machine, the parts that
+/// advance a rollout without incidents are simulated: holds, the fewest requests of a step, proof and revert. Quality and
+/// scraped series are neither simulated nor waited for.
 public struct RolloutSimulation: Sendable {
     public var policies: [Policy]
     public var risk = Risk()
-    /// Weights and their holds, at least one.
+    /// The weights and their holds; at least one.
     public var steps: [(weight: Weight, hold: Duration)]
-    /// Requests per second of both arms together, a Poisson process.
+    /// Requests per second of both arms together, which arrive as a Poisson process.
     public var rate: Double
     public var baseline: ArmTraffic
     public var candidate: ArmTraffic
-    /// After this a rollout counts as undecided.
+    /// The time after which a rollout counts as undecided.
     public var longest: Duration = .seconds(7200)
-    /// For how long the baseline was watched before.
+    /// The time for which the baseline was observed before the rollout.
     public var watched: Duration = .seconds(7200)
     public var seed: UInt64 = 1
 
-    /// Baselines that are watched; rollouts take turns with them.
+    /// The number of simulated baselines; rollouts use them in turn.
     public var baselines = 16
-    /// Second in which a rollout begins.
+    /// The second in which a rollout begins.
     private static let origin: Int64 = 1_000_000
 
     public init(
@@ -35,50 +36,53 @@ public struct RolloutSimulation: Sendable {
         self.candidate = candidate
     }
 
-    /// Rollouts of this plan, ready to be played in any order and on any thread.
+    /// Rollouts of this plan that can be run in any order and on any thread.
     public struct Prepared: Sendable {
         fileprivate let plan: RolloutSimulation
-        fileprivate let dealer: TickDealer
+        fileprivate let generator: TickGenerator
+        /// The profiles of the simulated baselines.
         public fileprivate(set) var profiles: [BaselineProfile]
 
-        /// The same number always plays the same.
+        /// Runs the rollout with this number, which is the same for the same seed.
         public func play(_ number: Int) -> SimulatedRollout {
-            plan.play(number, dealer, profiles[number % profiles.count])
+            plan.play(number, generator, profiles[number % profiles.count])
         }
     }
 
-    /// - Parameter rollouts: how many will be played: no more baselines are watched.
+    /// Simulates the baselines before the rollouts.
+    /// - Parameter rollouts: the number of rollouts that will be run; at most as many baselines are simulated.
     public func prepare(rollouts: Int) -> Prepared {
-        let dealer = TickDealer(self)
+        let generator = TickGenerator(self)
         let profiles = (0..<max(1, min(baselines, rollouts))).map { number in
-            var random = generator(number, of: 1)
+            var random = randomNumbers(for: number, of: 1)
             var profile = BaselineProfile()
             let seconds = Int64(watched.seconds)
             for second in 0..<seconds {
-                let tick = dealer.deal(second: Self.origin - seconds + second, step: 0, share: .zero, &random)
+                let tick = generator.tick(second: Self.origin - seconds + second, step: 0, share: .zero, &random)
                 profile.observe(tick.errors)
                 if let latencies = tick.latencies { profile.observe(latencies) }
             }
             return profile
         }
-        return Prepared(plan: self, dealer: dealer, profiles: profiles)
+        return Prepared(plan: self, generator: generator, profiles: profiles)
     }
 
-    private func generator(_ number: Int, of kind: UInt64) -> SeededGenerator {
+    /// The random numbers of one baseline (kind 1) or rollout (kind 2).
+    private func randomNumbers(for number: Int, of kind: UInt64) -> SeededGenerator {
         SeededGenerator(seed: TrafficSplit.mix(TrafficSplit.mix(seed ^ kind << 62) &+ UInt64(number)))
     }
 
-    private func play(_ number: Int, _ dealer: TickDealer, _ profile: BaselineProfile) -> SimulatedRollout {
-        var random = generator(number, of: 2)
+    private func play(_ number: Int, _ generator: TickGenerator, _ profile: BaselineProfile) -> SimulatedRollout {
+        var random = randomNumbers(for: number, of: 2)
         var judge = SequentialJudge(policies, risk: risk, isKeyed: false, profile: profile)
         var step = 0
         var held: Int64 = 0
         var requests = 0
         let seconds = Int64(longest.seconds)
         for second in 0..<seconds {
-            let place = min(step, steps.count - 1)
-            let tick = dealer.deal(
-                second: Self.origin + second, step: UInt16(place + 1), share: steps[place].weight, &random)
+            let index = min(step, steps.count - 1)
+            let tick = generator.tick(
+                second: Self.origin + second, step: UInt16(index + 1), share: steps[index].weight, &random)
             requests += tick.errors.tally(.candidate).trials
             judge.take(.errors(tick.errors))
             if let latencies = tick.latencies { judge.take(.latencies(latencies)) }
@@ -89,7 +93,7 @@ public struct RolloutSimulation: Sendable {
             held += 1
             if step < steps.count, held >= Int64(steps[step].hold.seconds), standing.isReady {
                 step += 1
-                // The proof is made at the last step's weight and goes on with what that has gathered.
+                // The proof is made at the last step's weight and continues with the evidence of that step.
                 held = 0
             }
             if step == steps.count, standing.isProven {
@@ -100,7 +104,7 @@ public struct RolloutSimulation: Sendable {
     }
 }
 
-/// How a simulated rollout ended.
+/// The end of a simulated rollout.
 public struct SimulatedRollout: Hashable, Sendable {
     public enum End: Hashable, Sendable {
         /// The policy and check that decided: `standard/error-rate`.
@@ -110,8 +114,8 @@ public struct SimulatedRollout: Hashable, Sendable {
     }
 
     public var end: End
-    /// Since the first step began.
+    /// The time from the beginning of the first step.
     public var seconds: Int64
-    /// That the candidate got.
+    /// The requests of the candidate.
     public var requests: Int
 }

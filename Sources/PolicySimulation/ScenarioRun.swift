@@ -2,19 +2,20 @@ import Analysis
 import PolicyModel
 import RolloutEngine
 
-/// What a scenario came to.
+/// The outcome of a scenario, compared with what was expected.
 public struct ScenarioOutcome: Sendable {
     public var scenario: TestScenario
     public var decision: ExpectedDecision.Decision
-    /// Name of the check that decided; nil where none did.
+    /// The name of the check that decided; nil if none did.
     public var check: String?
-    /// From the begin of the first step; nil where nothing was decided.
+    /// The time of the decision, from the beginning of the first step; nil if there was none.
     public var at: Duration?
-    /// Judged requests that the candidate got.
+    /// The number of judged requests that the candidate got.
     public var candidateRequests: UInt64
-    /// Of the decision, or of why there is none, in words.
+    /// The reason for the decision, or for its absence, as text.
     public var reason: String
 
+    /// True if the outcome is the expected one.
     public var isMet: Bool {
         let expected = scenario.expected
         guard decision == expected.decision else { return false }
@@ -23,32 +24,32 @@ public struct ScenarioOutcome: Sendable {
         return true
     }
 
-    /// One line: what was decided, by what, when and at which cost, and what was expected where that is something else.
+    /// The outcome in one line: the decision, the check, the time and the cost, and the expectation if it was not met.
     public var line: String {
-        var came =
+        var outcome =
             switch decision {
             case .revert: "reverted"
             case .promote: "promoted"
             case .hold: "held to the end"
             }
-        if let check { came += " by \(check)" }
-        if let at { came += " after \(at.written)" }
-        came += ", \(candidateRequests) requests to the candidate"
-        if isMet { return came }
+        if let check { outcome += " by \(check)" }
+        if let at { outcome += " after \(at.written)" }
+        outcome += ", \(candidateRequests) requests to the candidate"
+        if isMet { return outcome }
         let expected = scenario.expected
         var wanted = expected.decision.rawValue
         if let check = expected.check { wanted += " by \(check)" }
         if let within = expected.within { wanted += " within \(within.written)" }
-        return "expected \(wanted), but \(came): \(reason)"
+        return "expected \(wanted), but \(outcome): \(reason)"
     }
 }
 
-/// One rollout of a scenario, tick by tick, through the judge and the state machine that the agent runs.
+/// Runs one rollout of a scenario, tick by tick, through the judge and the state machine that the agent runs.
 struct ScenarioRun {
-    /// Without a judged request for this long the agent holds.
+    /// The time without a judged request after which the agent holds.
     private static let dataGap: Duration = .seconds(60)
     private static let origin: Int64 = 1_000_000_000_000
-    /// For how long the baseline was watched before.
+    /// The time for which the baseline was observed before the rollout.
     private static let watched: Duration = .seconds(1800)
 
     private let test: PolicyTest
@@ -64,9 +65,10 @@ struct ScenarioRun {
     private var feed: TickFeed
     private let attributes: Set<String>
     private var now = Moment(monotonic: origin, wall: 0)
+    /// The instant at which the first step began.
     private var steppedAt: Int64?
     private var scrapedAt = origin
-    private var seen: Evaluation?
+    private var lastEvaluation: Evaluation?
 
     init(_ test: PolicyTest, _ scenario: TestScenario, seed: UInt64) {
         self.test = test
@@ -89,7 +91,7 @@ struct ScenarioRun {
         window = ObservationWindow(retention: retention, startedAt: Self.origin)
         series = SeriesWindow(span: retention + .seconds(60))
         for arm in Arm.allCases { series.setServers([SimulatedScrapes.endpoint(arm)], of: arm) }
-        judge = Judge(analysis, test.policies, profile: Self.watch(scenario, seed: seed))
+        judge = Judge(analysis, test.policies, profile: Self.baselineProfile(of: scenario, seed: seed))
         feed = TickFeed(now: Self.origin, isKeyed: false)
         attributes = Set(
             test.policies.flatMap(\.checks).flatMap { check -> [String] in
@@ -97,8 +99,9 @@ struct ScenarioRun {
             })
     }
 
-    /// What an agent would have learnt of the baseline before the rollout: half an hour as in the scenario's first phase.
-    private static func watch(_ scenario: TestScenario, seed: UInt64) -> BaselineProfile {
+    /// The profile of the baseline that an agent would have before the rollout, from half an hour of traffic as in the
+    /// scenario's first phase.
+    private static func baselineProfile(of scenario: TestScenario, seed: UInt64) -> BaselineProfile {
         var profile = BaselineProfile()
         guard var first = scenario.phases.first else { return profile }
         first.duration = watched
@@ -120,27 +123,27 @@ struct ScenarioRun {
         return profile
     }
 
-    mutating func play() -> ScenarioOutcome {
-        _ = take(.declared)
-        _ = take(.evaluated(Evaluation(), elapsed: .zero))
+    mutating func run() -> ScenarioOutcome {
+        _ = apply(.declared)
+        _ = apply(.evaluated(Evaluation(), elapsed: .zero))
         let interval = max(test.interval, .milliseconds(100))
         var elapsed: Duration = .zero
         while elapsed < scenario.duration {
             elapsed += interval
             now = Moment(monotonic: Self.origin + elapsed.nanoseconds, wall: elapsed.nanoseconds / 1_000_000)
-            look(at: elapsed.seconds)
+            recordTraffic(until: elapsed.seconds)
             let evaluation = evaluate(elapsed.seconds)
-            seen = evaluation
-            for event in take(.evaluated(evaluation, elapsed: interval)) {
-                switch event.kind {
-                case .reverted:
+            lastEvaluation = evaluation
+            for event in apply(.evaluated(evaluation, elapsed: interval)) {
+                if event.kind == .reverted {
                     return outcome(.revert, check: evaluation.enforced(.fail).first?.check, reason: event.message)
-                case .bakeStarted, .promoted: return outcome(.promote, check: nil, reason: event.message)
-                default: break
+                }
+                if event.kind == .bakeStarted || event.kind == .promoted {
+                    return outcome(.promote, check: nil, reason: event.message)
                 }
             }
         }
-        let outlook = Outlook(state, seen)
+        let outlook = Outlook(state, lastEvaluation)
         let waits = outlook.waitsFor.isEmpty ? "the traffic ended before the next step" : "waits for "
         return outcome(.hold, check: nil, reason: waits + outlook.waitsFor.joined(separator: "; "))
     }
@@ -152,7 +155,8 @@ struct ScenarioRun {
             candidateRequests: window.sinceStart[Int(Arm.candidate.rawValue)].judged, reason: reason)
     }
 
-    private mutating func look(at seconds: Double) {
+    /// Records the traffic up to this second, and a scrape if one is due.
+    private mutating func recordTraffic(until seconds: Double) {
         let batch = traffic.advance(to: seconds, split: state.split)
         for o in batch.ended {
             window.record(o)
@@ -161,7 +165,7 @@ struct ScenarioRun {
         window.setOpen(batch.open)
         feed.setOpen(batch.open)
         window.expire(now: now.monotonic)
-        scrapes.count(batch.ended)
+        scrapes.record(batch.ended)
         for label in batch.labels { quality.add(label.row, arm: label.arm, attributes: attributes) }
         judge.take(feed.mature(now: now.monotonic, latencyMaturity: judge.latencyMaturity))
         if !batch.labels.isEmpty {
@@ -201,8 +205,8 @@ struct ScenarioRun {
         feed.judgeLatency(from: instant)
     }
 
-    /// Hands an input to the state machine and follows it as the controller does.
-    private mutating func take(_ input: Input) -> [Event] {
+    /// Applies an input to the state machine and follows the transition as the controller does.
+    private mutating func apply(_ input: Input) -> [Event] {
         let old = state.rollout
         let transition = RolloutStateMachine.handle(input, state: state, declaration: declaration, now: now)
         state = transition.state
@@ -219,14 +223,14 @@ struct ScenarioRun {
     }
 }
 
-/// Plays policy tests.
+/// Runs policy tests.
 public enum PolicyTestRunner {
-    /// Every scenario of a test, in order; the same test always comes out the same.
+    /// Runs every scenario of a test, in order. The same test always has the same outcomes.
     public static func run(_ test: PolicyTest) -> [ScenarioOutcome] {
         test.scenarios.enumerated().map { index, scenario in
             let seed = TrafficSplit.mix(test.seed &+ UInt64(index + 1) &* 0x9e37_79b9_7f4a_7c15)
             var run = ScenarioRun(test, scenario, seed: seed)
-            return run.play()
+            return run.run()
         }
     }
 }

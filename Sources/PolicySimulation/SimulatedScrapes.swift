@@ -1,9 +1,9 @@
 import Analysis
 import PolicyModel
 
-/// What scrapes of both arms would show, from the requests that were dealt and the series that are written down.
+/// Simulates scrapes of both arms, from the simulated requests and the series that the scenario declares.
 struct SimulatedScrapes {
-    /// Time between two scrapes: the default of a service's file.
+    /// The time between two scrapes, which is the default of a service's file.
     static let interval: Duration = .seconds(5)
     /// Upper bounds of the simulated servers' latency histogram, in seconds.
     static let bounds: [Double] = [
@@ -15,9 +15,10 @@ struct SimulatedScrapes {
         var requests = 0.0
         var errors = 0.0
         var counts = [Double](repeating: 0, count: bounds.count)
-        /// Of counters and histograms that are written down, by series.
-        var grown: [String: Double] = [:]
+        /// The values of declared counters, by series.
+        var counters: [String: Double] = [:]
     }
+    /// One server for each arm, indexed by the arm's raw value.
     private var servers: [Server] = [Server(), Server()]
     private let queries: Set<SeriesQuery>
 
@@ -31,7 +32,8 @@ struct SimulatedScrapes {
 
     static func endpoint(_ arm: Arm) -> Endpoint { Endpoint(host: arm.name, port: 1) }
 
-    mutating func count(_ ended: [Observation]) {
+    /// Adds ended requests to the servers' metrics.
+    mutating func record(_ ended: [Observation]) {
         for o in ended where o.outcome != .connectFailure {
             let arm = Int(o.arm.rawValue)
             servers[arm].requests += 1
@@ -44,19 +46,19 @@ struct SimulatedScrapes {
         }
     }
 
-    /// Scrapes both arms, `elapsed` after the last time.
+    /// Scrapes both arms, `elapsed` after the last scrape.
     mutating func scrape(_ phase: TrafficPhase, into window: inout SeriesWindow, now: Int64, elapsed: Duration) {
         for arm in Arm.allCases {
-            let place = Int(arm.rawValue)
+            let index = Int(arm.rawValue)
             for series in phase.series {
-                servers[place].grown[series.series, default: 0] += series[arm] * elapsed.seconds
+                servers[index].counters[series.series, default: 0] += series[arm] * elapsed.seconds
             }
             let endpoint = Self.endpoint(arm)
             guard phase.scrapesAnswer, phase[arm].reachable else {
                 window.recordFailure("no answer", at: now, of: endpoint, arm: arm)
                 continue
             }
-            let server = servers[place]
+            let server = servers[index]
             var sample = ScrapeSample(
                 at: now, requests: server.requests, errors: server.errors,
                 latency: .histogram(CumulativeHistogram(bounds: Self.bounds, counts: server.counts)),
@@ -75,9 +77,9 @@ struct SimulatedScrapes {
         guard let series else { return .values([:]) }
         switch query.kind {
         case .gauge: return .values(["": series[arm]])
-        case .counter: return .values(["": server.grown[series.series] ?? 0])
+        case .counter: return .values(["": server.counters[series.series] ?? 0])
         case .histogram:
-            // As many observations as requests, all of them at the value that is written down.
+            // As many observations as requests, all of them with the declared value.
             let value = series[arm]
             return .histograms([
                 "": CumulativeHistogram(

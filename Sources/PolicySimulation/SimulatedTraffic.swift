@@ -1,14 +1,16 @@
 import Analysis
 import PolicyModel
 
-/// Deals the requests and labels of a scenario in virtual time.
+/// Generates the requests and labels of a scenario in virtual time.
 struct SimulatedTraffic {
-    /// Where on the monotonic clock the scenario begins.
+    /// The instant on the monotonic clock, in nanoseconds, at which the scenario begins.
     let origin: Int64
     private let scenario: TestScenario
     private var random: SeededGenerator
+    /// The time of the next request in seconds since `origin`.
     private var nextArrival: Double = 0
     private var inFlight: [Observation] = []
+    /// Labels that arrive at the instant `at`.
     private var labels: [(row: Feedback, arm: Arm, startedAt: Int64, at: Int64)] = []
 
     init(_ scenario: TestScenario, seed: UInt64, origin: Int64) {
@@ -17,7 +19,7 @@ struct SimulatedTraffic {
         random = SeededGenerator(seed: seed)
     }
 
-    /// The phase at this many seconds, and where it ends; nil after the last.
+    /// The phase at this many seconds after the beginning, and the second at which it ends; nil after the last phase.
     func phase(at seconds: Double) -> (phase: TrafficPhase, until: Double)? {
         var end = 0.0
         for phase in scenario.phases {
@@ -27,7 +29,9 @@ struct SimulatedTraffic {
         return nil
     }
 
-    /// What happens until `seconds`: requests that end, those that are open then, and labels that arrive.
+    /// Advances to `seconds` after the beginning.
+    /// - Returns: the requests that ended in the meantime, those that are open at that moment, and the labels that
+    ///   arrived.
     mutating func advance(
         to seconds: Double, split: TrafficSplit
     ) -> (ended: [Observation], open: [Observation], labels: [JoinedFeedback]) {
@@ -37,7 +41,7 @@ struct SimulatedTraffic {
                 continue
             }
             let arrival = nextArrival + random.exponential() / phase.rate
-            // The process begins anew where its rate changes: it has no memory.
+            // A Poisson process has no memory, so it may be started anew where its rate changes.
             nextArrival = min(arrival, until)
             if arrival < until { inFlight.append(request(at: arrival, phase, split)) }
         }

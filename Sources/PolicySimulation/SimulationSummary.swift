@@ -1,21 +1,21 @@
 import Statistics
 
-/// A share with its exact 95 % interval (Clopper and Pearson 1934).
+/// A proportion with its exact 95 % interval (Clopper and Pearson 1934).
 public struct EstimatedShare: Hashable, Sendable {
     public var value: Double
     public var low: Double
     public var high: Double
 
     /// - Parameters:
-    ///   - hits: of `trials`; need not be whole where observations overlap and count for less than one each.
-    ///   - trials: > 0.
+    ///   - hits: the number of hits. It need not be an integer, since overlapping observations count for less than one.
+    ///   - trials: the number of trials, > 0.
     public init(hits: Double, of trials: Double) {
         value = hits / trials
         low = hits <= 0 ? 0 : Self.solve { regularizedBeta($0, hits, trials - hits + 1) >= 0.025 }
         high = hits >= trials ? 1 : Self.solve { regularizedBeta($0, hits + 1, trials - hits) >= 0.975 }
     }
 
-    /// The smallest x in 0 ... 1 from which on it holds.
+    /// The smallest x in 0 ... 1 from which on a condition holds.
     private static func solve(_ holds: (Double) -> Bool) -> Double {
         var (low, high) = (0.0, 1.0)
         for _ in 0..<60 {
@@ -26,22 +26,22 @@ public struct EstimatedShare: Hashable, Sendable {
     }
 }
 
-/// What many simulated rollouts came to.
+/// The results of many simulated rollouts.
 public struct SimulationSummary: Sendable {
     public var rollouts: Int
     public var reverted: EstimatedShare
     public var promoted: EstimatedShare
     public var undecided: EstimatedShare
-    /// How many rollouts each check reverted, the most first.
+    /// The number of rollouts that each check reverted, the largest first.
     public var checks: [(check: String, rollouts: Int)]
-    /// Requests to the candidate and seconds until a revert; nil where none was reverted.
+    /// The requests of the candidate until a revert; nil if no rollout was reverted.
     public var revertRequests: Spread?
     public var revertSeconds: Spread?
-    /// Until a promotion; nil where none was promoted.
+    /// The requests of the candidate until a promotion; nil if no rollout was promoted.
     public var promotionRequests: Spread?
     public var promotionSeconds: Spread?
 
-    /// Where half and nine tenths of the values lie below.
+    /// The median and the 90th percentile of a number of values.
     public struct Spread: Hashable, Sendable {
         public var median: Int
         public var p90: Int
@@ -54,7 +54,7 @@ public struct SimulationSummary: Sendable {
         }
     }
 
-    /// - Parameter all: at least one.
+    /// - Parameter all: the rollouts; at least one.
     public init(_ all: [SimulatedRollout]) {
         rollouts = all.count
         var byCheck: [String: Int] = [:]

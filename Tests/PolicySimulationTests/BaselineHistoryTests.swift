@@ -20,11 +20,11 @@ struct BaselineHistoryTests {
         let plan = RolloutSimulation(
             policies: [policy], steps: [(.zero, .seconds(1))], rate: 20,
             baseline: ArmTraffic(errors: 0.005, latency: latency), candidate: ArmTraffic(latency: latency))
-        let dealer = TickDealer(plan)
+        let generator = TickGenerator(plan)
         var random = SeededGenerator(seed: 11)
         var items: [JudgedItem] = []
         for second in begin..<begin + seconds {
-            var tick = dealer.deal(second: second, step: 0, share: .zero, &random)
+            var tick = generator.tick(second: second, step: 0, share: .zero, &random)
             let minute = (second - begin) / 60
             if let storm, minute % storm == 0, (second - begin) % 60 < 10 {
                 let shard = Int(TrafficSplit.mix(UInt64(minute)) & 7)
@@ -96,11 +96,11 @@ struct BaselineHistoryTests {
             policies: [Self.policy], steps: [(.zero, .seconds(1))], rate: 40,
             baseline: ArmTraffic(errors: 0.01, latency: latency),
             candidate: ArmTraffic(errors: 0.05, latency: latency))
-        let dealer = TickDealer(plan)
+        let generator = TickGenerator(plan)
         var random = SeededGenerator(seed: 4)
         var items: [JudgedItem] = []
         for second in 0..<Int64(900) {
-            let tick = dealer.deal(second: second, step: 1, share: Weight(clamping: 5000), &random)
+            let tick = generator.tick(second: second, step: 1, share: Weight(clamping: 5000), &random)
             items.append(.errors(tick.errors))
             if let latencies = tick.latencies { items.append(.latencies(latencies)) }
         }

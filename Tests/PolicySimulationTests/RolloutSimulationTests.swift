@@ -47,13 +47,13 @@ struct RolloutSimulationTests {
         var plan = Self.plan(candidateErrors: 0.2, rate: 50)
         plan.policies[0].checks.append(
             Check(name: "latency", kind: .latency(LatencyCheck(quantile: 0.95, maxIncrease: 0.1))))
-        let dealer = TickDealer(plan)
+        let generator = TickGenerator(plan)
         var random = SeededGenerator(seed: 3)
         var sum = Stratum()
         var slowest = 0
         var shards = [Int](repeating: 0, count: ErrorTick.shards)
         for second in 0..<4000 {
-            let tick = dealer.deal(second: Int64(second), step: 1, share: Weight(clamping: 2500), &random)
+            let tick = generator.tick(second: Int64(second), step: 1, share: Weight(clamping: 2500), &random)
             sum += tick.errors.stratum
             for shard in shards.indices { shards[shard] += tick.errors.tally(.candidate, shard: shard).trials }
             slowest += tick.latencies?.entries.count { $0.bucket(.total).bucket == LatencyEntry.slowest } ?? 0

@@ -3,10 +3,10 @@ import CMath
 import PolicyModel
 import Statistics
 
-/// Latencies of a log-normal shape as a table of equally likely buckets: drawing one is a look-up. The slowest is the
-/// one that 1 of 32,768 exceeds.
+/// Latencies of a log-normal shape as a table of equally likely buckets, so that drawing one is a lookup. The slowest
+/// entry is the latency that 1 in 32,768 requests exceeds.
 struct LatencyTable: Sendable {
-    /// log2 of the number of entries.
+    /// The logarithm to base 2 of the number of entries.
     static let bits: UInt64 = 14
 
     private let buckets: [UInt16]
@@ -22,38 +22,40 @@ struct LatencyTable: Sendable {
         }
     }
 
-    subscript(place: UInt64) -> Int { Int(buckets[Int(place & (1 << Self.bits - 1))]) }
+    /// The bucket that the lowest `bits` of a random number select.
+    subscript(randomBits: UInt64) -> Int { Int(buckets[Int(randomBits & (1 << Self.bits - 1))]) }
 
-    /// Of the standard normal distribution, 0 < p < 1, to 1e-9 relative (Acklam 2003).
+    /// The quantile function of the standard normal distribution, 0 < p < 1, with a relative error of 1e-9 (Acklam 2003).
     static func normalQuantile(_ p: Double) -> Double {
         func tail(_ q: Double) -> Double {
-            let above =
+            let numerator =
                 ((((-7.784894002430293e-03 * q - 3.223964580411365e-01) * q - 2.400758277161838) * q
                     - 2.549732539343734) * q + 4.374664141464968) * q + 2.938163982698783
-            let below =
+            let denominator =
                 (((7.784695709041462e-03 * q + 3.224671290700398e-01) * q + 2.445134137142996) * q + 3.754408661907416)
                 * q + 1
-            return above / below
+            return numerator / denominator
         }
         if p < 0.02425 { return tail((-2 * cmath_log(p)).squareRoot()) }
         if p > 1 - 0.02425 { return -tail((-2 * cmath_log(1 - p)).squareRoot()) }
         let q = p - 0.5
         let r = q * q
-        let above =
+        let numerator =
             ((((-3.969683028665376e+01 * r + 2.209460984245205e+02) * r - 2.759285104469687e+02) * r
                 + 1.383577518672690e+02) * r - 3.066479806614716e+01) * r + 2.506628277459239
-        let below =
+        let denominator =
             ((((-5.447609879822406e+01 * r + 1.615858368580409e+02) * r - 1.556989798598866e+02) * r
                 + 6.680131188771972e+01) * r - 1.328068155288572e+01) * r + 1
-        return above * q / below
+        return numerator * q / denominator
     }
 }
 
-/// Deals the ticks of a judge without playing requests: how many came in a second, how many of them failed, and in
-/// which bucket the others ended.
-struct TickDealer: Sendable {
-    /// One arm's requests.
-    private struct Dealt: Sendable {
+/// Generates the ticks of a judge without simulating single requests: the number of requests in a second, how many of
+/// them failed, and the latency buckets of the others.
+struct TickGenerator: Sendable {
+    /// The distribution of one arm's requests.
+    private struct ArmRequests: Sendable {
+        /// The probability of an error, scaled to an integer of `chanceBits` bits.
         let errors: UInt64
         let total: LatencyTable
         let firstByte: LatencyTable?
@@ -65,41 +67,44 @@ struct TickDealer: Sendable {
             firstByte = traffic.firstByte.map { LatencyTable($0) }
         }
 
-        /// Of a request's 64 random bits, three say the sub-shard, the table's say the latency, the others whether it fails.
+        /// The random bits that decide whether a request fails: of its 64, three select the sub-shard and
+        /// `LatencyTable.bits` the latency.
         static let chanceBits = 64 - 3 - LatencyTable.bits
     }
 
+    /// Requests per second of both arms together.
     private let rate: Double
-    private let arms: [Dealt]
+    private let arms: [ArmRequests]
+    /// True if a check needs latencies.
     private let hasLatency: Bool
 
     init(_ plan: RolloutSimulation) {
         rate = plan.rate
-        arms = [Dealt(plan.baseline), Dealt(plan.candidate)]
+        arms = [ArmRequests(plan.baseline), ArmRequests(plan.candidate)]
         hasLatency = plan.policies.contains { policy in
             policy.checks.contains { if case .latency = $0.kind { true } else { false } }
         }
     }
 
-    /// One second's ticks; none of latencies where no check asks for them.
-    func deal(
+    /// Generates the ticks of one second. The latency tick is nil if no check needs latencies.
+    func tick(
         second: Int64, step: UInt16, share: Weight, _ random: inout SeededGenerator
     ) -> (errors: ErrorTick, latencies: LatencyTick?) {
         var errors = ErrorTick(second: second, step: step)
         var latencies = LatencyTick(second: second, step: step, share: share)
         for arm in Arm.allCases {
-            let part = arm == .candidate ? share.fraction : 1 - share.fraction
-            let count = random.poisson(rate * part)
+            let fraction = arm == .candidate ? share.fraction : 1 - share.fraction
+            let count = random.poisson(rate * fraction)
             latencies.assigned[Int(arm.rawValue)] = UInt32(count)
-            let dealt = arms[Int(arm.rawValue)]
+            let requests = arms[Int(arm.rawValue)]
             for _ in 0..<count {
                 let bits = random.next()
                 let shard = Int(bits & 7)
-                let isError = bits >> (3 + LatencyTable.bits) < dealt.errors
+                let isError = bits >> (3 + LatencyTable.bits) < requests.errors
                 errors.add(arm, shard: shard, isError: isError)
                 guard hasLatency else { continue }
-                let total = isError ? LatencyEntry.slowest : dealt.total[bits >> 3]
-                let first = isError ? nil : dealt.firstByte.map { min($0[random.next()], total) }
+                let total = isError ? LatencyEntry.slowest : requests.total[bits >> 3]
+                let first = isError ? nil : requests.firstByte.map { min($0[random.next()], total) }
                 latencies.entries.append(LatencyEntry(arm, shard: shard, total: total, firstByte: first))
             }
         }
