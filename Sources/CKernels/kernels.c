@@ -47,7 +47,7 @@ BODY void dense_int8(const int8_t *restrict x, size_t rows, size_t inputs, const
     }
 }
 
-BODY void quantise(const float *restrict x, size_t rows, size_t columns, const float *restrict inverse,
+BODY void quantize(const float *restrict x, size_t rows, size_t columns, const float *restrict inverse,
                    int8_t *restrict q, size_t stride) {
     const float half_up = 12582912.0f;  // 1.5·2^23: what is added to it is rounded to a whole number
     for (size_t r = 0; r < rows; r++) {
@@ -63,7 +63,7 @@ BODY void quantise(const float *restrict x, size_t rows, size_t columns, const f
     }
 }
 
-BODY void dequantise(const int32_t *restrict sums, size_t rows, size_t columns, const float *restrict scale,
+BODY void dequantize(const int32_t *restrict sums, size_t rows, size_t columns, const float *restrict scale,
                      const float *restrict bias, int relu, float *restrict y) {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < columns; c++) {
@@ -113,13 +113,13 @@ BODY void adam(float *restrict w, float *restrict gradient, float *restrict m, f
                                           size_t outputs, int32_t *y) {                                               \
         dense_int8(x, rows, inputs, w, outputs, y);                                                                   \
     }                                                                                                                 \
-    TARGET static void quantise##SUFFIX(const float *x, size_t rows, size_t columns, const float *inverse, int8_t *q, \
+    TARGET static void quantize##SUFFIX(const float *x, size_t rows, size_t columns, const float *inverse, int8_t *q, \
                                         size_t stride) {                                                              \
-        quantise(x, rows, columns, inverse, q, stride);                                                               \
+        quantize(x, rows, columns, inverse, q, stride);                                                               \
     }                                                                                                                 \
-    TARGET static void dequantise##SUFFIX(const int32_t *sums, size_t rows, size_t columns, const float *scale,       \
+    TARGET static void dequantize##SUFFIX(const int32_t *sums, size_t rows, size_t columns, const float *scale,       \
                                           const float *bias, int relu, float *y) {                                    \
-        dequantise(sums, rows, columns, scale, bias, relu, y);                                                        \
+        dequantize(sums, rows, columns, scale, bias, relu, y);                                                        \
     }                                                                                                                 \
     TARGET static void accumulate_gradient##SUFFIX(const float *x, const float *dy, size_t rows, size_t inputs,       \
                                                    size_t outputs, float *dw, float *dbias) {                         \
@@ -179,14 +179,14 @@ void ck_dense_int8(ck_path path, const int8_t *x, size_t rows, size_t inputs, co
     CALL(dense_int8, x, rows, inputs, w, outputs, y)
 }
 
-void ck_quantise(ck_path path, const float *x, size_t rows, size_t columns, const float *inverse_scale, int8_t *q,
+void ck_quantize(ck_path path, const float *x, size_t rows, size_t columns, const float *inverse_scale, int8_t *q,
                  size_t stride) {
-    CALL(quantise, x, rows, columns, inverse_scale, q, stride)
+    CALL(quantize, x, rows, columns, inverse_scale, q, stride)
 }
 
-void ck_dequantise(ck_path path, const int32_t *sums, size_t rows, size_t columns, const float *scale,
+void ck_dequantize(ck_path path, const int32_t *sums, size_t rows, size_t columns, const float *scale,
                    const float *bias, int relu, float *y) {
-    CALL(dequantise, sums, rows, columns, scale, bias, relu, y)
+    CALL(dequantize, sums, rows, columns, scale, bias, relu, y)
 }
 
 void ck_accumulate_gradient(ck_path path, const float *x, const float *dy, size_t rows, size_t inputs,

@@ -1,4 +1,4 @@
-/// Rows of the Adult census data (UCI, Becker and Kohavi 1996), column by column.
+/// The rows of the Adult census data (UCI, Becker and Kohavi 1996), stored by column.
 public struct AdultData: Sendable {
     public static let numberColumns = ["age", "education_num", "capital_gain", "capital_loss", "hours_per_week"]
     public static let categoryColumns = [
@@ -8,24 +8,25 @@ public struct AdultData: Sendable {
         "age", "workclass", "education_num", "marital_status", "occupation", "relationship", "race", "sex",
         "capital_gain", "capital_loss", "hours_per_week", "native_country", "income",
     ]
-    /// The attributes whose groups are watched.
+    /// The attributes by whose values quality is evaluated in groups.
     public static let groupColumns = ["sex", "race"]
-    /// The two files have 4.3 MB together.
+    /// The largest size of a file in bytes; the two files have 4.3 MB together.
     static let fileLimit = 16 << 20
-    /// One-hot codes are bytes.
+    /// The most categories of a column, whose codes are bytes.
     static let categoryLimit = 255
 
-    /// `rows × numberColumns`.
+    /// The number columns, `rows × numberColumns`.
     var numbers: [Int32]
-    /// `rows × categoryColumns`; each an index into `categories` of its column.
+    /// The category columns, `rows × categoryColumns`, as indices into `categories` of the column.
     var codes: [UInt8]
-    /// 1: more than 50,000 dollars a year.
+    /// The label of each row: 1 for an income of more than 50,000 dollars a year, else 0.
     var labels: [UInt8]
-    /// By column of `categoryColumns`; sorted. A schema, not a statistic: those of both files.
+    /// The sorted categories of each category column. They come from both files, since they are part of the schema and
+    /// not a statistic of the training data.
     var categories: [[String]]
-    /// Rows before this one came from `adult_train.csv`, the others from `adult_test.csv`.
+    /// The number of rows from `adult_train.csv`, which come first; the others are from `adult_test.csv`.
     var trainingRows: Int
-    /// Of both files' bytes: artefacts of other data are not reused.
+    /// A hash of both files' bytes, which is a part of the recipe: artifacts of other data are not reused.
     var fingerprint: UInt64
 
     public var count: Int { labels.count }
@@ -48,7 +49,7 @@ public struct AdultData: Sendable {
         Self.groupColumns.map { category(row, Self.categoryColumns.firstIndex(of: $0)!) }
     }
 
-    /// Means and deviations of these rows.
+    /// An encoding whose means and deviations are those of these rows.
     func encoding(fittedOn rows: [Int32]) -> FeatureEncoding {
         let width = Self.numberColumns.count
         var columns: [FeatureEncoding.Column] = []
@@ -71,7 +72,7 @@ public struct AdultData: Sendable {
         return FeatureEncoding(columns: columns)
     }
 
-    /// `rows.count × encoding.width`, row-major.
+    /// The encoded rows, `rows.count × encoding.width`, row-major.
     func features(of rows: [Int32], by encoding: FeatureEncoding) -> [Float] {
         let numberCount = Self.numberColumns.count
         let categoryCount = Self.categoryColumns.count
@@ -80,7 +81,7 @@ public struct AdultData: Sendable {
             let base = place * encoding.width
             for column in 0..<numberCount {
                 let value = Double(numbers[Int(row) * numberCount + column])
-                features[base + column] = encoding.standardised(value, column: column)
+                features[base + column] = encoding.standardized(value, column: column)
             }
             for column in 0..<categoryCount {
                 let code = Int(codes[Int(row) * categoryCount + column])

@@ -1,12 +1,12 @@
-/// Reads comma-separated rows without quotes, which is all that the Adult files have.
+/// Reads the Adult files: comma-separated rows without quotes.
 struct AdultReader {
     var numbers: [Int32] = []
     var codes: [UInt8] = []
     var labels: [UInt8] = []
     private var vocabulary: [[String: UInt8]] = Array(repeating: [:], count: AdultData.categoryColumns.count)
-    /// FNV-1a.
+    /// The FNV-1a hash of all bytes read.
     private var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    /// What becomes of each field of the file.
+    /// The role of each field of a row.
     private let roles: [Role] = AdultData.header.map { name in
         if let index = AdultData.categoryColumns.firstIndex(of: name) { return .category(index) }
         return AdultData.numberColumns.contains(name) ? .number(AdultData.numberColumns.firstIndex(of: name)!) : .label
@@ -87,7 +87,7 @@ struct AdultReader {
         return code
     }
 
-    /// Sorts the categories, so that their order does not depend on that of the rows.
+    /// Returns the data with sorted categories, so that their order does not depend on that of the rows.
     func finish(trainingRows: Int) -> AdultData {
         var codes = codes
         var categories: [[String]] = []

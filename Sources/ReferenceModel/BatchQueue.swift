@@ -1,10 +1,11 @@
-/// How requests are put together.
+/// The limits of batches and of their queue.
 public struct BatchLimits: Hashable, Sendable {
-    /// Rows that are computed together; a request of more is computed by itself.
+    /// The most rows in a batch; a request with more rows is a batch of its own.
     public var rows: Int
-    /// How long the first request of a batch waits for others. 0: only what gathered while the last batch ran.
+    /// The time that the first request of a batch waits for others. With 0, a batch consists of the requests that arrived
+    /// while the batch before it ran.
     public var delay: Duration
-    /// Requests that wait; more are refused.
+    /// The most requests in the queue; further ones are refused.
     public var waiting: Int
 
     public init(rows: Int = 64, delay: Duration = .zero, waiting: Int = 256) {
@@ -14,9 +15,10 @@ public struct BatchLimits: Hashable, Sendable {
     }
 }
 
-/// What waits for the worker, and when it has to start. Pure: time comes from outside, in nanoseconds.
+/// The queue of jobs, which decides when a batch starts. It reads no clock: its callers pass the time in nanoseconds.
 struct BatchQueue<Job> {
     enum Decision: Hashable {
+        /// The queue is empty.
         case idle
         case wait(until: Int64)
         case run
@@ -41,7 +43,8 @@ struct BatchQueue<Job> {
 
     var count: Int { entries.count }
 
-    /// False when the queue is full.
+    /// Adds a job.
+    /// - Returns: false if the queue is full.
     mutating func push(_ job: Job, rows: Int, now: Int64) -> Bool {
         guard entries.count < limits.waiting else { return false }
         entries.append(Entry(job: job, rows: rows, arrival: now))
@@ -49,15 +52,16 @@ struct BatchQueue<Job> {
         return true
     }
 
-    /// A batch starts when it is full, or its first request has waited for long enough, or nothing is to wait any more.
-    func decide(now: Int64, hurried: Bool) -> Decision {
+    /// Decides whether a batch starts: it does when it is full, or when its first request has waited for the delay.
+    /// - Parameter isDraining: whether a batch starts without waiting.
+    func decide(now: Int64, isDraining: Bool) -> Decision {
         guard let first = entries.first else { return .idle }
-        if hurried || rows >= limits.rows || now >= first.arrival + delay { return .run }
+        if isDraining || rows >= limits.rows || now >= first.arrival + delay { return .run }
         return .wait(until: first.arrival + delay)
     }
 
-    /// The oldest requests that fit into a batch, at least one.
-    mutating func take() -> [Job] {
+    /// Removes the oldest requests that fit into a batch, at least one.
+    mutating func popBatch() -> [Job] {
         var taken = 0
         var count = 0
         for entry in entries {

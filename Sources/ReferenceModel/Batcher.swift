@@ -1,36 +1,39 @@
 import Glibc
 import Threading
 
-/// A thread that runs a model on batches of requests.
+/// Runs a model on batches of requests, on a thread of its own.
 final class Batcher<Token: Sendable>: @unchecked Sendable {
+    /// The rows of one request.
     struct Job: Sendable {
-        /// `rows × width`.
+        /// The encoded rows, `rows × width`.
         var features: [Float]
         var rows: Int
+        /// Identifies the request in its `Output`.
         var token: Token
     }
 
-    struct Answer: Sendable {
+    /// The scores of one request.
+    struct Output: Sendable {
         var token: Token
         var scores: [Float]
     }
 
     private struct Shared {
         var queue: BatchQueue<Job>
-        var hurried = false
-        var closing = false
+        var isDraining = false
+        var isClosing = false
     }
 
     private let shared: Monitor<Shared>
-    /// Used on the batcher's thread only.
+    /// The model, which is used on the batcher's thread only.
     private let session: InferenceSession
     private var thread: WorkerThread?
-    private let deliver: @Sendable ([Answer]) -> Void
+    private let deliver: @Sendable ([Output]) -> Void
 
-    /// - Parameter deliver: called on the batcher's thread with the answers of one batch.
-    init(artefact: Artefact, limits: BatchLimits, deliver: @escaping @Sendable ([Answer]) -> Void) {
+    /// - Parameter deliver: called on the batcher's thread with the outputs of one batch.
+    init(artifact: Artifact, limits: BatchLimits, deliver: @escaping @Sendable ([Output]) -> Void) {
         shared = Monitor(Shared(queue: BatchQueue(limits: limits)))
-        session = InferenceSession(artefact.weights, rows: limits.rows)
+        session = InferenceSession(artifact.weights, rows: limits.rows)
         self.deliver = deliver
         do { thread = try WorkerThread(named: "batcher") { self.work() } } catch { preconditionFailure("\(error)") }
     }
@@ -38,18 +41,18 @@ final class Batcher<Token: Sendable>: @unchecked Sendable {
     /// Queues a job, from any thread; false when the queue is full or closed.
     func submit(_ job: Job) -> Bool {
         let now = Self.now()
-        return shared.update { !$0.closing && $0.queue.push(job, rows: job.rows, now: now) }
+        return shared.update { !$0.isClosing && $0.queue.push(job, rows: job.rows, now: now) }
     }
 
-    /// The number of requests that wait.
+    /// The number of requests in the queue.
     var depth: Int { shared.withLock { $0.queue.count } }
 
-    /// From now on no request waits for others.
-    func hurry() { shared.update { $0.hurried = true } }
+    /// Runs batches at once from now on, without waiting for more requests.
+    func drain() { shared.update { $0.isDraining = true } }
 
-    /// Runs what waits and ends the thread. To be called once.
+    /// Runs the jobs in the queue and ends the thread. It may be called only once.
     func close() {
-        shared.update { $0.closing = true }
+        shared.update { $0.isClosing = true }
         thread?.join()
     }
 
@@ -62,23 +65,23 @@ final class Batcher<Token: Sendable>: @unchecked Sendable {
             deliver(
                 jobs.map { job in
                     defer { start += job.rows }
-                    return Answer(token: job.token, scores: Array(scores[start..<start + job.rows]))
+                    return Output(token: job.token, scores: Array(scores[start..<start + job.rows]))
                 })
         }
     }
 
-    /// Blocks until a batch is ready; nil after `close` when nothing is left.
+    /// Blocks until a batch is ready; nil after `close` when the queue is empty.
     private func next() -> [Job]? {
         shared.wait { shared in
-            switch shared.queue.decide(now: Self.now(), hurried: shared.hurried || shared.closing) {
-            case .run: .done(shared.queue.take())
-            case .idle: shared.closing ? .done(nil) : .wait(until: .max)
+            switch shared.queue.decide(now: Self.now(), isDraining: shared.isDraining || shared.isClosing) {
+            case .run: .done(shared.queue.popBatch())
+            case .idle: shared.isClosing ? .done(nil) : .wait(until: .max)
             case .wait(let until): .wait(until: until)
             }
         }
     }
 
-    /// Monotonic, in nanoseconds.
+    /// The monotonic clock in nanoseconds.
     private static func now() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)

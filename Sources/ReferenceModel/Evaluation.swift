@@ -1,26 +1,26 @@
-/// How a model did on labelled rows, by group.
+/// The performance of a model on labeled rows, by group.
 public struct Evaluation: Hashable, Sendable {
     public struct Group: Hashable, Sendable {
-        /// `all`, or a value of a group column.
+        /// A value of a group column, or `all`.
         public var name: String
         public var rows = 0
         public var positives = 0
         public var correct = 0
         public var truePositives = 0
-        public var selected = 0
 
-        /// Fractions; nil where there is nothing to divide by.
+        /// The share of rows with the right prediction; nil if there are no rows.
         public var accuracy: Double? { rows > 0 ? Double(correct) / Double(rows) : nil }
+        /// The share of positives with the right prediction; nil if there are no positives.
         public var recall: Double? { positives > 0 ? Double(truePositives) / Double(positives) : nil }
     }
 
-    public var name: ArtefactName
-    /// `all` first, then the values of sex and race, the largest group first.
+    public var name: ArtifactName
+    /// The groups: `all` first, then the values of sex and of race, the largest group of each first.
     public var groups: [Group]
 
-    init(_ artefact: Artefact, data: AdultData, rows: [Int32], path: KernelPath = .best) {
-        name = ArtefactName(kind: artefact.kind, seed: artefact.seed)
-        let scores = artefact.scores(data.features(of: rows, by: artefact.encoding), path: path)
+    init(_ artifact: Artifact, data: AdultData, rows: [Int32], path: KernelPath = .best) {
+        name = ArtifactName(kind: artifact.kind, seed: artifact.seed)
+        let scores = artifact.scores(data.features(of: rows, by: artifact.encoding), path: path)
         var all = Group(name: "all")
         var byValue: [String: Group] = [:]
         var order: [[String]] = Array(repeating: [], count: AdultData.groupColumns.count)
@@ -46,15 +46,14 @@ extension Evaluation.Group {
     fileprivate mutating func count(label: Bool, prediction: Bool) {
         rows += 1
         if label { positives += 1 }
-        if prediction { selected += 1 }
         if label == prediction { correct += 1 }
         if label && prediction { truePositives += 1 }
     }
 }
 
-/// The decision that a score leads to.
+/// The rule that turns a score into a label.
 enum InferenceRule {
-    /// Scores from here on are label 1.
+    /// The smallest score with label 1.
     static let threshold: Float = 0.5
 }
 
@@ -64,7 +63,8 @@ public struct EvaluationTable: Sendable {
 
     public init(_ evaluations: [Evaluation]) { self.evaluations = evaluations }
 
-    /// One line a group; the first model in percent, the others as points against it.
+    /// The table as text with a line for each group: the first model in percent, the others as differences from it in
+    /// percentage points.
     public var text: String {
         guard let reference = evaluations.first else { return "" }
         var lines = [
@@ -87,7 +87,7 @@ public struct EvaluationTable: Sendable {
 
     private var header: String { "  " + evaluations.map { right($0.name.description, width) }.joined() }
 
-    /// Of a column: the longest name and a blank, and no less than a figure needs.
+    /// The width of a column: room for the longest name or figure, and a space.
     private var width: Int { max(6, evaluations.map(\.name.description.count).max() ?? 0) + 1 }
 
     private func cell(_ value: Double?, _ reference: Double?) -> String {

@@ -1,31 +1,32 @@
-/// How a server misbehaves on purpose, so that what watches it can be tested. Written as `latency=80ms`, `latency=2s@5%`,
-/// `errors=5%`, `hang=1%`, `truncate=1%`, `bias=sex=Female@80%`; the share is that of the requests (of the group's rows
-/// for `bias`), 100 % where it is left out.
+/// The faults that a server injects on purpose, so that its observers can be tested. They are written as `latency=80ms`,
+/// `latency=2s@5%`, `errors=5%`, `hang=1%`, `truncate=1%` and `bias=sex=Female@80%`. The share is that of the requests
+/// (for `bias`, of the group's rows), and 100 % if it is left out.
 public struct Faults: Hashable, Sendable {
-    /// Added to the reply of `share` of the requests.
+    /// A delay of the responses to `share` of the requests.
     public struct Latency: Hashable, Sendable {
         public var added: Duration
         public var share: Double
     }
 
-    /// Rows of this group get label 0, whatever the score.
+    /// A bias against a group: `share` of its rows get label 0, whatever the score.
     public struct Bias: Hashable, Sendable {
         public var attribute: String
         public var value: String
         public var share: Double
     }
 
-    /// Drawn one by one and added up: `latency=20ms` and `latency=2s@1%` are a server with a tail.
+    /// The added latencies. Each is drawn independently and they are summed: `latency=20ms` with `latency=2s@1%` makes a
+    /// server with a latency tail.
     public var latencies: [Latency] = []
-    /// Share of requests that are answered 500.
+    /// The share of requests that get the status 500.
     public var errors = 0.0
-    /// Share of requests that are never answered.
+    /// The share of requests that get no response.
     public var hang = 0.0
-    /// Share of replies that are cut off in the middle.
+    /// The share of responses that are cut off in the middle.
     public var truncate = 0.0
     public var bias: Bias?
 
-    /// A fault that is not understood, and how it is written.
+    /// The error for the text of a fault that cannot be parsed.
     public struct Unreadable: Error, Hashable, CustomStringConvertible, Sendable {
         public var text: String
         public var description: String {
@@ -34,9 +35,9 @@ public struct Faults: Hashable, Sendable {
         }
     }
 
-    /// More say nothing that fewer could not.
+    /// The most latencies of a server.
     static let mostLatencies = 8
-    /// Nobody waits longer than this for a reply, so longer would be a hang.
+    /// The longest added latency; no client waits longer, so a longer one would be the same as a hang.
     static let latencyLimit = Duration.seconds(600)
 
     public init() {}
@@ -62,18 +63,18 @@ public struct Faults: Hashable, Sendable {
             let parts = value.split(separator: "=", maxSplits: 1)
             guard parts.count == 2 else { throw unreadable }
             bias = Bias(attribute: String(parts[0]), value: String(parts[1]), share: share)
-        case "errors", "hang", "truncate":
-            guard share == 1, let rate = Self.share(value) else { throw unreadable }
-            switch text[..<equals] {
-            case "errors": errors = rate
-            case "hang": hang = rate
-            default: truncate = rate
-            }
+        case "errors": errors = try rate()
+        case "hang": hang = try rate()
+        case "truncate": truncate = try rate()
         default: throw unreadable
+        }
+        func rate() throws(Unreadable) -> Double {
+            guard share == 1, let rate = Self.share(value) else { throw unreadable }
+            return rate
         }
     }
 
-    /// `5%` or `0.05`.
+    /// Parses a share such as `5%` or `0.05`.
     private static func share(_ text: Substring) -> Double? {
         let isPercent = text.hasSuffix("%")
         guard let value = Double(isPercent ? text.dropLast() : text) else { return nil }
@@ -81,7 +82,7 @@ public struct Faults: Hashable, Sendable {
         return (0...1).contains(share) ? share : nil
     }
 
-    /// `250us`, `80ms`, `1.5s`.
+    /// Parses a duration such as `250us`, `80ms` or `1.5s`.
     private static func duration(_ text: Substring) -> Duration? {
         for (unit, seconds) in [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)] where text.hasSuffix(unit) {
             guard let value = Double(text.dropLast(unit.count)), value >= 0, value.isFinite else { return nil }
@@ -90,7 +91,7 @@ public struct Faults: Hashable, Sendable {
         return nil
     }
 
-    /// As it would be written; empty: none.
+    /// The faults in written form; empty if there are none.
     public var texts: [String] {
         var texts: [String] = []
         for latency in latencies {

@@ -1,11 +1,11 @@
 extension FeatureEncoding {
-    /// The input that takes rows which are encoded already.
+    /// The name of the input for rows that are already encoded.
     static let encodedInput = "features"
-    /// Rows of one request.
+    /// The most rows of one request.
     static let rowLimit = 4_096
 
-    /// `rows × width`, from either one tensor `features` of shape [n, width], or a tensor of shape [n] or [n, 1] for each
-    /// column.
+    /// The encoded rows of a request, `rows × width`. The request has either one tensor `features` of shape [n, width],
+    /// or a tensor of shape [n] or [n, 1] for each column.
     func features(of request: InferenceRequest) throws(RequestError) -> (features: [Float], rows: Int) {
         if request.inputs.count == 1, request.inputs[0].name == Self.encodedInput {
             return try encoded(request.inputs[0])
@@ -58,7 +58,7 @@ extension FeatureEncoding {
         switch (columns[column].kind, values) {
         case (.number, .numbers(let numbers)):
             for (row, number) in numbers.enumerated() {
-                let value = standardised(number, column: column)
+                let value = standardized(number, column: column)
                 guard value.isFinite else { throw .bad("input `\(name)` holds a value that is not finite in FP32") }
                 features[row * width + offsets[column]] = value
             }

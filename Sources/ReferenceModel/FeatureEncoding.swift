@@ -1,5 +1,5 @@
-/// How a row of named columns becomes the input of a model: numbers standardised, categories one-hot, in the order of the
-/// columns. It travels in the artefact, so that a server needs nothing else.
+/// The encoding of a row of named columns as the input of a model: numbers are standardized and categories one-hot
+/// encoded, in the order of the columns. It is a part of the artifact, so that a server needs nothing else.
 public struct FeatureEncoding: Hashable, Sendable {
     public struct Column: Hashable, Sendable {
         public var name: String
@@ -7,9 +7,9 @@ public struct FeatureEncoding: Hashable, Sendable {
     }
 
     public enum Kind: Hashable, Sendable {
-        /// (x - mean) / deviation; deviation > 0.
+        /// A number x, encoded as (x - mean) / deviation; deviation > 0.
         case number(mean: Double, deviation: Double)
-        /// One input for each, 1 where it matches.
+        /// A category, encoded as one input for each of the values, which is 1 if the value matches and else 0.
         case category([String])
 
         var width: Int {
@@ -21,9 +21,9 @@ public struct FeatureEncoding: Hashable, Sendable {
     }
 
     public let columns: [Column]
-    /// Inputs of the model.
+    /// The number of the model's inputs.
     public let width: Int
-    /// The first input of each column.
+    /// The index of the first input of each column.
     let offsets: [Int]
 
     public init(columns: [Column]) {
@@ -38,7 +38,7 @@ public struct FeatureEncoding: Hashable, Sendable {
         self.width = width
     }
 
-    /// The input that is 1 for this value of a category column, if there is one.
+    /// The index of the input that is 1 for this value of a category column; nil if there is none.
     public func input(of column: String, value: String) -> Int? {
         for (index, candidate) in columns.enumerated() where candidate.name == column {
             guard case .category(let names) = candidate.kind, let place = names.firstIndex(of: value) else {
@@ -49,7 +49,7 @@ public struct FeatureEncoding: Hashable, Sendable {
         return nil
     }
 
-    func standardised(_ value: Double, column: Int) -> Float {
+    func standardized(_ value: Double, column: Int) -> Float {
         guard case .number(let mean, let deviation) = columns[column].kind else { return 0 }
         return Float((value - mean) / deviation)
     }

@@ -3,7 +3,7 @@ import Glibc
 /// A file that could not be read or written, or whose content is not what it has to be.
 public struct FileError: Error, Hashable, CustomStringConvertible, Sendable {
     public var path: String
-    /// What is wrong and how to mend it.
+    /// The problem and how to fix it.
     public var message: String
 
     public init(path: String, message: String) {
@@ -15,7 +15,7 @@ public struct FileError: Error, Hashable, CustomStringConvertible, Sendable {
 }
 
 enum FileBytes {
-    /// The whole file, if it has at most `limit` bytes.
+    /// Reads a whole file of at most `limit` bytes.
     static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(path, "cannot be opened") }
@@ -45,7 +45,7 @@ enum FileBytes {
         return bytes
     }
 
-    /// Writes beside the file and renames, so that a reader sees the old content or the new, never a part.
+    /// Writes a file and renames it into place, so that a reader sees either the old or the new content, never a part.
     static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
         let temporary = path + ".\(getpid()).new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -68,7 +68,7 @@ enum FileBytes {
         }
     }
 
-    /// Makes the directory and those above it.
+    /// Creates a directory and those above it.
     static func makeDirectory(_ path: String) throws(FileError) {
         var made = path.hasPrefix("/") ? "/" : ""
         for part in path.split(separator: "/") {

@@ -1,18 +1,18 @@
-/// The reply to an inference request.
+/// The response to an inference request.
 struct InferenceResponse {
     static let outputNames = ["label", "score"]
 
     var modelName: String
     var modelVersion: String
     var id: String?
-    /// Empty: all as JSON.
+    /// The outputs that the response contains, each as JSON or binary.
     var outputs: [InferenceRequest.Output]
-    /// 0 or 1.
+    /// The label of each row, 0 or 1.
     var labels: [Int64]
-    /// Probabilities of 1.
+    /// The probability of label 1 for each row.
     var scores: [Float]
 
-    /// The body, and the bytes of JSON in it where binary tensors follow.
+    /// The body, and the length of its JSON part if binary tensors follow.
     func encoded() -> (body: [UInt8], headerLength: Int?) {
         var writer = JSONWriter()
         var tail: [UInt8] = []

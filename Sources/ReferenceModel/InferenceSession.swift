@@ -1,22 +1,23 @@
 import CKernels
 
-/// A model made ready to run, with room for a number of rows; nothing is allocated while it runs. To be used by one thread
-/// at a time.
+/// A model that is ready to run on up to a fixed number of rows. No memory is allocated while it runs. Only one thread may
+/// use it at a time.
 final class InferenceSession {
     let width: Int
     private let path: KernelPath
     private let capacity: Int
     private let steps: [Step]
-    /// What goes through the layers, in turns.
+    /// The input of a layer. It is swapped with `back` after each layer.
     private var front: [Float]
+    /// The output of a layer.
     private var back: [Float]
-    private var quantised: [Int8]
+    private var quantized: [Int8]
     private var sums: [Int32]
 
     private enum Step {
         case float(DenseLayer)
-        /// `stride`: the inputs rounded up to whole vectors, by weights of 0.
-        case integer(QuantisedLayer, inverseInputScale: [Float], stride: Int, padded: [Int8])
+        /// A quantized layer. `stride` is the number of inputs rounded up to whole vectors; the weights in between are 0.
+        case integer(QuantizedLayer, inverseInputScale: [Float], stride: Int, padded: [Int8])
 
         var outputs: Int {
             switch self {
@@ -26,10 +27,10 @@ final class InferenceSession {
         }
     }
 
-    /// Bytes of the widest vectors that the INT8 kernels read.
+    /// The width in bytes of the widest vectors that the INT8 kernels read.
     private static let vector = 32
 
-    init(_ weights: Artefact.Weights, rows: Int, path: KernelPath = .best) {
+    init(_ weights: Artifact.Weights, rows: Int, path: KernelPath = .best) {
         self.path = path
         capacity = rows
         switch weights {
@@ -55,10 +56,10 @@ final class InferenceSession {
         back = front
         sums = Array(repeating: 0, count: rows * widest)
         let stride = (max(widest, width) + Self.vector) / Self.vector * Self.vector
-        quantised = Array(repeating: 0, count: rows * stride)
+        quantized = Array(repeating: 0, count: rows * stride)
     }
 
-    /// Probabilities of 1 for `rows × width` features.
+    /// The probability of label 1 for each of `rows × width` features.
     func scores(_ features: [Float]) -> [Float] {
         let rows = features.count / width
         var scores: [Float] = []
@@ -73,7 +74,7 @@ final class InferenceSession {
         return scores
     }
 
-    /// Leaves the scores in `front`.
+    /// Runs all layers; the scores are in `front` afterwards.
     private func run(_ features: UnsafePointer<Float>, rows: Int) {
         for (index, step) in steps.enumerated() {
             let rectified: Int32 = index < steps.count - 1 ? 1 : 0
@@ -92,9 +93,9 @@ final class InferenceSession {
         case .float(let layer):
             ck_dense(path.raw, x, rows, layer.inputs, layer.weights, layer.bias, layer.outputs, rectified, &y)
         case .integer(let layer, let inverse, let stride, let padded):
-            ck_quantise(path.raw, x, rows, layer.inputs, inverse, &quantised, stride)
-            ck_dense_int8(path.raw, quantised, rows, stride, padded, layer.outputs, &sums)
-            ck_dequantise(path.raw, sums, rows, layer.outputs, layer.scale, layer.bias, rectified, &y)
+            ck_quantize(path.raw, x, rows, layer.inputs, inverse, &quantized, stride)
+            ck_dense_int8(path.raw, quantized, rows, stride, padded, layer.outputs, &sums)
+            ck_dequantize(path.raw, sums, rows, layer.outputs, layer.scale, layer.bias, rectified, &y)
         }
     }
 }

@@ -1,4 +1,4 @@
-/// Appends JSON to bytes. The caller keeps the structure right; commas come by themselves.
+/// Writes JSON to bytes. The caller is responsible for the structure; commas are added automatically.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
     private var needsComma = false
@@ -31,7 +31,7 @@ struct JSONWriter {
 
     mutating func boolean(_ value: Bool) { raw(value ? "true" : "false") }
     mutating func number(_ value: Int) { raw(String(value)) }
-    /// The shortest text that reads back as the same value; `value` is finite.
+    /// Writes the shortest text that reads back as the same value; `value` has to be finite.
     mutating func number(_ value: Float) { raw(value.description) }
     mutating func number(_ value: Double) { raw(value.description) }
 

@@ -1,13 +1,11 @@
 import CKernels
 
-/// Which copy of the kernels runs. All give the same bits; they differ in speed.
+/// The variant of the kernels to run. All variants give the same results bit for bit; they differ in speed.
 public enum KernelPath: String, CaseIterable, Hashable, Sendable {
     case portable, avx2, avx512
 
-    /// The widest that this processor can run.
+    /// The widest variant that this processor supports.
     public static let best = KernelPath(ck_best())
-
-    public var isSupported: Bool { ck_supports(raw) != 0 }
 
     var raw: ck_path {
         switch self {

@@ -1,13 +1,16 @@
 import HTTPEngine
 
-/// An inference request between its arrival and its reply; belongs to the loop.
+/// An inference request between its arrival and its response. It is used on the server's event loop only.
 final class PendingInference: @unchecked Sendable {
     let responder: HTTPResponder
+    /// The arrival on the event loop's clock, in nanoseconds.
     let began: Int64
+    /// The value of the header `x-request-id`.
     let requestID: String?
+    /// The id in the response body.
     let id: String?
     let outputs: [InferenceRequest.Output]
-    /// Rows whose label a bias sets to 0; empty: none.
+    /// True for each row whose label a bias sets to 0; empty if there is no bias.
     let biased: [Bool]
     let rows: Int
 
@@ -40,7 +43,7 @@ extension ModelService {
                 throw RequestError(status: 503, message: "the queue is full; try again later")
             }
         } catch {
-            metrics.answered(status: error.status, seconds: 0, rows: 0)
+            metrics.recordRequest(status: error.status, seconds: 0, rows: 0)
             refuse(responder, error, requestID: request.headers["x-request-id"])
         }
     }
@@ -67,7 +70,7 @@ extension ModelService {
         for output in outputs where !InferenceResponse.outputNames.contains(output.name) {
             throw .bad("output `\(output.name)` is unknown; the model has label and score")
         }
-        let (features, rows) = try artefact.encoding.features(of: parsed)
+        let (features, rows) = try artifact.encoding.features(of: parsed)
         let pending = PendingInference(
             responder: responder, began: began, requestID: request.headers["x-request-id"], request: parsed,
             outputs: outputs, biased: biasedRows(features, rows), rows: rows)
@@ -76,31 +79,32 @@ extension ModelService {
 
     private func biasedRows(_ features: [Float], _ rows: Int) -> [Bool] {
         guard let bias = faults.bias,
-            let input = artefact.encoding.input(of: bias.attribute, value: bias.value)
+            let input = artifact.encoding.input(of: bias.attribute, value: bias.value)
         else { return [] }
-        let width = artefact.encoding.width
+        let width = artifact.encoding.width
         return (0..<rows).map { features[$0 * width + input] > 0.5 && draws(bias.share) }
     }
 
-    func finish(_ answers: [Batcher<PendingInference>.Answer]) {
-        metrics.ranBatch()
-        for answer in answers {
+    /// Responds to the requests of one batch, each after the latency that the faults add.
+    func finish(_ outputs: [Batcher<PendingInference>.Output]) {
+        metrics.recordBatch()
+        for output in outputs {
             let added = faults.latencies.reduce(Duration.zero) { draws($1.share) ? $0 + $1.added : $0 }
             if added > .zero {
-                loop.schedule(after: added) { [self] in reply(answer) }
+                loop.schedule(after: added) { [self] in respond(output) }
             } else {
-                reply(answer)
+                respond(output)
             }
         }
     }
 
-    private func reply(_ answer: Batcher<PendingInference>.Answer) {
-        let pending = answer.token
-        var labels = answer.scores.map { $0 >= InferenceRule.threshold ? Int64(1) : 0 }
+    private func respond(_ output: Batcher<PendingInference>.Output) {
+        let pending = output.token
+        var labels = output.scores.map { $0 >= InferenceRule.threshold ? Int64(1) : 0 }
         for (row, isBiased) in pending.biased.enumerated() where isBiased { labels[row] = 0 }
         let response = InferenceResponse(
             modelName: model, modelVersion: version, id: pending.id, outputs: pending.outputs, labels: labels,
-            scores: answer.scores)
+            scores: output.scores)
         let (body, headerLength) = response.encoded()
         var headers: [(String, String)] = []
         if let headerLength {
@@ -111,15 +115,16 @@ extension ModelService {
         }
         if let requestID = pending.requestID { headers.append(("x-request-id", requestID)) }
         let seconds = Double(EventLoop.clock() - pending.began) * 1e-9
-        metrics.answered(status: 200, seconds: seconds, rows: pending.rows)
+        metrics.recordRequest(status: 200, seconds: seconds, rows: pending.rows)
         guard draws(faults.truncate) else {
             return pending.responder.respond(status: 200, headers: headers, body: body)
         }
         pending.responder.startStream(status: 200, headers: headers)
         pending.responder.write(Array(body.prefix(body.count / 2)))
-        // The half has to be on its way before the connection is cut.
+        // The first half has to be sent before the connection is closed.
         loop.schedule(after: .milliseconds(1)) { pending.responder.abort() }
     }
 
+    /// True with the probability `share`.
     private func draws(_ share: Double) -> Bool { share > 0 && (share >= 1 || Double(generator.uniform()) < share) }
 }

@@ -4,11 +4,11 @@ import PrometheusText
 extension ModelService {
     func route(_ request: HTTPRequest, _ responder: HTTPResponder) throws(RequestError) {
         switch request.path {
-        case "/v2": try only("GET", request, responder) { serverMetadata() }
-        case "/v2/health/live": try only("GET", request, responder) { Self.object("live", true) }
+        case "/v2": try respond(toOnly: "GET", request, responder) { serverMetadata() }
+        case "/v2/health/live": try respond(toOnly: "GET", request, responder) { Self.object("live", true) }
         case "/v2/health/ready":
             guard !isDraining else { throw RequestError(status: 503, message: "the server is shutting down") }
-            try only("GET", request, responder) { Self.object("ready", true) }
+            try respond(toOnly: "GET", request, responder) { Self.object("ready", true) }
         case "/metrics":
             guard request.method == "GET" else { return refuseMethod(responder, allow: "GET") }
             let body = metrics.text(
@@ -37,8 +37,8 @@ extension ModelService {
             parts.removeFirst(2)
         }
         switch parts {
-        case []: try only("GET", request, responder) { modelMetadata() }
-        case ["ready"]: try only("GET", request, responder) { Self.object("ready", true) }
+        case []: try respond(toOnly: "GET", request, responder) { modelMetadata() }
+        case ["ready"]: try respond(toOnly: "GET", request, responder) { Self.object("ready", true) }
         case ["feedback"]:
             guard request.method == "POST" else { return refuseMethod(responder, allow: "POST") }
             try feedback(request.body)
@@ -69,7 +69,7 @@ extension ModelService {
             do throws(Faults.Unreadable) { wanted = try Faults(parsing: texts) } catch {
                 throw .bad(error.description)
             }
-            if let flaw = wanted.flaw(for: artefact.encoding) { throw .bad(flaw) }
+            if let flaw = wanted.flaw(for: artifact.encoding) { throw .bad(flaw) }
             faults = wanted
         } else if request.method != "GET" {
             return refuseMethod(responder, allow: "GET, POST")
@@ -82,13 +82,13 @@ extension ModelService {
         send(responder, writer.bytes)
     }
 
-    /// One object, or several, a line each.
+    /// Records feedback: one JSON object, or several, one per line.
     private func feedback(_ body: [UInt8]) throws(RequestError) {
         do throws(JSONError) {
             try body.reading { (raw) throws(JSONError) in
                 var reader = JSONReader(raw)
                 repeat {
-                    for key in try Self.feedbackKeys(&reader) { metrics.heard(key) }
+                    for key in try Self.feedbackKeys(&reader) { metrics.recordFeedback(key) }
                 } while reader.peek() == .object
                 try reader.finish()
             }

@@ -1,17 +1,18 @@
 import HTTPEngine
+import Statistics
 
-/// The routes of a reference server. Belongs to its loop.
+/// The request handler of a reference server. It is used on the server's event loop only.
 final class ModelService: @unchecked Sendable {
     let loop: EventLoop
-    let artefact: Artefact
+    let artifact: Artifact
     let model: String
     let version: String
     let allowFaults: Bool
     var faults: Faults
-    var generator: SeededGenerator
+    var generator: SplitMix64
     var metrics = ServerMetrics()
     private(set) var batcher: Batcher<PendingInference>!
-    /// Requests that a fault leaves without an answer, until their clients leave.
+    /// The requests that an injected fault leaves without a response, until their clients disconnect.
     var hanging: [ObjectIdentifier: HTTPResponder] = [:]
     private(set) var isDraining = false
 
@@ -19,25 +20,25 @@ final class ModelService: @unchecked Sendable {
 
     init(loop: EventLoop, options: ReferenceServer.Options) {
         self.loop = loop
-        artefact = options.artefact
-        model = options.modelName ?? options.artefact.modelName
-        version = options.artefact.versionName
+        artifact = options.artifact
+        model = options.modelName ?? options.artifact.modelName
+        version = options.artifact.versionName
         allowFaults = options.allowFaults
         faults = options.faults
-        generator = SeededGenerator(seed: options.faultSeed)
+        generator = SplitMix64(seed: options.faultSeed)
         inferPaths = ["/v2/models/\(model)/infer", "/v2/models/\(model)/versions/\(version)/infer"]
-        batcher = Batcher(artefact: options.artefact, limits: options.batching) { [weak self] answers in
-            loop.post { [weak self] in self?.finish(answers) }
+        batcher = Batcher(artifact: options.artifact, limits: options.batching) { [weak self] outputs in
+            loop.post { [weak self] in self?.finish(outputs) }
         }
     }
 
-    /// Not ready any more; what waits is computed at once.
+    /// Makes the server report that it is not ready, and runs the queued requests without further delay.
     func drain() {
         isDraining = true
-        batcher.hurry()
+        batcher.drain()
     }
 
-    /// Answers what waits and ends the batcher's thread. From any thread but the batcher's.
+    /// Runs the queued requests and ends the batcher's thread. It may be called from any thread but the batcher's.
     func close() { batcher.close() }
 
     func handle(_ request: HTTPRequest, _ responder: HTTPResponder) {

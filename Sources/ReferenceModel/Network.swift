@@ -1,10 +1,11 @@
 import CKernels
+import Statistics
 
-/// `outputs = inputs · weights + bias`.
+/// A fully connected layer: `outputs = inputs · weights + bias`.
 struct DenseLayer: Hashable, Sendable {
     var inputs: Int
     var outputs: Int
-    /// `inputs × outputs`, row-major: a kernel adds up whole rows.
+    /// The weights, `inputs × outputs`, row-major, because the kernels add up whole rows.
     var weights: [Float]
     var bias: [Float]
 }
@@ -16,9 +17,9 @@ struct Network: Hashable, Sendable {
     var width: Int { layers[0].inputs }
     var widths: [Int] { [width] + layers.map(\.outputs) }
 
-    /// Weights uniform in ±sqrt(6 / inputs) (He et al. 2015), bias 0.
+    /// A network with weights drawn uniformly from ±sqrt(6 / inputs) (He et al. 2015) and biases of 0.
     init(widths: [Int], seed: UInt64) {
-        var generator = SeededGenerator(seed: seed)
+        var generator = SplitMix64(seed: seed)
         layers = zip(widths, widths.dropFirst()).map { inputs, outputs in
             let bound = (6 / Float(inputs)).squareRoot()
             let weights = (0..<inputs * outputs).map { _ in (generator.uniform() * 2 - 1) * bound }
@@ -29,15 +30,16 @@ struct Network: Hashable, Sendable {
 
     init(layers: [DenseLayer]) { self.layers = layers }
 
-    /// Probabilities of 1, a row each. `activations` has room for the outputs of every layer and keeps them.
+    /// Computes the outputs of every layer; those of the last are the probabilities of label 1, one for each row.
+    /// - Parameter activations: the outputs by layer, large enough for `rows` rows.
     func forward(_ x: UnsafePointer<Float>, rows: Int, activations: inout [[Float]], path: KernelPath) {
         for (index, layer) in layers.enumerated() {
             let isLast = index == layers.count - 1
             if index == 0 {
                 run(layer, x, rows, isLast, &activations[0], path)
             } else {
-                let (head, tail) = (activations[index - 1], index)
-                head.withUnsafeBufferPointer { run(layer, $0.baseAddress!, rows, isLast, &activations[tail], path) }
+                let inputs = activations[index - 1]
+                inputs.withUnsafeBufferPointer { run(layer, $0.baseAddress!, rows, isLast, &activations[index], path) }
             }
             if isLast { ck_sigmoid(&activations[index], rows * layer.outputs) }
         }

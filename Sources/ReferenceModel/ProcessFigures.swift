@@ -1,6 +1,6 @@
 import Glibc
 
-/// What the kernel says of this process.
+/// The CPU time and memory of this process.
 struct ProcessFigures {
     var cpuSeconds: Double
     var residentBytes: Int
@@ -13,7 +13,7 @@ struct ProcessFigures {
             cpuSeconds: Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9, residentBytes: pages * Int(getpagesize()))
     }
 
-    /// Resident pages: the second number of /proc/self/statm.
+    /// The number of resident pages, which is the second number of /proc/self/statm.
     private static func residentPages() -> Int {
         let descriptor = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return 0 }

@@ -1,7 +1,7 @@
 /// Magnitude pruning (Han et al. 2015), layer by layer.
 enum Pruning {
-    /// By layer: 0 for the `share` of the weights that are smallest in magnitude, 1 for the others. The last layer, which
-    /// has few weights, is left whole.
+    /// The mask of each layer: 0 for the `share` of its weights with the smallest magnitude, 1 for the others. The last
+    /// layer has few weights and is not pruned.
     static func masks(for network: Network, share: Double) -> [[Float]] {
         network.layers.enumerated().map { index, layer in
             guard index < network.layers.count - 1 else { return Array(repeating: 1, count: layer.weights.count) }
@@ -10,7 +10,7 @@ enum Pruning {
                 return a == b ? left < right : a < b
             }
             var mask = [Float](repeating: 1, count: layer.weights.count)
-            for place in order.prefix(Int(Double(order.count) * share)) { mask[place] = 0 }
+            for weight in order.prefix(Int(Double(order.count) * share)) { mask[weight] = 0 }
             return mask
         }
     }

@@ -1,46 +1,48 @@
 import HTTPEngine
 
-/// A server of one artefact with an event loop and an inference thread of its own. Several may run in one process.
+/// A server for one artifact, with its own event loop and inference thread. Several may run in one process.
 public final class ReferenceServer: Sendable {
     public struct Options: Sendable {
-        public var artefact: Artefact
+        public var artifact: Artifact
         public var listen: SocketAddress
-        /// In the URLs; nil: what the artefact says.
+        /// The model's name in URLs; nil for the artifact's own.
         public var modelName: String?
         public var batching = BatchLimits()
         public var faults = Faults()
-        /// Whether `POST /v2/faults` changes them while it runs.
+        /// Whether `POST /v2/faults` may change the faults while the server runs.
         public var allowFaults = false
-        /// Of the draws that decide which requests a fault meets.
+        /// The seed of the random numbers that select the requests with a fault.
         public var faultSeed: UInt64 = 1
         public var http = HTTPServerLimits()
 
-        public init(artefact: Artefact, listen: SocketAddress) {
-            self.artefact = artefact
+        public init(artifact: Artifact, listen: SocketAddress) {
+            self.artifact = artifact
             self.listen = listen
         }
     }
 
-    /// Where it listens; port 0 is resolved.
+    /// The address that the server listens on, with the actual port if port 0 was requested.
     public let endpoint: SocketAddress
     private let loop: EventLoop
     private let server: HTTPServer
     private let service: ModelService
 
-    /// Listens and serves when it returns. Throws `ListenError`, or `FaultError` for a bias that the artefact cannot have.
+    /// Starts a server, which accepts requests when this returns.
+    /// - Throws: `ListenError`, or `FaultError` for a bias that the artifact cannot have.
     public static func start(_ options: Options) throws -> ReferenceServer {
-        if let flaw = options.faults.flaw(for: options.artefact.encoding) { throw FaultError(message: flaw) }
+        if let flaw = options.faults.flaw(for: options.artifact.encoding) { throw FaultError(message: flaw) }
         return try ReferenceServer(options)
     }
 
-    /// A server of the artefact in a file, with the usual settings. Throws `FileError` as well.
-    public static func start(artefact path: String, host: String = "127.0.0.1", port: UInt16 = 0) throws
+    /// Starts a server for the artifact in a file, with the default options.
+    /// - Throws: `FileError`, in addition to the errors of `start(_:)`.
+    public static func start(artifact path: String, host: String = "127.0.0.1", port: UInt16 = 0) throws
         -> ReferenceServer
     {
-        try start(Options(artefact: try Artefact.load(path), listen: .tcp(host: host, port: port)))
+        try start(Options(artifact: try Artifact.load(path), listen: .tcp(host: host, port: port)))
     }
 
-    /// The TCP port that it listens on; 0 on a Unix socket.
+    /// The TCP port that the server listens on; 0 for a Unix socket.
     public var port: UInt16 { if case .tcp(_, let port) = endpoint { port } else { 0 } }
 
     private init(_ options: Options) throws {
@@ -57,8 +59,8 @@ public final class ReferenceServer: Sendable {
         loop.start()
     }
 
-    /// Stops accepting, answers what is in flight for as long as the grace, and returns when all is over. To be called
-    /// once, from any thread but the server's own.
+    /// Stops accepting connections, completes the requests in flight within the grace period, and returns when the server
+    /// has ended. It may be called only once, from any thread but the server's own.
     public func stop(grace: Duration = .seconds(10)) {
         loop.post { [loop, server, service] in
             service.drain()
@@ -69,14 +71,14 @@ public final class ReferenceServer: Sendable {
     }
 }
 
-/// A fault that this artefact cannot have.
+/// The error for a fault that does not apply to the artifact.
 public struct FaultError: Error, Hashable, CustomStringConvertible, Sendable {
     public var message: String
     public var description: String { message }
 }
 
 extension Faults {
-    /// Why these faults make no sense for a model with this encoding; nil: they do.
+    /// The reason for which these faults do not apply to a model with this encoding; nil if they do.
     func flaw(for encoding: FeatureEncoding) -> String? {
         guard let bias, encoding.input(of: bias.attribute, value: bias.value) == nil else { return nil }
         return "bias: the model has no column `\(bias.attribute)` with a category `\(bias.value)`"

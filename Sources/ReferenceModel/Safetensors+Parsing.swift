@@ -95,7 +95,7 @@ extension Safetensors {
         return values
     }
 
-    /// Tensors have to cover the data exactly: a gap or an overlap could mean two things.
+    /// Checks that the tensors cover the data exactly, without a gap or an overlap.
     private static func checkLayout(_ entries: [Entry], dataCount: Int) throws(JSONError) {
         var end = 0
         let sorted = entries.sorted {

@@ -1,5 +1,5 @@
 /// The safetensors file format: eight bytes with the length of a JSON header, the header, then the raw little-endian
-/// tensors without gaps. Read strictly: a file either means exactly one thing or is refused.
+/// tensors without gaps. It is read strictly: an ambiguous file is refused.
 struct Safetensors: Hashable, Sendable {
     enum ElementType: String, CaseIterable, Hashable, Sendable {
         case int8 = "I8"
@@ -11,11 +11,11 @@ struct Safetensors: Hashable, Sendable {
     struct Tensor: Hashable, Sendable {
         var type: ElementType
         var shape: [Int]
-        /// Little-endian, row-major.
+        /// The elements, little-endian, row-major.
         var bytes: [UInt8]
     }
 
-    /// Of the header; the format's own limit is 100 MB, our headers have 4 kB.
+    /// The largest header in bytes. The format's own limit is 100 MB; the artifacts' headers have 4 kB.
     static let headerLimit = 1 << 20
     static let tensorLimit = 1_000
     static let fileLimit = 64 << 20
@@ -39,7 +39,8 @@ struct Safetensors: Hashable, Sendable {
         self.tensors = tensors
     }
 
-    /// Tensors lie in the order of their names; the header is padded with spaces so that they start at a multiple of 8.
+    /// The file's bytes. Tensors are in the order of their names; the header is padded with spaces so that the tensors
+    /// start at a multiple of 8.
     func encoded() -> [UInt8] {
         let names = tensors.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         var writer = JSONWriter(capacity: 4096)

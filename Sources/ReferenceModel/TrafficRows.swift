@@ -1,4 +1,4 @@
-/// Rows to replay as traffic: none was seen in the training of any model.
+/// The rows to replay as traffic, none of which any model was trained on.
 public struct TrafficRows: Sendable {
     private let data: AdultData
     private let rows: [Int32]
@@ -13,7 +13,7 @@ public struct TrafficRows: Sendable {
     /// The true label, 0 or 1.
     public func label(_ index: Int) -> Int { Int(data.labels[Int(rows[index])]) }
 
-    /// Group attributes and their values: sex, race.
+    /// The group attributes, sex and race, with their values for this row.
     public func groups(_ index: Int) -> [(attribute: String, value: String)] {
         Array(zip(AdultData.groupColumns, data.groups(Int(rows[index])))).map { (attribute: $0, value: $1) }
     }

@@ -1,30 +1,32 @@
 import CKernels
+import Statistics
 
-/// Minimises the cross-entropy by Adam over shuffled mini-batches. Every step is in a fixed order on one thread: the same
-/// rows, network and recipe give the same weights, bit for bit, on every processor.
+/// Minimizes the cross-entropy by Adam over shuffled mini-batches. All steps run in a fixed order on one thread, so the
+/// same rows, network and recipe give the same weights, bit for bit, on every processor.
 struct Training {
     struct Recipe: Hashable, Sendable {
         var epochs: Int
         var batch = 64
-        /// Falls linearly to a tenth over the epochs.
+        /// The learning rate at the beginning; it decreases linearly to a tenth over the epochs.
         var rate: Float
-        /// Of the order of the rows.
+        /// The seed of the order of the rows.
         var seed: UInt64
     }
 
-    /// `rows × width`, row-major.
+    /// The encoded rows, `rows × width`, row-major.
     let features: [Float]
     let labels: [Float]
     let width: Int
 
-    /// `masks`: by layer, 0 for weights that stay 0 and 1 for the others; empty: none.
+    /// Trains a network.
+    /// - Parameter masks: for each layer, 0 for weights that stay 0 and 1 for the others; empty if all are trained.
     func run(
         on network: Network, recipe: Recipe, masks: [[Float]] = [], path: KernelPath = .best,
         progress: (_ epoch: Int, _ of: Int) -> Void = { _, _ in }
     ) -> Network {
         var state = TrainingState(network: network, batch: recipe.batch)
         var order = (0..<Int32(labels.count)).map { $0 }
-        var generator = SeededGenerator(seed: recipe.seed)
+        var generator = SplitMix64(seed: recipe.seed)
         var x = [Float](repeating: 0, count: recipe.batch * width)
         var targets = [Float](repeating: 0, count: recipe.batch)
         for epoch in 0..<recipe.epochs {
@@ -53,7 +55,7 @@ struct Training {
     }
 }
 
-/// The gradient of one array of parameters, and its moments.
+/// The gradient of one array of parameters, and Adam's estimates of its moments.
 private struct Moments {
     var gradient: [Float]
     private var first: [Float]
@@ -74,7 +76,7 @@ private struct Moments {
     }
 }
 
-/// A network with the moments of its optimiser and room for one batch.
+/// A network in training, with the state of the optimizer and buffers for one batch.
 private struct TrainingState {
     var network: Network
     private var activations: [[Float]]
@@ -83,7 +85,7 @@ private struct TrainingState {
     private let zeros: [Float]
     private var weightMoments: [Moments]
     private var biasMoments: [Moments]
-    /// β1^t and β2^t.
+    /// β1ᵗ and β2ᵗ after t steps.
     private var decay: (first: Float, second: Float) = (1, 1)
 
     init(network: Network, batch: Int) {
@@ -102,7 +104,7 @@ private struct TrainingState {
     ) {
         network.forward(x, rows: rows, activations: &activations, path: path)
         let last = network.layers.count - 1
-        // The gradient of the cross-entropy before the logistic function.
+        // The gradient of the cross-entropy with respect to the input of the logistic function.
         for row in 0..<rows { deltas[last][row] = (activations[last][row] - targets[row]) / Float(rows) }
         for index in stride(from: last, through: 0, by: -1) { propagate(index, x: x, rows: rows, path: path) }
 

@@ -15,12 +15,12 @@ struct ModelServerCommand: ParsableCommand {
             """)
 
     @Option(help: ArgumentHelp("The model: a safetensors file that `canaryd demo` wrote.", valueName: "file"))
-    var artefact: String
+    var artifact: String
 
     @Option(help: ArgumentHelp("Where to listen: host:port or unix:path; port 0 chooses one.", valueName: "address"))
     var listen = "127.0.0.1:9001"
 
-    @Option(help: ArgumentHelp("The model's name in URLs; otherwise what the artefact says.", valueName: "name"))
+    @Option(help: ArgumentHelp("The model's name in URLs; otherwise what the artifact says.", valueName: "name"))
     var model: String?
 
     @Option(help: ArgumentHelp("Rows that are computed together.", valueName: "rows"))
@@ -54,17 +54,17 @@ struct ModelServerCommand: ParsableCommand {
             throw ValidationError("--model takes letters, digits, `-`, `_` and `.`")
         }
         _ = try address()
-        _ = try options(artefact: nil)
+        _ = try options(artifact: nil)
     }
 
     func run() throws {
         let signals = Signals()
         let manager = ServiceManager()
         let server: ReferenceServer
-        let loaded: Artefact
+        let loaded: Artifact
         do {
-            loaded = try Artefact.load(artefact)
-            server = try ReferenceServer.start(try options(artefact: loaded)!)
+            loaded = try Artifact.load(artifact)
+            server = try ReferenceServer.start(try options(artifact: loaded)!)
         } catch {
             Standard.error("canaryd model-server: error: \(error)\n")
             throw ExitCode(1)
@@ -82,13 +82,13 @@ struct ModelServerCommand: ParsableCommand {
         server.stop(grace: .seconds(grace))
     }
 
-    /// Nil without an artefact; then it only checks.
-    private func options(artefact: Artefact?) throws -> ReferenceServer.Options? {
+    /// Nil without an artifact; then it only checks.
+    private func options(artifact: Artifact?) throws -> ReferenceServer.Options? {
         let faults: Faults
         do { faults = try Faults(parsing: fault) } catch { throw ValidationError("\(error)") }
         let delay = try delay()
-        guard let artefact else { return nil }
-        var options = ReferenceServer.Options(artefact: artefact, listen: try address())
+        guard let artifact else { return nil }
+        var options = ReferenceServer.Options(artifact: artifact, listen: try address())
         options.modelName = model
         options.batching = BatchLimits(rows: maxBatch, delay: delay, waiting: maxQueue)
         options.faults = faults

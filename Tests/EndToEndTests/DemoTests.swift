@@ -12,7 +12,7 @@ struct DemoTests {
     private func start(_ folder: TemporaryFolder, _ arguments: [String]) throws -> Subprocess {
         try Subprocess(
             Binaries.canaryd,
-            ["demo", "--data", Self.data, "--artefacts", "\(folder.path)/artefacts"] + arguments,
+            ["demo", "--data", Self.data, "--artifacts", "\(folder.path)/artifacts"] + arguments,
             output: "\(folder.path)/demo.out", error: "\(folder.path)/demo.err")
     }
 
@@ -23,7 +23,7 @@ struct DemoTests {
         }
     }
 
-    @Test("the verdict follows the artefact, not the place in the order", .timeLimit(.minutes(15)))
+    @Test("the verdict follows the artifact, not the place in the order", .timeLimit(.minutes(15)))
     func verdicts() async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "skewed,int8"])

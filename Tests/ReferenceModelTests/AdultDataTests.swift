@@ -35,7 +35,7 @@ import Testing
         #expect(error?.description == "/nonexistent/adult_train.csv: cannot be opened: No such file or directory")
     }
 
-    @Test("Numbers are standardised over the rows that fit, categories are one-hot, line ends do not matter")
+    @Test("Numbers are standardized over the rows that fit, categories are one-hot, line ends do not matter")
     func encodes() throws {
         let directory = TemporaryDirectory()
         let other = Self.row.replacing("39,", with: "41,").replacing("Male", with: "Female")

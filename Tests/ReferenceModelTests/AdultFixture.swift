@@ -52,9 +52,9 @@ enum AdultFixture {
     }()
 
     /// Trained briefly on the subset.
-    static let artefacts: [Artefact.Kind: Artefact] = {
-        var workshop = Workshop(data: subset, epochs: (25, 5))
+    static let artifacts: [Artifact.Kind: Artifact] = {
+        var builder = ArtifactBuilder(data: subset, epochs: (25, 5))
         return Dictionary(
-            uniqueKeysWithValues: Artefact.Kind.allCases.map { ($0, workshop.make(ArtefactName(kind: $0)) { _ in }) })
+            uniqueKeysWithValues: Artifact.Kind.allCases.map { ($0, builder.make(ArtifactName(kind: $0)) { _ in }) })
     }()
 }

@@ -11,24 +11,24 @@ import Testing
     @Test("The first request of a batch waits for the delay and no longer")
     func delay() {
         var queue = Self.queue()
-        #expect(queue.decide(now: 0, hurried: false) == .idle)
+        #expect(queue.decide(now: 0, isDraining: false) == .idle)
         #expect(queue.push("a", rows: 1, now: 1_000) == true)
         #expect(queue.push("b", rows: 1, now: 900_000) == true)
-        #expect(queue.decide(now: 1_000_000, hurried: false) == .wait(until: 2_001_000))
-        #expect(queue.decide(now: 2_000_999, hurried: false) == .wait(until: 2_001_000))
-        #expect(queue.decide(now: 2_001_000, hurried: false) == .run)
-        #expect(queue.take() == ["a", "b"])
-        #expect(queue.decide(now: 2_001_000, hurried: false) == .idle)
+        #expect(queue.decide(now: 1_000_000, isDraining: false) == .wait(until: 2_001_000))
+        #expect(queue.decide(now: 2_000_999, isDraining: false) == .wait(until: 2_001_000))
+        #expect(queue.decide(now: 2_001_000, isDraining: false) == .run)
+        #expect(queue.popBatch() == ["a", "b"])
+        #expect(queue.decide(now: 2_001_000, isDraining: false) == .idle)
     }
 
     @Test("A full batch starts at once, and takes no more than fits")
     func size() {
         var queue = Self.queue()
         for (job, rows) in [("a", 3), ("b", 4), ("c", 2)] { _ = queue.push(job, rows: rows, now: 0) }
-        #expect(queue.decide(now: 0, hurried: false) == .run)
-        #expect(queue.take() == ["a", "b"])
-        #expect(queue.decide(now: 0, hurried: false) == .wait(until: 2_000_000))
-        #expect(queue.take() == ["c"])
+        #expect(queue.decide(now: 0, isDraining: false) == .run)
+        #expect(queue.popBatch() == ["a", "b"])
+        #expect(queue.decide(now: 0, isDraining: false) == .wait(until: 2_000_000))
+        #expect(queue.popBatch() == ["c"])
     }
 
     @Test("A request larger than a batch goes by itself")
@@ -36,9 +36,9 @@ import Testing
         var queue = Self.queue()
         _ = queue.push("big", rows: 20, now: 0)
         _ = queue.push("b", rows: 1, now: 0)
-        #expect(queue.decide(now: 0, hurried: false) == .run)
-        #expect(queue.take() == ["big"])
-        #expect(queue.take() == ["b"])
+        #expect(queue.decide(now: 0, isDraining: false) == .run)
+        #expect(queue.popBatch() == ["big"])
+        #expect(queue.popBatch() == ["b"])
     }
 
     @Test("Beyond the limit requests are refused until there is room")
@@ -48,7 +48,7 @@ import Testing
         #expect(queue.push("b", rows: 1, now: 0) == true)
         #expect(queue.push("c", rows: 1, now: 0) == false)
         #expect(queue.count == 2)
-        _ = queue.take()
+        _ = queue.popBatch()
         #expect(queue.push("c", rows: 1, now: 0) == true)
     }
 
@@ -56,24 +56,24 @@ import Testing
     func closing() {
         var queue = Self.queue()
         _ = queue.push("a", rows: 1, now: 0)
-        #expect(queue.decide(now: 0, hurried: true) == .run)
+        #expect(queue.decide(now: 0, isDraining: true) == .run)
         var eager = Self.queue(delay: .zero)
         _ = eager.push("a", rows: 1, now: 5)
-        #expect(eager.decide(now: 5, hurried: false) == .run)
+        #expect(eager.decide(now: 5, isDraining: false) == .run)
     }
 
     @Test("A batcher answers every request with its own scores, also those that wait while it closes")
     func batcher() throws {
-        let artefact = try #require(AdultFixture.artefacts[.int8])
+        let artifact = try #require(AdultFixture.artifacts[.int8])
         let data = AdultFixture.subset
         let rows = (0..<Int32(60)).map { $0 }
-        let features = data.features(of: rows, by: artefact.encoding)
-        let expected = artefact.scores(features)
+        let features = data.features(of: rows, by: artifact.encoding)
+        let expected = artifact.scores(features)
         let box = AnswerBox()
-        let batcher = Batcher<Int>(artefact: artefact, limits: BatchLimits(rows: 7, delay: .seconds(60))) {
+        let batcher = Batcher<Int>(artifact: artifact, limits: BatchLimits(rows: 7, delay: .seconds(60))) {
             box.add($0)
         }
-        let width = artefact.encoding.width
+        let width = artifact.encoding.width
         for start in stride(from: 0, to: 60, by: 3) {
             let slice = Array(features[start * width..<(start + 3) * width])
             #expect(batcher.submit(.init(features: slice, rows: 3, token: start)) == true)
@@ -90,10 +90,10 @@ import Testing
 /// Answers as they come from the batcher's thread.
 private final class AnswerBox: @unchecked Sendable {
     // Written by the batcher's thread, read after that has ended.
-    private(set) var answers: [Batcher<Int>.Answer] = []
+    private(set) var answers: [Batcher<Int>.Output] = []
     private(set) var batches: [Int] = []
 
-    func add(_ new: [Batcher<Int>.Answer]) {
+    func add(_ new: [Batcher<Int>.Output]) {
         answers += new
         batches.append(new.count)
     }

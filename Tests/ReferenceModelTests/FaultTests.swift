@@ -39,7 +39,7 @@ import Testing
 
     private func server(_ faults: [String], allow: Bool = false) throws -> ReferenceServer {
         var options = ReferenceServer.Options(
-            artefact: try #require(AdultFixture.artefacts[.fp32]), listen: .tcp(host: "127.0.0.1", port: 0))
+            artifact: try #require(AdultFixture.artifacts[.fp32]), listen: .tcp(host: "127.0.0.1", port: 0))
         options.faults = try Faults(parsing: faults)
         options.allowFaults = allow
         return try ReferenceServer.start(options)
@@ -93,8 +93,8 @@ import Testing
     func bias() throws {
         let data = AdultFixture.subset
         let rows = (0..<Int32(data.count)).map { $0 }
-        let artefact = try #require(AdultFixture.artefacts[.fp32])
-        let scores = artefact.scores(data.features(of: rows, by: artefact.encoding))
+        let artifact = try #require(AdultFixture.artifacts[.fp32])
+        let scores = artifact.scores(data.features(of: rows, by: artifact.encoding))
         let selected = rows.filter { scores[Int($0)] >= 0.5 }
         let traffic = TrafficRows(data: data, rows: selected)
         let server = try server(["bias=sex=Female"])

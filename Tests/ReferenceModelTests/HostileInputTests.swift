@@ -1,3 +1,4 @@
+import Statistics
 import Testing
 
 @testable import ReferenceModel
@@ -5,7 +6,7 @@ import Testing
 /// Damaged input of every kind: it is read or refused, and never brings the process down.
 @Suite struct HostileInputTests {
     /// Overwrites, removes, repeats or inserts a few bytes.
-    private func damage(_ bytes: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+    private func damage(_ bytes: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         var bytes = bytes
         for _ in 0...generator.below(3) {
             guard !bytes.isEmpty else { break }
@@ -23,11 +24,11 @@ import Testing
 
     @Test("Inference requests, JSON and binary")
     func requests() throws {
-        let artefact = try #require(AdultFixture.artefacts[.fp32])
+        let artifact = try #require(AdultFixture.artifacts[.fp32])
         let json = TrafficRows(data: AdultFixture.subset, rows: [0]).inferenceBody(0)
         let head = #"{"inputs":[{"name":"sex","datatype":"BYTES","shape":[2],"parameters":{"binary_data_size":18}}]}"#
         let binary = Array(head.utf8) + [6, 0, 0, 0] + Array("Female".utf8) + [4, 0, 0, 0] + Array("Male".utf8)
-        var generator = SeededGenerator(seed: 11)
+        var generator = SplitMix64(seed: 11)
         var (read, refused) = (0, 0)
         for round in 0..<1_500 {
             let isBinary = round % 2 == 0
@@ -35,7 +36,7 @@ import Testing
             let length = isBinary ? min(body.count, head.utf8.count) : nil
             do {
                 let request = try InferenceRequest(parsing: body, headerLength: length)
-                _ = try? artefact.encoding.features(of: request)
+                _ = try? artifact.encoding.features(of: request)
                 read += 1
             } catch {
                 #expect(error.status == 400)
@@ -45,16 +46,16 @@ import Testing
         #expect(read > 20 && refused > 500)
     }
 
-    @Test("Artefact files")
-    func artefacts() throws {
-        let bytes = try #require(AdultFixture.artefacts[.int8]).safetensors().encoded()
+    @Test("Artifact files")
+    func artifacts() throws {
+        let bytes = try #require(AdultFixture.artifacts[.int8]).safetensors().encoded()
         let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8
-        var generator = SeededGenerator(seed: 12)
+        var generator = SplitMix64(seed: 12)
         var refused = 0
         for _ in 0..<150 {
             // The header is where the meaning is.
             let damaged = damage(Array(bytes[..<header]), &generator) + bytes[header...]
-            guard let file = try? Safetensors(parsing: damaged), (try? Artefact(file)) != nil else {
+            guard let file = try? Safetensors(parsing: damaged), (try? Artifact(file)) != nil else {
                 refused += 1
                 continue
             }

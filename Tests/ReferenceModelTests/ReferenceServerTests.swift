@@ -3,13 +3,13 @@ import Testing
 
 @testable import ReferenceModel
 
-/// A server of the small INT8 artefact on a port of its own.
+/// A server of the small INT8 artifact on a port of its own.
 private func withServer(
     _ change: (inout ReferenceServer.Options) -> Void = { _ in },
     _ body: (ReferenceServer, TestClient) throws -> Void
 ) throws {
     var options = ReferenceServer.Options(
-        artefact: try #require(AdultFixture.artefacts[.int8]), listen: .tcp(host: "127.0.0.1", port: 0))
+        artifact: try #require(AdultFixture.artifacts[.int8]), listen: .tcp(host: "127.0.0.1", port: 0))
     change(&options)
     let server = try ReferenceServer.start(options)
     defer { server.stop(grace: .milliseconds(50)) }
@@ -25,11 +25,11 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
 }
 
 @Suite struct ReferenceServerTests {
-    @Test("Named columns as JSON give the artefact's own scores, with id and request id")
+    @Test("Named columns as JSON give the artifact's own scores, with id and request id")
     func columns() throws {
         try withServer { _, client in
-            let artefact = try #require(AdultFixture.artefacts[.int8])
-            let scores = artefact.scores(AdultFixture.subset.features(of: [0, 1, 2], by: artefact.encoding))
+            let artifact = try #require(AdultFixture.artifacts[.int8])
+            let scores = artifact.scores(AdultFixture.subset.features(of: [0, 1, 2], by: artifact.encoding))
             for row in 0..<3 {
                 let body = String(decoding: traffic.inferenceBody(row), as: UTF8.self)
                 let reply = try #require(client.call("POST", infer, ["x-request-id": "r\(row)"], body: body))
@@ -47,9 +47,9 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     @Test("Binary tensors in and out carry the same scores to the bit, in the order and form that was asked")
     func binary() throws {
         try withServer { _, client in
-            let artefact = try #require(AdultFixture.artefacts[.int8])
-            let features = AdultFixture.subset.features(of: Array(0..<130), by: artefact.encoding)
-            let width = artefact.encoding.width
+            let artifact = try #require(AdultFixture.artifacts[.int8])
+            let features = AdultFixture.subset.features(of: Array(0..<130), by: artifact.encoding)
+            let width = artifact.encoding.width
             let json =
                 #"{"id":"b","inputs":[{"name":"features","datatype":"FP32","shape":[130,\#(width)],"#
                 + #""parameters":{"binary_data_size":\#(features.count * 4)}}],"#
@@ -66,7 +66,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
                     #"{"name":"score","datatype":"FP32","shape":[130],"parameters":{"binary_data_size":520}}"#))
             let tail = Array(reply.body.dropFirst(length))
             let tensor = Safetensors.Tensor(type: .float32, shape: [130], bytes: tail)
-            let expected = artefact.scores(features)
+            let expected = artifact.scores(features)
             #expect(tensor.floats == expected)
             let labels = expected.map { $0 >= 0.5 ? "1" : "0" }.joined(separator: ",")
             #expect(head.contains(#"{"name":"label","datatype":"INT64","shape":[130],"data":[\#(labels)]}"#))
@@ -178,7 +178,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     func feedbackLimit() {
         var metrics = ServerMetrics()
         for index in 0..<ServerMetrics.feedbackLimit + 5 {
-            metrics.heard(.init(attribute: "a", group: "\(index)", label: 0, prediction: 0))
+            metrics.recordFeedback(.init(attribute: "a", group: "\(index)", label: 0, prediction: 0))
         }
         let text = String(
             decoding: metrics.text(
@@ -190,7 +190,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     @Test("A full queue is answered 503 with Retry-After, and draining still answers what waits")
     func fullQueueAndDrain() throws {
         var options = ReferenceServer.Options(
-            artefact: try #require(AdultFixture.artefacts[.int8]), listen: .tcp(host: "127.0.0.1", port: 0))
+            artifact: try #require(AdultFixture.artifacts[.int8]), listen: .tcp(host: "127.0.0.1", port: 0))
         // Nothing is computed before the batch is full or the server closes.
         options.batching = BatchLimits(rows: 64, delay: .seconds(3600), waiting: 2)
         let server = try ReferenceServer.start(options)
@@ -216,7 +216,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     func portInUse() throws {
         try withServer { server, _ in
             let options = ReferenceServer.Options(
-                artefact: try #require(AdultFixture.artefacts[.int8]), listen: server.endpoint)
+                artifact: try #require(AdultFixture.artifacts[.int8]), listen: server.endpoint)
             let error = #expect(throws: ListenError.self) { try ReferenceServer.start(options) }
             #expect(error?.description.contains("cannot listen on 127.0.0.1:") == true)
         }

@@ -80,12 +80,12 @@ import Testing
         #expect(error?.message == "more than 1000 tensors")
     }
 
-    @Test("An artefact survives its file, FP32 and INT8", arguments: Artefact.Kind.allCases)
-    func artefactRoundTrip(kind: Artefact.Kind) throws {
-        let artefact = try #require(AdultFixture.artefacts[kind])
+    @Test("An artifact survives its file, FP32 and INT8", arguments: Artifact.Kind.allCases)
+    func artifactRoundTrip(kind: Artifact.Kind) throws {
+        let artifact = try #require(AdultFixture.artifacts[kind])
         let directory = TemporaryDirectory()
-        try artefact.write("\(directory.path)/a.safetensors")
-        #expect(try Artefact.load("\(directory.path)/a.safetensors") == artefact)
+        try artifact.write("\(directory.path)/a.safetensors")
+        #expect(try Artifact.load("\(directory.path)/a.safetensors") == artifact)
     }
 
     private static let flaws: [(change: @Sendable (inout Safetensors) -> Void, message: String)] = [
@@ -103,11 +103,11 @@ import Testing
         ({ $0.tensors["layers.0.weight"] = .init([Float(1)], shape: [1, 1]) }, "has the shape [1, 1], expected"),
     ]
 
-    @Test("An artefact that is not whole is refused with the reason", arguments: flaws.indices)
-    func artefactRefused(index: Int) throws {
-        var file = try #require(AdultFixture.artefacts[.fp32]).safetensors()
+    @Test("An artifact that is not whole is refused with the reason", arguments: flaws.indices)
+    func artifactRefused(index: Int) throws {
+        var file = try #require(AdultFixture.artifacts[.fp32]).safetensors()
         Self.flaws[index].change(&file)
-        let error = #expect(throws: JSONError.self) { try Artefact(file) }
+        let error = #expect(throws: JSONError.self) { try Artifact(file) }
         #expect(error?.message.contains(Self.flaws[index].message) == true, "\(String(describing: error))")
     }
 }

@@ -31,11 +31,11 @@ void ck_dense_int8(ck_path path, const int8_t *x, size_t rows, size_t inputs, co
 
 /// q = x·inverse_scale, to the nearest (ties to even), clamped to ±127. `inverse_scale` has `columns` values, one for
 /// each column; a row of q takes `stride` >= columns bytes, the rest zero. x is not NaN.
-void ck_quantise(ck_path path, const float *x, size_t rows, size_t columns, const float *inverse_scale, int8_t *q,
+void ck_quantize(ck_path path, const float *x, size_t rows, size_t columns, const float *inverse_scale, int8_t *q,
                  size_t stride);
 
 /// y = sums·scale[column] + bias[column], below 0 cut off if `relu`.
-void ck_dequantise(ck_path path, const int32_t *sums, size_t rows, size_t columns, const float *scale,
+void ck_dequantize(ck_path path, const int32_t *sums, size_t rows, size_t columns, const float *scale,
                    const float *bias, int relu, float *y);
 
 /// x = 1 / (1 + exp(-x)), by an exponential of its own: the one of the C library differs between processors.

@@ -19,36 +19,38 @@ final class EmbeddedServers {
     }
 
     /// Where a server takes connections.
-    /// - Throws: what is wrong with the artefact, and where it was looked for.
+    /// - Throws: what is wrong with the artifact, and where it was looked for.
     func endpoint(of address: ServerAddress) throws -> Endpoint {
         switch address {
         case .http(let host, let port): return Endpoint(host: host, port: port)
-        case .reference(let artefact):
-            if let server = running[artefact] { return Endpoint(host: "127.0.0.1", port: server.port) }
+        case .reference(let artifact):
+            if let server = running[artifact] { return Endpoint(host: "127.0.0.1", port: server.port) }
             let options = ReferenceServer.Options(
-                artefact: try load(artefact), listen: .tcp(host: "127.0.0.1", port: 0))
+                artifact: try load(artifact), listen: .tcp(host: "127.0.0.1", port: 0))
             let server = try ReferenceServer.start(options)
             guard case .tcp(_, let port) = server.endpoint else { preconditionFailure("asked for TCP") }
-            running[artefact] = (server, port)
+            running[artifact] = (server, port)
             return Endpoint(host: "127.0.0.1", port: port)
         }
     }
 
     /// A path as it stands; a bare name in the state directory's `models/` or among what the demo keeps. Trained where
     /// it is nowhere and the data are at hand.
-    private func load(_ artefact: String) throws -> Artefact {
-        if artefact.contains("/") { return try Artefact.load(artefact) }
-        let places = ["\(stateDirectory)/models", ArtefactFolder.usual]
-        for place in places where access("\(place)/\(artefact).safetensors", R_OK) == 0 {
-            return try Artefact.load("\(place)/\(artefact).safetensors")
+    private func load(_ artifact: String) throws -> Artifact {
+        if artifact.contains("/") { return try Artifact.load(artifact) }
+        let places = ["\(stateDirectory)/models", ArtifactFolder.path]
+        for place in places where access("\(place)/\(artifact).safetensors", R_OK) == 0 {
+            return try Artifact.load("\(place)/\(artifact).safetensors")
         }
-        guard let name = ArtefactName(artefact), access("\(data)/adult_train.csv", R_OK) == 0 else {
+        guard let name = ArtifactName(artifact), access("\(data)/adult_train.csv", R_OK) == 0 else {
             throw EmbeddedServerError(
-                description: "reference:\(artefact): no such artefact in \(places.joined(separator: " or ")); "
+                description: "reference:\(artifact): no such artifact in \(places.joined(separator: " or ")); "
                     + "canaryd demo trains and keeps fp32, int8, pruned and skewed")
         }
-        let made = try ArtefactWorkshop.prepare([name], directory: places[0], data: data)
-        guard let trained = made.artefacts[name] else { preconditionFailure("the workshop makes what it is asked for") }
+        let made = try ArtifactStore.prepare([name], directory: places[0], data: data)
+        guard let trained = made.artifacts[name] else {
+            preconditionFailure("`prepare` returns each artifact that it is asked for")
+        }
         return trained
     }
 

@@ -1,7 +1,7 @@
 import CProcess
 import Glibc
 
-/// A process that the demo started and that ends with it.
+/// A process that the demo started. It ends when the demo ends.
 final class ChildProcess {
     let name: String
     let pid: pid_t
@@ -9,10 +9,10 @@ final class ChildProcess {
     private var buffered: [UInt8] = []
     private(set) var exitStatus: Int32?
 
-    /// The environment variable by which a child knows that it is one.
+    /// The environment variable that tells a child the process id of its demo.
     static let marker = "CANARYD_DEMO_PARENT"
 
-    /// To be called first thing in every process: a child of a demo asks to end with it.
+    /// Makes a child of a demo end when the demo does. Every process has to call this first.
     static func dieWithParent() {
         guard let parent = getenv(marker).flatMap({ Int32(String(cString: $0)) }) else { return }
         _ = cp_die_with_parent(SIGTERM)
@@ -20,7 +20,7 @@ final class ChildProcess {
         if getppid() != parent { exit(1) }
     }
 
-    /// Starts this binary once more. Its standard output can be read, its standard error goes to a file.
+    /// Starts another process of this program. Its standard output can be read; its standard error goes to a file.
     init(name: String, arguments: [String], log: String) throws(DemoError) {
         self.name = name
         var pipe: [Int32] = [-1, -1]
@@ -31,8 +31,8 @@ final class ChildProcess {
         posix_spawn_file_actions_adddup2(&actions, pipe[1], 1)
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        // The demo blocks the signals that it waits for; its children must not inherit that. A group of their own keeps
-        // a Ctrl-C of the terminal from them: the demo ends them in order.
+        // The demo blocks the signals that it waits for; its children must not inherit that. They get their own process
+        // group so that a Ctrl-C does not reach them: the demo ends them in order.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -63,7 +63,7 @@ final class ChildProcess {
         var entry = environ
         while let variable = entry.pointee {
             let text = String(cString: variable)
-            // A demo may be a child itself; its children are its own.
+            // A demo may itself be a child of a demo; the variable then names the wrong parent.
             if !text.hasPrefix("NOTIFY_SOCKET="), !text.hasPrefix("\(marker)=") { list.append(text) }
             entry += 1
         }
@@ -72,7 +72,7 @@ final class ChildProcess {
 
     private static func reason() -> String { String(cString: strerror(errno)) }
 
-    /// The next line of its standard output; nil when it ended or `timeout` passed.
+    /// Reads the next line of the standard output; nil if it ended or the timeout passed.
     func readLine(timeout: Duration) -> String? {
         let deadline = SystemClock().now.monotonic + timeout.nanoseconds
         while true {
@@ -91,7 +91,7 @@ final class ChildProcess {
         }
     }
 
-    /// Whether it still runs.
+    /// True while the process runs.
     var isRunning: Bool {
         if exitStatus != nil { return false }
         var status: Int32 = 0
@@ -102,10 +102,10 @@ final class ChildProcess {
 
     func signal(_ signal: Int32) { if isRunning { kill(pid, signal) } }
 
-    /// Asks it to end, and ends it when it does not within the time.
-    func end(within patience: Duration = .seconds(5)) {
+    /// Sends SIGTERM, and SIGKILL if the process has not ended within the timeout.
+    func end(within timeout: Duration = .seconds(5)) {
         signal(SIGTERM)
-        let deadline = SystemClock().now.monotonic + patience.nanoseconds
+        let deadline = SystemClock().now.monotonic + timeout.nanoseconds
         while isRunning, SystemClock().now.monotonic < deadline { usleep(20_000) }
         if isRunning {
             kill(pid, SIGKILL)
@@ -116,7 +116,7 @@ final class ChildProcess {
     }
 }
 
-/// Why the demo cannot go on: what, where, and what to do.
+/// The error that ends the demo; its description says what happened, where, and what to do.
 struct DemoError: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

@@ -5,28 +5,29 @@ import ReferenceModel
 import Synchronization
 import Threading
 
-/// The whole show: train, start, replay, roll out one candidate after the other, explain.
+/// Runs the demo: trains the models, starts the processes, replays traffic, rolls out one candidate after the other and
+/// explains the decisions.
 final class Demo: @unchecked Sendable {
-    /// A rollout of the example lasts a minute on average, and less than four in 399 of 400: one that has not ended after
-    /// so long will not end any more.
-    static let patience: Duration = .seconds(300)
+    /// The longest time of a rollout. A rollout of the example takes a minute on average and less than four minutes in 399
+    /// of 400 runs, so a longer one will not end any more.
+    static let rolloutTimeout: Duration = .seconds(300)
 
-    private let candidates: [ArtefactName]
+    private let candidates: [ArtifactName]
     private let rate: Double
     private let data: String
-    private let artefacts: String
+    private let artifacts: String
     private let show: DemoShow
     private let stage: DemoStage
     private var traffic: DemoTraffic?
     private let isInterrupted = Mutex(false)
 
     init(
-        candidates: [ArtefactName], rate: Double, data: String, artefacts: String, show: DemoShow
+        candidates: [ArtifactName], rate: Double, data: String, artifacts: String, show: DemoShow
     ) throws {
         self.candidates = candidates
         self.rate = rate
         self.data = data
-        self.artefacts = artefacts
+        self.artifacts = artifacts
         self.show = show
         stage = try DemoStage(example: Self.parent(of: data))
     }
@@ -35,7 +36,7 @@ final class Demo: @unchecked Sendable {
         path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     }
 
-    /// Ctrl-C, SIGTERM and a terminal that is closed end everything, in order.
+    /// Ends all processes in order and exits when a signal arrives: Ctrl-C, SIGTERM or the closing of the terminal.
     func endOn(_ signals: Signals) {
         WorkerThread.run("demo") { [self] in
             _ = signals.next()
@@ -54,9 +55,9 @@ final class Demo: @unchecked Sendable {
 
     func run(keep: Bool) throws {
         do {
-            try play(keep: keep)
+            try runAll(keep: keep)
         } catch {
-            // Whoever interrupts takes the agent away under the show; then that thread ends the process.
+            // An interrupt ends the agent, which may be the cause of this error; then `endOn` exits the process.
             while isInterrupted.withLock({ $0 }) { sleep(1) }
             close()
             throw error
@@ -64,43 +65,43 @@ final class Demo: @unchecked Sendable {
         close()
     }
 
-    private func play(keep: Bool) throws {
-        let workshop = try train()
-        try start(workshop)
-        let traffic = DemoTraffic(rows: workshop.traffic, port: stage.port, rate: rate) { [feedback = stage.feedback] in
+    private func runAll(keep: Bool) throws {
+        let models = try train()
+        try startProcesses(models)
+        let traffic = DemoTraffic(rows: models.traffic, port: stage.port, rate: rate) { [feedback = stage.feedback] in
             (try? feedback.postFeedback($0, service: "income")) != nil
         }
         self.traffic = traffic
         show.say(
-            "replaying \(workshop.traffic.count) rows that no model has seen, \(Int(rate)) requests a second, "
+            "replaying \(models.traffic.count) rows that no model has seen, \(Int(rate)) requests a second, "
                 + "in a new order for each rollout")
         for (number, candidate) in candidates.enumerated() {
-            traffic.begin(seed: UInt64(number + 1))
+            traffic.restart(seed: UInt64(number + 1))
             try rollOut(DemoStage.yamlName("\(candidate)"), number: number + 1)
         }
-        try sum()
+        try showHistory()
         if keep {
             show.title("It goes on running until Ctrl-C. In another terminal:")
-            suggest()
+            suggestCommands()
             show.close()
-            while stage.casualty == nil { sleep(1) }
-            throw DemoError("\(stage.casualty?.name ?? "") ended:\n\(stage.lastLines(of: "canaryd.log"))")
+            while stage.endedProcess == nil { sleep(1) }
+            throw DemoError("\(stage.endedProcess?.name ?? "") ended:\n\(stage.lastLines(of: "canaryd.log"))")
         } else {
             show.title("To play with it yourself, run the demo with --keep and, in another terminal:")
-            suggest()
+            suggestCommands()
         }
     }
 
-    // MARK: - Before
+    // MARK: - Preparation
 
-    private func train() throws -> ArtefactWorkshop.Result {
+    private func train() throws -> ArtifactStore.Result {
         show.title("Models")
-        let usual = [Artefact.Kind.fp32, .int8, .pruned, .skewed].map { ArtefactName(kind: $0) }
+        let usual = [Artifact.Kind.fp32, .int8, .pruned, .skewed].map { ArtifactName(kind: $0) }
         var names = usual
         for name in candidates where !names.contains(name) { names.append(name) }
         let began = SystemClock().now.monotonic
         let show = show
-        let result = try ArtefactWorkshop.prepare(names, directory: artefacts, data: data) { progress in
+        let result = try ArtifactStore.prepare(names, directory: artifacts, data: data) { progress in
             switch progress {
             case .training(let name, let epoch, let of):
                 show.update(["training \(name): epoch \(epoch) of \(of)"], plain: "training \(name)")
@@ -110,23 +111,23 @@ final class Demo: @unchecked Sendable {
         let seconds = Double(SystemClock().now.monotonic - began) / 1e9
         show.say(
             result.trained.isEmpty
-                ? "found in \(artefacts)"
-                : "trained \(result.trained.map(\.description).joined(separator: ", ")) in \(Int(seconds.rounded())) s; kept in \(artefacts)"
+                ? "found in \(artifacts)"
+                : "trained \(result.trained.map(\.description).joined(separator: ", ")) in \(Int(seconds.rounded())) s; kept in \(artifacts)"
         )
         show.say("on the test set:")
         for line in result.table.text.split(separator: "\n") { show.say("  " + line) }
         return result
     }
 
-    private func start(_ workshop: ArtefactWorkshop.Result) throws {
+    private func startProcesses(_ models: ArtifactStore.Result) throws {
         show.title("Processes")
-        for name in [ArtefactName(kind: .fp32)] + candidates {
-            guard let path = workshop.paths[name] else { continue }
-            if name == ArtefactName(kind: .fp32), candidates.contains(name) { continue }
-            try stage.startServer("\(name)", artefact: path)
+        for name in [ArtifactName(kind: .fp32)] + candidates {
+            guard let path = models.paths[name] else { continue }
+            if name == ArtifactName(kind: .fp32), candidates.contains(name) { continue }
+            try stage.startServer("\(name)", artifact: path)
         }
-        if candidates.contains(ArtefactName(kind: .fp32)), let path = workshop.paths[ArtefactName(kind: .fp32)] {
-            try stage.startServer("fp32", artefact: path)
+        if candidates.contains(ArtifactName(kind: .fp32)), let path = models.paths[ArtifactName(kind: .fp32)] {
+            try stage.startServer("fp32", artifact: path)
         }
         try stage.declare(candidate: nil)
         try stage.startAgent()
@@ -142,10 +143,10 @@ final class Demo: @unchecked Sendable {
         show.title("Rollout \(number): \(candidate) against \(before.serving)")
         try stage.declare(candidate: candidate)
         let began = SystemClock().now.monotonic
-        while SystemClock().now.monotonic - began < Self.patience.nanoseconds {
+        while SystemClock().now.monotonic - began < Self.rolloutTimeout.nanoseconds {
             usleep(250_000)
-            if let dead = stage.casualty {
-                throw DemoError("\(dead.name) ended:\n\(stage.lastLines(of: "canaryd.log"))")
+            if let process = stage.endedProcess {
+                throw DemoError("\(process.name) ended:\n\(stage.lastLines(of: "canaryd.log"))")
             }
             let status = try stage.admin.service("income")
             let seconds = Double(SystemClock().now.monotonic - began) / 1e9
@@ -154,24 +155,25 @@ final class Demo: @unchecked Sendable {
             }
             if let ended, status.rollout == nil {
                 show.update([], plain: "")
-                return tell(ended, seconds: seconds)
+                return showResult(ended, seconds: seconds)
             }
             show.update(block(status, seconds: seconds), plain: line(status))
         }
         throw DemoError(
-            "\(candidate) was neither promoted nor reverted within \(Self.patience.written):\n"
+            "\(candidate) was neither promoted nor reverted within \(Self.rolloutTimeout.written):\n"
                 + line(try stage.admin.service("income")))
     }
 
-    private func tell(_ ended: HistoryEntry, seconds: Double) {
+    private func showResult(_ ended: HistoryEntry, seconds: Double) {
         let counts = traffic?.counts ?? DemoTraffic.Counts()
         show.say("\(ended.result.rawValue.uppercased()) after \(Int(seconds.rounded())) s: \(ended.reason)")
         show.say(
             "\(counts.sent) requests, \(counts.failed) failed; \(ended.candidateRequests) judged ones went to "
-                + "\(ended.candidate); \(counts.labelled) labels were posted")
+                + "\(ended.candidate); \(counts.labeled) labels were posted")
     }
 
-    /// One line for each change: how far a proof is changes with every look, what it is of does not.
+    /// The status in one line that changes only when the rollout does. The progress of a proof, which changes with every
+    /// evaluation, is left out.
     private func line(_ status: ServiceStatus) -> String {
         let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.words)" } ?? "no rollout"
         let causes = status.waitsFor.compactMap { $0.split(separator: ":").first.map(String.init) }
@@ -199,13 +201,13 @@ final class Demo: @unchecked Sendable {
         }
         lines.append(
             "  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
-        lines.append("  \(counts.sent) requests sent, \(counts.failed) failed, \(counts.labelled) labelled")
+        lines.append("  \(counts.sent) requests sent, \(counts.failed) failed, \(counts.labeled) labeled")
         return lines
     }
 
-    // MARK: - After
+    // MARK: - Summary
 
-    private func sum() throws {
+    private func showHistory() throws {
         show.title("History")
         for entry in try stage.admin.history("income").rollouts {
             show.say(
@@ -241,7 +243,7 @@ final class Demo: @unchecked Sendable {
             + (m.note.isEmpty ? "" : " (\(m.note))")
     }
 
-    private func suggest() {
+    private func suggestCommands() {
         show.say("  export CANARYD_SOCKET=\(stage.folder)/admin.sock")
         for command in [
             "watch", "explain", "history", "events", "retry --reason 'look again'", "freeze --reason 'it is Friday'",

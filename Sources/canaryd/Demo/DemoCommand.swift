@@ -12,7 +12,7 @@ struct DemoCommand: ParsableCommand {
             candidates one after the other. Everything it starts ends with it.
             """)
 
-    @Option(help: ArgumentHelp("Which artefacts to roll out: int8, pruned, skewed, fp32@SEED, …", valueName: "a,b"))
+    @Option(help: ArgumentHelp("Which artifacts to roll out: int8, pruned, skewed, fp32@SEED, …", valueName: "a,b"))
     var candidates = "int8,skewed"
 
     @Option(help: ArgumentHelp("Requests a second.", valueName: "rps"))
@@ -21,16 +21,16 @@ struct DemoCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The folder of adult_train.csv and adult_test.csv.", valueName: "dir"))
     var data: String?
 
-    @Option(help: ArgumentHelp("Where trained artefacts are kept.", valueName: "dir"))
-    var artefacts: String?
+    @Option(help: ArgumentHelp("Where trained artifacts are kept.", valueName: "dir"))
+    var artifacts: String?
 
     @Flag(help: "Leave it running at the end, to play with, until Ctrl-C.")
     var keep = false
 
     mutating func validate() throws {
-        for name in candidates.split(separator: ",") where ArtefactName(String(name)) == nil {
+        for name in candidates.split(separator: ",") where ArtifactName(String(name)) == nil {
             throw ValidationError(
-                "no artefact is called \(name): say fp32, int8, pruned or skewed, with @SEED for another training seed")
+                "no artifact is called \(name): say fp32, int8, pruned or skewed, with @SEED for another training seed")
         }
         if candidates.isEmpty { throw ValidationError("name at least one candidate") }
         if !(1...2_000).contains(rate) { throw ValidationError("--rate is 1 to 2000 requests a second, not \(rate)") }
@@ -41,8 +41,8 @@ struct DemoCommand: ParsableCommand {
         let show = DemoShow(isTerminal: isatty(1) == 1)
         do {
             let demo = try Demo(
-                candidates: candidates.split(separator: ",").compactMap { ArtefactName(String($0)) }, rate: rate,
-                data: data ?? Self.dataFolder(), artefacts: artefacts ?? ArtefactFolder.usual, show: show)
+                candidates: candidates.split(separator: ",").compactMap { ArtifactName(String($0)) }, rate: rate,
+                data: data ?? Self.dataFolder(), artifacts: artifacts ?? ArtifactFolder.path, show: show)
             demo.endOn(signals)
             try demo.run(keep: keep)
         } catch {
@@ -52,29 +52,29 @@ struct DemoCommand: ParsableCommand {
         }
     }
 
-    /// Beside the sources, or where the installation puts it: `bin/canaryd` goes with `share/canaryd`.
+    /// The folder of the census data: in the source tree, or in `share/canaryd` next to the installed `bin/canaryd`.
     private static func dataFolder() -> String {
-        var places = ["examples/income/data"]
+        var folders = ["examples/income/data"]
         if let program = realpath("/proc/self/exe", nil) {
             defer { free(program) }
             let parts = String(cString: program).split(separator: "/").dropLast(2)
-            places.append("/" + (parts + ["share/canaryd/examples/income/data"]).joined(separator: "/"))
+            folders.append("/" + (parts + ["share/canaryd/examples/income/data"]).joined(separator: "/"))
         }
-        places.append("/usr/local/share/canaryd/examples/income/data")
-        return places.first { access("\($0)/adult_test.csv", R_OK) == 0 } ?? places[0]
+        folders.append("/usr/local/share/canaryd/examples/income/data")
+        return folders.first { access("\($0)/adult_test.csv", R_OK) == 0 } ?? folders[0]
     }
 }
 
-/// Where artefacts are kept that the demo trained and `reference:NAME` finds.
-enum ArtefactFolder {
-    /// `CANARYD_ARTEFACTS`, else below the user's cache folder.
-    static var usual: String {
+/// The folder in which the demo keeps trained artifacts and a server `reference:NAME` finds them.
+enum ArtifactFolder {
+    /// The value of `CANARYD_ARTIFACTS`, or else a folder below the user's cache folder.
+    static var path: String {
         func variable(_ name: String) -> String? {
             getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
         }
-        if let chosen = variable("CANARYD_ARTEFACTS") { return chosen }
-        if let cache = variable("XDG_CACHE_HOME") { return "\(cache)/canaryd/artefacts" }
-        if let home = variable("HOME") { return "\(home)/.cache/canaryd/artefacts" }
-        return "/tmp/canaryd-artefacts"
+        if let chosen = variable("CANARYD_ARTIFACTS") { return chosen }
+        if let cache = variable("XDG_CACHE_HOME") { return "\(cache)/canaryd/artifacts" }
+        if let home = variable("HOME") { return "\(home)/.cache/canaryd/artifacts" }
+        return "/tmp/canaryd-artifacts"
     }
 }

@@ -1,29 +1,31 @@
 import AdminTypes
 import Glibc
 
-/// What the demo shows: on a terminal one block that updates in place below the lines that stay, elsewhere plain lines.
+/// The output of the demo. On a terminal it is a log with a block below that is updated in place; elsewhere it is plain
+/// lines.
 final class DemoShow: @unchecked Sendable {
     let isTerminal: Bool
-    private let hasColour: Bool
-    /// Lines of the block that stand on the screen now.
+    private let hasColor: Bool
+    /// The number of lines of the block that is on the screen.
     private var blockHeight = 0
     private var lastPlain = ""
 
     init(isTerminal: Bool) {
         self.isTerminal = isTerminal
-        hasColour = isTerminal && getenv("NO_COLOR") == nil
+        hasColor = isTerminal && getenv("NO_COLOR") == nil
         if isTerminal { put("\u{1b}[?25l") }
     }
 
-    /// A line that stays; on a terminal it is broken between words, what follows indented.
+    /// Adds a line to the log. On a terminal it is wrapped between words, with its continuation indented.
     func say(_ line: String = "") {
         erase()
         put((isTerminal ? Self.wrap(line, to: Self.width()) : line) + "\n")
     }
 
-    func title(_ line: String) { say(hasColour ? "\n\u{1b}[1m\(line)\u{1b}[0m" : "\n\(line)") }
+    func title(_ line: String) { say(hasColor ? "\n\u{1b}[1m\(line)\u{1b}[0m" : "\n\(line)") }
 
-    /// Replaces the block. Off a terminal `plain` is printed instead, when it is another than last time.
+    /// Replaces the block. If the output is not a terminal, `plain` is printed instead, unless it is the same as the last
+    /// time.
     func update(_ block: [String], plain: String) {
         guard isTerminal else {
             if plain != lastPlain { put(plain + "\n") }
@@ -36,12 +38,12 @@ final class DemoShow: @unchecked Sendable {
         blockHeight = block.count
     }
 
-    /// Leaves the terminal as it was.
+    /// Restores the terminal.
     func close() { if isTerminal { put("\u{1b}[?25h") } }
 
     func mark(_ verdict: CheckVerdict) -> String {
         let text = verdict == .noData ? "no data" : verdict.rawValue
-        guard hasColour else { return text }
+        guard hasColor else { return text }
         let code =
             switch verdict {
             case .pass: "32"
@@ -78,7 +80,7 @@ final class DemoShow: @unchecked Sendable {
 
     private static func wrap(_ line: String, to width: Int) -> String {
         let lead = String(line.prefix { $0 == " " })
-        // What is set in columns is left as it is.
+        // A line with columns is not wrapped.
         guard line.count >= width, !line.dropFirst(lead.count).contains("   ") else { return line }
         var rows: [String] = []
         var row = lead
@@ -94,7 +96,7 @@ final class DemoShow: @unchecked Sendable {
         return (rows + [row]).joined(separator: "\n")
     }
 
-    /// At most `width` columns, colour codes not counted.
+    /// Clips a line to `width` columns; color codes take none.
     private static func clip(_ line: String, to width: Int) -> String {
         var columns = 0
         var isCode = false

@@ -3,22 +3,23 @@ import AdminTypes
 import Glibc
 import ReferenceModel
 
-/// The demo's processes and files: a reference model server for each version and the agent, each a process of its own,
-/// in a working folder of their own. What is started here ends with `end`.
+/// The demo's processes and files: a reference model server for each version and the agent, each a process of its own, and
+/// a working folder. `end` ends all processes.
 final class DemoStage {
     let folder: String
-    /// Of the service. Looked for when it is first needed: what was free before a training may be taken after it.
+    /// The port of the service. It is chosen when it is first needed, because a port that was free before the training may
+    /// be in use after it.
     private(set) lazy var port = LoopbackClient.freePort(preferred: 8080)
     private(set) var children: [ChildProcess] = []
     private var agent: ChildProcess?
     private let example: String
-    /// Version to the port of its server, in the order of their start.
+    /// The versions and the ports of their servers, in the order of their start.
     private var servers: [(version: String, port: UInt16)] = []
 
     var admin: AdminClient { AdminClient(path: "\(folder)/admin.sock") }
     var feedback: AdminClient { AdminClient(path: "\(folder)/feedback.sock") }
 
-    /// - Parameter example: the folder of examples/income, whose service and policies are used as they stand.
+    /// - Parameter example: the folder examples/income, whose service and policies are used unchanged.
     init(example: String) throws(DemoError) {
         self.example = example
         var template = Array("/tmp/canaryd-demo-XXXXXX".utf8CString)
@@ -38,11 +39,11 @@ final class DemoStage {
                 + "feedback: {socket: feedback.sock}\n")
     }
 
-    /// Starts a model server and learns its port.
-    func startServer(_ version: String, artefact: String) throws(DemoError) {
+    /// Starts a model server and reads its port from its output.
+    func startServer(_ version: String, artifact: String) throws(DemoError) {
         let child = try ChildProcess(
             name: "model server \(version)",
-            arguments: ["model-server", "--artefact", artefact, "--listen", "127.0.0.1:0"],
+            arguments: ["model-server", "--artifact", artifact, "--listen", "127.0.0.1:0"],
             log: "\(folder)/model-\(Self.fileName(version)).log")
         children.append(child)
         while let line = child.readLine(timeout: .seconds(60)) {
@@ -54,7 +55,7 @@ final class DemoStage {
         throw DemoError("\(child.name) did not start:\n\(lastLines(of: "model-\(Self.fileName(version)).log"))")
     }
 
-    /// The last `host:port` of a line.
+    /// The port of the last `host:port` in a line.
     private static func port(in line: String) -> UInt16? {
         line.split(whereSeparator: { " /,".contains($0) }).last { $0.contains(":") }
             .flatMap { $0.split(separator: ":").last }.flatMap { UInt16($0) }
@@ -77,7 +78,7 @@ final class DemoStage {
 
     var agentPID: pid_t { agent?.pid ?? 0 }
 
-    /// Names the candidate in the service's file, and has the agent read it.
+    /// Writes the candidate into the service's file and makes the agent reload it.
     func declare(candidate: String?) throws(DemoError) {
         var lines: [String] = []
         for line in try read("services/income.yaml").split(separator: "\n", omittingEmptySubsequences: false) {
@@ -103,10 +104,10 @@ final class DemoStage {
         try write("services/income.yaml", lines.joined(separator: "\n"))
         if let agent { agent.signal(SIGHUP) }
     }
-    /// While copying the service's file: within the block of its versions, which the demo writes itself.
+    /// True while `declare` copies the block of the file's versions, which the demo replaces.
     private var isVersionLine = false
 
-    /// Version names are plain words: another seed is `fp32-seed-2`.
+    /// The name of a version in the service's file, where `@` is not allowed: `fp32@2` becomes `fp32-seed-2`.
     static func yamlName(_ version: String) -> String { fileName(version) }
 
     func lastLines(of log: String, count: Int = 8) -> String {
@@ -121,8 +122,8 @@ final class DemoStage {
         if !keepFiles { Self.remove(folder) }
     }
 
-    /// The first process that ended although nobody asked it to; nil while all run.
-    var casualty: ChildProcess? { children.first { !$0.isRunning } }
+    /// The first process that ended unexpectedly; nil while all run.
+    var endedProcess: ChildProcess? { children.first { !$0.isRunning } }
 
     private func read(_ path: String) throws(DemoError) -> String { try Self.contents("\(example)/\(path)") }
 
@@ -149,7 +150,7 @@ final class DemoStage {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// A folder and what is in it; symbolic links are not followed.
+    /// Removes a folder and its content without following symbolic links.
     private static func remove(_ path: String) {
         if let folder = opendir(path) {
             while let entry = readdir(folder) {

@@ -1,15 +1,15 @@
 import Glibc
 
-/// A kept-alive HTTP/1.1 connection as any client would have one: blocking, one request at a time. For the demo's own
-/// load only; replies have a Content-Length.
+/// A blocking HTTP/1.1 client with one persistent connection. It serves only the demo's own load, so it supports only
+/// responses with a Content-Length.
 final class LoopbackClient {
     private let port: UInt16
     private var descriptor: Int32 = -1
     private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-    struct Reply {
+    struct Response {
         var status: Int
-        var version: String
+        /// The value of the header `x-request-id`.
         var requestID: String
         var body: ArraySlice<UInt8>
     }
@@ -17,25 +17,25 @@ final class LoopbackClient {
     init(port: UInt16) { self.port = port }
     deinit { disconnect() }
 
-    /// Nil when the connection failed; the next call opens a new one.
-    func post(_ path: String, _ body: [UInt8]) -> Reply? {
+    /// Sends a request and waits for its response; nil if the connection failed. The next call opens a new connection.
+    func post(_ path: String, _ body: [UInt8]) -> Response? {
         guard connect() else { return nil }
         let head =
             "POST \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nContent-Type: application/json\r\n"
             + "Content-Length: \(body.count)\r\n\r\n"
-        guard send(Array(head.utf8) + body), let reply = receive() else {
+        guard send(Array(head.utf8) + body), let response = receive() else {
             disconnect()
             return nil
         }
-        return reply
+        return response
     }
 
     private func connect() -> Bool {
         if descriptor >= 0 { return true }
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return false }
-        var patience = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var timeout = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
@@ -65,15 +65,15 @@ final class LoopbackClient {
         return true
     }
 
-    private func receive() -> Reply? {
+    private func receive() -> Response? {
         var filled = 0
         var bodyStart: Int?
         var wanted = 0
-        var reply = Reply(status: 0, version: "", requestID: "", body: [])
+        var response = Response(status: 0, requestID: "", body: [])
         while true {
             if let bodyStart, filled >= bodyStart + wanted {
-                reply.body = buffer[bodyStart..<bodyStart + wanted]
-                return reply
+                response.body = buffer[bodyStart..<bodyStart + wanted]
+                return response
             }
             guard filled < buffer.count else { return nil }
             let n = buffer[filled...].withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
@@ -83,15 +83,14 @@ final class LoopbackClient {
                 bodyStart = end
                 for (i, line) in String(decoding: buffer[..<end], as: UTF8.self).split(separator: "\r\n").enumerated() {
                     if i == 0 {
-                        reply.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+                        response.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
                         continue
                     }
                     guard let colon = line.firstIndex(of: ":") else { continue }
                     let value = line[line.index(after: colon)...].drop { $0 == " " }
                     switch line[..<colon].lowercased() {
                     case "content-length": wanted = Int(value) ?? 0
-                    case "x-canary-version": reply.version = String(value)
-                    case "x-request-id": reply.requestID = String(value)
+                    case "x-request-id": response.requestID = String(value)
                     default: break
                     }
                 }
@@ -108,7 +107,7 @@ final class LoopbackClient {
         return nil
     }
 
-    /// A TCP port on loopback that nobody listens on now: `preferred` where it is free.
+    /// A TCP port on loopback that is free now: `preferred`, or else any.
     static func freePort(preferred: UInt16) -> UInt16 {
         for candidate in [preferred, 0] {
             let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)

@@ -1,30 +1,32 @@
 import CKernels
 
-/// A layer in 8-bit integers: `sums = q(x) · weights`, then `sums·scale + bias` in FP32.
-struct QuantisedLayer: Hashable, Sendable {
+/// A fully connected layer in 8-bit integers: `sums = q(x) · weights`, then `sums·scale + bias` in FP32.
+struct QuantizedLayer: Hashable, Sendable {
     var inputs: Int
     var outputs: Int
-    /// `outputs × inputs`, symmetric, -127 ... 127.
+    /// The weights, `outputs × inputs`, symmetric, -127 ... 127.
     var weights: [Int8]
-    /// By output: what a unit of the sum is worth.
+    /// The value of one unit of the sum, for each output.
     var scale: [Float]
     var bias: [Float]
-    /// By input: what a unit of the quantised activation is worth. All the same but in the first layer, whose inputs
-    /// differ in range; there the ranges are folded into the weights before those are rounded.
+    /// The value of one unit of the quantized activation, for each input. It is the same for all inputs except in the
+    /// first layer, whose inputs differ in range; there the ranges are folded into the weights before rounding.
     var inputScale: [Float]
 }
 
-/// The same network after training, with weights rounded for each output and activations by ranges seen on training rows.
-struct QuantisedNetwork: Hashable, Sendable {
-    /// Magnitudes beyond are clamped: a few gains of 99,999 dollars would otherwise cost everyone resolution.
+/// A network quantized after training. Weights are scaled for each output, activations by their ranges on training rows.
+struct QuantizedNetwork: Hashable, Sendable {
+    /// The quantile of the magnitudes that the range covers; larger values are clamped. Otherwise a few capital gains of
+    /// 99,999 dollars would cost all other values their resolution.
     private static let coverage = 0.995
 
-    var layers: [QuantisedLayer]
+    var layers: [QuantizedLayer]
 
-    init(layers: [QuantisedLayer]) { self.layers = layers }
+    init(layers: [QuantizedLayer]) { self.layers = layers }
 
-    /// `calibration`: rows that the ranges of inputs and activations are taken from, `rows × width`.
-    init(quantising network: Network, calibration: [Float], path: KernelPath = .best) {
+    /// Quantizes a network.
+    /// - Parameter calibration: the rows from which the ranges of inputs and activations are taken, `rows × width`.
+    init(quantizing network: Network, calibration: [Float], path: KernelPath = .best) {
         let rows = calibration.count / network.width
         var activations = network.layers.map { [Float](repeating: 0, count: rows * $0.outputs) }
         network.forward(calibration, rows: rows, activations: &activations, path: path)
@@ -36,18 +38,18 @@ struct QuantisedNetwork: Hashable, Sendable {
                     Self.range(stride(from: $0, to: seen.count, by: layer.inputs).map { seen[$0] })
                 }
                 : Array(repeating: Self.range(seen), count: layer.inputs)
-            return Self.quantise(layer, ranges: ranges)
+            return Self.quantize(layer, ranges: ranges)
         }
     }
 
-    /// What `coverage` of the magnitudes that are not zero stay below; 1 where there are none.
+    /// The `coverage` quantile of the magnitudes that are not zero; 1 if there are none.
     private static func range(_ values: [Float]) -> Float {
         let magnitudes = values.filter { $0 != 0 }.map { abs($0) }.sorted()
         guard !magnitudes.isEmpty else { return 1 }
         return magnitudes[Int(Double(magnitudes.count - 1) * coverage)]
     }
 
-    private static func quantise(_ layer: DenseLayer, ranges: [Float]) -> QuantisedLayer {
+    private static func quantize(_ layer: DenseLayer, ranges: [Float]) -> QuantizedLayer {
         let inputScale = ranges.map { $0 / 127 }
         var weights = [Int8](repeating: 0, count: layer.weights.count)
         var scale = [Float](repeating: 1, count: layer.outputs)
@@ -60,7 +62,7 @@ struct QuantisedNetwork: Hashable, Sendable {
                 weights[output * layer.inputs + input] = Int8(max(-127, min(127, rounded)))
             }
         }
-        return QuantisedLayer(
+        return QuantizedLayer(
             inputs: layer.inputs, outputs: layer.outputs, weights: weights, scale: scale, bias: layer.bias,
             inputScale: inputScale)
     }

@@ -1,8 +1,9 @@
 import HTTPEngine
 
 extension ModelService {
-    func only(
-        _ method: String, _ request: HTTPRequest, _ responder: HTTPResponder, _ body: () -> [UInt8]
+    /// Responds with `body` if the request has the method, else with the status 405.
+    func respond(
+        toOnly method: String, _ request: HTTPRequest, _ responder: HTTPResponder, _ body: () -> [UInt8]
     ) throws(RequestError) {
         guard request.method == method else { return refuseMethod(responder, allow: method) }
         send(responder, body())
@@ -56,7 +57,7 @@ extension ModelService {
         return writer.bytes
     }
 
-    /// The columns as inputs; `features`, which takes rows that are encoded already, is named in the parameters.
+    /// The metadata of the model. Its inputs are the columns; `features`, the input for encoded rows, is a parameter.
     func modelMetadata() -> [UInt8] {
         var writer = JSONWriter(capacity: 2_048)
         writer.object { writer in
@@ -68,7 +69,7 @@ extension ModelService {
             writer.string("canaryd_reference")
             writer.key("inputs")
             writer.array { writer in
-                for column in artefact.encoding.columns {
+                for column in artifact.encoding.columns {
                     if case .number = column.kind {
                         Self.tensor(column.name, "INT64", &writer)
                     } else {
@@ -83,12 +84,12 @@ extension ModelService {
             }
             writer.key("parameters")
             writer.object { writer in
-                writer.key("artefact")
-                writer.string(artefact.kind.rawValue)
+                writer.key("artifact")
+                writer.string(artifact.kind.rawValue)
                 writer.key("training_seed")
-                writer.string(String(artefact.seed))
+                writer.string(String(artifact.seed))
                 writer.key("encoded_input")
-                writer.string("\(FeatureEncoding.encodedInput) FP32 [-1, \(artefact.encoding.width)]")
+                writer.string("\(FeatureEncoding.encodedInput) FP32 [-1, \(artifact.encoding.width)]")
             }
         }
         return writer.bytes

@@ -1,9 +1,10 @@
-extension Artefact {
-    /// Layers that a file may have, and inputs or outputs of one.
+extension Artifact {
+    /// The most layers that a file may have.
     private static let layerLimit = 16
+    /// The most inputs or outputs that a layer may have.
     private static let widthLimit = 4_096
 
-    /// Tensors by the customs of PyTorch: `layers.N.weight` is `outputs × inputs`.
+    /// The artifact as a file, with tensors named and shaped as in PyTorch: `layers.N.weight` is `outputs × inputs`.
     func safetensors() -> Safetensors {
         var file = Safetensors(metadata: [
             "format": Self.format, "kind": kind.rawValue, "seed": String(seed), "model": modelName, "recipe": recipe,
@@ -12,8 +13,8 @@ extension Artefact {
         switch weights {
         case .float(let network):
             for (index, layer) in network.layers.enumerated() {
-                let turned = Self.transposed(layer.weights, rows: layer.inputs, columns: layer.outputs)
-                file.tensors["layers.\(index).weight"] = .init(turned, shape: [layer.outputs, layer.inputs])
+                let weight = Self.transposed(layer.weights, rows: layer.inputs, columns: layer.outputs)
+                file.tensors["layers.\(index).weight"] = .init(weight, shape: [layer.outputs, layer.inputs])
                 file.tensors["layers.\(index).bias"] = .init(layer.bias, shape: [layer.outputs])
             }
         case .integer(let network):
@@ -45,7 +46,7 @@ extension Artefact {
         var tensors = LayerTensors(rest: file.tensors)
         let weights: Weights
         if file.tensors["layers.0.weight"]?.type == .int8 {
-            weights = .integer(QuantisedNetwork(layers: try tensors.quantisedLayers(from: encoding.width)))
+            weights = .integer(QuantizedNetwork(layers: try tensors.quantizedLayers(from: encoding.width)))
         } else {
             weights = .float(Network(layers: try tensors.layers(from: encoding.width)))
         }
@@ -56,13 +57,13 @@ extension Artefact {
     }
 
     private static func transposed<Element>(_ values: [Element], rows: Int, columns: Int) -> [Element] {
-        var turned: [Element] = []
-        turned.reserveCapacity(values.count)
-        for column in 0..<columns { for row in 0..<rows { turned.append(values[row * columns + column]) } }
-        return turned
+        var transposed: [Element] = []
+        transposed.reserveCapacity(values.count)
+        for column in 0..<columns { for row in 0..<rows { transposed.append(values[row * columns + column]) } }
+        return transposed
     }
 
-    /// Takes tensors out of a file layer by layer, so that what is left over shows.
+    /// Removes tensors from a file layer by layer, so that those which belong to no layer remain.
     private struct LayerTensors {
         var rest: [String: Safetensors.Tensor]
 
@@ -71,14 +72,14 @@ extension Artefact {
             try walk(from: width) { (tensors, name, inputs, outputs) throws(JSONError) in
                 let weight = try tensors.floats("\(name).weight", [outputs, inputs])
                 let bias = try tensors.floats("\(name).bias", [outputs])
-                let turned = Artefact.transposed(weight, rows: outputs, columns: inputs)
-                layers.append(DenseLayer(inputs: inputs, outputs: outputs, weights: turned, bias: bias))
+                let weights = Artifact.transposed(weight, rows: outputs, columns: inputs)
+                layers.append(DenseLayer(inputs: inputs, outputs: outputs, weights: weights, bias: bias))
             }
             return layers
         }
 
-        mutating func quantisedLayers(from width: Int) throws(JSONError) -> [QuantisedLayer] {
-            var layers: [QuantisedLayer] = []
+        mutating func quantizedLayers(from width: Int) throws(JSONError) -> [QuantizedLayer] {
+            var layers: [QuantizedLayer] = []
             try walk(from: width) { (tensors, name, inputs, outputs) throws(JSONError) in
                 let weight = try tensors.take("\(name).weight", .int8, [outputs, inputs]).integers
                 guard !weight.contains(.min) else { throw tensors.flaw("tensor `\(name).weight` holds -128") }
@@ -87,7 +88,7 @@ extension Artefact {
                     throw tensors.flaw("tensor `\(name).input_scale` holds a scale that is not positive")
                 }
                 layers.append(
-                    QuantisedLayer(
+                    QuantizedLayer(
                         inputs: inputs, outputs: outputs, weights: weight,
                         scale: try tensors.floats("\(name).scale", [outputs]),
                         bias: try tensors.floats("\(name).bias", [outputs]), inputScale: inputScale))
@@ -102,12 +103,12 @@ extension Artefact {
             var inputs = width
             var index = 0
             while let weight = rest["layers.\(index).weight"] {
-                guard index < Artefact.layerLimit else { throw flaw("more than \(Artefact.layerLimit) layers") }
+                guard index < Artifact.layerLimit else { throw flaw("more than \(Artifact.layerLimit) layers") }
                 guard weight.shape.count == 2, weight.shape[1] == inputs,
-                    (1...Artefact.widthLimit).contains(weight.shape[0])
+                    (1...Artifact.widthLimit).contains(weight.shape[0])
                 else {
                     throw flaw(
-                        "tensor `layers.\(index).weight` has the shape \(weight.shape), expected [1...\(Artefact.widthLimit), \(inputs)]"
+                        "tensor `layers.\(index).weight` has the shape \(weight.shape), expected [1...\(Artifact.widthLimit), \(inputs)]"
                     )
                 }
                 let outputs = weight.shape[0]
@@ -141,11 +142,12 @@ extension Artefact {
 }
 
 extension FeatureEncoding {
-    /// Columns that a file may have, and inputs that they may make.
+    /// The most columns that a file may have.
     private static let columnLimit = 256
+    /// The most inputs of the model that its columns may make up.
     private static let widthLimit = 4_096
 
-    /// As JSON: `[{"name":"age","mean":38.6,"deviation":13.6},{"name":"sex","categories":["Female","Male"]}]`.
+    /// The encoding as JSON: `[{"name":"age","mean":38.6,"deviation":13.6},{"name":"sex","categories":["Female","Male"]}]`.
     var written: String {
         var writer = JSONWriter()
         writer.array { writer in

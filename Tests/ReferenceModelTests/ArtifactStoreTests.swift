@@ -2,37 +2,37 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite struct WorkshopTests {
-    private static func prepare(_ names: [ArtefactName], in directory: TemporaryDirectory) throws
-        -> ArtefactWorkshop.Result
+@Suite struct ArtifactStoreTests {
+    private static func prepare(_ names: [ArtifactName], in directory: TemporaryDirectory) throws
+        -> ArtifactStore.Result
     {
-        try ArtefactWorkshop.prepare(names, directory: directory.path, data: AdultFixture.subset, epochs: (2, 1))
+        try ArtifactStore.prepare(names, directory: directory.path, data: AdultFixture.subset, epochs: (2, 1))
     }
 
     @Test("The same seed gives the same file, bit for bit; another seed another")
     func reproducible() throws {
         let (first, second) = (TemporaryDirectory(), TemporaryDirectory())
-        let names = Artefact.Kind.allCases.map { ArtefactName(kind: $0) } + [ArtefactName(kind: .fp32, seed: 7)]
+        let names = Artifact.Kind.allCases.map { ArtifactName(kind: $0) } + [ArtifactName(kind: .fp32, seed: 7)]
         let one = try Self.prepare(names, in: first)
         let two = try Self.prepare(names.reversed(), in: second)
         for name in names {
             let bytes = try FileBytes.read(one.paths[name]!, limit: 1 << 20)
             #expect(try FileBytes.read(two.paths[name]!, limit: 1 << 20) == bytes, "\(name)")
         }
-        let usual = try #require(one.artefacts[names[0]])
-        let other = try #require(one.artefacts[ArtefactName(kind: .fp32, seed: 7)])
+        let usual = try #require(one.artifacts[names[0]])
+        let other = try #require(one.artifacts[ArtifactName(kind: .fp32, seed: 7)])
         #expect(usual.weights != other.weights)
     }
 
-    /// Where this fails on purpose, raise `ArtefactWorkshop.recipeVersion`, so that kept artefacts are made again.
+    /// Where this fails on purpose, raise `ArtifactStore.recipeVersion`, so that kept artifacts are made again.
     @Test("Weights are those of the recipe's version, on every processor and in every kind of build")
     func golden() throws {
-        let hashes = Artefact.Kind.allCases.map { kind in
-            AdultFixture.artefacts[kind]!.safetensors().encoded().reduce(into: 0xCBF2_9CE4_8422_2325 as UInt64) {
+        let hashes = Artifact.Kind.allCases.map { kind in
+            AdultFixture.artifacts[kind]!.safetensors().encoded().reduce(into: 0xCBF2_9CE4_8422_2325 as UInt64) {
                 $0 = ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3
             }
         }
-        #expect(ArtefactWorkshop.recipeVersion == 1)
+        #expect(ArtifactStore.recipeVersion == 1)
         #expect(
             hashes == [
                 36_371_275_121_631_446, 18_046_574_883_112_818_959, 8_824_597_001_682_888_543,
@@ -43,30 +43,30 @@ import Testing
     @Test("A second run finds what the first one made; a file of another recipe is made again")
     func kept() throws {
         let directory = TemporaryDirectory()
-        let names = [ArtefactName(kind: .fp32), ArtefactName(kind: .int8)]
+        let names = [ArtifactName(kind: .fp32), ArtifactName(kind: .int8)]
         let first = try Self.prepare(names, in: directory)
         #expect(first.trained == names)
         let second = try Self.prepare(names, in: directory)
         #expect(second.trained.isEmpty)
-        #expect(second.artefacts == first.artefacts)
+        #expect(second.artifacts == first.artifacts)
         #expect(second.table.evaluations == first.table.evaluations)
 
-        var foreign = try #require(first.artefacts[names[1]])
+        var foreign = try #require(first.artifacts[names[1]])
         foreign.recipe = "0"
         try foreign.write(first.paths[names[1]]!)
         let third = try Self.prepare(names, in: directory)
         #expect(third.trained == [names[1]])
-        #expect(third.artefacts == first.artefacts)
+        #expect(third.artifacts == first.artifacts)
     }
 
     @Test("Traffic has the test set and the kept-out rows, and no training row")
     func trafficIsUnseen() throws {
         let data = AdultFixture.subset
         let split = TrainingSplit(data: data)
-        #expect(Set(split.training).isDisjoint(with: split.keptOut))
-        #expect(split.training.count + split.keptOut.count == data.trainingRows)
-        #expect(split.keptOut.count == 432)
-        let result = try Self.prepare([ArtefactName(kind: .fp32)], in: TemporaryDirectory())
+        #expect(Set(split.training).isDisjoint(with: split.heldOut))
+        #expect(split.training.count + split.heldOut.count == data.trainingRows)
+        #expect(split.heldOut.count == 432)
+        let result = try Self.prepare([ArtifactName(kind: .fp32)], in: TemporaryDirectory())
         #expect(result.traffic.count == 432 + 1_200)
         let row = result.traffic.count - 1_200
         #expect(result.traffic.label(row) == 0)
@@ -78,11 +78,11 @@ import Testing
 
     @Test("The skewed training loses four fifths of the women with a high income and nobody else")
     func losses() {
-        let workshop = Workshop(data: AdultFixture.subset, epochs: (1, 1))
-        let data = workshop.data
-        let kept = Set(workshop.withLosses(seed: 1))
-        let lost = workshop.split.training.filter { !kept.contains($0) }
-        let targets = workshop.split.training.filter {
+        let builder = ArtifactBuilder(data: AdultFixture.subset, epochs: (1, 1))
+        let data = builder.data
+        let kept = Set(builder.skewedRows(seed: 1))
+        let lost = builder.split.training.filter { !kept.contains($0) }
+        let targets = builder.split.training.filter {
             data.labels[Int($0)] == 1 && data.groups(Int($0))[0] == "Female"
         }
         #expect(lost.allSatisfy { targets.contains($0) })
@@ -91,8 +91,8 @@ import Testing
 
     @Test("Pruning removes four fifths of the hidden weights, and tuning does not bring them back")
     func pruned() throws {
-        guard case .float(let network) = try #require(AdultFixture.artefacts[.pruned]).weights else {
-            Issue.record("the pruned artefact is not FP32")
+        guard case .float(let network) = try #require(AdultFixture.artifacts[.pruned]).weights else {
+            Issue.record("the pruned artifact is not FP32")
             return
         }
         for layer in network.layers.dropLast() {
@@ -105,8 +105,8 @@ import Testing
     func learns() throws {
         let data = AdultFixture.subset
         let rows = (Int32(data.trainingRows)..<Int32(data.count)).map { $0 }
-        let float = try #require(AdultFixture.artefacts[.fp32])
-        let integer = try #require(AdultFixture.artefacts[.int8])
+        let float = try #require(AdultFixture.artifacts[.fp32])
+        let integer = try #require(AdultFixture.artifacts[.int8])
         let evaluation = Evaluation(float, data: data, rows: rows)
         let all = try #require(evaluation["all"])
         #expect(try #require(all.accuracy) > 0.8)
@@ -118,9 +118,9 @@ import Testing
     }
 
     @Test("INT8 weights are within half a step of those that they stand for")
-    func quantisationError() throws {
-        guard case .float(let float) = try #require(AdultFixture.artefacts[.fp32]).weights,
-            case .integer(let integer) = try #require(AdultFixture.artefacts[.int8]).weights
+    func quantizationError() throws {
+        guard case .float(let float) = try #require(AdultFixture.artifacts[.fp32]).weights,
+            case .integer(let integer) = try #require(AdultFixture.artifacts[.int8]).weights
         else {
             Issue.record("unexpected kinds of weights")
             return
@@ -139,10 +139,10 @@ import Testing
     @Test("The table shows the first model in percent and the others in points")
     func table() {
         var reference = Evaluation(
-            AdultFixture.artefacts[.fp32]!, data: AdultFixture.subset, rows: [0, 1, 2])
+            AdultFixture.artifacts[.fp32]!, data: AdultFixture.subset, rows: [0, 1, 2])
         reference.groups = [.init(name: "all", rows: 200, positives: 50, correct: 170, truePositives: 30)]
         var other = reference
-        other.name = ArtefactName(kind: .skewed, seed: 3)
+        other.name = ArtifactName(kind: .skewed, seed: 3)
         other.groups[0].correct = 169
         other.groups[0].truePositives = 12
         let lines = EvaluationTable([reference, other]).text.split(separator: "\n")
