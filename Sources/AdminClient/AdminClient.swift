@@ -1,19 +1,21 @@
 import AdminTypes
 import Glibc
 
-/// Asks the agent over its Unix socket: one connection a question, blocking.
+/// A blocking client of the agent's admin API over its Unix socket, with one connection per request.
 public struct AdminClient: Sendable {
     public static let defaultSocket = "/run/canaryd/admin.sock"
-    /// Seconds. The agent answers from memory; what takes longer is a hung agent or disk.
-    public static let patience = 10
-    /// Seconds without even a heartbeat, which comes every 15 s.
-    static let followPatience = 60
+    /// The timeout of a request in seconds. The agent responds from memory; a longer delay means that the agent or its
+    /// disk hangs.
+    public static let timeout = 10
+    /// The timeout of an event stream in seconds. The agent sends a heartbeat every 15 s.
+    static let followTimeout = 60
 
     public let path: String
 
     public init(path: String) { self.path = path }
 
-    /// `--socket`, else `CANARYD_SOCKET`, else the default.
+    /// A client for the given socket, or else for that of `CANARYD_SOCKET`, or else for the default one.
+    /// - Parameter socket: the value of `--socket`.
     public init(socket: String?) {
         if let socket {
             path = socket
@@ -38,7 +40,8 @@ public struct AdminClient: Sendable {
         try get(HistoryList.self, Self.path(service, "history") + (limit.map { "?limit=\($0)" } ?? ""))
     }
 
-    /// - Parameter after: nil: the newest.
+    /// Events of a service, in the order of their ids.
+    /// - Parameter after: the id after which events are returned; nil for the newest events.
     public func events(
         _ service: String, after: Int64? = nil, limit: Int? = nil
     ) throws(AdminClientError) -> [EventRecord] {
@@ -47,13 +50,14 @@ public struct AdminClient: Sendable {
         return try get(EventList.self, Self.path(service, "events") + suffix).events
     }
 
-    /// - Parameter id: nil: the last decision.
+    /// A decision with its evaluation.
+    /// - Parameter id: the id of the decision; nil for the last one.
     public func decision(_ id: Int64?, of service: String) throws(AdminClientError) -> DecisionRecord {
         try get(DecisionRecord.self, Self.path(service, "decisions/\(id.map { "\($0)" } ?? "latest")"))
     }
 
-    /// Pages of a recording until there is none left or `take` returns false.
-    /// - Parameter rollout: empty: between rollouts.
+    /// Calls `take` with each page of a recording until there is none left or `take` returns false.
+    /// - Parameter rollout: the id of the rollout; empty for the recording made between rollouts.
     public func recording(
         _ service: String, rollout: String, _ take: (RecordingPage) -> Bool
     ) throws(AdminClientError) {
@@ -85,23 +89,23 @@ public struct AdminClient: Sendable {
     ) throws(AdminClientError) -> CommandResult {
         let body: [UInt8]
         do { body = try JSONCoding.encode(request) } catch { throw .strange("the command cannot be encoded: \(error)") }
-        return try answer(CommandResult.self, "POST", Self.path(service, verb.rawValue), body: body)
+        return try request(CommandResult.self, "POST", Self.path(service, verb.rawValue), body: body)
     }
 
-    /// For the feedback socket.
+    /// Posts labels. The client has to be one for the agent's feedback socket.
     /// - Parameter rows: a JSON object or array.
     public func postFeedback(_ rows: [UInt8], service: String) throws(AdminClientError) -> FeedbackResult {
-        try answer(FeedbackResult.self, "POST", Self.path(service, "feedback"), body: rows)
+        try request(FeedbackResult.self, "POST", Self.path(service, "feedback"), body: rows)
     }
 
     // MARK: - Following
 
-    /// Calls `take` with each event from `after` on (nil: from now on) until it returns false or the agent ends the
-    /// stream.
+    /// Calls `take` with each new event until it returns false or the agent ends the stream.
+    /// - Parameter after: the id after which events are sent; nil for events from now on.
     public func follow(
         _ service: String, after: Int64?, _ take: (EventRecord) -> Bool
     ) throws(AdminClientError) {
-        let connection = try UnixConnection(path: path, timeout: Self.followPatience)
+        let connection = try UnixConnection(path: path, timeout: Self.followTimeout)
         let query = "?follow=1" + (after.map { "&after=\($0)" } ?? "")
         try connection.send(head("GET", Self.path(service, "events") + query, accept: "text/event-stream"))
         var response = ResponseReader()
@@ -111,50 +115,50 @@ public struct AdminClient: Sendable {
             let bytes = try connection.receive()
             do {
                 if bytes.isEmpty { return }
-                let body = try response.take(bytes)
+                let body = try response.read(bytes)
                 if let status = response.status, status != 200 {
                     refusalBody += body
                     if response.isComplete { throw refusal(status, refusalBody) }
                     continue
                 }
-                for data in try parser.take(body) {
+                for data in try parser.parse(body) {
                     guard take(try decode(EventRecord.self, data)) else { return }
                 }
                 if response.isComplete { return }
             } catch let error as AdminClientError {
                 throw error
             } catch {
-                throw garbled
+                throw malformedResponse
             }
         }
     }
 
-    // MARK: - One exchange
+    // MARK: - One request
 
-    /// Any request: status and body.
+    /// Sends any request and returns the status and body of the response.
     public func exchange(
         _ method: String, _ target: String, body: [UInt8] = []
     ) throws(AdminClientError) -> (status: Int, body: [UInt8]) {
-        let connection = try UnixConnection(path: path, timeout: Self.patience)
+        let connection = try UnixConnection(path: path, timeout: Self.timeout)
         try connection.send(head(method, target, accept: "application/json", bodyLength: body.count) + body)
         var response = ResponseReader()
-        var answer: [UInt8] = []
+        var responseBody: [UInt8] = []
         do {
             while !response.isComplete {
                 let bytes = try connection.receive()
                 if bytes.isEmpty { try response.end() }
-                answer += try response.take(bytes)
-                guard answer.count <= ResponseReader.maximumBody else { throw ResponseReader.Garbled() }
+                responseBody += try response.read(bytes)
+                guard responseBody.count <= ResponseReader.maximumBody else { throw ResponseReader.Malformed() }
             }
         } catch let error as AdminClientError {
             throw error
         } catch {
-            throw garbled
+            throw malformedResponse
         }
-        return (response.status ?? 0, answer)
+        return (response.status ?? 0, responseBody)
     }
 
-    private var garbled: AdminClientError {
+    private var malformedResponse: AdminClientError {
         .strange("what answers at \(path) is not canaryd's admin API; name its socket with --socket or CANARYD_SOCKET")
     }
 
@@ -165,19 +169,19 @@ public struct AdminClient: Sendable {
     }
 
     private func get<Value: Decodable>(_ type: Value.Type, _ target: String) throws(AdminClientError) -> Value {
-        try answer(type, "GET", target)
+        try request(type, "GET", target)
     }
 
-    private func answer<Value: Decodable>(
+    private func request<Value: Decodable>(
         _ type: Value.Type, _ method: String, _ target: String, body: [UInt8] = []
     ) throws(AdminClientError) -> Value {
-        let (status, answer) = try exchange(method, target, body: body)
-        guard (200..<300).contains(status) else { throw refusal(status, answer) }
-        return try decode(type, answer)
+        let (status, responseBody) = try exchange(method, target, body: body)
+        guard (200..<300).contains(status) else { throw refusal(status, responseBody) }
+        return try decode(type, responseBody)
     }
 
     private func refusal(_ status: Int, _ body: [UInt8]) -> AdminClientError {
-        guard let error = try? JSONCoding.decode(ErrorBody.self, from: body) else { return garbled }
+        guard let error = try? JSONCoding.decode(ErrorBody.self, from: body) else { return malformedResponse }
         return .refused(status: status, error.error)
     }
 
@@ -188,7 +192,7 @@ public struct AdminClient: Sendable {
         }
     }
 
-    /// `/v1/services/NAME/REST`, the name escaped.
+    /// The path `/v1/services/NAME/REST` with the name escaped.
     static func path(_ service: String, _ rest: String = "") -> String {
         "/v1/services/" + escaped(service) + (rest.isEmpty ? "" : "/" + rest)
     }

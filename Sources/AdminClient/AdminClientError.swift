@@ -1,12 +1,12 @@
 import AdminTypes
 
-/// Why the agent could not be asked, or what it answered.
+/// The error of a request to the agent.
 public enum AdminClientError: Error, Hashable, CustomStringConvertible {
-    /// Nobody could be asked: what, where and what to do.
+    /// The agent could not be reached; the text says where and what to do.
     case unreachable(String)
-    /// The agent answered with an error.
+    /// The agent responded with an error.
     case refused(status: Int, ErrorBody.Problem)
-    /// Something answered that is no agent, or an agent of another age.
+    /// The response is not that of an agent, or not that of an agent of the same version.
     case strange(String)
 
     public var description: String {

@@ -1,18 +1,19 @@
 import Glibc
 
-/// One `GET` over plain HTTP to a server that is no agent: for a first look at model servers.
+/// A single `GET` over plain HTTP to a server other than the agent, such as a model server that is to be examined.
 public enum PlainFetch {
-    /// Why there is no answer, in words.
+    /// The error of a request that got no response; its description is the predicate of a sentence about the server.
     public struct Failed: Error, CustomStringConvertible {
         public var description: String
 
         public init(description: String) { self.description = description }
     }
 
+    /// Sends the request and returns the status and body of the response.
     /// - Parameters:
     ///   - host: a name or an address.
     ///   - target: path and query.
-    ///   - timeout: seconds, of the connect and of each read.
+    ///   - timeout: the timeout in seconds of the connect, of each read and of the whole response.
     public static func get(
         host: String, port: UInt16, target: String, timeout: Int
     ) throws(Failed) -> (status: Int, body: [UInt8]) {
@@ -32,12 +33,12 @@ public enum PlainFetch {
             let count = recv(descriptor, &buffer, buffer.count, 0)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { throw failed() }
-            // A server that dribbles must not hold this up for ever.
+            // The timeout of each read does not bound a response that arrives byte by byte.
             guard seconds() <= deadline else {
                 throw Failed(description: "does not end its answer within \(timeout) s")
             }
             do {
-                if count == 0 { try reader.end() } else { body += try reader.take(buffer[..<count]) }
+                if count == 0 { try reader.end() } else { body += try reader.read(buffer[..<count]) }
             } catch { throw Failed(description: "does not answer in HTTP/1.1") }
             guard body.count <= ResponseReader.maximumBody else { throw Failed(description: "answers without end") }
             if count == 0 { break }

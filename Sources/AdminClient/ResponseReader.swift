@@ -1,47 +1,51 @@
-/// Takes the bytes of one HTTP/1.1 response apart as they come. Only what our own server sends: a head, then a body
-/// by Content-Length, chunked, or until the end.
+/// An incremental reader of one HTTP/1.1 response: a head, then a body that ends by Content-Length, by chunks, or with the
+/// connection.
 struct ResponseReader {
-    /// Bytes of a head; ours have a few hundred.
+    /// The largest head in bytes; the agent's heads have a few hundred.
     static let maximumHead = 16 << 10
-    /// Bytes of a body held at once: 1,000 events have about half a megabyte.
+    /// The largest body in bytes; 1,000 events have about half a megabyte.
     static let maximumBody = 32 << 20
 
+    /// The way in which the end of the body is found, with the bytes that are still missing.
     private enum Framing {
         case length(Int)
         case chunked(left: Int)
         case untilEnd
     }
 
+    /// The status code; nil until the head is complete.
     private(set) var status: Int?
     private(set) var isComplete = false
+    /// Bytes that were received and not yet read.
     private var pending: [UInt8] = []
     private var framing = Framing.untilEnd
 
-    /// What cannot be an answer of the agent.
-    struct Garbled: Error {}
+    /// The error for bytes that are not a response of the agent.
+    struct Malformed: Error {}
 
-    /// - Returns: the bytes of the body that these brought.
-    mutating func take(_ bytes: some Sequence<UInt8>) throws(Garbled) -> [UInt8] {
+    /// Reads the next bytes of the response.
+    /// - Returns: the bytes of the body among them.
+    mutating func read(_ bytes: some Sequence<UInt8>) throws(Malformed) -> [UInt8] {
         pending += bytes
         while status == nil || status == 100 {
             guard let end = Self.endOfHead(pending) else {
-                guard pending.count <= Self.maximumHead else { throw Garbled() }
+                guard pending.count <= Self.maximumHead else { throw Malformed() }
                 return []
             }
             let head = String(decoding: pending[..<end], as: UTF8.self)
             pending.removeFirst(end + 4)
-            try read(head)
+            try parseHead(head)
         }
-        return try takeBody()
+        return try readBody()
     }
 
-    /// The connection ended.
-    mutating func end() throws(Garbled) {
-        guard status != nil else { throw Garbled() }
+    /// Handles the end of the connection.
+    mutating func end() throws(Malformed) {
+        guard status != nil else { throw Malformed() }
         switch framing {
         case .untilEnd: isComplete = true
-        case .length(let left): if left > 0 { throw Garbled() }
-        case .chunked: if !isComplete { throw Garbled() }
+        case .length(let left): if left > 0 { throw Malformed() }
+        case .chunked: if !isComplete { throw Malformed() }
         }
     }
 
@@ -51,10 +55,10 @@ struct ResponseReader {
         return nil
     }
 
-    private mutating func read(_ head: String) throws(Garbled) {
+    private mutating func parseHead(_ head: String) throws(Malformed) {
         let lines = head.split(separator: "\r\n", omittingEmptySubsequences: false)
         let start = lines[0].split(separator: " ", maxSplits: 2)
-        guard start.count >= 2, start[0].hasPrefix("HTTP/1."), let code = Int(start[1]) else { throw Garbled() }
+        guard start.count >= 2, start[0].hasPrefix("HTTP/1."), let code = Int(start[1]) else { throw Malformed() }
         status = code
         framing = .untilEnd
         for line in lines.dropFirst() {
@@ -63,7 +67,7 @@ struct ResponseReader {
             let value = parts[1].drop { $0 == " " || $0 == "\t" }
             switch parts[0].lowercased() {
             case "content-length":
-                guard let length = Int(value), length >= 0 else { throw Garbled() }
+                guard let length = Int(value), length >= 0 else { throw Malformed() }
                 framing = .length(length)
                 isComplete = length == 0
             case "transfer-encoding": framing = .chunked(left: 0)
@@ -72,11 +76,11 @@ struct ResponseReader {
         }
     }
 
-    private mutating func takeBody() throws(Garbled) -> [UInt8] {
+    private mutating func readBody() throws(Malformed) -> [UInt8] {
         switch framing {
-        case .untilEnd: return drain(pending.count)
+        case .untilEnd: return removeFirst(pending.count)
         case .length(let left):
-            let body = drain(min(left, pending.count))
+            let body = removeFirst(min(left, pending.count))
             framing = .length(left - body.count)
             isComplete = left == body.count
             return body
@@ -84,16 +88,16 @@ struct ResponseReader {
             var body: [UInt8] = []
             while !pending.isEmpty, !isComplete {
                 if left > 0 {
-                    let part = drain(min(left, pending.count))
+                    let part = removeFirst(min(left, pending.count))
                     body += part
                     left -= part.count
                     continue
                 }
-                // What remains of the chunk before: its line break.
+                // The line break that ends the chunk before.
                 if pending.starts(with: [13, 10]) { pending.removeFirst(2) }
                 guard let end = pending.firstIndex(of: 10) else { break }
                 let line = String(decoding: pending[..<end].prefix { $0 != 13 && $0 != 0x3b }, as: UTF8.self)
-                guard let size = Int(line, radix: 16), size >= 0 else { throw Garbled() }
+                guard let size = Int(line, radix: 16), size >= 0 else { throw Malformed() }
                 pending.removeFirst(end + 1)
                 if size == 0 { isComplete = true }
                 left = size
@@ -103,7 +107,7 @@ struct ResponseReader {
         }
     }
 
-    private mutating func drain(_ count: Int) -> [UInt8] {
+    private mutating func removeFirst(_ count: Int) -> [UInt8] {
         let part = Array(pending.prefix(count))
         pending.removeFirst(count)
         return part

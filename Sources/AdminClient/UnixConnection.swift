@@ -1,15 +1,16 @@
 import Glibc
 
-/// One blocking connection to a Unix socket, each step bounded in time.
+/// A blocking connection to a Unix socket with a timeout for each operation.
 final class UnixConnection {
     private let descriptor: Int32
     private let path: String
     private var buffer = [UInt8](repeating: 0, count: 16 << 10)
 
-    /// Bytes that a socket's path may have.
+    /// The longest path of a Unix socket in bytes.
     static let maximumPath = 107
 
-    /// - Parameter timeout: of the connect and of each read and write, in seconds.
+    /// Connects to a socket.
+    /// - Parameter timeout: the timeout of the connect and of each read and write, in seconds.
     init(path: String, timeout: Int) throws(AdminClientError) {
         self.path = path
         let bytes = Array(path.utf8)
@@ -66,13 +67,13 @@ final class UnixConnection {
                 Glibc.send(descriptor, $0.baseAddress! + sent, $0.count - sent, Int32(MSG_NOSIGNAL))
             }
             if count < 0, errno == EINTR { continue }
-            // The answer may be there although the request was cut, such as 413.
+            // There may be a response although the request was not read to its end, such as 413.
             guard count > 0 else { return }
             sent += count
         }
     }
 
-    /// The next bytes; empty at the end.
+    /// Receives the next bytes; empty at the end of the connection.
     func receive() throws(AdminClientError) -> ArraySlice<UInt8> {
         while true {
             let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress!, $0.count, 0) }
