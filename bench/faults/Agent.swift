@@ -5,7 +5,7 @@ import HTTPEngine
 
 func now() -> Int64 { EventLoop.clock() }
 
-/// canaryd itself, with files and a port of its own.
+/// A canaryd process with its own files and port.
 final class Agent {
     let folder: String
     let port: UInt16
@@ -13,8 +13,8 @@ final class Agent {
     private let service: (String) -> String
 
     /// - Parameters:
-    ///   - candidate: nil: no rollout.
-    ///   - descriptors: the limit of open files; 0: ours.
+    ///   - candidate: the candidate's port; nil for no rollout.
+    ///   - descriptors: the limit of open files; 0 for that of this process.
     init(_ settings: Settings, baseline: UInt16, candidate: UInt16? = nil, descriptors: Int = 0) throws {
         var template = Array("/tmp/canaryd-faults-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Problem("no folder below /tmp") }
@@ -80,10 +80,12 @@ final class Agent {
     var log: String { contents(of: "\(folder)/log") }
     var admin: AdminClient { AdminClient(path: "\(folder)/admin.sock") }
 
-    /// - Parameter extra: more lines of the service's file.
+    /// Writes the service's file.
+    /// - Parameter extra: additional lines at its end.
     func rewrite(_ extra: String) { write(service(extra), to: "\(folder)/services/web.yaml") }
 
-    /// What the log says of it; nil: nothing.
+    /// Makes the agent reload its files.
+    /// - Returns: the log lines about the reload; nil if there are none within ten seconds.
     func reload() -> String? {
         let before = log.utf8.count
         process.signal(SIGHUP)
@@ -95,7 +97,7 @@ final class Agent {
         return isOver ? news : nil
     }
 
-    /// Seconds until the admin API answered; nil: it did not.
+    /// The response time of the admin API in seconds; nil if it did not respond.
     func adminTime() -> Double? {
         let began = now()
         guard (try? admin.service("web")) != nil else { return nil }
@@ -103,7 +105,7 @@ final class Agent {
     }
 }
 
-/// A port of 127.0.0.1 that nobody has, below those that the kernel deals to clients.
+/// A free port of 127.0.0.1, below those that the kernel assigns to clients.
 func freePort() throws -> UInt16 {
     for _ in 0..<1_000 {
         let port = UInt16.random(in: 20_000..<32_000)

@@ -2,7 +2,7 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// A client that asks once and keeps its connection.
+/// A client that sends one request and keeps its connection.
 private final class Guest: Wire {
     private let request: [UInt8]
     private var reader = ReplyReader()
@@ -49,7 +49,7 @@ extension Fault {
             usleep(20_000)
         }
         pause(.seconds(2))
-        // At rest it may only look now and then whether there is room again.
+        // At rest the agent may only poll now and then for free descriptors.
         var adminTimes: [Double] = []
         var isSilent = false
         let cpu = agent.process.cpu
@@ -105,7 +105,7 @@ extension Fault {
         return figures
     }
 
-    /// 200 streams of 15 s, one chunk each 100 ms, and a SIGTERM when they have run for two.
+    /// Opens 200 streams of 15 s with a chunk every 100 ms, and sends SIGTERM after two seconds.
     private static func stop(_ settings: Settings, twice: Bool) throws -> Figures {
         let chunks = settings.count(150, least: 40)
         let origin = try Origin(try Lane("origin")) { wire, request in
@@ -131,7 +131,7 @@ extension Fault {
             Guests(try (0..<200).map { _ in try Guest(lane, port: port, source: 8, path: "/stream") })
         }
         pause(.seconds(2))
-        // The load ends before: who comes after the SIGTERM is rightly turned away.
+        // The load ends before the SIGTERM, because new requests are refused after it.
         let samples = load.end()
         let open = try lane.run { guests.wires.count { $0.isOpen && $0.status == 200 && !$0.isWhole } }
         let began = now()

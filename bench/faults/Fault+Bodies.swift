@@ -3,7 +3,7 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// The most that a process held while it was looked at, every 10 ms.
+/// Samples the resident memory of a process every 10 ms and keeps the largest value.
 private final class PeakWatch: Sendable {
     private let state = Mutex((peak: 0, isOver: false))
 
@@ -19,7 +19,7 @@ private final class PeakWatch: Sendable {
         }
     }
 
-    /// KiB.
+    /// Stops sampling and returns the largest value in KiB.
     func end() -> Int {
         state.withLock {
             $0.isOver = true
@@ -28,7 +28,7 @@ private final class PeakWatch: Sendable {
     }
 }
 
-/// A client that sends until it is answered.
+/// A client that sends until it gets a response.
 private final class Sender: Wire {
     private var head: [UInt8]
     private let block: [UInt8]
@@ -124,7 +124,7 @@ private final class Senders: @unchecked Sendable {
     init(_ wires: [Sender]) { self.wires = wires }
 }
 
-/// A client that takes a little now and then, until it may take all.
+/// A client that reads a little now and then, until it is allowed to read everything.
 private final class SlowReader: Wire {
     private(set) var taken = 0
     private var reader = ReplyReader()
@@ -137,7 +137,7 @@ private final class SlowReader: Wire {
         write(Array("GET /long HTTP/1.1\r\nHost: bench\r\n\r\n".utf8))
     }
 
-    /// 4 KiB, and no more.
+    /// Reads at most 4 KiB.
     func sip() {
         guard isOpen, isConnected else { return }
         let n = ce_receive(descriptor, lane.block, 4_096)

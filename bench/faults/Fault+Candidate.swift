@@ -41,14 +41,14 @@ extension Fault {
         return figures
     }
 
-    /// Waits until it listens.
+    /// Starts the candidate and waits until it listens.
     private static func startCandidate(_ settings: Settings, _ port: UInt16, _ ledger: Ledger) throws -> Child {
         let child = try Child([settings.own, "candidate", "\(port)"])
         while let line = child.line(), line != "ready" {
             if line.hasPrefix("POST ") { ledger.note(String(line.dropFirst(5))) }
         }
         guard child.hasEnded == nil else { throw Problem("the candidate does not start on port \(port)") }
-        // What it wrote before it was killed is still in the pipe.
+        // Its output up to the moment it is killed remains in the pipe.
         let pipe = dup(child.output)
         detach {
             var text: [UInt8] = []
@@ -63,7 +63,7 @@ extension Fault {
     }
 }
 
-/// Which requests came how often, wherever they came.
+/// Counts how often each request arrived at any server.
 private final class Ledger: Sendable {
     private let seen = Mutex<[String: Int]>([:])
 
@@ -73,7 +73,7 @@ private final class Ledger: Sendable {
 }
 
 extension Fault {
-    /// In pairs of two seconds, one with the fault and one without, so that what else the machine does falls on both.
+    /// Measures in pairs of two seconds, one with the fault and one without, so that other load on the machine affects both.
     static let broken = Fault(number: 4, name: "candidate broken", attempts: 3) { settings in
         var figures = Figures()
         for (name, begin, stop) in ways { figures.merge(try measure(settings, name, begin, stop)) }
@@ -105,7 +105,7 @@ extension Fault {
             pause(.seconds(2))
             edges.append((began, now()))
             try stop(new)
-            // The candidate's back-off ends within two seconds; whether it has is no matter of the baseline.
+            // The candidate's back-off ends within two seconds; the baseline does not depend on it.
             pause(.seconds(2))
         }
         let samples = load.end().filter { !$0.isCandidate }
@@ -118,7 +118,7 @@ extension Fault {
             if isWithin { with[index].append(sample) } else { without[index].append(sample) }
         }
         let all = (with: with.flatMap(\.self), without: without.flatMap(\.self))
-        // Of each pair by itself: what else the machine does spoils single pairs, and their median stays.
+        // The ratio is taken for each pair; other load on the machine affects some pairs, but not their median.
         let ratios = zip(with, without).map { $0.quantile(0.99) / $1.quantile(0.99) }.sorted()
         let ratio = ratios[ratios.count / 2]
         let errors = (all.with + all.without).failed

@@ -3,14 +3,14 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// A connection that sends one byte a second, or nothing.
+/// A connection that sends one byte per second, or nothing.
 private final class Drip: Wire {
     private let first: [UInt8]
     private let byte: UInt8?
     private var startedAt: Int64 = 0
     private(set) var isReset = false
     private(set) var answer: [UInt8] = []
-    /// Seconds from the first byte to the end; nil: still open.
+    /// The time in seconds from the first byte to the end; nil while the connection is open.
     private(set) var closedAfter: Double?
 
     init(_ lane: Lane, port: UInt16, source: UInt8, first: String, byte: UInt8?) throws {
@@ -36,14 +36,14 @@ private final class Drip: Wire {
     }
 }
 
-/// The connections of one attack; of its lane.
+/// The connections of one attack. They are used on their lane only.
 private final class Attack: @unchecked Sendable {
     var idle: [Drip] = []
     var heads: [Drip] = []
     var bodies: [Drip] = []
 
     func open(_ lane: Lane, _ port: UInt16, _ settings: Settings) throws {
-        // Not all at once: it is about holding connections, not about a burst of new ones.
+        // The connections are not opened all at once: the attack is to hold connections, not to open many of them.
         for _ in 0..<100 {
             try lane.run { [self] in
                 for _ in 0..<settings.count(50) {
@@ -135,7 +135,7 @@ extension Fault {
         let began = now()
         visitors.run(total - total / 20)
         let took = Double(now() - began) / 1e9
-        // Reset connections and the last answers are still being cleared away.
+        // Reset connections and the last responses may not be cleaned up yet.
         wait(.seconds(10)) { agent.process.descriptors <= before.0 }
         let after = (agent.process.descriptors, agent.process.rss)
         let drift = (Double(after.1) / Double(before.1) - 1) * 100
@@ -151,8 +151,8 @@ extension Fault {
     }
 }
 
-/// Clients that come once: connect, ask, read, and leave in one of three ways. Each address of 127.0.0.0/24 has ports of
-/// its own, which rest for a minute after use.
+/// Clients with one request per connection, which ends in one of three ways. They use several addresses of 127.0.0.0/24,
+/// since each has its own ports, which cannot be used again for a minute.
 private final class Visitors: Sendable {
     private let port: UInt16
     private let counts = Mutex((done: 0, failed: 0, running: 0))
@@ -186,7 +186,7 @@ private final class Visitors: Sendable {
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var on: Int32 = 1
-        // IP_BIND_ADDRESS_NO_PORT: the port is chosen when the target is known, so that targets do not share them.
+        // IP_BIND_ADDRESS_NO_PORT (24): the port is chosen at connect time, so that it need be unique only per target.
         setsockopt(descriptor, Int32(IPPROTO_IP), 24, &on, 4)
         var from = address(0, source)
         var target = address(port, 1)
@@ -209,7 +209,7 @@ private final class Visitors: Sendable {
             guard count > 0 else { return false }
             step = part.withUnsafeBufferPointer { reader.take(UnsafeBufferPointer(rebasing: $0[..<count])) }
         }
-        // Left to the proxy to close, closed from here, or broken off.
+        // The connection is closed by the proxy (0), closed by the client (1), or reset by the client (2).
         if way == 0, recv(descriptor, &part, part.count, 0) != 0 { return false }
         if way == 2 { _ = ce_set_reset_on_close(descriptor) }
         return step == .whole && reader.status == 200

@@ -4,7 +4,7 @@ import Glibc
 import PolicyModel
 import TrafficProxy
 
-/// The data plane in this process, before two origins.
+/// The data plane in this process, in front of two origins.
 final class Plane {
     let proxy: TrafficProxy
     let port: UInt16
@@ -53,7 +53,7 @@ extension Fault {
             let due = began + Int64(number) * 120_000_000
             while now() < due { usleep(UInt32(max((due - now()) / 1_000, 0))) }
             if number % 4 == 0 { _ = plane.proxy.drain() }
-            // Half of them close an arm: only then can a request to the old split be told from one to the new.
+            // Half of the changes close an arm: only then can a request by the old split be told from one by the new.
             let weight =
                 switch number % 4 {
                 case 0: 0
@@ -109,7 +109,7 @@ extension Fault {
             }
             pause(.milliseconds(100))
             _ = new.takeArrivals()
-            // The decision is made after this: the time is no shorter than it should be.
+            // The revert is decided after this instant, so the measured time is an upper bound.
             let decided = now()
             _ = try agent.admin.command(.revert, service: "web", CommandRequest(reason: "round \(number)"))
             pause(.milliseconds(250))

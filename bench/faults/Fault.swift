@@ -1,11 +1,11 @@
 import Synchronization
 
-/// One of the things that go wrong, and what it may cost.
+/// A fault, and the measurement of what it costs.
 struct Fault: Sendable {
     let number: Int
     let name: String
-    /// How often it is measured before it counts as failed: more than once only where the bar is a time, which the
-    /// machine's other work can spoil. The line says which attempt it was.
+    /// The number of attempts before the fault counts as failed. It is more than one only if a limit is a time, which
+    /// other processes on the machine can exceed. The output says which attempt it was.
     var attempts = 1
     let run: @Sendable (Settings) throws -> Figures
 }
@@ -16,11 +16,11 @@ let faults: [Fault] = [
 ]
 
 struct Settings: Sendable {
-    /// The agent's binary.
+    /// The path of the agent's binary.
     var canaryd: String
-    /// This binary.
+    /// The path of this binary.
     var own: String
-    /// Of times and counts; 1 is what the bars are for.
+    /// The factor of times and counts; the limits are for 1.
     var scale = 1.0
 
     func count(_ full: Int, least: Int = 1) -> Int { max(Int(Double(full) * scale), least) }
@@ -29,7 +29,7 @@ struct Settings: Sendable {
     }
 }
 
-/// What was measured, and which bars it broke.
+/// The results of a measurement, and the limits that were exceeded.
 struct Figures {
     private(set) var text: [String] = []
     private(set) var broken: [String] = []
@@ -44,7 +44,7 @@ struct Figures {
     }
 }
 
-/// A number that several threads add to.
+/// A counter for several threads.
 final class Counter: Sendable {
     private let count = Mutex(0)
 
@@ -53,7 +53,7 @@ final class Counter: Sendable {
 }
 
 extension Double {
-    /// With so many digits behind the point.
+    /// The number with `count` digits after the decimal point.
     func digits(_ count: Int) -> String {
         var factor = 1.0
         for _ in 0..<count { factor *= 10 }

@@ -3,15 +3,18 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// A server behind the proxy. It answers well unless it is told otherwise, and knows when requests came. It lives as long
-/// as its process.
+/// A server behind the proxy. It responds normally unless its behavior is changed, and records when requests arrived. It
+/// lives as long as its process.
 final class Origin: @unchecked Sendable {
-    enum Behaviour: Sendable {
+    /// The way in which the server handles a request.
+    enum Behavior: Sendable {
+        /// Responds normally.
         case answers
-        /// Takes the request and keeps silent.
+        /// Does not respond.
         case hangs
-        /// Takes the request and breaks the connection.
+        /// Resets the connection.
         case resets
+        /// Responds with bytes that are not HTTP.
         case sendsGarbage
     }
 
@@ -19,13 +22,13 @@ final class Origin: @unchecked Sendable {
     let port: UInt16
     private let script: ((OriginWire, OriginRequest) -> Bool)?
     private var listener: Door?
-    fileprivate var behaviour = Behaviour.answers
+    fileprivate var behavior = Behavior.answers
     fileprivate var wires: [ObjectIdentifier: OriginWire] = [:]
-    /// Monotonic nanoseconds, one for each request.
+    /// The arrival of each request in nanoseconds on the monotonic clock.
     private let arrivals = Mutex<[Int64]>([])
     fileprivate let reply: [UInt8]
 
-    /// - Parameter script: called on the lane for a request; true: it answers in our place.
+    /// - Parameter script: called on the lane for each request; it returns true if it has responded itself.
     init(
         _ lane: Lane, port: UInt16 = 0, bodyCount: Int = 130, script: ((OriginWire, OriginRequest) -> Bool)? = nil
     ) throws {
@@ -45,16 +48,16 @@ final class Origin: @unchecked Sendable {
         listener = door
     }
 
-    /// From now on; what hangs is let go.
-    func behave(_ behaviour: Behaviour) throws {
+    /// Changes the behavior and closes all connections, including those that hang.
+    func behave(_ behavior: Behavior) throws {
         try lane.run { [self] in
-            self.behaviour = behaviour
+            self.behavior = behavior
             for wire in Array(wires.values) { wire.close(reset: true) }
             wires = [:]
         }
     }
 
-    /// Nobody listens any more; what is connected is broken.
+    /// Stops listening and resets all connections.
     func refuse() throws {
         try lane.run { [self] in
             guard let door = listener else { return }
@@ -86,7 +89,7 @@ final class Origin: @unchecked Sendable {
     fileprivate func handle(_ wire: OriginWire, _ request: OriginRequest) {
         let now = EventLoop.clock()
         arrivals.withLock { $0.append(now) }
-        switch behaviour {
+        switch behavior {
         case .answers: if script?(wire, request) != true { wire.write(reply) }
         case .hangs: break
         case .resets:
@@ -120,20 +123,20 @@ final class Origin: @unchecked Sendable {
 struct OriginRequest {
     var method: String
     var path: String
-    /// `x-id` of the request; empty: it has none.
+    /// The value of the header `x-id`; empty if there is none.
     var id: String
-    /// Of its body, which has been read.
+    /// The length of the body, which has been read.
     var bodyCount: Int
 }
 
-/// A connection from the proxy: heads, and bodies that are counted and thrown away.
+/// A connection from the proxy. It parses heads, and counts and discards bodies.
 final class OriginWire: Wire {
     private let origin: Origin
     private var head: [UInt8] = []
     private var request: OriginRequest?
     private var rest = 0
     private var decoder: ChunkDecoder?
-    /// Called when the kernel took all; for streams.
+    /// Called when all written bytes are in the kernel's buffer; for streams.
     var onDrained: ((OriginWire) -> Void)?
     var onClosed: (() -> Void)?
 

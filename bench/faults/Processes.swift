@@ -1,14 +1,14 @@
 import CProcess
 import Glibc
 
-/// A process of the bench, which ends with it.
+/// A child process, which ends with the bench.
 final class Child {
     let pid: pid_t
-    /// Its standard output.
+    /// The read end of the pipe from the child's standard output.
     let output: Int32
     private var status: Int32?
 
-    /// - Parameter log: where standard error goes; nil: where ours goes.
+    /// - Parameter log: the file for standard error; nil to inherit that of this process.
     init(_ words: [String], log: String? = nil) throws {
         var ends: (Int32, Int32) = (-1, -1)
         let made = withUnsafeMutablePointer(to: &ends) {
@@ -46,7 +46,7 @@ final class Child {
 
     func signal(_ signal: Int32) { if hasEnded == nil { kill(pid, signal) } }
 
-    /// As waitpid gives it; nil while it runs.
+    /// The exit status as returned by waitpid; nil while the process runs.
     var hasEnded: Int32? {
         if let status { return status }
         var found: Int32 = 0
@@ -55,7 +55,7 @@ final class Child {
         return found
     }
 
-    /// Sends the signal and waits for the end.
+    /// Sends a signal and waits for the end of the process.
     func end(_ signal: Int32) {
         guard hasEnded == nil else { return }
         kill(pid, signal)
@@ -64,7 +64,7 @@ final class Child {
         status = found
     }
 
-    /// The next line of its output; nil at the end.
+    /// Reads the next line of the child's output; nil at the end.
     func line() -> String? {
         var text: [UInt8] = []
         var byte: UInt8 = 0
@@ -75,15 +75,15 @@ final class Child {
         return nil
     }
 
-    // MARK: - What the kernel says of it
+    // MARK: - Resources
 
-    /// KiB.
+    /// The resident memory in KiB.
     var rss: Int {
         let fields = text("statm").split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4 : 0
     }
 
-    /// Seconds, user and system.
+    /// The CPU time in seconds, user and system.
     var cpu: Double {
         let rest = text("stat").split(separator: ")").last?.split(separator: " ") ?? []
         guard rest.count > 12, let user = Int(rest[11]), let system = Int(rest[12]) else { return 0 }
@@ -95,7 +95,8 @@ final class Child {
     private func text(_ name: String) -> String { contents(of: "/proc/\(pid)/\(name)") }
 }
 
-/// Bytes that the kernel holds for the proxy: not taken by the clients of `listening`, not read from `origin`.
+/// The bytes in the kernel's socket buffers of the proxy: those not yet sent to the clients of the port `listening`, and
+/// those not yet read from the port `origin`.
 func kernelQueues(listening: UInt16, origin: UInt16) -> Int {
     var total = 0
     for line in contents(of: "/proc/net/tcp").split(separator: "\n").dropFirst() {
@@ -141,10 +142,11 @@ func names(in folder: String) -> [String] {
     return found
 }
 
-/// Looks until it is so. False: not in time.
+/// Polls until a condition holds.
+/// - Returns: false if it does not hold within the timeout.
 @discardableResult
-func wait(_ patience: Duration, until holds: () -> Bool) -> Bool {
-    let deadline = now() + patience.inNanoseconds
+func wait(_ timeout: Duration, until holds: () -> Bool) -> Bool {
+    let deadline = now() + timeout.inNanoseconds
     while !holds() {
         guard now() < deadline else { return false }
         usleep(5_000)
@@ -154,7 +156,7 @@ func wait(_ patience: Duration, until holds: () -> Bool) -> Bool {
 
 func pause(_ time: Duration) { usleep(UInt32(time.inNanoseconds / 1_000)) }
 
-/// Runs on a thread of its own.
+/// Runs a closure on a new thread.
 func detach(_ body: @escaping @Sendable () -> Void) {
     final class Box: Sendable {
         let body: @Sendable () -> Void

@@ -1,17 +1,19 @@
-/// Reads replies as a client that trusts nobody: by itself, so that what the proxy's own parser takes for whole is not
-/// taken for whole here by the same mistake.
+/// An incremental reader of responses. It does not use the proxy's parser, so that a mistake of that parser does not go
+/// unnoticed here.
 struct ReplyReader {
     enum Step: Equatable {
+        /// The response is incomplete.
         case more
+        /// The response is complete.
         case whole
-        /// Not HTTP as it was asked for.
+        /// The bytes are not a response to the request.
         case nonsense
     }
 
     private(set) var status = 0
-    /// `x-canary-version`.
+    /// The value of the header `x-canary-version`.
     private(set) var version = ""
-    /// `x-length`: what the origin says that the body has; negative: it does not say.
+    /// The length of the body that the origin states in the header `x-length`; negative if it does not.
     private(set) var stated = -1
     private(set) var bodyCount = 0
     private(set) var closes = false
@@ -24,7 +26,7 @@ struct ReplyReader {
 
     private enum ChunkPart { case size, data, dataEnd, trailer }
 
-    /// Whether the body has as many bytes as the origin meant it to have.
+    /// True if the body has as many bytes as the origin stated.
     var isAsStated: Bool { stated < 0 || stated == bodyCount }
 
     mutating func take(_ bytes: UnsafeBufferPointer<UInt8>) -> Step {
@@ -71,7 +73,7 @@ struct ReplyReader {
             }
         }
         isInBody = true
-        // The bench asks for nothing that ends by closing.
+        // No response here ends with the connection.
         return status < 200 || length >= 0 || isChunked
     }
 

@@ -1,10 +1,11 @@
 import CProcess
 import Glibc
 
-// What this binary is as a child of itself: processes that are measured or killed apart from the load.
+// The roles of this binary as a child of itself: processes that are measured or killed, apart from the load.
 
 enum Role {
-    /// `measure NUMBER CANARYD SCALE`: one fault once. Prints its line, and ends with 0 where every bar is met.
+    /// The role `measure NUMBER CANARYD SCALE`: measures one fault once. Prints its line and exits with 0 if every limit is
+    /// met.
     static func measure(_ words: [String], own: String) -> Never {
         _ = cp_die_with_parent(SIGKILL)
         guard words.count == 3, let number = Int(words[0]), let scale = Double(words[2]),
@@ -22,7 +23,7 @@ enum Role {
         }
     }
 
-    /// `relay BASELINE CANDIDATE WEIGHT RESPONSE-SECONDS`: the data plane. Prints its port.
+    /// The role `relay BASELINE CANDIDATE WEIGHT RESPONSE-SECONDS`: runs the data plane. Prints its port.
     static func relay(_ words: [String]) throws -> Never {
         _ = cp_die_with_parent(SIGKILL)
         guard words.count == 4, let old = UInt16(words[0]), let new = UInt16(words[1]), let weight = Int(words[2]),
@@ -31,7 +32,7 @@ enum Role {
         let plane = try Plane(baseline: old, candidate: new, weight: weight, response: .seconds(response))
         say("\(plane.port)")
         while true {
-            // As often as the agent looks.
+            // The interval of the agent's ticks.
             usleep(500_000)
             _ = plane.proxy.drain()
         }
@@ -40,7 +41,8 @@ enum Role {
     static let pieces = 8
     static let pieceSize = 4_096
 
-    /// `candidate PORT`: answers in pieces over 40 ms, and prints the id of each request when it has come. To be killed.
+    /// The role `candidate PORT`: runs a server, to be killed, that sends each response in pieces over 40 ms. Prints the id
+    /// of each request when it arrives.
     static func candidate(_ words: [String]) throws -> Never {
         _ = cp_die_with_parent(SIGKILL)
         guard words.count == 1, let port = UInt16(words[0]) else { throw Problem("usage: candidate PORT") }
@@ -70,13 +72,13 @@ enum Role {
     }
 }
 
-/// One line, at once and whole.
+/// Writes a line to standard output, unbuffered and in one piece.
 func say(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = Glibc.write(STDOUT_FILENO, bytes, bytes.count)
 }
 
-/// The data plane in a process of its own.
+/// A process that runs the data plane.
 final class Relay {
     let process: Child
     let port: UInt16

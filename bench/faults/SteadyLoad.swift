@@ -2,25 +2,28 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// Requests at a fixed rate, whether the earlier ones are answered or not; latencies count from when a request was due.
+/// An open load: requests at a fixed rate, whether or not earlier ones were answered. The latency of a request counts from
+/// the time at which it was due.
 final class SteadyLoad: @unchecked Sendable {
     enum Outcome: UInt8, Sendable {
-        /// 200, whole, and as long as the origin says.
+        /// A complete response with status 200 and the length that the origin states.
         case good
-        /// Another status, whole.
+        /// A complete response with another status.
         case refused
-        /// The connection broke before the reply was whole.
+        /// The connection was closed before the response was complete.
         case cut
-        /// It looks whole and is not what the origin meant.
+        /// The response is malformed, or complete but not of the length that the origin states.
         case wrong
+        /// The connection could not be established.
         case unconnected
     }
 
     struct Sample: Sendable {
-        /// Monotonic nanoseconds.
+        /// The time at which the request was due, in nanoseconds on the monotonic clock.
         var due: Int64
+        /// The time at which the request was sent, in nanoseconds on the monotonic clock.
         var sent: Int64
-        /// Nanoseconds from when it was due.
+        /// The latency in nanoseconds from the time at which the request was due.
         var took: Int64
         var isCandidate: Bool
         var isBaseline: Bool
@@ -40,10 +43,10 @@ final class SteadyLoad: @unchecked Sendable {
     private let samples = Mutex<[Sample]>([])
     private let left = Mutex(1)
 
-    /// More at a time are not opened: what is due beyond it waits, and its latency says so.
+    /// The most connections at a time. Further requests wait, which shows in their latency.
     private static let mostConnections = 4_000
 
-    /// - Parameter request: the bytes of the n-th request.
+    /// - Parameter request: returns the bytes of the request with the given number.
     init(_ lane: Lane, port: UInt16, rate: Int, request: @escaping @Sendable (Int) -> [UInt8]) {
         self.lane = lane
         self.port = port
@@ -60,10 +63,10 @@ final class SteadyLoad: @unchecked Sendable {
         self.init(lane, port: port, rate: rate) { _ in plain }
     }
 
-    /// Ends it, waits for what is under way, and gives what was not taken yet.
-    func end(patience: Duration = .seconds(20)) -> [Sample] {
+    /// Ends the load, waits for the requests in flight, and returns the samples that were not taken yet.
+    func end(timeout: Duration = .seconds(20)) -> [Sample] {
         lane.loop.post { [self] in isOver = true }
-        let deadline = EventLoop.clock() + patience.inNanoseconds
+        let deadline = EventLoop.clock() + timeout.inNanoseconds
         while left.withLock({ $0 }) > 0, EventLoop.clock() < deadline { usleep(2_000) }
         try? lane.run { [self] in
             for wire in idle { wire.close() }
@@ -72,7 +75,7 @@ final class SteadyLoad: @unchecked Sendable {
         return takeSamples()
     }
 
-    /// Those that ended since the last call.
+    /// Returns the samples of the requests that ended since the last call.
     func takeSamples() -> [Sample] {
         samples.withLock { list in
             defer { list = [] }
@@ -161,14 +164,14 @@ private final class LoadWire: Wire {
 extension [SteadyLoad.Sample] {
     var failed: Int { count { $0.outcome != .good } }
 
-    /// In milliseconds; 0 where there is none.
+    /// A quantile of the latency in milliseconds; 0 if there are no samples.
     func quantile(_ q: Double) -> Double {
         guard !isEmpty else { return 0 }
         let sorted = map(\.took).sorted()
         return Double(sorted[Swift.min(Int(q * Double(count)), count - 1)]) / 1e6
     }
 
-    /// What failed and how often, in words.
+    /// The kinds of failures with their numbers, as text.
     var failures: String {
         var kinds: [String: Int] = [:]
         for sample in self where sample.outcome != .good {

@@ -2,7 +2,7 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 
-/// A loop with its thread, and what its connections read into.
+/// An event loop with its own thread and the read buffer of its connections.
 final class Lane: @unchecked Sendable {
     let loop: EventLoop
     let block = UnsafeMutablePointer<UInt8>.allocate(capacity: Lane.blockSize)
@@ -13,7 +13,7 @@ final class Lane: @unchecked Sendable {
         loop.start()
     }
 
-    /// Runs on the loop and waits for it.
+    /// Runs a closure on the loop and waits for its result.
     func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value { try loop.sync(body) }
 
     func every(_ interval: Duration, _ body: @escaping () -> Bool) {
@@ -21,17 +21,17 @@ final class Lane: @unchecked Sendable {
     }
 }
 
-/// One TCP connection on a loop, either end of it. Subclasses say what bytes mean; here they only come and go.
+/// Either end of a TCP connection on a loop. It sends and receives bytes; subclasses implement the protocol.
 class Wire: EventSource {
     let lane: Lane
     private var output: [UInt8] = []
     private var sent = 0
     private var interest = ReadyEvents.readable
     private(set) var isConnected: Bool
-    /// Nothing more is read while it is false: what a slow reader does.
+    /// False to stop reading, as a slow client does.
     var isReading = true { didSet { if isReading != oldValue { watch() } } }
 
-    /// An accepted connection.
+    /// Takes over an accepted connection.
     init(_ lane: Lane, accepted descriptor: Int32) throws {
         self.lane = lane
         isConnected = true
@@ -39,8 +39,8 @@ class Wire: EventSource {
         try lane.loop.register(self, descriptor: descriptor, interest: .readable)
     }
 
-    /// Connects; `opened` or `closed` follows. On the loop.
-    /// - Parameter source: the last byte of the address in 127.0.0.0/24 to come from: each has ports of its own.
+    /// Connects to a port; `opened` or `closed` is called later. It has to be called on the loop.
+    /// - Parameter source: the last byte of the client's address in 127.0.0.0/24. Each address has its own ports.
     init(_ lane: Lane, port: UInt16, source: UInt8 = 1, receiveBuffer: Int32 = 0) throws {
         self.lane = lane
         isConnected = false
@@ -65,12 +65,14 @@ class Wire: EventSource {
 
     // MARK: - For subclasses
 
+    /// Called when the connection is established.
     func opened() {}
-    /// The bytes are valid during the call.
+    /// Called with received bytes, which are valid during the call.
     func received(_ bytes: UnsafeBufferPointer<UInt8>) {}
-    /// - Parameter reset: it did not end, it broke.
+    /// Called when the peer has closed the connection.
+    /// - Parameter reset: whether it was reset.
     func closed(reset: Bool) {}
-    /// The kernel took all that was written.
+    /// Called when all written bytes are in the kernel's buffer.
     func drained() {}
 
     // MARK: -
@@ -84,7 +86,7 @@ class Wire: EventSource {
         if isConnected { flush() }
     }
 
-    /// As much as the kernel takes now.
+    /// Writes as many bytes as fit into the kernel's buffer now, and returns their number.
     func writeNow(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
         guard isOpen, isConnected, pending == 0 else { return 0 }
         let n = ce_send(descriptor, bytes.baseAddress!, bytes.count, 0)
@@ -136,7 +138,7 @@ class Wire: EventSource {
         while pending > 0 {
             let n = output.withUnsafeBufferPointer { ce_send(descriptor, $0.baseAddress! + sent, pending, 0) }
             if n == -Int(EINTR) { continue }
-            // A connection that broke shows when it is read.
+            // A broken connection is detected by the next read.
             if n <= 0 { break }
             sent += n
         }
@@ -160,14 +162,14 @@ class Wire: EventSource {
     }
 }
 
-/// 127.0.0.`last`.
+/// The address 127.0.0.`last`.
 func loopback(_ port: UInt16, _ last: UInt8 = 1) -> ce_address {
     var address = ce_address()
     _ = ce_resolve("127.0.0.\(last)", port, 0, &address, 1)
     return address
 }
 
-/// What stops a measurement.
+/// An error that prevents a measurement.
 struct Problem: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }

@@ -1,7 +1,8 @@
 import Glibc
 
 // proxy-faults [--canaryd PATH] [--scale FACTOR] [NUMBER ...]
-// What goes wrong around the data plane, done to it; scripts/test --faults builds and runs this. One line a fault.
+// Injects faults around the data plane and measures what they cost, with one line of output per fault. scripts/test --faults
+// builds and runs this.
 
 signal(SIGPIPE, SIG_IGN)
 var words = Array(CommandLine.arguments.dropFirst())
@@ -56,7 +57,7 @@ for fault in faults where chosen.isEmpty || chosen.contains(fault.number) {
     var isMet = false
     for attempt in 1...fault.attempts where !isMet {
         let which = fault.attempts > 1 && attempt > 1 ? ", attempt \(attempt) of \(fault.attempts)" : ""
-        // In a process of its own: what one leaves behind, descriptors and threads, is no matter of the next.
+        // Each fault has its own process, so that descriptors and threads of one do not affect the next.
         let child = try Child([own, "measure", "\(fault.number)", settings.canaryd, "\(settings.scale)"])
         let line = child.line() ?? "it cannot be measured: FAILED"
         say("\(fault.number) \(fault.name)\(which): \(line)")

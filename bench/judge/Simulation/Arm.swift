@@ -1,6 +1,6 @@
 import Glibc
 
-/// What one arm did in one second, or in one window: requests, failures, and successes slower than each of some points.
+/// The counts of one arm in one second or window: requests, failures, and successes slower than each of several points.
 struct ArmCounts {
     var requests = 0
     var errors = 0
@@ -9,23 +9,24 @@ struct ArmCounts {
     init(points: Int) { slower = [Int](repeating: 0, count: points) }
 }
 
-/// Draws the counts of one arm. Arrivals are Poisson, so failures and successes by latency are independent Poisson
-/// counts: no request is drawn singly.
+/// Draws the counts of one arm. Arrivals are Poisson, so failures and successes by latency are independent Poisson counts,
+/// and requests need not be drawn one by one.
 struct ArmSampler {
-    /// Ascending, in units of the baseline's median.
+    /// The latencies at which slower requests are counted, ascending, in units of the baseline's median.
     let points: [Double]
     private var condition: Condition?
     private var rate = -1.0
     private var errors = Poisson(0)
-    /// Successes faster than points[0], between 0 and 1, …, slower than the last.
+    /// The numbers of successes faster than the first point, between each two points, and slower than the last.
     private var bins: [Poisson] = []
     private var clusterSize = 1
 
     init(points: [Double]) { self.points = points }
 
+    /// Draws the counts of one second.
     /// - Parameters:
-    ///   - rate: mean requests of the arm in the second.
-    ///   - clusters: failures come in fives, each of the five a request.
+    ///   - rate: the mean number of the arm's requests.
+    ///   - clusters: whether failures come in clusters of five requests.
     mutating func draw(
         _ c: Condition, rate: Double, clusters: Bool = false, into counts: inout ArmCounts, random: inout Random
     ) {

@@ -1,22 +1,23 @@
 import Analysis
 import Statistics
 
-/// What many rollouts of one judge under one scenario came to.
+/// The results of many rollouts under one judge and one scenario.
 struct Cell: Sendable {
     var runs = 0
     var reverted = 0
     var promoted = 0
-    /// Median requests to the candidate until the revert, of those reverted; nil where fewer than half were.
+    /// The median over all rollouts of the candidate's requests until the revert; nil if fewer than half were reverted.
     var medianRequests: Int?
+    /// The median over all rollouts of the seconds until the promotion; nil if fewer than half were promoted.
     var medianPromotion: Int?
-    /// Reverts by what caused them.
+    /// The number of reverts by cause.
     var causes: [String: Int] = [:]
 
     init(_ endings: [Ending]) {
         runs = endings.count
         let reverts = endings.filter { $0.kind == .reverted }
         reverted = reverts.count
-        // A run that was never reverted took longer than any that was.
+        // A rollout that was not reverted counts as longer than any that was.
         let sorted = reverts.map(\.requests).sorted()
         if reverted * 2 > runs { medianRequests = sorted[runs / 2] }
         let times = endings.filter { $0.kind == .promoted }.map(\.seconds).sorted()
@@ -25,7 +26,7 @@ struct Cell: Sendable {
         for revert in reverts where !revert.cause.isEmpty { causes[revert.cause, default: 0] += 1 }
     }
 
-    /// The exact 95 % interval (Clopper and Pearson) of a share.
+    /// The exact 95 % interval (Clopper and Pearson) of a proportion.
     static func interval(_ k: Int, of n: Int) -> (low: Double, high: Double) {
         func bisect(_ target: Double, _ a: Double, _ b: Double) -> Double {
             var low = 0.0
@@ -45,7 +46,7 @@ struct Cell: Sendable {
     var shareReverted: Double { Double(reverted) / Double(runs) }
 }
 
-/// `12`, `1.4`, `0.04`: two digits, and none that are but noise.
+/// A proportion in percent with about two significant digits: `12`, `1.4`, `0.04`.
 func percent(_ x: Double) -> String {
     let x = x * 100
     let digits = x == 0 || x >= 9.95 ? 0 : x >= 0.095 ? 1 : 2
@@ -54,13 +55,13 @@ func percent(_ x: Double) -> String {
 }
 
 extension Cell {
-    /// `100 % / 110`: reverted, and the median of requests.
+    /// The share of reverts and the median of requests, such as `100 % / 110`.
     var text: String {
         let share = "\(percent(shareReverted)) %"
         return medianRequests.map { "\(share) / \($0)" } ?? share
     }
 
-    /// With the upper end of the interval, for a cell that ought to be empty.
+    /// The share of false reverts with the upper end of its interval.
     var healthyText: String {
         let upper = Cell.interval(reverted, of: runs).high
         return "\(percent(shareReverted)) % (≤ \(percent(upper)))"

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Kayenta's NetflixACAJudge over one canary at 10 % beside a baseline of the same size: a series of one-minute points
-/// of each metric (share of failures, P95), compared by the Mann-Whitney interval for the shift; a metric is High when
-/// the lower end lies above `tolerance` times the size of the shift's estimate. Both metrics are in one group of equal
-/// weight, so that one High scores 50 and fails the pass mark of 95. Judged once, at the end.
+/// Kayenta's NetflixACAJudge for one canary at 10 % and a baseline of the same size. Each metric (share of failures, P95)
+/// is a series of one-minute points, compared by the Mann-Whitney interval for the shift; a metric is High if the lower
+/// end of the interval is above `tolerance` times the magnitude of the estimated shift. Both metrics are in one group with
+/// equal weight, so that one High scores 50 and fails the pass mark of 95. There is one verdict, at the end.
 ///
-/// The interval is the usual one from the ordered pairwise differences with the normal approximation and its correction
-/// for ties. R finds it by root search with a correction for continuity, which moves it by less than a step.
+/// The interval is the usual one from the ordered pairwise differences, with the normal approximation and its correction
+/// for ties. R finds it by a root search with a correction for continuity, which moves it by less than a step.
 struct Kayenta: Hashable {
     var points: Int
     var confidence: Double
@@ -17,7 +17,7 @@ struct Kayenta: Hashable {
     struct Series {
         var failures: [Double] = []
         var p95: [Double] = []
-        /// Requests up to and with each minute.
+        /// The cumulative number of requests at the end of each minute.
         var requests: [Int] = []
     }
 
@@ -25,7 +25,7 @@ struct Kayenta: Hashable {
         candidate: Series, baseline: Series
     ) {
         let course = Course(scenario, seconds: minutes * 60, random: &random)
-        // The control is a fresh copy of the same size: its users are others, so the failing one is in it as often.
+        // The control is a separate group of the same size with other users, so the failing user is in it as often.
         let controlHasUser = course.user >= 0.1 && course.user < 0.2
         return (
             one(course, rate: rate, minutes: minutes, candidate: true, hasUser: course.user < 0.1, random: &random),
@@ -61,7 +61,7 @@ struct Kayenta: Hashable {
             }
             let successes = conditions.reduce(0) { $0 + $1.successes }
             series.requests.append(requests)
-            // A minute without requests has no point: NaN, which the judge removes.
+            // A minute without requests has no point; Kayenta removes NaN.
             if successes + failed > 0 { series.failures.append(Double(failed) / Double(successes + failed)) }
             if successes > 0 {
                 let k = max(Int((0.95 * Double(successes)).rounded(.up)), 1)
@@ -72,7 +72,7 @@ struct Kayenta: Hashable {
         return series
     }
 
-    /// Where the mixture of the minute's conditions reaches the probability u.
+    /// The latency at which the mixture of the minute's conditions reaches the probability u.
     private static func quantile(_ u: Double, _ conditions: [(condition: Condition, successes: Int)], _ n: Int)
         -> Double
     {
@@ -115,7 +115,7 @@ struct Kayenta: Hashable {
         let variance = n * m / 12 * (total + 1 - ties / (total * (total - 1)))
         let z = confidence >= 0.98 ? 2.326_347_874 : 1.959_963_985
         let low = Int((n * m / 2 - z * variance.squareRoot() - 0.5).rounded(.down))
-        // Too few points for this confidence: the interval is everything.
+        // With too few points for this confidence the interval is unbounded.
         guard low >= 1 else { return false }
         let estimate = abs(differences[differences.count / 2])
         return differences[low - 1] > tolerance * estimate

@@ -1,13 +1,13 @@
 import Glibc
 
-/// What the threshold judges look at: half-minute windows of the candidate, at each of the three weights, so that every
-/// setting of a judge can be played over the same course.
+/// The measurements of the threshold judges: half-minute windows of the candidate at each of the three weights, so that
+/// every setting of a judge can be applied to the same course.
 struct Trace {
     static let window = 30
     static let windows = 4 * 3600 / window
-    /// Ceilings of P95 that a setting may choose, as multiples of the baseline's P95.
+    /// The ceilings of P95 that a setting may use, as multiples of the baseline's P95.
     static let ceilings = [1.05, 1.1, 1.2, 1.3, 1.5, 2.0]
-    /// By window, then by weight.
+    /// The counts by window, then by weight.
     private(set) var counts: [[ArmCounts]] = []
 
     init(_ scenario: Scenario, rate: Double, random: inout Random) {
@@ -21,7 +21,7 @@ struct Trace {
             counts.append(
                 Steps.weights.indices.map { w in
                     var sum = ArmCounts(points: points.count)
-                    // Where nothing changes within the window its counts are drawn at once.
+                    // If nothing changes within the window, its counts are drawn at once.
                     let seconds = stepwise.contains(scenario) ? Self.window : 1
                     for second in 0..<seconds {
                         let at = window * Self.window + second
@@ -45,7 +45,7 @@ struct Trace {
         }
     }
 
-    /// The sum of the windows from `first` up to `last`, all at one weight.
+    /// The sum of a range of windows at one weight.
     func sum(_ range: Range<Int>, weight: Int) -> ArmCounts {
         var sum = ArmCounts(points: Self.ceilings.count)
         for window in range {
@@ -58,14 +58,14 @@ struct Trace {
     }
 }
 
-/// Bounds on the candidate alone, as Flagger's and Argo's metric templates have them.
+/// Bounds on the candidate alone, as in the metric templates of Flagger and Argo.
 struct Bounds: Hashable {
     var errors: Double
-    /// Index into `Trace.ceilings`.
+    /// The index in `Trace.ceilings`.
     var ceiling: Int
 
-    /// Nil without requests. P95 is above a ceiling exactly when more than 5 % of the requests are slower; failures are
-    /// fast here, as a mesh's duration histogram has them.
+    /// Whether the counts are within the bounds; nil without requests. P95 is above a ceiling exactly if more than 5 % of
+    /// the requests are slower. Failures count as fast, as in the duration histogram of a service mesh.
     func holds(_ c: ArmCounts) -> Bool? {
         guard c.requests > 0 else { return nil }
         let tooSlow = Double(c.slower[ceiling]) > 0.05 * Double(c.requests)
@@ -75,11 +75,11 @@ struct Bounds: Hashable {
     var label: String { "errors ≤ \(errors * 100) %, P95 ≤ ×\(Trace.ceilings[ceiling])" }
 }
 
-/// Flagger: every interval its checks look at the interval that passed. A failed check is counted and keeps the weight;
-/// `threshold` of them roll back; the count never resets. A metric without values is a failed check. Three weights,
-/// 10 minutes' worth of passed checks each.
+/// Flagger: at the end of every interval its checks evaluate that interval. A failed check is counted and keeps the
+/// weight; `threshold` of them roll back; the count never resets. A metric without values is a failed check. Each of the
+/// three weights needs passed checks for 10 minutes.
 struct Flagger: Hashable {
-    /// In half minutes.
+    /// The interval in half minutes.
     var interval: Int
     var threshold: Int
     var bounds: Bounds
@@ -113,11 +113,12 @@ struct Flagger: Hashable {
     }
 }
 
-/// Argo Rollouts with a background analysis: a measurement of the last interval at its end; more than `failureLimit`
-/// failed ones abort. Time alone moves the weight. A measurement without requests is neither (NaN fails both
-/// conditions only where both are written; the usual template counts it as an error, which five in a row would abort;
-/// left out in the peer's favour).
+/// Argo Rollouts with a background analysis: at the end of every interval it is measured; more than `failureLimit` failed
+/// measurements abort the rollout. The weight depends on time alone. A measurement without requests is neither failed nor
+/// successful. (NaN fails both conditions only if both are written. The usual template counts it as an error, five of
+/// which in a row abort; that is left out in the peer's favor.)
 struct Argo: Hashable {
+    /// The interval in half minutes.
     var interval: Int
     var failureLimit: Int
     var bounds: Bounds

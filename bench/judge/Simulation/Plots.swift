@@ -1,18 +1,17 @@
 import Glibc
 import Statistics
 
-/// Plots as SVG, without anything but text: `--plots FOLDER`.
+/// Writes plots as SVG files, for `--plots FOLDER`.
 enum Plots {
     struct Line {
         var name: String
-        var colour: String
+        var color: String
         var points: [(x: Double, y: Double)]
     }
 
     private static let (width, height, left, top, right, bottom) = (720.0, 400.0, 70.0, 40.0, 190.0, 50.0)
 
-    /// - Parameters:
-    ///   - marks: horizontal lines with their labels.
+    /// - Parameter marks: horizontal lines with their labels.
     static func svg(
         _ title: String, x: (label: String, ticks: [(Double, String)], map: (Double) -> Double),
         y: (label: String, ticks: [(Double, String)], map: (Double) -> Double), lines: [Line],
@@ -44,10 +43,10 @@ enum Plots {
         }
         for (i, line) in lines.enumerated() {
             let path = line.points.map { "\(px($0.x)) \(py($0.y))" }.joined(separator: "L")
-            out += "<path d=\"M\(path)\" fill=\"none\" stroke=\"\(line.colour)\" stroke-width=\"2\"/>\n"
+            out += "<path d=\"M\(path)\" fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\"/>\n"
             let at = number(top + 10 + Double(i) * 18)
             out += text(
-                number(width - right + 22), at, line.name, "fill=\"\(line.colour)\" dominant-baseline=\"middle\"")
+                number(width - right + 22), at, line.name, "fill=\"\(line.color)\" dominant-baseline=\"middle\"")
         }
         return out + "</svg>\n"
     }
@@ -57,7 +56,7 @@ enum Plots {
         return "\(tenths / 10).\(abs(tenths % 10))"
     }
 
-    /// The evidence of the check of errors over single rollouts at 10 requests/s.
+    /// A plot of the evidence about errors in single rollouts at 10 requests/s.
     static func evidence(random: inout Random) -> String {
         let cases: [(Scenario, String, String)] = [
             (.healthy, "sound", "#2a7"), (.outage, "sound, outage of both", "#27c"), (.errors1, "errors 1 %", "#e90"),
@@ -66,7 +65,7 @@ enum Plots {
         let budget = RiskBudget(alpha: 0.01)
         let threshold = budget.logThreshold(weight: budget.weights([(.errors, 1), (.latency, 1)])[0])
         var lines: [Line] = []
-        for (scenario, name, colour) in cases {
+        for (scenario, name, color) in cases {
             let settings = SequentialSettings()
             let course = Course(scenario, seconds: Steps.end, random: &random)
             var process = RateProcess(settings.bounds, lane: .counts(temper: 1))
@@ -88,7 +87,7 @@ enum Plots {
                 if second % 10 == 0 || isOver { points.append((Double(second) / 60, process.logEvidence)) }
                 if isOver { break }
             }
-            lines.append(Line(name: name, colour: colour, points: points))
+            lines.append(Line(name: name, color: color, points: points))
         }
         return svg(
             "Evidence against the candidate, errors, 10 requests/s",
@@ -97,8 +96,8 @@ enum Plots {
             marks: [(threshold, "reverts, E = 150")])
     }
 
-    /// False reverts of sound candidates against the requests that a candidate with errors of 5 % costs, from a table
-    /// that was measured: one line a judge, one corner a scenario, the worst last.
+    /// A plot of the false reverts of sound candidates against the requests that a candidate with 5 % errors costs, from a
+    /// measured table. The line of a judge goes from its best to its worst healthy scenario.
     static func exposure(csv: String, rate: String) -> String {
         var requests: [String: Double] = [:]
         var worst: [String: [Double]] = [:]
@@ -107,18 +106,18 @@ enum Plots {
             guard cells.count > 7, cells[0] == rate, let scenario = Scenario(rawValue: cells[1]),
                 let runs = Double(cells[3]), let reverted = Double(cells[4])
             else { continue }
-            // Tuned on nothing like it: users who always fail defeat all but counting by key.
+            // Sticky users are left out: a user who always fails defeats every judge that does not count by key.
             if scenario.isHealthy && scenario != .sticky { worst[cells[2], default: []].append(reverted / runs) }
             if scenario == .errors5, let median = Double(cells[7]) { requests[cells[2]] = median }
         }
-        let colours = ["#c22", "#27c", "#59e", "#14a", "#8bf", "#e90", "#b70", "#750", "#2a7", "#074"]
+        let colors = ["#c22", "#27c", "#59e", "#14a", "#8bf", "#e90", "#b70", "#750", "#2a7", "#074"]
         var lines: [Line] = []
-        for (judge, colour) in zip(Report.judges, colours) {
+        for (judge, color) in zip(Report.judges, colors) {
             guard let x = requests[judge], let all = worst[judge] else { continue }
             let sorted = all.sorted()
             lines.append(
                 Line(
-                    name: judge, colour: colour,
+                    name: judge, color: color,
                     points: [(x, sorted[0]), (x, sorted[sorted.count - 1]), (x * 1.06, sorted[sorted.count - 1])]))
         }
         let low = log(50.0)

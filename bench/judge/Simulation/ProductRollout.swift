@@ -3,16 +3,16 @@ import Glibc
 import PolicyModel
 import Statistics
 
-/// The same rollouts request by request through the judge that ships, `SequentialJudge`: with latencies in buckets,
-/// quantiles and clumping learnt from the baseline's history, and lanes that may change while it runs. Holds the
-/// simulation of counts to the product.
+/// One rollout under the judge that ships, `SequentialJudge`, simulated request by request: with latencies in buckets,
+/// quantiles and overdispersion learned from the baseline's history, and modes that may change during the rollout. It
+/// verifies `SequentialRollout`, which simulates counts.
 struct ProductRollout {
     let scenario: Scenario
     let rate: Double
     let policy: Policy
     let profile: BaselineProfile
 
-    /// As `SequentialSettings`.
+    /// The bounds of `SequentialSettings` as a policy.
     static let sameBounds = Policy(
         name: "bench",
         checks: [
@@ -28,19 +28,19 @@ struct ProductRollout {
                 name: "p95-latency",
                 kind: .latency(LatencyCheck(quantile: 0.95, max: .seconds(1), maxIncrease: 0.15))),
         ])
-    /// The median of the baseline in microseconds.
+    /// The median latency of the baseline in microseconds.
     static let median = 50_000.0
-    /// Second in which rollouts begin.
+    /// The second in which rollouts begin.
     static let origin: Int64 = 1_000_000
 
-    /// Two hours of the baseline alone.
+    /// The profile of the baseline after two hours without a rollout.
     static func history(_ scenario: Scenario, rate: Double, random: inout Random) -> BaselineProfile {
         let seconds = 7200
         let course = Course(scenario, seconds: seconds, random: &random)
         var profile = BaselineProfile()
         for second in 0..<seconds {
             var ticks = Ticks(second: origin - Int64(seconds - second), step: 0, share: .zero)
-            ticks.deal(
+            ticks.addRequests(
                 .baseline, course.condition(candidate: false, at: second, seen: .max), rate: rate,
                 clusters: scenario == .clusters, random: &random)
             profile.observe(ticks.errors)
@@ -59,12 +59,12 @@ struct ProductRollout {
                 second: Self.origin + Int64(second), step: UInt16(min(second / Steps.seconds, 2) + 1),
                 share: Weight(clamping: Int(weight * 10_000)))
             for (arm, share) in [(Arm.baseline, 1 - weight), (.candidate, weight)] {
-                ticks.deal(
+                ticks.addRequests(
                     arm, course.condition(candidate: arm == .candidate, at: second, seen: requests),
                     rate: rate * share, clusters: scenario == .clusters, random: &random)
             }
             requests += ticks.errors.tally(.candidate).trials
-            // For latency alone the first requests of a rollout are left out.
+            // Latency is not judged on the first requests of a rollout.
             if requests <= Course.cold { ticks.latencies.entries = [] }
             judge.take(.errors(ticks.errors))
             judge.take(.latencies(ticks.latencies))
@@ -83,7 +83,7 @@ struct ProductRollout {
         var random = Random(seed: arguments.seed)
         var text = "| requests/s | scenario | policy | rollouts | reverted | promoted |\n"
         text += "| --- | --- | --- | --- | --- | --- |\n"
-        // Users who keep their arm are judged by key: the simulation of counts has them.
+        // Users who keep their arm are judged by key, which only `SequentialRollout` simulates.
         for rate in arguments.rates {
             for scenario in arguments.scenarios where scenario != .sticky {
                 let profiles = (0..<4).map { _ in history(scenario, rate: rate, random: &random) }
@@ -109,7 +109,7 @@ struct ProductRollout {
     }
 }
 
-/// One second's ticks.
+/// The ticks of one second.
 struct Ticks {
     var errors: ErrorTick
     var latencies: LatencyTick
@@ -119,7 +119,8 @@ struct Ticks {
         latencies = LatencyTick(second: second, step: step, share: share)
     }
 
-    mutating func deal(_ arm: Arm, _ c: Condition, rate: Double, clusters: Bool, random: inout Random) {
+    /// Draws the requests of an arm.
+    mutating func addRequests(_ arm: Arm, _ c: Condition, rate: Double, clusters: Bool, random: inout Random) {
         let size = clusters ? 5 : 1
         let groups = random.poisson(Poisson(rate * c.load * c.errors / Double(size)))
         for _ in 0..<groups {
@@ -133,7 +134,7 @@ struct Ticks {
         }
     }
 
-    /// - Parameter latency: microseconds; nil of an error.
+    /// - Parameter latency: the latency in microseconds; nil for an error.
     private mutating func add(_ arm: Arm, _ shard: Int, _ latency: Double?) {
         errors.add(arm, shard: shard, isError: latency == nil)
         let bucket = latency.map { LatencyBuckets.index(UInt32(min($0, 4e9))) } ?? LatencyEntry.slowest

@@ -1,14 +1,16 @@
 import Statistics
 
-/// Recall of one group: 2 % of the requests are positives of the group, the baseline finds 60 % of them, and the policy
-/// lets it fall by 5 points. Labels come at once. Only the sequential judge: no peer compares a group between arms.
+/// Rollouts judged by the recall of one group. 2 % of the requests are positives of the group, the baseline finds 60 % of
+/// them, and the policy allows a drop of 5 points. Labels arrive at once. Only the sequential judge is simulated, because
+/// no peer compares a group between arms.
 enum QualityRollout {
     static let share = 0.02
     static let recall = 0.6
     static let margin = 0.05
 
+    /// Simulates one rollout.
     /// - Parameter drop: the candidate's loss of recall.
-    /// - Returns: the requests of an ending are the candidate's labelled positives.
+    /// - Returns: the end of the rollout; its requests are the candidate's labeled positives.
     static func run(drop: Double, rate: Double, settings: SequentialSettings, random: inout Random) -> Ending {
         let budget = RiskBudget(alpha: settings.falseRevert)
         let weight = budget.weights([(.errors, 1), (.latency, 1), (.quality, 1)])[2]
@@ -52,7 +54,7 @@ enum QualityRollout {
     static func table(_ arguments: Arguments) -> String {
         var random = Random(seed: arguments.seed)
         var text =
-            "| requests/s | drop | reverted / median of labelled positives | promoted |\n| --- | --- | --- | --- |\n"
+            "| requests/s | drop | reverted / median of labeled positives | promoted |\n| --- | --- | --- | --- |\n"
         for rate in arguments.rates {
             for drop in [0, 0.03, 0.05, 0.1] {
                 let runs = drop == 0 ? arguments.healthy : arguments.bad

@@ -1,7 +1,7 @@
 import Glibc
 
 extension Report {
-    /// Takes the cells that were not measured now from an earlier table, so that judges, rates and scenarios can be
+    /// Fills cells that were not measured in this run from an earlier table, so that judges, rates and scenarios can be
     /// measured one after another.
     mutating func fill(from csv: String) {
         for line in csv.split(separator: "\n").dropFirst() {
@@ -9,7 +9,7 @@ extension Report {
             if line.hasPrefix("# "), let rate = Double(fields[0].dropFirst(2)) {
                 let setting = String(line.drop { $0 != "," }.dropFirst())
                 let i = section(rate)
-                // Those of the peers that were measured now are all there.
+                // Settings of this run take precedence.
                 if !sections[i].settings.contains(where: { Self.name($0) == Self.name(setting) }) {
                     sections[i].settings.append(setting)
                 }

@@ -1,7 +1,7 @@
 import Glibc
 import Statistics
 
-/// The tables: one a rate, scenarios by judges.
+/// The tables: one for each rate, with a row for each scenario and a column for each judge.
 struct Report: Sendable {
     static let judges = [
         "sequential", "Flagger 5", "Flagger 10", "Flagger tuned", "Flagger tuned on all", "Argo", "Argo tuned",
@@ -10,8 +10,9 @@ struct Report: Sendable {
 
     struct Row: Sendable {
         var scenario: Scenario
-        /// In the order of `judges`; nil where a judge was left out.
+        /// The results in the order of `judges`; nil if a judge was left out.
         var cells: [Cell?]
+        /// The modes of the sequential judge, with the number of histories that led to each.
         var lanes: String
     }
 
@@ -39,7 +40,7 @@ struct Report: Sendable {
             let runs = scenario.isHealthy ? arguments.healthy : arguments.bad
             var settings = SequentialSettings()
             settings.bounds.floor = arguments.floor
-            // A service has one past; a handful of pasts stand for many services.
+            // A service has one history; ten histories represent many services.
             let histories = (0..<10).map { _ in
                 History(scenario, rate: rate, settings: settings, random: &random)
             }
@@ -96,7 +97,7 @@ struct Report: Sendable {
         return text
     }
 
-    /// `sequential 10000 healthy, 1000 bad; others 400, 200`.
+    /// The numbers of rollouts per cell, such as `sequential 10000 healthy, 1000 bad; others 400, 200`.
     private static func runs(_ section: Section, _ shown: [Int]) -> String {
         func runs(_ judges: [Int], _ isHealthy: Bool) -> Int? {
             section.rows.filter { $0.scenario.isHealthy == isHealthy }
@@ -140,7 +141,7 @@ struct Report: Sendable {
     }
 }
 
-/// The other judges at one rate, as documented and tuned.
+/// The other judges at one rate, with documented and with tuned settings.
 struct Peers {
     let rate: Double
     private let flagger: Tuning.Choice<Flagger>
@@ -149,7 +150,7 @@ struct Peers {
     private let argoAll: Tuning.Choice<Argo>
     private let kayenta: Tuning.Choice<Kayenta>
 
-    /// The usual examples: a success rate of 99 %, and a ceiling set 20 % above the known P95.
+    /// The bounds of the usual examples: a success rate of 99 %, and a ceiling 20 % above the known P95.
     static let documentedBounds = Bounds(errors: 0.01, ceiling: 2)
     static let flaggers = [5, 10].map { Flagger(interval: 2, threshold: $0, bounds: documentedBounds) }
     static let argo = Argo(interval: 10, failureLimit: 3, bounds: Bounds(errors: 0.05, ceiling: 2))
@@ -161,7 +162,7 @@ struct Peers {
             scenarios.map { scenario in (0..<runs).map { _ in Trace(scenario, rate: rate, random: &random) } }
         }
         let plain = traces([.healthy], &random)
-        // Without clustered failures and failing users, which no setting of the grid survives.
+        // Clustered failures and failing users are left out: with them, no setting of the grid keeps false reverts low.
         let all = plain + traces([.outage, .slowdown, .bursts, .nearFloor, .coldStart, .diurnal], &random)
         let bad = traces(Scenario.badOnes, &random)
         flagger = Tuning.best(Tuning.flaggers, healthy: plain, bad: bad) { $0.run($1) }

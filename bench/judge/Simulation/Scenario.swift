@@ -1,18 +1,18 @@
 import Glibc
 
-/// What an arm does at one moment.
+/// The behavior of an arm at one moment.
 struct Condition: Hashable {
-    /// Probability that a request fails.
+    /// The probability that a request fails.
     var errors = Scenario.baseErrors
-    /// Latency is lognormal, median `slowness` · 50 ms and σ = .5.
+    /// The median latency in units of 50 ms. Latency is lognormal with σ = .5.
     var slowness = 1.0
-    /// This share of the requests is `tailFactor` times as slow.
+    /// The share of the requests that are `tailFactor` times as slow.
     var tailShare = 0.0
     var tailFactor = 1.0
-    /// Load, as a multiple of the mean rate.
+    /// The load as a multiple of the mean rate.
     var load = 1.0
 
-    /// P(latency > x), x in units of the baseline's median.
+    /// The probability of a latency above x, which is in units of the baseline's median.
     func slower(than x: Double) -> Double {
         func tail(_ f: Double) -> Double { 0.5 * erfc(log(x / (slowness * f)) / Scenario.sigma / 2.0.squareRoot()) }
         return (1 - tailShare) * tail(1) + (tailShare > 0 ? tailShare * tail(tailFactor) : 0)
@@ -22,7 +22,7 @@ struct Condition: Hashable {
 enum Scenario: String, CaseIterable {
     case healthy, outage, slowdown, clusters, bursts, sticky, nearFloor, coldStart, diurnal, floorOutage
     case errors03, errors1, errors5, errors100, latency115, latency130, latency200, tail, lateOnset
-    /// Not in the list: at the margins that promotion has to exclude, and twice as far.
+    /// Candidates at the margins that a promotion has to exclude, and at twice the margin.
     case errorsAtMargin, latencyAtMargin, latencyTwiceMargin
 
     static let baseErrors = 0.001
@@ -65,18 +65,18 @@ enum Scenario: String, CaseIterable {
     }
 }
 
-/// A scenario with its accidents drawn: what either arm does at each second of one rollout.
+/// One realization of a scenario: the behavior of both arms at each second of one rollout.
 struct Course {
     let scenario: Scenario
     private var outageAt = 0
-    /// Seconds of bursts, by arm (0 baseline, 1 candidate).
+    /// The seconds with a burst, for the baseline (0) and the candidate (1).
     private var bursts: [Set<Int>] = [[], []]
-    /// Where the failing user's hash lies in 0 ..< 1: the candidate's when below its weight.
+    /// The hash of the user whose requests always fail, in 0 ..< 1; the candidate's if below its weight.
     let user: Double
     static let users = 200
-    /// Requests of a cold candidate.
+    /// The number of requests for which a candidate is cold.
     static let cold = 50
-    /// Mean time between two bursts of one arm.
+    /// The mean time between two bursts of one arm, in seconds.
     static let burstEvery = 600.0
 
     init(_ scenario: Scenario, seconds: Int, random: inout Random) {
@@ -95,7 +95,8 @@ struct Course {
         }
     }
 
-    /// - Parameter seen: requests that the candidate has had.
+    /// The behavior of an arm in one second.
+    /// - Parameter seen: the number of requests that the candidate has had.
     func condition(candidate: Bool, at second: Int, seen: Int) -> Condition {
         var c = Condition()
         switch scenario {
@@ -106,7 +107,7 @@ struct Course {
         case .nearFloor: c.errors = 0.002
         case .coldStart: if candidate && seen < Self.cold { c.slowness = 3 }
         case .diurnal:
-            // In steps of a minute; one period an hour.
+            // Steps of a minute, with a period of an hour.
             let phase = 2 * .pi * Double(second / 60) / 60
             c.load = 1 + 0.5 * sin(phase)
             c.slowness = 1 + 0.2 * sin(phase)
@@ -134,6 +135,6 @@ struct Course {
         return c
     }
 
-    /// The failing user's share of an arm's errors, and of its requests.
+    /// True if the failing user is on the candidate.
     func userIsCandidate(weight: Double) -> Bool { user < weight }
 }

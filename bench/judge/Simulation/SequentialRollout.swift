@@ -1,17 +1,17 @@
 import Statistics
 
-/// How a rollout ended.
+/// The end of a simulated rollout.
 struct Ending {
     enum Kind { case reverted, promoted, undecided }
     var kind: Kind
-    /// Requests that the candidate had until then.
+    /// The requests of the candidate until then.
     var requests: Int
     var seconds: Int
-    /// What reverted.
+    /// The process that caused a revert.
     var cause = ""
 }
 
-/// Weights 10, 25, 50 % for 10 minutes each, then 50 % until it is decided.
+/// The steps of a rollout: 10, 25 and 50 % for 10 minutes each, then 50 % until a decision.
 enum Steps {
     static let weights = [0.1, 0.25, 0.5]
     static let seconds = 600
@@ -26,19 +26,20 @@ struct SequentialSettings {
     var bounds = RateBounds(ceiling: 0.01, factor: 1.5, floor: 0.002)
     var latencyFactor = 1.1
     var restarts = RestartWeights.standard
-    /// Of `Baseline.quantiles`: those of the mixture, and P95 for the proof.
+    /// The indices in `Baseline.quantiles` of the points at which latency is judged.
     var mixture = [0, 2, 4]
-    var ladders = LatencyRatioProcess.odds
-    /// What was seen of the baseline before the rollout.
+    /// The odds ratios that are bet on at each of these points.
+    var odds = LatencyRatioProcess.odds
+    /// The time for which the baseline was observed before the rollout.
     var historySeconds = 21_600
 }
 
-/// What the agent learnt of the baseline before the rollout.
+/// The modes that the agent has chosen from the baseline's history before the rollout.
 struct History {
     var errors: Lane
     var latency: Lane
 
-    /// φ̂ and bursts over hours of the baseline alone, from eight sub-shards.
+    /// Simulates hours of the baseline alone and chooses the modes by φ̂ between eight sub-shards and by bursts.
     init(_ scenario: Scenario, rate: Double, settings: SequentialSettings, random: inout Random) {
         var errors = OverdispersionEstimator()
         var latency = OverdispersionEstimator()
@@ -70,7 +71,7 @@ struct History {
     }
 }
 
-/// One rollout under the sequential judge, tick by tick.
+/// One rollout under the sequential judge, simulated tick by tick.
 struct SequentialRollout {
     let scenario: Scenario
     let rate: Double
@@ -100,8 +101,9 @@ struct SequentialRollout {
 
         var errors = RateProcess(
             settings.bounds, lane: history.errors)
-        var latency = LatencyRatioProcess(alternatives: settings.ladders, restarts: settings.restarts)
+        var latency = LatencyRatioProcess(alternatives: settings.odds, restarts: settings.restarts)
         var latencyLane = TickLane(factor: 1, clip: 0.5, restarts: settings.restarts)
+        // The index of P95, which the proof is about.
         let tail = 3
         var errorsProof = NonInferiorityProcess(
             margin: settings.bounds.factor, floor: settings.bounds.floor > 0 ? settings.bounds.floor : nil)
@@ -132,7 +134,7 @@ struct SequentialRollout {
                 return Ending(
                     kind: .reverted, requests: requests, seconds: second, cause: errors.strongest.part.rawValue)
             }
-            // For latency alone the first requests of a rollout are left out, by a rule fixed beforehand.
+            // Latency is not judged on the first requests of a rollout, which is a rule fixed in advance.
             usedCold += c.requests
             if usedCold > Course.cold {
                 for i in points.indices {
@@ -164,7 +166,7 @@ struct SequentialRollout {
         return Ending(kind: .undecided, requests: requests, seconds: Steps.deadline)
     }
 
-    /// Users keep their arm: errors are judged by users that failed for the first time.
+    /// Simulates users who keep their arm. Errors are judged by the users that failed for the first time.
     private func runSticky(random: inout Random) -> Ending {
         let course = Course(scenario, seconds: Steps.deadline, random: &random)
         let hashes = (0..<Course.users).map { $0 == 0 ? course.user : random.uniform() }

@@ -1,9 +1,9 @@
-/// Finds, for each kind of peer and a rate, the setting of a grid that catches most and soonest among those that keep
-/// false reverts at or below 1 %. Tuned on other random numbers than it is measured on.
+/// Finds, for each kind of peer and each rate, the setting of a grid that detects most, and then soonest, among those that
+/// keep false reverts at or below 1 %. Tuning uses other random numbers than the measurement.
 struct Tuning {
     struct Choice<Setting> {
         var setting: Setting
-        /// Whether the constraint could be met at all.
+        /// True if a setting keeps false reverts at or below 1 %; else `setting` is the one with the fewest.
         var isMet: Bool
     }
 
@@ -27,7 +27,9 @@ struct Tuning {
     }
 
     /// - Parameters:
-    ///   - healthy, bad: rollouts by scenario; `run` plays a setting over one.
+    ///   - healthy: sound rollouts by scenario.
+    ///   - bad: harmful rollouts by scenario.
+    ///   - run: applies a setting to one rollout.
     static func best<Setting, Course>(
         _ grid: [Setting], healthy: [[Course]], bad: [[Course]], _ run: (Setting, Course) -> Ending
     ) -> Choice<Setting> {
@@ -49,7 +51,7 @@ struct Tuning {
                 caught += cell.shareReverted
                 effort += logTwo(cell.medianRequests ?? 1_000_000)
             }
-            // One scenario more caught is worth more than any speed; below that, speed.
+            // Detection in one more scenario outweighs any speed; among equals, speed decides.
             let score = ((caught * 20).rounded() / 20, -effort)
             if best == nil || score > best!.score { best = (score, setting) }
         }

@@ -1,8 +1,9 @@
 import Glibc
 import Statistics
 
-/// The words after the program's name: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`,
-/// `--timing` for the cost of an evaluation, `--quality` for recall of a group, `--product` for the judge that ships, `--sequential-only` to leave the peers out, `--peers-only` for them alone.
+/// The command line: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`. Further options
+/// select what is run: `--timing` the cost of an evaluation, `--quality` the recall of a group, `--product` the judge that
+/// ships, `--sequential-only` no peers, `--peers-only` nothing but the peers.
 struct Arguments {
     var healthy = 1000
     var bad = 200
@@ -17,7 +18,7 @@ struct Arguments {
     var plots: String?
     var sequentialOnly = false
     var peersOnly = false
-    /// Of the sequential judge's errors; 0 for none.
+    /// The floor of the sequential judge's error rate; 0 for none.
     var floor = SequentialSettings().bounds.floor
 
     init(_ words: [String]) {

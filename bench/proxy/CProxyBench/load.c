@@ -13,7 +13,7 @@ int cb_poll(struct pollfd *list, int count, int64_t nanoseconds) {
 
 const void *cb_find(const void *in, size_t n, const void *what, size_t m) { return memmem(in, n, what, m); }
 
-size_t cb_reply_length(const void *bytes, size_t n) {
+size_t cb_response_length(const void *bytes, size_t n) {
     const char *start = bytes, *end = memmem(bytes, n, "\r\n\r\n", 4);
     if (!end) return 0;
     const char field[] = "\ncontent-length:";

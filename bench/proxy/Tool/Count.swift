@@ -2,19 +2,20 @@ import CProxyBench
 import PolicyModel
 import TrafficProxy
 
-/// What the data plane's loop asks of the allocator and of Swift's reference counts for a request in the steady state:
-/// 32 kept-alive connections, and a drain of the observations between two blocks, as the agent's tick does.
+/// Counts the calls of the allocator and of Swift's reference counting that the data plane's loop makes per request in the
+/// steady state, with 32 persistent connections. Observations are drained between two blocks of requests, as in the agent's
+/// tick.
 func count(port: UInt16, baseline: UInt16, candidate: UInt16, requests: Int, sticky: String?) throws {
     let proxy = try startProxy(port: port, baseline: baseline, candidate: candidate, sticky: sticky)
     let load = Load(port: port, connections: 32, key: sticky)
     var connections = try load.open()
-    // What is made once: connections, pools.
+    // Connections and pools are allocated once, before the measurement.
     for _ in 0..<2 {
         _ = connections.run(requests: block)
         _ = proxy.drain()
     }
-    var ofRequests = Counts()
-    var ofDrains = Counts()
+    var requestCounts = Counts()
+    var drainCounts = Counts()
     var answered = 0
     var blocks = 0
     while answered < requests {
@@ -22,17 +23,17 @@ func count(port: UInt16, baseline: UInt16, candidate: UInt16, requests: Int, sti
         let result = connections.run(requests: min(block, requests - answered))
         let end = Counts.now()
         _ = proxy.drain()
-        ofDrains.add(from: end, to: Counts.now())
-        ofRequests.add(from: start, to: end)
+        drainCounts.add(from: end, to: Counts.now())
+        requestCounts.add(from: start, to: end)
         guard result.errors == 0 else { fail("\(result.errors) requests failed") }
         answered += result.answered
         blocks += 1
     }
-    print("\(answered) requests: \(ofRequests.text(per: answered)) a request")
-    print("\(blocks) drains: \(ofDrains.text(per: blocks)) a drain")
+    print("\(answered) requests: \(requestCounts.text(per: answered)) a request")
+    print("\(blocks) drains: \(drainCounts.text(per: blocks)) a drain")
 }
 
-/// The data plane in one loop, without the rest of the agent.
+/// Starts the data plane with one loop, without the rest of the agent.
 private func startProxy(port: UInt16, baseline: UInt16, candidate: UInt16, sticky: String?) throws -> TrafficProxy {
     var traffic = TrafficRules()
     if let sticky { traffic.sticky = .header(sticky) }
@@ -49,7 +50,7 @@ private func startProxy(port: UInt16, baseline: UInt16, candidate: UInt16, stick
     return proxy
 }
 
-/// Fewer than the observations that one log holds.
+/// The number of requests in a block, which is less than the number of observations that one log holds.
 private let block = 20_000
 
 private struct Counts {

@@ -3,8 +3,8 @@ import CProxyBench
 import Glibc
 import HTTPEngine
 
-/// A server of event streams: to each GET as many server-sent events a second, each with the moment at which it was written.
-/// The streams are out of step by whole milliseconds.
+/// Serves event streams: each GET gets `rate` server-sent events per second, each with the time at which it was written.
+/// The streams are offset against each other by whole milliseconds.
 func serveEvents(ports: [UInt16], rate: Int) throws -> Never {
     let loop = try EventLoop(name: "events")
     loop.start()
@@ -17,14 +17,15 @@ func serveEvents(ports: [UInt16], rate: Int) throws -> Never {
 
 private final class EventSourceServer: @unchecked Sendable {
     private let loop: EventLoop
-    /// Milliseconds between two events of a stream.
+    /// The time between two events of a stream in milliseconds.
     private let period: Int
-    /// By the millisecond of the period in which they get their events.
+    /// The streams by the millisecond of the period in which they get their events.
     private var streams: [[HTTPResponder]]
     private var opened = 0
     private var server: HTTPServer!
     private let begun = EventClock.now
-    private var beats = 0
+    /// The number of milliseconds for which events were written.
+    private var ticks = 0
 
     init(loop: EventLoop, period: Int) {
         self.loop = loop
@@ -39,24 +40,25 @@ private final class EventSourceServer: @unchecked Sendable {
 
     func listen(_ ports: [UInt16]) throws {
         for port in ports { try server.listen(.tcp(host: "127.0.0.1", port: port)) }
-        beat()
+        tick()
     }
 
-    private func beat() {
+    private func tick() {
         let now = EventClock.now
-        while begun + Int64(beats) * 1_000_000 <= now {
-            let phase = beats % period
-            beats += 1
+        while begun + Int64(ticks) * 1_000_000 <= now {
+            let phase = ticks % period
+            ticks += 1
             streams[phase].removeAll { !$0.isOpen }
             let event = Array(
                 "event: token\ndata: {\"at\":\(now),\"text\":\" a token or so of a long reply\"}\n\n".utf8)
             for stream in streams[phase] { stream.write(event) }
         }
-        loop.schedule(after: .milliseconds(1)) { self.beat() }
+        loop.schedule(after: .milliseconds(1)) { self.tick() }
     }
 }
 
-/// Reads streams and prints: events, streams that broke, median and 99th percentile of the delay in µs.
+/// Reads streams and prints the numbers of events and of broken streams, and the median and the 99th percentile of the
+/// delay in µs.
 func readStreams(port: UInt16, count: Int, seconds: Int) throws {
     let request = Array("GET /events HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nAccept: text/event-stream\r\n\r\n".utf8)
     var polled: [pollfd] = []
@@ -80,7 +82,7 @@ func readStreams(port: UInt16, count: Int, seconds: Int) throws {
                 continue
             }
             let now = EventClock.now
-            // Small writes arrive whole; one that did not would be missed, and missing ones are seen in the count.
+            // Small writes arrive whole. An event that did not would be missed, which shows in the count.
             buffer.withUnsafeBytes { bytes in
                 var at = bytes.baseAddress!
                 let last = at + n

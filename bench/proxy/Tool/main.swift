@@ -1,6 +1,6 @@
 import Glibc
 
-// Run by bench/proxy/run: load that wrk cannot make, and the data plane with its allocations counted.
+// Generates load that wrk cannot generate, and counts the allocations of the data plane. bench/proxy/run calls it.
 
 let usage = """
     usage: proxy-bench load PORT CONNECTIONS REQUESTS-PER-SECOND SECONDS
@@ -19,7 +19,7 @@ func fail(_ reason: String) -> Never {
     exit(64)
 }
 
-/// The words after the subcommand.
+/// The arguments after the subcommand.
 struct Words {
     let all = Array(CommandLine.arguments.dropFirst(2))
 

@@ -8,9 +8,9 @@ func rounded(_ value: Double, _ digits: Int = 2) -> String {
     return digits == 0 ? "\(Int(value.rounded()))" : "\((value * scale).rounded() / scale)"
 }
 
-/// One agent's controller with its store, driven through simulated time.
+/// The controller of one agent with its store, run in simulated time.
 final class Fleet {
-    /// As the agent ticks.
+    /// The number of ticks per second, as in the agent.
     private static let ticksInSecond = 2
     static let header = """
         | simulated | CPU, % of a core | of it scrapes | longest tick, ms of CPU | RSS, MiB | peak | fdatasync/s | written, KiB a service and hour | database, MiB | log, MiB |
@@ -21,24 +21,26 @@ final class Fleet {
     private let directory: String
     private let clock = SteppedClock()
     private let plane = Plane()
-    private let replies: Replies
+    private let scrapes: SimulatedScrapes
     private let listener = Listener()
-    /// With the store in it; nil while the agent is down.
+    /// The controller, which owns the store; nil while the agent is down.
     private var controller: RolloutController?
+    /// Requests per second of each service.
     private let rates: [Double]
-    private let isLabelled: [Bool]
+    /// Whether each service gets labels.
+    private let isLabeled: [Bool]
     private var second = 0
 
-    init(_ configuration: Configuration, reply: [UInt8], directory: String, busy: Int, busyRate: Double) throws {
+    init(_ configuration: Configuration, metricsPage: [UInt8], directory: String, busy: Int, busyRate: Double) throws {
         self.configuration = configuration
         self.directory = directory
         let interval = configuration.services.first?.versions.first?.metrics?.interval ?? .seconds(15)
-        replies = Replies(text: reply, interval: Int(interval.components.seconds))
+        scrapes = SimulatedScrapes(page: metricsPage, interval: Int(interval.components.seconds))
         rates = configuration.services.indices.map { $0 < busy ? busyRate : 1 }
-        isLabelled = configuration.services.map { $0.policies.contains("sensitive-groups") }
+        isLabeled = configuration.services.map { $0.policies.contains("sensitive-groups") }
     }
 
-    /// Opens the store as well.
+    /// Opens the store and starts the controller.
     func start(_ name: String) throws {
         try measured(name) {
             let controller = try makeController()
@@ -48,24 +50,24 @@ final class Fleet {
     }
 
     private func makeController() throws -> RolloutController {
-        var dice = Dice()
+        var random = RandomSource()
         return RolloutController(
-            configuration: configuration, store: try SQLiteStore(directory: directory), plane: plane, metrics: replies,
+            configuration: configuration, store: try SQLiteStore(directory: directory), plane: plane, metrics: scrapes,
             clock: clock,
             marker: NoMarker(), listener: listener,
             resolve: { address in
                 guard case .http(let host, let port) = address else { stop("\(address): only http here") }
                 return Endpoint(host: host, port: port)
-            }, entropy: { dice.next() })
+            }, entropy: { random.next() })
     }
 
-    /// The files name no candidate any more.
+    /// Ends all rollouts by a reload of files that name no candidate.
     func endRollouts() throws {
         for i in configuration.services.indices { configuration.services[i].candidate = nil }
         try measured("reload that ends all rollouts") { _ = try controller?.apply(configuration) }
     }
 
-    /// As a kill does: nothing is said to the store.
+    /// Ends the agent as a kill would: the store is not told.
     func kill() { controller = nil }
 
     private func measured(_ name: String, _ body: () throws -> Void) rethrows {
@@ -77,22 +79,23 @@ final class Fleet {
                 + "\(after.syncs - before.syncs) waits for the disk, \(plane.publications - publications) publications")
     }
 
-    /// A row of the table. The making of requests is left out of the CPU.
+    /// Runs the agent for simulated minutes and returns a row of the table. The CPU time of generating requests is
+    /// subtracted.
     func run(_ name: String, minutes: Int) -> String {
         Usage.resetPeak()
         let before = Usage.now
-        var (making, scraping, longest) = (0.0, 0.0, 0.0)
+        var (generating, scraping, longest) = (0.0, 0.0, 0.0)
         let seconds = minutes * 60
         for _ in 0..<seconds {
             for tick in 0..<Self.ticksInSecond {
                 clock.advance(by: 1_000_000_000 / Int64(Self.ticksInSecond))
                 let now = clock.now.monotonic
                 var mark = Usage.processorTime
-                plane.deal(rates, isLabelled: isLabelled, span: 1 / Double(Self.ticksInSecond), now: now)
-                making += Usage.processorTime - mark
+                plane.generate(rates, isLabeled: isLabeled, span: 1 / Double(Self.ticksInSecond), now: now)
+                generating += Usage.processorTime - mark
                 if tick == 0 {
                     mark = Usage.processorTime
-                    replies.scrape(second: second, at: now)
+                    scrapes.scrape(second: second, at: now)
                     scraping += Usage.processorTime - mark
                 }
                 mark = Usage.processorTime
@@ -107,7 +110,7 @@ final class Fleet {
         let services = Double(configuration.services.count)
         let cells = [
             "\(minutes) min, \(name)",
-            rounded((after.seconds - before.seconds - making) / span * 100), rounded(scraping / span * 100),
+            rounded((after.seconds - before.seconds - generating) / span * 100), rounded(scraping / span * 100),
             rounded(longest * 1000, 0), rounded(Usage.resident, 0), rounded(Usage.peak, 0),
             rounded(Double(after.syncs - before.syncs) / span),
             rounded(Double(after.written - before.written) / 1024 / services / span * 3600, 0),
@@ -119,6 +122,6 @@ final class Fleet {
 
     func report() {
         print("events:", listener.kinds.map { "\($0.value) \($0.key.rawValue)" }.sorted().joined(separator: ", "))
-        if replies.failures > 0 { print("scrapes that failed: \(replies.failures)") }
+        if scrapes.failures > 0 { print("scrapes that failed: \(scrapes.failures)") }
     }
 }

@@ -1,11 +1,12 @@
 import Glibc
 
-/// What this process used, as the kernel counts it.
+/// The resources that this process has used, as counted by the kernel.
 struct Usage {
-    /// Processor time of all threads, user and system.
+    /// The CPU time of all threads, user and system, in seconds.
     var seconds: Double
-    /// Bytes that this process made the kernel send to a block device: /proc/self/io.
+    /// The bytes that this process caused to be written to a block device, from /proc/self/io.
     var written: UInt64
+    /// The number of calls of `fdatasync`.
     var syncs: Int
 
     static var now: Usage {
@@ -14,11 +15,12 @@ struct Usage {
 
     static var processorTime: Double { clockTime(CLOCK_PROCESS_CPUTIME_ID) }
 
-    /// MiB.
+    /// The resident memory in MiB.
     static var resident: Double { Double(number("VmRSS", in: "/proc/self/status")) / 1024 }
+    /// The largest resident memory since `resetPeak`, in MiB.
     static var peak: Double { Double(number("VmHWM", in: "/proc/self/status")) / 1024 }
 
-    /// Forgets the peak so far.
+    /// Resets the peak to the current resident memory.
     static func resetPeak() {
         guard let file = fopen("/proc/self/clear_refs", "w") else { return }
         fputs("5", file)
@@ -34,7 +36,7 @@ struct Usage {
     }
 }
 
-/// The first MiB of a file; nil where it cannot be read.
+/// The first MiB of a file; nil if it cannot be read.
 func contents(of path: String) -> [UInt8]? {
     guard let file = fopen(path, "r") else { return nil }
     defer { fclose(file) }
@@ -43,7 +45,8 @@ func contents(of path: String) -> [UInt8]? {
     return bytes
 }
 
-/// Stands before the C library's: every one of SQLite's waits for the disk passes here.
+/// Counts the calls of `fdatasync`. The function of this name below replaces that of the C library, so that all of SQLite's
+/// calls come here.
 enum Syncs {
     nonisolated(unsafe) static var count = 0
     private typealias Sync = @convention(c) (Int32) -> Int32
@@ -63,10 +66,10 @@ func clockTime(_ clock: clockid_t) -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// Seconds on the wall, for how long a tick holds up the control thread.
+/// The monotonic clock in seconds.
 func wallTime() -> Double { clockTime(CLOCK_MONOTONIC) }
 
-/// Bytes on disk; 0 where there is no such file.
+/// The size of a file in bytes; 0 if there is none.
 func sizeOfFile(_ path: String) -> Int {
     var info = stat()
     return stat(path, &info) == 0 ? Int(info.st_size) : 0

@@ -5,7 +5,7 @@ import PrometheusText
 import RolloutController
 import RolloutEngine
 
-/// Both clocks; they stand still until they are moved.
+/// Clocks that are advanced by hand.
 final class SteppedClock: ControlClock {
     private(set) var now = Moment(monotonic: 1_000_000_000_000, wall: 1_800_000_000_000)
 
@@ -15,8 +15,8 @@ final class SteppedClock: ControlClock {
     }
 }
 
-/// SplitMix64.
-struct Dice {
+/// A generator of random numbers with a fixed seed: a counter, hashed by `TrafficSplit.mix`.
+struct RandomSource {
     private var state: UInt64 = 1
 
     mutating func next() -> UInt64 {
@@ -24,17 +24,17 @@ struct Dice {
         return TrafficSplit.mix(state)
     }
 
-    /// In [0, 1).
+    /// A number in [0, 1).
     mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 }
 
-/// A data plane without sockets: requests are made up, and dealt by the split that is in force.
+/// A data plane without sockets, which generates requests and assigns them by the split in force.
 final class Plane: DataPlane {
     private var plan = RoutingPlan()
     private(set) var publications = 0
     private var batch = ObservationBatch()
-    private var dice = Dice()
-    /// Labelled answers of the last batch, by service.
+    private var random = RandomSource()
+    /// The labels of the last batch, by service.
     private(set) var labels: [(service: String, rows: [Feedback])] = []
 
     func prepare(_ plan: RoutingPlan) throws {}
@@ -48,35 +48,36 @@ final class Plane: DataPlane {
         return batch
     }
 
-    /// Requests that ended in the `span` seconds before `now`: one in a thousand fails, latency is log-uniform from
-    /// 10 to 80 ms.
+    /// Generates the requests that ended in the `span` seconds before `now`. One in a thousand fails; latency is
+    /// log-uniform from 10 to 80 ms.
     /// - Parameters:
-    ///   - rates: requests a second, by place in the plan.
-    ///   - isLabelled: whether a third of a service's answers come back with a label.
-    func deal(_ rates: [Double], isLabelled: [Bool], span: Double, now: Int64) {
+    ///   - rates: requests per second of each service, in the order of the plan.
+    ///   - isLabeled: for each service, whether a third of its responses get a label.
+    func generate(_ rates: [Double], isLabeled: [Bool], span: Double, now: Int64) {
         labels = []
         for (i, service) in plan.services.enumerated() {
             let wanted = rates[i] * span
-            let count = Int(wanted) + (dice.uniform() < wanted - wanted.rounded(.down) ? 1 : 0)
+            let count = Int(wanted) + (random.uniform() < wanted - wanted.rounded(.down) ? 1 : 0)
             var rows: [Feedback] = []
             for _ in 0..<count {
-                let key = dice.next()
+                let key = random.next()
                 let place = TrafficSplit.place(of: key, salt: service.split.salt)
                 let arm: Arm = service.candidate != nil ? service.split.select(key) : .baseline
-                let latency = UInt32(10_000 * (1 << UInt32(dice.next() % 3))) + UInt32(dice.next() % 20_000)
-                let isError = dice.next() % 1000 == 0
+                let latency = UInt32(10_000 * (1 << UInt32(random.next() % 3))) + UInt32(random.next() % 20_000)
+                let isError = random.next() % 1000 == 0
                 batch.ended.append(
                     Observation(
                         slot: service.slot, arm: arm, outcome: isError ? .serverError : .success, flags: .judged,
-                        place: UInt16(place), startedAt: now - Int64(latency) * 1000 - Int64(dice.next() % 400_000_000),
+                        place: UInt16(place),
+                        startedAt: now - Int64(latency) * 1000 - Int64(random.next() % 400_000_000),
                         requestHash: key | 1, firstByte: latency, total: latency))
-                if isLabelled[i], dice.next() % 3 == 0 {
-                    let truth = Int(dice.next() % 2)
+                if isLabeled[i], random.next() % 3 == 0 {
+                    let truth = Int(random.next() % 2)
                     rows.append(
                         Feedback(
-                            requestHash: key | 1, label: truth, prediction: dice.next() % 10 == 0 ? 1 - truth : truth,
+                            requestHash: key | 1, label: truth, prediction: random.next() % 10 == 0 ? 1 - truth : truth,
                             groups: [
-                                "sex": dice.next() % 2 == 0 ? "Female" : "Male", "race": "group\(dice.next() % 5)",
+                                "sex": random.next() % 2 == 0 ? "Female" : "Male", "race": "group\(random.next() % 5)",
                             ]))
                 }
             }
@@ -85,16 +86,17 @@ final class Plane: DataPlane {
     }
 }
 
-/// Servers whose reply is a text on disk: it is parsed and read as a scrape of it would be, without the network.
-final class Replies: MetricSource {
+/// Scrapes without a network: all servers have the same metrics page, which is parsed and read as a scrape of it would be.
+final class SimulatedScrapes: MetricSource {
     private var targets: [MetricTarget] = []
-    private let text: [UInt8]
+    private let page: [UInt8]
+    /// Seconds between two scrapes of a target.
     private let interval: Int
     private var readings: [MetricReading] = []
     private(set) var failures = 0
 
-    init(text: [UInt8], interval: Int) {
-        self.text = text
+    init(page: [UInt8], interval: Int) {
+        self.page = page
         self.interval = interval
     }
 
@@ -105,7 +107,7 @@ final class Replies: MetricSource {
         return readings
     }
 
-    /// Those whose turn it is in this second.
+    /// Scrapes the targets that are due in this second.
     func scrape(second: Int, at: Int64) {
         for i in stride(from: second % interval, to: targets.count, by: interval) {
             let target = targets[i]
@@ -114,7 +116,7 @@ final class Replies: MetricSource {
                 queries: target.series)
             let outcome: MetricReading.Outcome
             do {
-                outcome = .sample(try reader.read(try ExpositionParser.parse(text), at: at))
+                outcome = .sample(try reader.read(try ExpositionParser.parse(page), at: at))
             } catch {
                 outcome = .failure("\(error)")
                 failures += 1
@@ -126,7 +128,7 @@ final class Replies: MetricSource {
     }
 }
 
-/// Counts what happened.
+/// Counts events by kind.
 final class Listener: EventListener {
     private(set) var kinds: [Event.Kind: Int] = [:]
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
@@ -134,7 +136,7 @@ final class Listener: EventListener {
     }
 }
 
-/// No split is ever marked here, as the disk can be written.
+/// A marker that marks no split, because writes to the disk do not fail here.
 final class NoMarker: LoweringMarker {
     func mark(_ state: ServiceState) -> Bool { false }
     func clear(service: String) {}

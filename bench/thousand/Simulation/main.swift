@@ -4,8 +4,8 @@ import PolicyYAML
 import RolloutController
 import RolloutStore
 
-// thousand-bench CONFIG REPLY STATE MINUTES RATE BUSY
-// What an agent with many services costs: bench/thousand/README.md says how, bench/thousand/run calls it.
+// thousand-bench CONFIG PAGE STATE MINUTES RATE BUSY
+// Measures the cost of an agent with many services. bench/thousand/run calls it; bench/thousand/README.md describes it.
 
 func stop(_ message: String) -> Never {
     var bytes = Array("thousand-bench: \(message)\n".utf8)
@@ -15,17 +15,17 @@ func stop(_ message: String) -> Never {
 
 let words = CommandLine.arguments
 guard words.count == 7, let minutes = Int(words[4]), let busyRate = Double(words[5]), let busy = Int(words[6]) else {
-    stop("CONFIG REPLY STATE MINUTES RATE BUSY; bench/thousand/run knows them")
+    stop("usage: thousand-bench CONFIG PAGE STATE MINUTES RATE BUSY; bench/thousand/run calls it")
 }
 let began = Usage.processorTime
 let loaded = ConfigurationLoader.load(agentFile: words[1])
 guard let configuration = loaded.configuration, !loaded.hasErrors else {
     stop(loaded.diagnostics.map { "\($0)" }.joined(separator: "\n"))
 }
-guard let reply = contents(of: words[2]) else { stop("\(words[2]): cannot be read") }
+guard let page = contents(of: words[2]) else { stop("\(words[2]): cannot be read") }
 print("\(configuration.services.count) services read in \(rounded(Usage.processorTime - began)) s of processor time")
 
-let fleet = try Fleet(configuration, reply: reply, directory: words[3], busy: busy, busyRate: busyRate)
+let fleet = try Fleet(configuration, metricsPage: page, directory: words[3], busy: busy, busyRate: busyRate)
 try fleet.start("first start")
 print(Fleet.header)
 print(fleet.run("first minutes of all rollouts", minutes: 2))

@@ -3,16 +3,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Load: GNU functions that Swift's Glibc module does not show.
+// GNU functions that Swift's Glibc module does not export, for the load.
 
-// ppoll; the timeout in nanoseconds.
+// ppoll with the timeout in nanoseconds.
 int cb_poll(struct pollfd *list, int count, int64_t nanoseconds);
+// memmem.
 const void *cb_find(const void *in, size_t n, const void *what, size_t m);
-// Bytes of a reply with its body by Content-Length; 0 while its head is not whole.
-size_t cb_reply_length(const void *bytes, size_t n);
+// The length of a response, head and body, by its Content-Length; 0 while the head is incomplete.
+size_t cb_response_length(const void *bytes, size_t n);
 
-// Counters of what a thread asks of the allocator and of Swift's reference counts. This target replaces malloc and its kin
-// and swift_retain and its kin in the binary that it is linked into; each call costs one more increment.
+// Counters of a thread's calls of the allocator and of Swift's reference counting. This target replaces malloc,
+// swift_retain and the functions related to them in the binary that it is linked into; each call costs one more increment.
 
 typedef struct {
     // malloc, calloc, realloc, aligned allocation.
@@ -22,5 +23,5 @@ typedef struct {
     uint64_t releases;
 } cb_counts;
 
-// What the threads of this name have done so far; 0 where there is none.
+// The counts of all threads with this name so far. Returns 0 if there is no such thread.
 int cb_counts_of(const char *thread_name, cb_counts *out);
