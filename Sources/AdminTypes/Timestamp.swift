@@ -65,8 +65,8 @@ extension Timestamp: CustomStringConvertible {
     }
 
     private static func floorDivide(_ value: Int64, _ by: Int64) -> (whole: Int64, rest: Int64) {
-        let rest = ((value % by) + by) % by
-        return ((value - rest) / by, rest)
+        let (whole, rest) = value.quotientAndRemainder(dividingBy: by)
+        return rest < 0 ? (whole - 1, rest + by) : (whole, rest)
     }
 
     // The proleptic Gregorian calendar, counted in years that begin in March so that the leap day comes last.

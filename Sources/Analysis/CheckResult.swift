@@ -100,19 +100,19 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
         if let power = power(logEvidence) { return "more than \(power) : 1" }
         // What was 1/0.01 before its logarithm was taken is not to be shown as 99.
         let e = evidence(ofLog: logEvidence) * (1 + 1e-9)
-        return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(e))) : 1"
+        return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(saturating: e.rounded(.down)))) : 1"
     }
 
     /// `1 of 2,500`: how often bets that are fair win as much, at most.
     public static func chance(_ logEvidence: Double) -> String {
         if let power = power(logEvidence) { return "1 of \(power)" }
-        return "1 of \(grouped(UInt64(evidence(ofLog: max(logEvidence, 0)) * (1 + 1e-9))))"
+        return "1 of \(grouped(UInt64(saturating: (evidence(ofLog: max(logEvidence, 0)) * (1 + 1e-9)).rounded(.down))))"
     }
 
     /// `10^9`: from a million on nobody reads digits, and beyond 10^13 it is all the same.
     private static func power(_ logEvidence: Double) -> String? {
         let power = logEvidence * 0.434_294_481_903_251_8 + 1e-9
-        return power < 6 ? nil : "10^\(Int(min(power, 13)))"
+        return power < 6 ? nil : "10^\(Int(saturating: min(power, 13).rounded(.down)))"
     }
 
     /// `2,300` of 2,317.4: an estimate of a count, to two digits.
@@ -120,7 +120,7 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
         var scale = 1.0
         let count = min(max(count, 1), 1e15)
         while count / scale >= 100 { scale *= 10 }
-        return grouped(UInt64((count / scale).rounded(.up) * scale))
+        return grouped(UInt64(saturating: (count / scale).rounded(.up) * scale))
     }
 
     /// `12,345`.

@@ -143,7 +143,7 @@ struct ProxyLatency: LatencySample {
 
     /// The lowest bucket all of which is above the threshold.
     private static func bucketAbove(_ seconds: Double) -> Int {
-        let microseconds = UInt32(min(max((seconds * 1e6).rounded(.up), 0), Double(UInt32.max)))
+        let microseconds = UInt32(saturating: (seconds * 1e6).rounded(.up))
         let bucket = LatencyBuckets.index(microseconds)
         return LatencyBuckets.lowerBound(bucket) >= UInt64(microseconds) ? bucket : bucket + 1
     }
@@ -152,7 +152,7 @@ struct ProxyLatency: LatencySample {
 extension LatencyCheck {
     /// `P95`, `P99.9`.
     public var quantileName: String {
-        let hundredths = Int((quantile * 10_000).rounded())
+        let hundredths = Int(saturating: quantile * 10_000)
         let rest = hundredths % 100
         if rest == 0 { return "P\(hundredths / 100)" }
         return "P\(hundredths / 100)." + (rest % 10 == 0 ? "\(rest / 10)" : rest < 10 ? "0\(rest)" : "\(rest)")

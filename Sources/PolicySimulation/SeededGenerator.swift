@@ -76,6 +76,6 @@ struct LatencySampler {
 
     /// A latency in microseconds, limited to what an observation can hold.
     func draw(_ random: inout SeededGenerator) -> UInt32 {
-        UInt32(min(max(cmath_exp(logMedian + sigma * random.normal()) * 1e6, 1), 4e9))
+        UInt32(saturating: min(max(cmath_exp(logMedian + sigma * random.normal()) * 1e6, 1), 4e9).rounded(.down))
     }
 }

@@ -18,7 +18,7 @@ struct LatencyTable: Sendable {
         buckets = (0..<count).map { i in
             let z = Self.normalQuantile((Double(i) + 0.5) / Double(count))
             let microseconds = min(max(median * cmath_exp(sigma * z) * 1e6, 1), 4e9)
-            return UInt16(LatencyBuckets.index(UInt32(microseconds)))
+            return UInt16(LatencyBuckets.index(UInt32(saturating: microseconds.rounded(.down))))
         }
     }
 

@@ -138,6 +138,6 @@ struct Margins {
         let c = odds * Double(nc + 1) * Double(hits + 1)
         // The solution of a u² + b u + c = 0, in the form that does not lose digits as a goes to 0; b < 0.
         let root = 2 * c / (-b + max(b * b - 4 * a * c, 0).squareRoot())
-        return min(max(Int(root), low), high)
+        return Int(min(max(root.isNaN ? 0 : root, Double(low)), Double(high)))
     }
 }

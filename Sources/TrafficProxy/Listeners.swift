@@ -71,7 +71,7 @@ struct OpenListener: Sendable {
     private static func descriptor(named name: String) throws(ListenError) -> Int32 {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
         let isForUs = variable("LISTEN_PID").flatMap { Int32($0) } == getpid()
-        let count = isForUs ? variable("LISTEN_FDS").flatMap { Int($0) } ?? 0 : 0
+        let count = isForUs ? max(variable("LISTEN_FDS").flatMap { Int($0) } ?? 0, 0) : 0
         let names = (variable("LISTEN_FDNAMES") ?? "").split(separator: ":", omittingEmptySubsequences: false)
         guard count > 0, let place = names.prefix(count).firstIndex(where: { $0 == name }) else {
             let given = names.prefix(count).map { "\"\($0)\"" }.joined(separator: ", ")

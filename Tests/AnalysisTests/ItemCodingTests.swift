@@ -63,6 +63,25 @@ struct ItemCodingTests {
         #expect(refused > 0)
     }
 
+    @Test("A recording with a flipped bit is replayed to an answer", arguments: 0..<8)
+    func replayed(offset: Int) {
+        let check = Check(name: "errors", kind: .errors(ErrorsCheck(max: 0.01, maxIncrease: 0.5)))
+        let slow = Check(name: "slow", kind: .latency(LatencyCheck(quantile: 0.9, max: .seconds(1), maxIncrease: 0.3)))
+        let policies = [Policy(name: "p", checks: [check, slow])]
+        var random = RandomItems(seed: 3, isKeyed: true)
+        let bytes = ItemCoding.encode(random.seconds(4))
+        for bit in stride(from: offset, to: 8 * bytes.count, by: 401) {
+            var damaged = bytes
+            damaged[bit / 8] ^= 1 << UInt8(bit % 8)
+            guard let items = try? ItemCoding.decode(damaged) else { continue }
+            var judge = SequentialJudge(policies, risk: Risk(), isKeyed: bit % 2 == 0)
+            for item in items { judge.take(item) }
+            let window = ObservationWindow(retention: .seconds(60), startedAt: 0)
+            let results = judge.evaluate(policies, WindowSnapshot(observations: window), now: 0)
+            #expect(results.count >= 2 && results.allSatisfy { !$0.verdictWords.isEmpty })
+        }
+    }
+
     @Test("Bytes that nobody wrote are read or refused", arguments: 0..<200)
     func noise(seed: UInt64) {
         var random = SplitMix64(seed: seed)
@@ -87,6 +106,17 @@ struct ItemCodingTests {
         #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([3, 0xff, 0xff, 3]) }
         let error = #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([1, 2, 0xff, 0xff, 0xff, 1]) }
         #expect(error?.description == "the recording is damaged at byte 6")
+        tick.hits[0] = 0
+        tick.trials[0] = ErrorTick.mostTrials + 1
+        #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode(ItemCoding.encode([.errors(tick)])) }
+        for second in [Int64.max, .min, 9_223_372_037, -9_223_372_037] {
+            for item in [
+                JudgedItem.errors(ErrorTick(second: second, step: 1)),
+                .latencies(LatencyTick(second: second, step: 1, share: .zero)),
+            ] {
+                #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode(ItemCoding.encode([item])) }
+            }
+        }
         #expect(throws: ItemCoding.Damaged.self) {
             try ItemCoding.decode([UInt8](repeating: 0xff, count: 20))
         }

@@ -82,18 +82,20 @@ struct RandomItems {
             switch count(2) {
             case 0:
                 var tick = ErrorTick(
-                    second: Int64(bitPattern: random.next()), step: UInt16(truncatingIfNeeded: random.next()))
+                    second: Int64(bitPattern: random.next()) % 9_223_372_036,
+                    step: UInt16(truncatingIfNeeded: random.next()))
                 for i in tick.trials.indices where random.chance(0.5) {
-                    tick.trials[i] = UInt32(truncatingIfNeeded: random.next() >> UInt64(count(40)))
+                    tick.trials[i] = UInt32(random.next() >> UInt64(42 + count(22)))
                     tick.hits[i] = tick.trials[i] == 0 ? 0 : UInt32.random(in: 0...tick.trials[i], using: &random)
                 }
                 tick.keys = (0..<count(9)).map { _ in random.next() >> UInt64(count(63)) }
                 return .errors(tick)
             case 1:
                 var tick = LatencyTick(
-                    second: Int64(bitPattern: random.next()), step: UInt16(truncatingIfNeeded: random.next()),
+                    second: Int64(bitPattern: random.next()) % 9_223_372_036,
+                    step: UInt16(truncatingIfNeeded: random.next()),
                     share: Weight(clamping: count(10_000)))
-                tick.assigned = [UInt32(truncatingIfNeeded: random.next()), UInt32(truncatingIfNeeded: random.next())]
+                tick.assigned = [UInt32(random.next() >> 40), UInt32(random.next() >> 40)]
                 tick.entries = (0..<count(9)).map { _ in
                     LatencyEntry(
                         random.chance(0.5) ? .baseline : .candidate, shard: count(7), total: count(0x7ff),

@@ -151,6 +151,14 @@ public enum ItemCoding {
             return String(decoding: bytes[place..<place + length], as: UTF8.self)
         }
 
+        /// A monotonic second: nanoseconds in an Int64 hold 292 years of them. Within that the judges' differences and
+        /// sums of seconds cannot overflow.
+        mutating func second() throws(Damaged) -> Int64 {
+            let second = try signed()
+            guard second.magnitude <= UInt64(Int64.max / 1_000_000_000) else { throw damaged }
+            return second
+        }
+
         mutating func item() throws(Damaged) -> JudgedItem {
             switch try number() {
             case Tag.errors: return .errors(try errorTick())
@@ -161,21 +169,23 @@ public enum ItemCoding {
         }
 
         mutating func errorTick() throws(Damaged) -> ErrorTick {
-            var tick = ErrorTick(second: try signed(), step: UInt16(try number(atMost: 0xffff)))
+            var tick = ErrorTick(second: try second(), step: UInt16(try number(atMost: 0xffff)))
             for i in tick.trials.indices {
-                tick.trials[i] = UInt32(try number(atMost: UInt64(UInt32.max)))
+                tick.trials[i] = UInt32(try number(atMost: UInt64(ErrorTick.mostTrials)))
                 if tick.trials[i] > 0 { tick.hits[i] = UInt32(try number(atMost: UInt64(tick.trials[i]))) }
             }
             tick.keys = try sorted()
             return tick
         }
 
+        private static let mostAssigned = UInt64(ErrorTick.mostTrials) * UInt64(ErrorTick.shards)
+
         mutating func latencyTick() throws(Damaged) -> LatencyTick {
-            let second = try signed()
+            let second = try second()
             let step = UInt16(try number(atMost: 0xffff))
             var tick = LatencyTick(
                 second: second, step: step, share: Weight(clamping: Int(try number(atMost: 10_000))))
-            for i in 0..<2 { tick.assigned[i] = UInt32(try number(atMost: UInt64(UInt32.max))) }
+            for i in 0..<2 { tick.assigned[i] = UInt32(try number(atMost: Self.mostAssigned)) }
             for value in try sorted() {
                 guard value < 1 << 28 else { throw damaged }
                 tick.entries.append(LatencyEntry(sortable: value))

@@ -116,7 +116,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     /// The bucket that holds `factor` times the lower bound of a bucket.
     private static func scale(_ bucket: Int, by factor: Double) -> Int {
         let value = Double(LatencyBuckets.lowerBound(bucket)) * factor
-        return LatencyBuckets.index(UInt32(min(value, Double(UInt32.max))))
+        return LatencyBuckets.index(UInt32(saturating: value.rounded(.down)))
     }
 
     /// See `ErrorsProcess.adapt`.

@@ -1,3 +1,4 @@
+import PolicyModel
 import Statistics
 
 /// How fast an arm was lately: counts by bucket of `LatencyBuckets`, in which what is old fades.
@@ -69,7 +70,7 @@ public struct LatencyProfile: Hashable, Sendable {
     private func quantile(_ p: Double, of all: UInt32) -> Int? {
         guard all > 0 else { return nil }
         // A count is at most the limit where it is at most the limit's whole part.
-        let limit = UInt32((1 - p) * Double(all))
+        let limit = UInt32(saturating: ((1 - p) * Double(all)).rounded(.down))
         var slower = all
         for doubling in 0..<Self.doublings {
             guard slower - counts[doubling] <= limit else {
@@ -90,7 +91,7 @@ public struct LatencyProfile: Hashable, Sendable {
 
     /// Requests above the bucket that holds a latency, errors included.
     func slower(than seconds: Double) -> UInt32 {
-        let bucket = LatencyBuckets.index(UInt32(min(seconds * 1e6, Double(UInt32.max))))
+        let bucket = LatencyBuckets.index(UInt32(saturating: (seconds * 1e6).rounded(.down)))
         return counts.dropFirst(max(place(of: bucket + 1), Self.doublings)).reduce(failed, +)
     }
 

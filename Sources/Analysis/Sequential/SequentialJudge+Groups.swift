@@ -95,7 +95,7 @@ extension SequentialJudge {
         if bound.proofEvidence > 0.2, rows > 0 {
             // Evidence grows with the rows, about evenly.
             let more = Double(rows) * (proofThreshold / bound.proofEvidence - 1)
-            words += ", about \(CheckEvidence.grouped(UInt64(min(more, 1e12)))) more rows of the candidate"
+            words += ", about \(CheckEvidence.grouped(UInt64(saturating: min(more, 1e12)))) more rows of the candidate"
         }
         if others > 0 { words += "; \(others) more \(others == 1 ? "group is" : "groups are") not proven either" }
         return words

@@ -81,10 +81,10 @@ extension SequentialJudge {
     }
 
     static func span(_ seconds: Double) -> String {
-        if seconds < 90 { return "\(Int(seconds.rounded(.up))) s" }
-        if seconds < 5400 { return "\(Int((seconds / 60).rounded())) min" }
+        if seconds < 90 { return "\(Int(saturating: seconds.rounded(.up))) s" }
+        if seconds < 5400 { return "\(Int(saturating: seconds / 60)) min" }
         if seconds < 172_800 { return "\(Measurement.decimals(seconds / 3600, 1)) h" }
-        return "\(Int((seconds / 86_400).rounded())) days"
+        return "\(Int(saturating: seconds / 86_400)) days"
     }
 
     // MARK: - What was measured

@@ -99,7 +99,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             (share, shareStep) = (tick.share, tick.step)
             if !isKeyed, tick.share > .zero {
                 sampleRatio.observe(
-                    candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0] + tick.assigned[1]),
+                    candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0]) + Int(tick.assigned[1]),
                     share: tick.share.fraction)
             }
             for i in states.indices where states[i].errors == nil { states[i].trace(at: tick.second) }
@@ -134,7 +134,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
 
     private mutating func updateMaturity() {
         let longest = states.compactMap { $0.latency?.longestThreshold }.max() ?? 0
-        latencyMaturity = min(Int64(longest.rounded(.up)) + 1, TickFeed.longestMaturity)
+        latencyMaturity = Int64(saturating: min(longest.rounded(.up) + 1, Double(TickFeed.longestMaturity)))
     }
 
     // MARK: - Answers

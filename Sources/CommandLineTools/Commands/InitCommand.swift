@@ -130,7 +130,7 @@ struct InitCommand: ParsableCommand {
         }
         console.line("watching \(server.address.written) for \(watch.value.written) …")
         let first = try server.look()
-        var rest = UInt32(watch.value.seconds)
+        var rest = UInt32(saturating: watch.value.seconds)
         while rest > 0 { rest = sleep(rest) }
         let sight: BaselineSight
         do {
@@ -142,19 +142,22 @@ struct InitCommand: ParsableCommand {
                 "\(server.address.written) went away while it was watched: \(error); nothing is written")
         }
         guard let requests = sight.requests else {
-            console.line("seen: its counters began anew, so it was restarted; the bounds are defaults")
+            console.line(
+                sight.isImpossible
+                    ? "seen: its counters grew by what no server can answer, so they are not believed; the bounds are defaults"
+                    : "seen: its counters began anew, so it was restarted; the bounds are defaults")
             return sight
         }
         if !sight.isEnough {
             console.line(
-                "seen: \(Words.count(Int(requests))) requests, and \(Int(BaselineSight.fewest)) are needed to say "
+                "seen: \(Words.count(Int(saturating: requests))) requests, and \(Int(BaselineSight.fewest)) are needed to say "
                     + "anything; the bounds are defaults. Watch longer, or while there is traffic")
         } else {
             let latency =
                 sight.p95.map { ", P95 \(InitFiles.time($0))" }
                 ?? ", no latency (its metrics have no histogram)"
             console.line(
-                "seen: \(Words.count(Int(requests))) requests, \(Words.rate(sight.rate))/s, "
+                "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sight.rate))/s, "
                     + "\(Words.percent(sight.errorRate)) failed\(latency)")
         }
         return sight

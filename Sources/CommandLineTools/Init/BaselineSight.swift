@@ -5,10 +5,15 @@ import PrometheusText
 struct BaselineSight {
     /// Fewer requests say nothing of a tail.
     static let fewest = 200.0
+    /// Requests a second that no server answers, and seconds that no request takes: beyond them the metrics are wrong.
+    private static let highestRate = 1e6
+    private static let longestLatency = 86_400.0
 
     var seconds: Double
-    /// Nil: its metrics do not show any, or it began anew in between.
+    /// Nil: its metrics do not show any, it began anew in between, or `isImpossible`.
     var requests: Double?
+    /// Its counters grew by something that is no count of requests.
+    var isImpossible = false
     var errors = 0.0
     /// Seconds; nil: unknown.
     var p50: Double?
@@ -24,13 +29,22 @@ struct BaselineSight {
             series.compactMap { exposition.sum($0.selector) }.reduce(0, +)
         }
         let grown = sum(preset.requests, after) - sum(preset.requests, before)
+        let failed = sum(preset.errors, after) - sum(preset.errors, before)
+        guard grown <= Self.highestRate * seconds, failed.isFinite else {
+            isImpossible = true
+            return
+        }
         guard grown >= 0 else { return }
         requests = grown
-        errors = max(0, min(grown, sum(preset.errors, after) - sum(preset.errors, before)))
+        errors = max(0, min(grown, failed))
         guard case .histogram(let series, let scale, _) = preset.latency else { return }
         let counts = Self.counts(after.histograms(series.selector), less: before.histograms(series.selector))
-        p50 = Self.quantile(0.5, counts).map { $0 * scale }
-        p95 = Self.quantile(0.95, counts).map { $0 * scale }
+        func latency(_ q: Double) -> Double? {
+            guard let seconds = Self.quantile(q, counts).map({ $0 * scale }) else { return nil }
+            return (0...Self.longestLatency).contains(seconds) ? seconds : nil
+        }
+        p50 = latency(0.5)
+        p95 = latency(0.95)
     }
 
     init(seconds: Double) { self.seconds = seconds }
@@ -79,7 +93,9 @@ struct ProposedBounds {
 
     init(_ sight: BaselineSight) {
         let isKnown = sight.isEnough
-        p95 = isKnown ? sight.p95.map { .nanoseconds(Int64(Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
+        p95 =
+            isKnown
+            ? sight.p95.map { .nanoseconds(Int64(saturating: Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
         maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sight.errorRate * Self.errorRoom), 0.5) : 0.02)
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sight.errorRate * 1.5)), maxErrors) : 0.01
     }

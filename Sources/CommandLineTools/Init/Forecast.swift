@@ -26,7 +26,8 @@ struct Forecast {
         }
         let p50 = sight.p50 ?? 0.04
         let p95 = max(sight.p95 ?? 0.09, p50)
-        let latency = LatencyShape(p50: .nanoseconds(Int64(p50 * 1e9)), p95: .nanoseconds(Int64(p95 * 1e9)))
+        let latency = LatencyShape(
+            p50: .nanoseconds(Int64(saturating: p50 * 1e9)), p95: .nanoseconds(Int64(saturating: p95 * 1e9)))
         func plan(_ errors: Double, watched: Duration) -> RolloutSimulation {
             var plan = RolloutSimulation(
                 policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
@@ -83,7 +84,7 @@ struct Forecast {
 extension Words {
     /// `25 minutes`, `3 hours`.
     static func span(_ seconds: Double) -> String {
-        if seconds < 5400 { return "\(max(1, Int((seconds / 60).rounded()))) minutes" }
+        if seconds < 5400 { return "\(max(1, Int(saturating: seconds / 60))) minutes" }
         return "\(Measurement.decimals(seconds / 3600, 1)) hours"
     }
 }

@@ -20,11 +20,11 @@ struct InitFiles {
         guard sight.isEnough else {
             if sight.requests == nil { return "# Defaults: the server's metrics did not say what it does." }
             return
-                "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(sight.requests ?? 0))) requests in "
+                "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(saturating: sight.requests ?? 0))) requests in "
                 + "\(Words.time(sight.seconds)))."
         }
         var text =
-            "# Seen within \(Words.time(sight.seconds)): \(Words.count(Int(sight.requests ?? 0))) requests, "
+            "# Seen within \(Words.time(sight.seconds)): \(Words.count(Int(saturating: sight.requests ?? 0))) requests, "
             + "\(Words.rate(sight.rate))/s, \(Words.percent(sight.errorRate)) of them failed"
         if let p50 = sight.p50, let p95 = sight.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
         return text + "."
@@ -33,7 +33,8 @@ struct InitFiles {
     /// `84ms`: whole milliseconds where there are ten.
     static func time(_ seconds: Double) -> String {
         let ms = seconds * 1000
-        return Duration.nanoseconds(Int64((ms >= 10 ? ms.rounded() : (ms * 100).rounded() / 100) * 1e6)).written
+        return Duration.nanoseconds(Int64(saturating: (ms >= 10 ? ms.rounded() : (ms * 100).rounded() / 100) * 1e6))
+            .written
     }
 
     /// As few digits as the number has: `0.2%`.

@@ -1,5 +1,6 @@
 import AdminTypes
 import Analysis
+import PolicyModel
 
 /// A check's evidence over a rollout as columns, in odds on a logarithmic scale, with the line at which it reverts.
 struct EvidencePlot {
@@ -19,7 +20,9 @@ struct EvidencePlot {
         let columns = columns(trace.points.map(\.value))
         let top = max(threshold, columns.max() ?? 0)
         // The line that holds a value, from below.
-        func row(_ value: Double) -> Int { min(Int(value / top * Double(height)), height - 1) }
+        func row(_ value: Double) -> Int {
+            min(Int(saturating: (value / top * Double(height)).rounded(.down)), height - 1)
+        }
         let line = row(threshold * (1 - 1e-9))
         var labels = [line: CheckEvidence.odds(threshold)]
         if height - 1 - line > 1 { labels[height - 1] = CheckEvidence.odds(top) }
@@ -51,7 +54,7 @@ struct EvidencePlot {
     }
 
     private func cell(_ value: Double, _ place: Int, _ top: Double, isLine: Bool) -> Character {
-        let eighths = Int((value / top * Double(height) * 8).rounded()) - place * 8
+        let eighths = Int(saturating: value / top * Double(height) * 8) - place * 8
         let empty: Character = isLine ? (isUnicode ? "╌" : "-") : " "
         if eighths <= 0 { return empty }
         if !isUnicode { return eighths >= 4 ? "#" : empty }

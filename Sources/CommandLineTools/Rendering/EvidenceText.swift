@@ -1,5 +1,6 @@
 import AdminTypes
 import Analysis
+import PolicyModel
 
 /// What the sequential judge holds, in words.
 enum EvidenceText {
@@ -104,7 +105,7 @@ enum EvidenceText {
         case .ratio:
             func failed(_ figure: Figure?, _ samples: UInt64) -> String {
                 let count = (figure?.value ?? 0) * Double(samples)
-                return "\(Words.count(UInt64(max(count.rounded(), 0)))) of \(Words.count(samples)) requests"
+                return "\(Words.count(UInt64(saturating: count))) of \(Words.count(samples)) requests"
                     + " (\(Words.percent(figure?.value)))"
             }
             let users = isKeyed ? " Counted are users, each when it fails for the first time." : ""

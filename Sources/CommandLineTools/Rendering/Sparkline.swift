@@ -1,3 +1,5 @@
+import PolicyModel
+
 /// A series as one line of eighths.
 enum Sparkline {
     private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
@@ -10,7 +12,7 @@ enum Sparkline {
             values.map { value in
                 guard let value else { return " " }
                 guard value.isFinite else { return "×" }
-                let place = top > 0 ? Int((value / top * 8).rounded(.up)) - 1 : 0
+                let place = top > 0 ? Int(saturating: min((value / top * 8).rounded(.up), 8)) - 1 : 0
                 return blocks[min(max(place, 0), 7)]
             })
     }
@@ -28,7 +30,7 @@ enum Bar {
     /// - Returns: the filled part and what is left, together `width` characters. More than nothing is never empty.
     static func text(_ fraction: Double, width: Int) -> (filled: String, rest: String) {
         let clamped = min(max(fraction, 0), 1)
-        var eighths = Int((clamped * Double(width) * 8).rounded())
+        var eighths = Int(saturating: clamped * Double(width) * 8)
         if clamped > 0, eighths == 0 { eighths = 1 }
         var filled = String(repeating: "█", count: eighths / 8)
         if eighths % 8 > 0 { filled.append(parts[eighths % 8 - 1]) }
