@@ -114,21 +114,23 @@ let tests: [Target] = [
         name: "TestSupport",
         dependencies: ["Statistics", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
         path: "Tests/TestSupport"),
+    // How the cost of a reader grows with its input.
+    .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
-    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport"]),
+    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
     .testTarget(
         name: "PolicySimulationTests", dependencies: ["PolicySimulation", "PolicyYAML"]),
     .testTarget(
         name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
     .testTarget(
-        name: "PrometheusTextTests", dependencies: ["PrometheusText"], exclude: ["Fixtures"]),
+        name: "PrometheusTextTests", dependencies: ["PrometheusText", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(name: "ThreadingTests", dependencies: ["Threading", "CLinuxEngine"]),
-    .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport"]),
+    .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport", "GrowthMeasure"]),
     .testTarget(
         name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
-    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML"], exclude: ["Fixtures"]),
-    .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine"]),
+    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "GrowthMeasure"], exclude: ["Fixtures"]),
+    .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "GrowthMeasure"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
     .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),
     .target(
@@ -141,7 +143,7 @@ let tests: [Target] = [
     .testTarget(
         name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
     .testTarget(
-        name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels"]),
+        name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "GrowthMeasure"]),
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",

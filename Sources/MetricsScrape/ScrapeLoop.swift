@@ -128,6 +128,8 @@ private struct ScrapeWorker {
     private var queue: [Scheduled] = []
     /// By libcurl's handle.
     private var running: [UnsafeMutableRawPointer: Scheduled] = [:]
+    /// Their transfers have ended and their responses are still to be read. At most as many as connections and targets.
+    private var ended: [Scheduled] = []
     private var multi: UnsafeMutableRawPointer { loop.multi.handle }
 
     init(loop: ScrapeLoop) { self.loop = loop }
@@ -137,6 +139,7 @@ private struct ScrapeWorker {
             curl_multi_remove_handle(multi, easy)
             running[easy] = nil
         }
+        ended.removeAll { !targets.contains($0.target) }
         scheduled = scheduled.filter { targets.contains($0.key) }
         let now = Self.now()
         for target in targets where scheduled[target] == nil {
@@ -151,7 +154,8 @@ private struct ScrapeWorker {
         var running: Int32 = 0
         curl_multi_perform(multi, &running)
         collect()
-        let wait = (queue.last?.due ?? .max) - Self.now()
+        readOne()
+        let wait = ended.isEmpty ? (queue.last?.due ?? .max) - Self.now() : 0
         // Rounded up: waking a moment early would only turn once more.
         let milliseconds = wait <= 0 ? 0 : min(60_000, wait / 1_000_000 + 1)
         curl_multi_poll(multi, nil, 0, Int32(milliseconds), nil)
@@ -191,9 +195,21 @@ private struct ScrapeWorker {
             let result = message.pointee.data.result
             guard let entry = running.removeValue(forKey: easy), let transfer = entry.transfer else { continue }
             curl_multi_remove_handle(multi, easy)
-            entry.transfer = nil
-            publish(entry.target, transfer.startedAt, transfer.outcome(result))
+            transfer.end(result)
+            ended.append(entry)
         }
+    }
+
+    /// Reads one response, the smallest: however long the pages of some targets take to read, those of others wait for
+    /// at most one of them, and all transfers go on in between.
+    private mutating func readOne() {
+        guard
+            let place = ended.indices.min(by: { ended[$0].transfer?.size ?? 0 < ended[$1].transfer?.size ?? 0 })
+        else { return }
+        let entry = ended.remove(at: place)
+        guard let transfer = entry.transfer else { return }
+        entry.transfer = nil
+        publish(entry.target, transfer.startedAt, transfer.outcome())
     }
 
     private func publish(_ target: ScrapeTarget, _ startedAt: Int64, _ outcome: ScrapeResult.Outcome) {

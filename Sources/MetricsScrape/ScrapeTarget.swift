@@ -20,6 +20,9 @@ public struct ScrapeTarget: Hashable, Sendable {
     public var timeout: Duration
     /// What the policies' checks ask for.
     public var queries: Set<SeriesQuery>
+    /// The version's own limits of a response; nil: those of the loop.
+    public var maxSamples: Int?
+    public var maxBody: Int?
 
     /// Intervals below this are raised to it: a scrape is work for the server too.
     public static let shortestInterval = Duration.milliseconds(100)
@@ -27,7 +30,7 @@ public struct ScrapeTarget: Hashable, Sendable {
     public init(
         service: String, version: VersionIdentity, server: Endpoint, metrics: Endpoint, path: String = "/metrics",
         preset: String? = nil, model: String? = nil, interval: Duration = .seconds(5), timeout: Duration = .seconds(2),
-        queries: Set<SeriesQuery> = []
+        queries: Set<SeriesQuery> = [], maxSamples: Int? = nil, maxBody: Int? = nil
     ) {
         self.service = service
         self.version = version
@@ -39,6 +42,8 @@ public struct ScrapeTarget: Hashable, Sendable {
         self.interval = max(interval, Self.shortestInterval)
         self.timeout = timeout
         self.queries = queries
+        self.maxSamples = maxSamples
+        self.maxBody = maxBody
     }
 
     /// One target for each server of a version, as its file says: the preset's path and port, unless the source
@@ -59,7 +64,8 @@ public struct ScrapeTarget: Hashable, Sendable {
             return ScrapeTarget(
                 service: service, version: version, server: server, metrics: metrics,
                 path: source.path ?? preset?.path ?? "/metrics", preset: source.preset, model: source.model,
-                interval: source.interval, timeout: source.timeout, queries: queries)
+                interval: source.interval, timeout: source.timeout, queries: queries,
+                maxSamples: source.maxSamples, maxBody: source.maxBody)
         }
     }
 
@@ -99,9 +105,11 @@ public struct ScrapeResult: Sendable {
 
 /// What a scrape may cost, whatever the server sends.
 public struct ScrapeLimits: Hashable, Sendable {
-    /// Bytes of the body as they come over the wire, and again as they are inflated. The largest real reply known,
-    /// of a server with many models, has about 1 MiB.
+    /// Bytes of the body as they come over the wire, and again as they are inflated. The largest real response known,
+    /// of a server with many models, has about 1 MiB. A version may set its own (`metrics.maxBody`).
     public var body: Int
+    /// Samples of a response. A version may set its own (`metrics.maxSamples`).
+    public var samples: Int
     /// Bytes of status line and headers, interim replies included.
     public var head: Int
     /// Connections that are open at once; further targets wait for one, on their own timeout.
@@ -109,8 +117,12 @@ public struct ScrapeLimits: Hashable, Sendable {
     /// Results of a target that wait to be drained; the oldest goes first.
     public var pending: Int
 
-    public init(body: Int = 4 << 20, head: Int = 64 << 10, connections: Int = 64, pending: Int = 4) {
+    public init(
+        body: Int = MetricsSource.defaultMaxBody, samples: Int = MetricsSource.defaultMaxSamples, head: Int = 64 << 10,
+        connections: Int = 64, pending: Int = 4
+    ) {
         self.body = body
+        self.samples = samples
         self.head = head
         self.connections = connections
         self.pending = pending

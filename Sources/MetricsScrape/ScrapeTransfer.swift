@@ -10,8 +10,10 @@ final class ScrapeTransfer {
     let startedAt: Int64
     let easy: UnsafeMutableRawPointer
     private let limits: ScrapeLimits
+    private let maxBody: Int
     private var body: [UInt8] = []
     private var headBytes = 0
+    private var code = CURLE_OK
     /// Why this side gave the transfer up.
     private var refusal: String?
     /// libcurl writes its own words for a failure here.
@@ -21,6 +23,7 @@ final class ScrapeTransfer {
         guard let easy = curl_easy_init() else { return nil }
         self.target = target
         self.limits = limits
+        maxBody = target.maxBody ?? limits.body
         self.startedAt = startedAt
         self.easy = easy
         errorText = .allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -72,8 +75,8 @@ final class ScrapeTransfer {
     /// Inflated bytes, at most 16 KiB at once, so that a small reply that inflates without end stops at the limit.
     /// Any number but `count` ends the transfer.
     private func take(_ data: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
-        guard body.count + count <= limits.body else {
-            refusal = "the reply is larger than \(limits.body) bytes"
+        guard body.count + count <= maxBody else {
+            refusal = tooLarge
             return 0
         }
         body.append(contentsOf: UnsafeRawBufferPointer(start: data, count: count))
@@ -83,7 +86,7 @@ final class ScrapeTransfer {
     private func takeHead(_ count: Int) -> Int {
         headBytes += count
         guard headBytes <= limits.head else {
-            refusal = "the reply's headers are larger than \(limits.head) bytes"
+            refusal = "the response's headers are larger than \(limits.head) bytes"
             return 0
         }
         return count
@@ -91,13 +94,23 @@ final class ScrapeTransfer {
 
     /// Bytes on the wire: compressed ones may also come without end and inflate to nothing.
     private func mayGoOn(_ downloaded: Int) -> Bool {
-        guard downloaded > limits.body else { return true }
-        refusal = "the reply is larger than \(limits.body) bytes"
+        guard downloaded > maxBody else { return true }
+        refusal = tooLarge
         return false
     }
 
-    /// After the transfer has ended, before the handle is reused or gone.
-    func outcome(_ code: CURLcode) -> ScrapeResult.Outcome {
+    private var tooLarge: String {
+        "the response is larger than \(maxBody) bytes: let the server show fewer series, or raise the version's metrics.maxBody"
+    }
+
+    /// Bytes of the body so far, inflated: what reading it will cost.
+    var size: Int { body.count }
+
+    /// The transfer is over, with libcurl's result.
+    func end(_ code: CURLcode) { self.code = code }
+
+    /// What the response says; after `end`.
+    func outcome() -> ScrapeResult.Outcome {
         if let refusal { return .failure(reason: refusal) }
         guard code == CURLE_OK else { return .failure(reason: explanation(code)) }
         let status = ccurl_response_code(easy)
@@ -107,9 +120,22 @@ final class ScrapeTransfer {
                     + "are not followed: set the metrics' path and port to where they are")
         }
         guard status == 200 else { return .failure(reason: "answered \(status) instead of 200") }
+        // libcurl inflates what says that it is compressed.
+        guard !body.starts(with: [0x1F, 0x8B]) else {
+            return .failure(
+                reason: "the response is compressed with gzip and does not say so: have the server send the header "
+                    + "Content-Encoding: gzip, or no compression")
+        }
+        let format = ccurl_content_type(easy).map { ExpositionFormat(contentType: String(cString: $0)) }
+        var parsing = ExpositionLimits()
+        parsing.samples = target.maxSamples ?? limits.samples
         let exposition: Exposition
         do throws(ExpositionError) {
-            exposition = try ExpositionParser.parse(body)
+            exposition = try ExpositionParser.parse(body, as: format ?? .prometheus, limits: parsing)
+        } catch  where error.isTooMany {
+            return .failure(
+                reason: "the response has \(error.reason): let the server show fewer series, or raise the version's "
+                    + "metrics.maxSamples")
         } catch {
             return .failure(reason: "the response is not Prometheus text: \(error)")
         }

@@ -137,10 +137,18 @@ public struct MetricsSource: Hashable, Codable, Sendable {
     /// Time between two scrapes of a server.
     public var interval: Duration
     public var timeout: Duration
+    /// Samples, and bytes of the body, that a response may have; nil: the defaults.
+    public var maxSamples: Int?
+    public var maxBody: Int?
+
+    /// A model server with a dozen models shows about 2,000 samples in 200 KiB.
+    public static let defaultMaxSamples = 20_000
+    public static let defaultMaxBody = 4 << 20
 
     public init(
         preset: String? = nil, path: String? = nil, port: UInt16? = nil, model: String? = nil,
-        interval: Duration = .seconds(5), timeout: Duration = .seconds(2)
+        interval: Duration = .seconds(5), timeout: Duration = .seconds(2), maxSamples: Int? = nil,
+        maxBody: Int? = nil
     ) {
         self.preset = preset
         self.path = path
@@ -148,5 +156,7 @@ public struct MetricsSource: Hashable, Codable, Sendable {
         self.model = model
         self.interval = interval
         self.timeout = timeout
+        self.maxSamples = maxSamples
+        self.maxBody = maxBody
     }
 }

@@ -22,6 +22,9 @@ public enum ConfigurationLimits {
     public static let connections = 10_000_000
     /// Bytes that a service may buffer.
     public static let buffer = 1 << 40
+    /// Samples, and bytes, of a metrics page. Up to 64 of them are taken in at once.
+    public static let scrapeSamples = 200_000
+    public static let scrapeBody = (bytes: 64 << 20, text: "64MiB")
     /// Methods, and paths, of the judged requests.
     public static let judged = 256
     public static let scenarios = 256

@@ -72,7 +72,7 @@ extension ServiceReader {
     }
 
     private func metrics(_ part: Section) -> MetricsSource? {
-        let keys = ["preset", "path", "port", "model", "interval", "timeout"]
+        let keys = ["preset", "path", "port", "model", "interval", "timeout", "maxSamples", "maxBody"]
         guard let part = part.section("metrics", "metrics", keys: keys) else { return nil }
         if !part.has("preset"), !part.has("path") {
             report.error(part.mark, "metrics need a preset, or a path: write {preset: triton} or {path: /metrics}")
@@ -89,7 +89,9 @@ extension ServiceReader {
             preset: part.choice("preset", MetricsSource.presetNames.map { ($0, $0) }), path: path,
             port: part.integer("port", in: 1...65_535).map { UInt16($0) }, model: model,
             interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(3600)) ?? .seconds(5),
-            timeout: part.duration("timeout", atLeast: .milliseconds(10), atMost: .seconds(300)) ?? .seconds(2))
+            timeout: part.duration("timeout", atLeast: .milliseconds(10), atMost: .seconds(300)) ?? .seconds(2),
+            maxSamples: part.integer("maxSamples", in: 1...ConfigurationLimits.scrapeSamples),
+            maxBody: part.bytes("maxBody", atMost: ConfigurationLimits.scrapeBody))
         if source.timeout > source.interval {
             let interval = source.interval.written
             report.error(

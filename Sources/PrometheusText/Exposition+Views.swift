@@ -40,6 +40,11 @@ extension Exposition {
         return matching
     }
 
+    /// The value of each matching series by its labels, which are sorted by name.
+    private func values(_ selector: SeriesSelector) -> [[Label]: Double] {
+        Dictionary(select(selector).lazy.map { ($0.labels, $0.value) }, uniquingKeysWith: { first, _ in first })
+    }
+
     /// Sum over the matching samples; nil where there is none, or none with a number: no data is not zero.
     public func sum(_ selector: SeriesSelector) -> Double? {
         let values = select(selector).lazy.map(\.value).filter { !$0.isNaN }
@@ -54,12 +59,10 @@ extension Exposition {
             guard let bound = NumberText.parse(sample["le"]), bound > -.infinity else { continue }
             groups.update(sample.labels.filter { $0.name != "le" }) { $0.append((bound, sample.value)) }
         }
-        let sums = select(SeriesSelector(selector.name + "_sum", selector.matchers))
-        let counts = select(SeriesSelector(selector.name + "_count", selector.matchers))
+        let sums = values(SeriesSelector(selector.name + "_sum", selector.matchers))
+        let counts = values(SeriesSelector(selector.name + "_count", selector.matchers))
         return groups.entries.compactMap { labels, buckets in
-            HistogramSample(
-                labels: labels, buckets: buckets, sum: sums.first { $0.labels == labels }?.value,
-                count: counts.first { $0.labels == labels }?.value)
+            HistogramSample(labels: labels, buckets: buckets, sum: sums[labels], count: counts[labels])
         }
     }
 

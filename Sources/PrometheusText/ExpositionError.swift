@@ -3,10 +3,13 @@ public struct ExpositionError: Error, Hashable, Sendable, CustomStringConvertibl
     /// From 1.
     public var line: Int
     public var reason: String
+    /// The text has more samples, or families, than the limits allow.
+    public var isTooMany: Bool
 
-    public init(line: Int, reason: String) {
+    public init(line: Int, reason: String, isTooMany: Bool = false) {
         self.line = line
         self.reason = reason
+        self.isTooMany = isTooMany
     }
 
     public var description: String { "line \(line): \(reason)" }

@@ -1,28 +1,46 @@
-/// Reads the Prometheus text exposition format 0.0.4
+/// Which specification a text follows; its Content-Type says so.
+public enum ExpositionFormat: Hashable, Sendable {
+    /// Prometheus text, 0.0.4 and 1.0.0.
+    case prometheus
+    /// OpenMetrics 1.0: the text ends with `# EOF`, and what follows a value is a timestamp or an exemplar.
+    case openMetrics
+
+    public init(contentType: String) {
+        let type = contentType.prefix { $0 != ";" && $0 != " " }
+        self = type.lowercased() == "application/openmetrics-text" ? .openMetrics : .prometheus
+    }
+}
+
+/// Reads the Prometheus text exposition formats 0.0.4 and 1.0.0 (names in quotes, which may be any text)
 /// (https://prometheus.io/docs/instrumenting/exposition_formats/), with what real servers add to it: a comma after the
 /// last label, white space between tokens, CRLF, NaN and Inf in any case, OpenMetrics' exemplars and `# EOF`,
-/// repeated HELP and TYPE lines (the last TYPE counts, as in Prometheus itself). Timestamps are checked and left out.
+/// repeated HELP and TYPE lines (the last TYPE counts, as in Prometheus itself); and OpenMetrics, whose `# EOF` is
+/// required and whose exemplars are checked. Timestamps and exemplars are checked and left out.
 ///
 /// A text whose last line has no newline is refused: it was cut off, and a number that lost its last digits looks
 /// like any other number.
 public enum ExpositionParser {
     public static func parse(
-        _ bytes: [UInt8], limits: ExpositionLimits = ExpositionLimits()
+        _ bytes: [UInt8], as format: ExpositionFormat = .prometheus, limits: ExpositionLimits = ExpositionLimits()
     ) throws(ExpositionError) -> Exposition {
         try bytes.withUnsafeBufferPointer { (buffer) throws(ExpositionError) in
-            try parse(buffer, limits: limits)
+            try parse(buffer, as: format, limits: limits)
         }
     }
 
     public static func parse(
-        _ bytes: UnsafeBufferPointer<UInt8>, limits: ExpositionLimits = ExpositionLimits()
+        _ bytes: UnsafeBufferPointer<UInt8>, as format: ExpositionFormat = .prometheus,
+        limits: ExpositionLimits = ExpositionLimits()
     ) throws(ExpositionError) -> Exposition {
-        var reader = ExpositionReader(limits: limits)
+        var reader = ExpositionReader(limits: limits, format: format)
         var lineStart = 0
         var number = 0
         while lineStart < bytes.count {
             number += 1
-            guard let lineEnd = bytes[lineStart...].firstIndex(of: UInt8(ascii: "\n")) else {
+            let found = bytes[lineStart...].firstIndex(of: UInt8(ascii: "\n"))
+            // OpenMetrics may leave out the newline behind its last line, which cannot be mistaken for another.
+            let isEnd = format == .openMetrics && bytes[lineStart...].elementsEqual("# EOF".utf8)
+            guard let lineEnd = found ?? (isEnd ? bytes.count : nil) else {
                 throw ExpositionError(
                     line: number, reason: "the text does not end with a newline: the reply was cut off")
             }
@@ -35,23 +53,39 @@ public enum ExpositionParser {
             try reader.read(line)
             lineStart = lineEnd + 1
         }
-        return reader.finish()
+        return try reader.finish(line: number + 1)
     }
 }
 
 /// Takes line after line and keeps what they declared.
 private struct ExpositionReader {
     let limits: ExpositionLimits
+    let format: ExpositionFormat
+    private var hasEnded = false
     private var families: [Family] = []
     private var familyIndex: [String: Int] = [:]
     private var samples: [Sample] = []
 
-    init(limits: ExpositionLimits) { self.limits = limits }
+    init(limits: ExpositionLimits, format: ExpositionFormat) {
+        self.limits = limits
+        self.format = format
+    }
 
-    consuming func finish() -> Exposition { Exposition(families: families, samples: samples) }
+    consuming func finish(line: Int) throws(ExpositionError) -> Exposition {
+        guard format == .prometheus || hasEnded else {
+            throw ExpositionError(
+                line: line, reason: "the text does not end with # EOF, as OpenMetrics does: the response was cut off")
+        }
+        return Exposition(families: families, samples: samples)
+    }
 
     mutating func read(_ line: LineCursor) throws(ExpositionError) {
         var line = line
+        guard !hasEnded else { throw line.failure("a line after # EOF") }
+        if format == .openMetrics, line.bytes.elementsEqual("# EOF".utf8) {
+            hasEnded = true
+            return
+        }
         line.skipBlanks()
         guard let first = line.peek else { return }
         if first == UInt8(ascii: "#") {
@@ -69,12 +103,15 @@ private struct ExpositionReader {
         let isType = keyword.elementsEqual("TYPE".utf8)
         guard isType || keyword.elementsEqual("HELP".utf8) else { return }
         line.skipBlanks()
-        let name = try line.takeMetricName(limit: limits.textLength)
+        let name =
+            line.peek == UInt8(ascii: "\"")
+            ? try line.takeQuotedName(limit: limits.textLength)
+            : try line.takeMetricName(limit: limits.textLength)
         guard line.atBlankOrEnd else { throw line.unexpected("a space after the metric name") }
         line.skipBlanks()
         // Bounded by the samples' limit as well: a text of TYPE lines only is no way around it.
         guard familyIndex[name] != nil || families.count < limits.samples else {
-            throw line.failure("more than \(limits.samples) metric families")
+            throw tooMany("metric families", line)
         }
         let index = declare(name)
         if isType {
@@ -85,6 +122,10 @@ private struct ExpositionReader {
         } else {
             families[index].help = line.takeHelp()
         }
+    }
+
+    private func tooMany(_ what: String, _ line: LineCursor) -> ExpositionError {
+        ExpositionError(line: line.number, reason: "more than \(limits.samples) \(what)", isTooMany: true)
     }
 
     private static func kind(_ word: Slice<UnsafeBufferPointer<UInt8>>, _ line: LineCursor) throws(ExpositionError)
@@ -108,17 +149,21 @@ private struct ExpositionReader {
     }
 
     private mutating func readSample(_ line: inout LineCursor) throws(ExpositionError) {
-        guard samples.count < limits.samples else { throw line.failure("more than \(limits.samples) samples") }
+        guard samples.count < limits.samples else { throw tooMany("samples", line) }
         // Neighbours mostly share the name and most labels; their strings are shared instead of made again.
         let last = samples.last
-        let name = try line.takeMetricName(limit: limits.textLength, like: last?.name)
-        line.skipBlanks()
+        var metric: String?
+        if line.peek != UInt8(ascii: "{") {
+            metric = try line.takeMetricName(limit: limits.textLength, like: last?.name)
+            line.skipBlanks()
+        }
         var labels: [Label] = []
         if line.peek == UInt8(ascii: "{") {
             line.advance()
-            labels = try line.takeLabels(limits: limits, like: last?.labels ?? [])
+            labels = try line.takeLabels(limits: limits, like: last?.labels ?? [], metric: &metric)
             line.skipBlanks()
         }
+        guard let name = metric else { throw line.failure("labels without a metric name") }
         let value = try line.takeNumber("a value")
         line.skipBlanks()
         if let next = line.peek, next != UInt8(ascii: "#") {
@@ -126,8 +171,24 @@ private struct ExpositionReader {
             line.skipBlanks()
             if let rest = line.peek, rest != UInt8(ascii: "#") { throw line.unexpected("the end of the line") }
         }
+        if format == .openMetrics, line.peek != nil { try readExemplar(&line) }
         let family = last.map { $0.name == name } == true ? last!.family : self.family(of: name)
         samples.append(Sample(name: name, labels: labels, value: value, family: family))
+    }
+
+    /// `# {trace_id="a"} 0.67 1520879607.789`: checked and left out.
+    private func readExemplar(_ line: inout LineCursor) throws(ExpositionError) {
+        line.advance()
+        line.skipBlanks()
+        try line.expect("{", "the labels of an exemplar")
+        var metric: String? = ""
+        _ = try line.takeLabels(limits: limits, like: [], metric: &metric)
+        line.skipBlanks()
+        _ = try line.takeNumber("an exemplar's value")
+        line.skipBlanks()
+        if line.peek != nil { _ = try line.takeNumber("an exemplar's timestamp or the end of the line") }
+        line.skipBlanks()
+        guard line.peek == nil else { throw line.unexpected("the end of the line") }
     }
 
     /// The declared family that a sample belongs to, by its name or by its name without the suffix of its kind.
@@ -142,6 +203,6 @@ private struct ExpositionReader {
 
     private static let suffixes: [(String, [FamilyKind])] = [
         ("_bucket", [.histogram]), ("_sum", [.histogram, .summary]), ("_count", [.histogram, .summary]),
-        ("_total", [.counter]),
+        ("_total", [.counter]), ("_created", [.counter, .histogram, .summary]),
     ]
 }

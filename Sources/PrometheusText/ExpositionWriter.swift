@@ -1,7 +1,7 @@
 /// Writes the text exposition format 0.0.4 into one buffer. Declare a family, then write its samples.
 ///
-/// Names come from code, never from input: they are checked in debug builds only. Help texts and label values may be
-/// anything.
+/// Names, help texts and label values may be anything: a name that needs it is written in quotes, as format 1.0.0 has
+/// it. The agent's own names are plain.
 public struct ExpositionWriter: Sendable {
     /// The Content-Type to send the text with.
     public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -12,7 +12,7 @@ public struct ExpositionWriter: Sendable {
 
     /// The HELP and TYPE lines. Once for each family, before its samples.
     public mutating func family(_ name: String, _ kind: FamilyKind, _ help: String) {
-        assert(Self.isName(name), "not a metric name: \(name)")
+        let name = Self.isName(name) ? name : "\"\(Self.escaped(name))\""
         bytes += "# HELP \(name) ".utf8
         appendEscaped(help, quotes: false)
         bytes += "\n# TYPE \(name) \(kind.rawValue)\n".utf8
@@ -47,13 +47,16 @@ public struct ExpositionWriter: Sendable {
     private mutating func line(
         _ name: String, suffix: String, _ labels: [(String, String)], extra: (String, String)?, _ value: Double
     ) {
-        assert(Self.isName(name), "not a metric name: \(name)")
-        bytes += name.utf8
-        bytes += suffix.utf8
-        if !labels.isEmpty || extra != nil {
+        let isPlain = Self.isName(name)
+        if isPlain {
+            bytes += name.utf8
+            bytes += suffix.utf8
+        }
+        if !labels.isEmpty || extra != nil || !isPlain {
             bytes.append(UInt8(ascii: "{"))
-            for (place, label) in labels.enumerated() { append(label, first: place == 0) }
-            if let extra { append(extra, first: labels.isEmpty) }
+            if !isPlain { appendQuoted(name + suffix) }
+            for (place, label) in labels.enumerated() { append(label, first: isPlain && place == 0) }
+            if let extra { append(extra, first: isPlain && labels.isEmpty) }
             bytes.append(UInt8(ascii: "}"))
         }
         bytes.append(UInt8(ascii: " "))
@@ -62,11 +65,15 @@ public struct ExpositionWriter: Sendable {
     }
 
     private mutating func append(_ label: (String, String), first: Bool) {
-        assert(Self.isName(label.0) && !label.0.utf8.contains(UInt8(ascii: ":")), "not a label name: \(label.0)")
         if !first { bytes.append(UInt8(ascii: ",")) }
-        bytes += label.0.utf8
-        bytes += "=\"".utf8
-        appendEscaped(label.1, quotes: true)
+        if Self.isLabelName(label.0) { bytes += label.0.utf8 } else { appendQuoted(label.0) }
+        bytes.append(UInt8(ascii: "="))
+        appendQuoted(label.1)
+    }
+
+    private mutating func appendQuoted(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        appendEscaped(text, quotes: true)
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -88,10 +95,16 @@ public struct ExpositionWriter: Sendable {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    private static func isName(_ name: String) -> Bool {
-        Array(name.utf8).withUnsafeBufferPointer { bytes in
-            var cursor = LineCursor(bytes: bytes, number: 1)
-            return (try? cursor.takeMetricName(limit: .max)) != nil && cursor.peek == nil
+    /// Whether a metric name may stand without quotes.
+    static func isName(_ name: String) -> Bool { isName(name, colons: true) }
+    static func isLabelName(_ name: String) -> Bool { isName(name, colons: false) }
+
+    private static func isName(_ name: String, colons: Bool) -> Bool {
+        var isFirst = true
+        for byte in name.utf8 {
+            guard LineCursor.isNameByte(byte, colons: colons, first: isFirst) else { return false }
+            isFirst = false
         }
+        return !isFirst
     }
 }

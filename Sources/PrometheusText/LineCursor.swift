@@ -35,6 +35,14 @@ struct LineCursor {
         try takeName("a label name or }", colons: false, limit: limit, like: previous)
     }
 
+    /// A name in quotes, which may be any text: metrics and labels of Prometheus 3.
+    mutating func takeQuotedName(limit: Int) throws(ExpositionError) -> String {
+        try expect("\"", "a name in quotes")
+        let name = try takeQuotedRest(limit: limit, "a name")
+        guard !name.isEmpty else { throw failure("an empty name") }
+        return name
+    }
+
     private mutating func takeName(
         _ what: StaticString, colons: Bool, limit: Int, like previous: String?
     ) throws(ExpositionError) -> String {
@@ -48,9 +56,17 @@ struct LineCursor {
     }
 
     /// From behind the opening brace to behind the closing one.
-    mutating func takeLabels(limits: ExpositionLimits, like previous: [Label]) throws(ExpositionError) -> [Label] {
+    ///
+    /// - Parameter metric: nil where the line did not begin with a metric name: then it is among the labels, in quotes,
+    ///   and is stored here.
+    mutating func takeLabels(
+        limits: ExpositionLimits, like previous: [Label], metric: inout String?
+    ) throws(ExpositionError) -> [Label] {
         var labels: [Label] = []
         labels.reserveCapacity(previous.count)
+        // While the names are those of the line before, they are different from each other.
+        var isLikePrevious = true
+        var names: Set<String> = []
         while true {
             skipBlanks()
             if peek == UInt8(ascii: "}") {
@@ -59,11 +75,25 @@ struct LineCursor {
             }
             guard labels.count < limits.labels else { throw failure("more than \(limits.labels) labels") }
             let like = labels.count < previous.count ? previous[labels.count] : nil
-            let name = try takeLabelName(limit: limits.textLength, like: like?.name)
-            guard !labels.contains(where: { $0.name == name }) else {
-                throw failure("the label \(name) occurs twice")
-            }
+            let isQuoted = peek == UInt8(ascii: "\"")
+            let name =
+                isQuoted
+                ? try takeQuotedName(limit: limits.textLength)
+                : try takeLabelName(limit: limits.textLength, like: like?.name)
             skipBlanks()
+            if isQuoted, peek == UInt8(ascii: ",") || peek == UInt8(ascii: "}") {
+                guard metric == nil else { throw failure("a second metric name, \"\(name.prefix(24))\"") }
+                metric = name
+                if peek == UInt8(ascii: ",") { advance() }
+                continue
+            }
+            if isLikePrevious, name != like?.name {
+                isLikePrevious = false
+                names = Set(labels.map(\.name))
+            }
+            guard isLikePrevious || names.insert(name).inserted else {
+                throw failure("the label \(name.prefix(24)) occurs twice")
+            }
             try expect("=", "= after the label name")
             skipBlanks()
             try expect("\"", "a quoted label value")
@@ -79,7 +109,9 @@ struct LineCursor {
 
     /// From behind the opening quote to behind the closing one. An escape that the format does not know stays as it
     /// is written, as Prometheus has it.
-    mutating func takeQuotedRest(limit: Int, like previous: String? = nil) throws(ExpositionError) -> String {
+    mutating func takeQuotedRest(
+        limit: Int, _ what: StaticString = "a label value", like previous: String? = nil
+    ) throws(ExpositionError) -> String {
         let start = position
         var escapes = false
         while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
@@ -91,17 +123,17 @@ struct LineCursor {
         }
         guard position < bytes.count else {
             position = bytes.count
-            throw failure("a label value without its closing quote")
+            throw failure("\(what) without its closing quote")
         }
         let range = start..<position
         advance()
-        guard range.count <= limit else { throw failure("a label value of more than \(limit) bytes") }
+        guard range.count <= limit else { throw failure("\(what) of more than \(limit) bytes") }
         if !escapes, let previous, Self.same(bytes[range], previous) { return previous }
         let text =
             escapes
             ? String(validating: unescaped(range), as: UTF8.self)
             : String(validating: bytes[range], as: UTF8.self)
-        guard let text else { throw failure("a label value that is not UTF-8") }
+        guard let text else { throw failure("\(what) that is not UTF-8") }
         return text
     }
 
@@ -163,7 +195,7 @@ struct LineCursor {
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
-    private static func isNameByte(_ byte: UInt8, colons: Bool, first: Bool) -> Bool {
+    static func isNameByte(_ byte: UInt8, colons: Bool, first: Bool) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): true
         case UInt8(ascii: "0")...UInt8(ascii: "9"): !first

@@ -14,7 +14,11 @@ public struct SeriesSelector: Hashable, Sendable, CustomStringConvertible {
     public func matches(_ sample: Sample) -> Bool { sample.name == name && matchers.allSatisfy { $0.matches(sample) } }
 
     public var description: String {
-        matchers.isEmpty ? name : "\(name){\(matchers.map(\.description).joined(separator: ","))}"
+        let conditions = matchers.map(\.description)
+        guard ExpositionWriter.isName(name) else {
+            return "{\((["\"\(ExpositionWriter.escaped(name))\""] + conditions).joined(separator: ","))}"
+        }
+        return conditions.isEmpty ? name : "\(name){\(conditions.joined(separator: ","))}"
     }
 }
 
@@ -51,7 +55,8 @@ public struct LabelMatcher: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        switch condition {
+        let label = ExpositionWriter.isLabelName(label) ? label : "\"\(ExpositionWriter.escaped(label))\""
+        return switch condition {
         case .equals(let value): "\(label)=\"\(ExpositionWriter.escaped(value))\""
         case .differs(let value): "\(label)!=\"\(ExpositionWriter.escaped(value))\""
         case .isOneOf(let values): "\(label)=~\"\(values.joined(separator: "|"))\""
@@ -70,8 +75,9 @@ public struct SelectorError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension SeriesSelector {
-    /// As policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`. Values are quoted and
-    /// escaped as in the exposition format; regular expressions are refused.
+    /// As policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`, and `{"any.name",gpu="0"}`
+    /// for a name that needs quotes. Values are quoted and escaped as in the exposition format; regular expressions are
+    /// refused.
     public init(parsing text: String) throws(SelectorError) {
         do throws(ExpositionError) {
             self = try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(ExpositionError) in
@@ -86,20 +92,27 @@ extension SeriesSelector {
         let limits = ExpositionLimits()
         var cursor = start
         cursor.skipBlanks()
-        var selector = SeriesSelector(try cursor.takeMetricName(limit: limits.textLength))
-        cursor.skipBlanks()
+        var name: String?
+        if cursor.peek != UInt8(ascii: "{") {
+            name = try cursor.takeMetricName(limit: limits.textLength)
+            cursor.skipBlanks()
+        }
+        var matchers: [LabelMatcher] = []
         if cursor.peek == UInt8(ascii: "{") {
             cursor.advance()
-            selector.matchers = try cursor.takeMatchers(limits: limits)
+            matchers = try cursor.takeMatchers(limits: limits, metric: &name)
             cursor.skipBlanks()
         }
         guard cursor.peek == nil else { throw cursor.unexpected("{ or the end") }
-        return selector
+        guard let name else { throw cursor.failure("no metric name") }
+        return SeriesSelector(name, matchers)
     }
 }
 
 extension LineCursor {
-    fileprivate mutating func takeMatchers(limits: ExpositionLimits) throws(ExpositionError) -> [LabelMatcher] {
+    fileprivate mutating func takeMatchers(
+        limits: ExpositionLimits, metric: inout String?
+    ) throws(ExpositionError) -> [LabelMatcher] {
         var matchers: [LabelMatcher] = []
         while true {
             skipBlanks()
@@ -108,8 +121,17 @@ extension LineCursor {
                 return matchers
             }
             guard matchers.count < limits.labels else { throw failure("more than \(limits.labels) conditions") }
-            let name = try takeLabelName(limit: limits.textLength)
+            let isQuoted = peek == UInt8(ascii: "\"")
+            let name =
+                isQuoted
+                ? try takeQuotedName(limit: limits.textLength) : try takeLabelName(limit: limits.textLength)
             skipBlanks()
+            if isQuoted, peek == UInt8(ascii: ",") || peek == UInt8(ascii: "}") {
+                guard metric == nil else { throw failure("a second metric name, \"\(name.prefix(24))\"") }
+                metric = name
+                if peek == UInt8(ascii: ",") { advance() }
+                continue
+            }
             let negated = peek == UInt8(ascii: "!")
             if negated { advance() }
             if peek == UInt8(ascii: "~") || (!negated && peek == UInt8(ascii: "=") && peekNext == UInt8(ascii: "~")) {

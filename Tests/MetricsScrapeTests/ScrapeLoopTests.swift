@@ -114,14 +114,18 @@ struct ScrapeLoopTests {
     @Test("too many series are refused")
     func series() async throws {
         let reason = try await failure(.ok((0...20_000).map { "x{i=\"\($0)\"} 1\n" }.joined()))
-        #expect(reason == "the response is not Prometheus text: line 20001: more than 20000 samples")
+        #expect(
+            reason
+                == "the response has more than 20000 samples: let the server show fewer series, or raise the version's "
+                + "metrics.maxSamples")
     }
 
     @Test("a reply, a head and a gzip bomb without end stop at their limits")
     func sizes() async throws {
         let limits = ScrapeLimits(body: 100_000, head: 10_000)
         let line = [UInt8](String(repeating: "#", count: 999).utf8) + [10]
-        let tooLarge = "the reply is larger than 100000 bytes"
+        let tooLarge =
+            "the response is larger than 100000 bytes: let the server show fewer series, or raise the version's metrics.maxBody"
         let endless = RawServer.Reply.forever(head: [UInt8]("HTTP/1.0 200 OK\r\n\r\n".utf8), chunk: line)
         #expect(try await failure(endless, limits: limits) == tooLarge)
         #expect(
@@ -135,7 +139,7 @@ struct ScrapeLoopTests {
         let head = RawServer.Reply.forever(
             head: [UInt8]("HTTP/1.1 200 OK\r\n".utf8), chunk: [UInt8]("X-Again: and again\r\n".utf8))
         #expect(
-            try await failure(head, limits: limits) == "the reply's headers are larger than 10000 bytes")
+            try await failure(head, limits: limits) == "the response's headers are larger than 10000 bytes")
     }
 
     @Test("a failure is followed by a success when the server recovers, and a counter reset gives no negative step")
@@ -186,6 +190,72 @@ struct ScrapeLoopTests {
         loop.stop()
         loop.stop()
         #expect(loop.drain().isEmpty)
+    }
+
+    @Test("a page without Content-Encoding that is gzip says so")
+    func gzipWithoutHeader() async throws {
+        #expect(
+            try await failure(.ok(Gzip.x1))
+                == "the response is compressed with gzip and does not say so: have the server send the header "
+                + "Content-Encoding: gzip, or no compression")
+    }
+
+    @Test("OpenMetrics is known by its Content-Type and read by its rules")
+    func openMetrics() async throws {
+        let type = "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
+        let whole = try RawServer(.ok("x 1 # {} 1\n# EOF\n", headers: type))
+        defer { whole.close() }
+        #expect(try await scrape(target(whole.endpoint)).map(value) == [[1]])
+        #expect(
+            try await failure(.ok("x 1\n", headers: type))
+                == "the response is not Prometheus text: line 2: the text does not end with # EOF, as OpenMetrics does: "
+                + "the response was cut off")
+    }
+
+    @Test("a version's own limits count")
+    func ownLimits() async throws {
+        let server = try RawServer(.ok(String(repeating: "x 1\n", count: 10)))
+        defer { server.close() }
+        func result(samples: Int?, body: Int?) async throws -> ScrapeResult.Outcome {
+            var target = target(server.endpoint)
+            (target.maxSamples, target.maxBody) = (samples, body)
+            return try await scrape(target, limits: ScrapeLimits(body: 39, samples: 9, pending: 1_000))[0].outcome
+        }
+        guard case .success = try await result(samples: 10, body: 40) else {
+            Issue.record("refused within the version's limits")
+            return
+        }
+        guard case .failure(let samples) = try await result(samples: nil, body: 40),
+            case .failure(let body) = try await result(samples: 10, body: nil)
+        else {
+            Issue.record("taken in beyond the loop's limits")
+            return
+        }
+        #expect(samples.contains("more than 9 samples") && samples.contains("metrics.maxSamples"))
+        #expect(body.contains("larger than 39 bytes") && body.contains("metrics.maxBody"))
+    }
+
+    @Test("pages that take long to read hold another target's up for one of them at most")
+    func slowPages() async throws {
+        let page = (0..<5_000).map { "x{i=\"\($0)\",j=\"\($0)\"} 1\n" }.joined()
+        let heavy = try (0..<6).map { _ in try RawServer(.ok(page)) }
+        let light = try RawServer(.ok("x 1\n"))
+        defer { (heavy + [light]).forEach { $0.close() } }
+        let loop = ScrapeLoop(limits: ScrapeLimits(pending: 1_000))
+        defer { loop.stop() }
+        loop.setTargets((heavy + [light]).map { target($0.endpoint) })
+        var results: [ScrapeResult] = []
+        func ofLight() -> [ScrapeResult] { results.filter { $0.target.metrics == light.endpoint } }
+        while ofLight().count < 6 || results.count < 30 {
+            results += loop.drain()
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        func end(_ result: ScrapeResult) -> Int64 { result.startedAt + result.duration.nanoseconds }
+        for own in ofLight() {
+            let others = results.filter { $0.target.metrics != light.endpoint }
+            // The one that was being read when it came in, and one more that ended in the moment of publishing.
+            #expect(others.count { own.startedAt < end($0) && end($0) < end(own) } <= 2)
+        }
     }
 
     @Test("many targets at once, over fewer connections than targets")

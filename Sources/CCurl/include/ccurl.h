@@ -43,6 +43,13 @@ static inline const char *ccurl_redirect_url(CURL *easy) {
     return url;
 }
 
+/// Null where the response had none. Belongs to the handle.
+static inline const char *ccurl_content_type(CURL *easy) {
+    char *type = NULL;
+    (curl_easy_getinfo)(easy, CURLINFO_CONTENT_TYPE, &type);
+    return type;
+}
+
 static inline CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
     return (curl_multi_setopt)(multi, option, value);
 }
