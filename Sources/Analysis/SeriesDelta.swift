@@ -33,10 +33,14 @@ public enum SeriesIncrease: Hashable, Sendable {
 
 extension SeriesWindow {
     /// The growth of one arm; nil where no server has two scrapes in the interval.
-    public func delta(of arm: Arm, from start: Int64, to end: Int64) -> SeriesDelta? {
+    ///
+    /// - Parameter seen: the growth up to these scrapes of its servers is left out.
+    public func delta(of arm: Arm, from start: Int64, to end: Int64, after seen: [Endpoint: Int64] = [:])
+        -> SeriesDelta?
+    {
         var sum: SeriesDelta?
-        for history in histories[arm]!.values {
-            let scrapes = history.scrapes(from: start, to: end)
+        for (server, history) in histories[arm]! {
+            let scrapes = history.scrapes(from: start, to: end, after: seen[server])
             guard scrapes.count > 1 else { continue }
             let own = SeriesDelta(of: scrapes)
             sum = sum.map { $0.merged(with: own) } ?? own

@@ -65,6 +65,18 @@ extension SeriesWindow {
         return nil
     }
 
+    /// When the newest successful scrape of each server began.
+    public func newestScrapes(of arm: Arm) -> [Endpoint: Int64] {
+        histories[arm]!.compactMapValues { $0.samples.last?.at }
+    }
+
+    /// Whether a current server of the arm was scraped after these.
+    public func hasScrapes(of arm: Arm, after seen: [Endpoint: Int64]) -> Bool {
+        histories[arm]!.contains { server, history in
+            history.isCurrent && history.samples.last.map { $0.at > seen[server] ?? .min } ?? false
+        }
+    }
+
     /// Of the arm's current servers, by name.
     public func freshness(of arm: Arm) -> [ScrapeFreshness] {
         histories[arm]!.filter(\.value.isCurrent).map { server, history in

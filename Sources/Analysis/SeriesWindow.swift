@@ -72,10 +72,13 @@ struct ServerHistory: Sendable {
 
     /// The scrapes that cover an interval: from the last one at or before its start, where that is not too far back,
     /// to the last one at or before its end. Intervals that follow one another share a scrape and no step.
-    func scrapes(from start: Int64, to end: Int64) -> ArraySlice<ScrapeSample> {
+    ///
+    /// - Parameter seen: a scrape within the interval that is its start instead.
+    func scrapes(from start: Int64, to end: Int64, after seen: Int64? = nil) -> ArraySlice<ScrapeSample> {
         let upper = samples.partition { $0.at <= end }
-        var lower = samples.partition { $0.at <= start }
-        if lower > 0, samples[lower - 1].at >= start - SeriesWindow.startSlack { lower -= 1 }
+        let begin = max(start, seen ?? start)
+        var lower = samples.partition { $0.at <= begin }
+        if lower > 0, begin > start || samples[lower - 1].at >= start - SeriesWindow.startSlack { lower -= 1 }
         return lower < upper ? samples[lower..<upper] : []
     }
 }

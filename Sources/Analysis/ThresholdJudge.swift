@@ -2,19 +2,35 @@ import PolicyModel
 
 /// Bounds at each interval, counted as Argo Rollouts counts them: a check fails when more measurements failed than
 /// `failureLimit` tolerates, over the whole rollout. A measurement fails when a bound is crossed by more than two
-/// standard errors; crossed by less it is inconclusive. It looks often and corrects for nothing: use a generous
-/// margin, or the sequential judge.
+/// standard errors; crossed by less it is inconclusive. Windows of neighboring measurements overlap, so a failed one
+/// only counts if what came since the last counted one is beyond the bound by itself: a short burst of errors counts
+/// once, or twice if a measurement fell into it, and a lasting fault at every interval. It looks often and corrects
+/// for nothing: use a generous margin, or the sequential judge.
 public struct ThresholdJudge: Hashable, Codable, Sendable {
     /// The counts of one check over the rollout.
     struct Tally: Hashable, Codable, Sendable {
         var failures = 0
         var inconclusives = 0
         var consecutiveErrors = 0
+        /// The candidate's rows at the last counted failure, by measurement; only for quality, which is measured over
+        /// the whole rollout and so over restarts. Nil before the first.
+        var countedRows: [String: GroupCounts]?
+    }
+
+    private struct Latest {
+        var result: CheckResult
+        /// When the next measurement counts.
+        var nextAt: Int64
+        /// It belongs to an earlier step: shown again only after a fresh measurement.
+        var isOutdated = false
     }
 
     private var tallies: [String: Tally] = [:]
-    /// Results of the last measurements and when the next is due; not kept over a restart, which just looks at once.
-    private var latest: [String: (result: CheckResult, nextAt: Int64)] = [:]
+    /// Results of the last measurements; not kept over a restart, which just looks at once.
+    private var latest: [String: Latest] = [:]
+    /// What the last counted failure of each check rested on. Not kept over a restart, after which requests and scrapes
+    /// are counted from nothing.
+    private var counted: [String: CountedFailure] = [:]
 
     public init() {}
 
@@ -24,33 +40,30 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         policies.flatMap { policy in
             policy.checks.map { check in
                 let path = "\(policy.name)/\(check.name)"
-                if let last = latest[path], now < last.nextAt { return last.result }
+                let last = latest[path]
+                let isDue = last.map { now >= $0.nextAt } ?? true
+                if let last, !isDue, !last.isOutdated { return last.result }
                 let look = ThresholdLook(check: check, snapshot: snapshot, now: now)
-                let result = count(look.measure(), of: check, policy: policy.name, look: look)
-                latest[path] = (result, now + check.limits.interval.nanoseconds)
+                let result = judge(look, policy: policy.name, counts: isDue)
+                let nextAt = isDue ? now + check.limits.interval.nanoseconds : last?.nextAt ?? now
+                latest[path] = Latest(result: result, nextAt: nextAt)
                 return result
             }
         }
     }
 
-    /// Looks at everything again at the next call: what was measured belongs to another step.
-    public mutating func lookAgain() { latest = [:] }
+    /// Looks at everything again at the next call: what was measured belongs to another step. Such a look counts toward
+    /// no limit, since it comes sooner than an interval after the last one.
+    public mutating func lookAgain() { for path in latest.keys { latest[path]?.isOutdated = true } }
 
-    private mutating func count(
-        _ measurements: [Measurement], of check: Check, policy: String, look: ThresholdLook
-    ) -> CheckResult {
+    /// - Parameter counts: whether the measurement is due and counts toward the limits.
+    private mutating func judge(_ look: ThresholdLook, policy: String, counts: Bool) -> CheckResult {
+        let check = look.check
         let path = "\(policy)/\(check.name)"
-        var tally = tallies[path] ?? Tally()
+        var measurements = look.measure()
         let measured = Self.worst(measurements.map(\.verdict))
-        switch measured {
-        case .fail: tally.failures += 1
-        case .inconclusive: tally.inconclusives += 1
-        case .error: break
-        case .pass, .noData: break
-        }
-        tally.consecutiveErrors = measured == .error ? tally.consecutiveErrors + 1 : 0
-        tallies[path] = tally
-
+        if counts { count(measured, &measurements, path, look) }
+        let tally = tallies[path] ?? Tally()
         let verdict: Verdict =
             switch measured {
             case _ where tally.failures > check.limits.failureLimit: .fail
@@ -67,6 +80,34 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         result.missing = look.missing(measured: measured, measurements: measurements)
         result.proven = verdict == .pass && result.missing.isEmpty
         return result
+    }
+
+    private mutating func count(
+        _ measured: Verdict, _ measurements: inout [Measurement], _ path: String, _ look: ThresholdLook
+    ) {
+        var tally = tallies[path] ?? Tally()
+        switch measured {
+        case .fail:
+            let failed = measurements.filter { $0.verdict == .fail }
+            let last = counted[path] ?? tally.countedRows.map { CountedFailure(rows: $0) }
+            let fresh = failed.compactMap { failure in last.map { look.repeated(failure, after: $0) } ?? look.position }
+            if let first = fresh.first {
+                tally.failures += 1
+                var position = first
+                position.startedUpTo = fresh.map(\.startedUpTo).min() ?? first.startedUpTo
+                position.rows = look.rows(of: failed)
+                tally.countedRows = position.rows.isEmpty ? nil : position.rows
+                counted[path] = position
+            } else {
+                for i in measurements.indices where measurements[i].verdict == .fail {
+                    measurements[i].note = CountedFailure.note
+                }
+            }
+        case .inconclusive: tally.inconclusives += 1
+        case .error, .pass, .noData: break
+        }
+        tally.consecutiveErrors = measured == .error ? tally.consecutiveErrors + 1 : 0
+        tallies[path] = tally
     }
 
     /// Fail before error before inconclusive before noData before pass; noData where there is nothing.

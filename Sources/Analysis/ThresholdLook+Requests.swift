@@ -45,8 +45,11 @@ extension ThresholdLook {
 
     func measure(_ latency: LatencyCheck) -> [Measurement] {
         guard latency.from == .proxy else { return measureScraped(latency) }
+        // After a counted failure each request is looked at once: when it is known to be slower than the bound, or not.
+        let until = age > 0 ? now - age : .max
+        let from = after.map { max(now - check.limits.window.nanoseconds, $0.startedUpTo) } ?? since
         func sample(_ arm: Arm) -> ProxyLatency {
-            ProxyLatency(summary: snapshot.observations.summary(arm, since: since), measure: latency.of)
+            ProxyLatency(summary: snapshot.observations.summary(arm, since: from, until: until), measure: latency.of)
         }
         return compare(latency, candidate: sample(.candidate), baseline: sample(.baseline))
     }

@@ -2,9 +2,19 @@ import PolicyModel
 
 /// Checks whose data come from the servers' own metrics.
 extension ThresholdLook {
+    /// How both arms' counters grew; after a counted failure the candidate's since then, beside the baseline's over the
+    /// whole window.
+    private var deltas: (baseline: SeriesDelta, candidate: SeriesDelta)? {
+        let start = now - check.limits.window.nanoseconds
+        guard let both = snapshot.series.deltas(from: start, to: now) else { return nil }
+        guard let after else { return both }
+        let fresh = snapshot.series.delta(of: .candidate, from: start, to: now, after: after.scrapes)
+        return fresh.map { (both.baseline, $0) }
+    }
+
     func measureScraped(_ errors: ErrorsCheck) -> [Measurement] {
         let bound = errors.max ?? errors.maxIncrease ?? 0
-        guard let (baseline, candidate) = snapshot.series.deltas(from: since, to: now) else {
+        guard let (baseline, candidate) = deltas else {
             return [missingScrapes("errors", .ratio, bound: bound)]
         }
         var proportions: [Proportion] = []
@@ -26,7 +36,7 @@ extension ThresholdLook {
 
     func measureScraped(_ latency: LatencyCheck) -> [Measurement] {
         let bound = latency.max?.seconds ?? 0
-        guard let (baseline, candidate) = snapshot.series.deltas(from: since, to: now) else {
+        guard let (baseline, candidate) = deltas else {
             return [missingScrapes("latency", .seconds, bound: bound)]
         }
         for (arm, delta) in [(Arm.candidate, candidate), (.baseline, baseline)] {
@@ -64,14 +74,16 @@ extension ThresholdLook {
         let values: (candidate: [Double], baseline: [Double])
         switch metric.aggregate {
         case .max, .min, .sum, .mean:
+            // After a counted failure at least one scrape must be new.
+            if let after, !snapshot.series.hasScrapes(of: .candidate, after: after.scrapes) { return [] }
+            let start = now - check.limits.window.nanoseconds
             func recent(_ arm: Arm) -> [Double] {
-                snapshot.series.gauges(metric.query, of: arm, last: metric.forScrapes, since: since).compactMap {
+                snapshot.series.gauges(metric.query, of: arm, last: metric.forScrapes, since: start).compactMap {
                     $0.aggregated(by: metric.aggregate)
                 }
             }
             values = (recent(.candidate), recent(.baseline))
         case .rate, .quantile:
-            let deltas = snapshot.series.deltas(from: since, to: now)
             func grown(_ delta: SeriesDelta?) -> [Double] { delta.flatMap { increase($0, metric) }.map { [$0] } ?? [] }
             values = (grown(deltas?.candidate), grown(deltas?.baseline))
         }
@@ -99,8 +111,14 @@ extension ThresholdLook {
         if let min = metric.min { measurements.append(measurement(metric.series, min, atMost: false) { $0 < min }) }
         if let increase = metric.maxIncrease {
             if let baseline {
-                let bound = baseline * (1 + increase)
-                measurements.append(measurement("increase", bound, atMost: true) { $0 > bound })
+                let bound = max(baseline + abs(baseline) * increase, metric.floor ?? -.infinity)
+                var m = measurement("increase", bound, atMost: true) { $0 > bound }
+                // The loader asks for a floor; plans that were pinned before it did have none.
+                if m.verdict == .fail, baseline == 0, metric.floor == nil {
+                    m.verdict = .inconclusive
+                    m.note = "the baseline is at 0, which nothing can be compared with: give the check a floor"
+                }
+                measurements.append(m)
             } else {
                 measurements.append(missingScrapes("increase", .plain, bound: 0))
             }

@@ -8,9 +8,14 @@ struct ThresholdLook {
     let now: Int64
     /// Only requests that began at or after this count; nil: all of the check's window.
     var startedFrom: Int64?
+    /// Only what came after this failure counts, however little it is; nil: all of the check's window.
+    var after: CountedFailure?
+    /// For latencies after a counted failure: nanoseconds that a request must be old, so that it is known whether it
+    /// was slower than the bound.
+    var age: Int64 = 0
 
-    var since: Int64 { max(now - check.limits.window.nanoseconds, startedFrom ?? .min) }
-    var need: UInt64 { UInt64(max(check.limits.minSamples, 1)) }
+    var since: Int64 { max(now - check.limits.window.nanoseconds, startedFrom ?? .min, after?.endedFrom ?? .min) }
+    var need: UInt64 { after == nil ? UInt64(max(check.limits.minSamples, 1)) : 1 }
 
     func measure() -> [Measurement] {
         switch check.kind {
@@ -78,7 +83,7 @@ struct ThresholdLook {
         }
         var measurements =
             quality.groups.isEmpty
-            ? compareAll("all rows", table.whole)
+            ? compareAll(Self.allRows, table.whole)
             : quality.groups.flatMap { selector -> [Measurement] in
                 let groups = table.select(selector)
                 // An attribute that never comes must not pass unseen beside others that do.
@@ -92,6 +97,8 @@ struct ThresholdLook {
         return measurements
     }
 
+    static let allRows = "all rows"
+
     private func unseen(_ selector: GroupSelector, _ quality: QualityCheck) -> Measurement {
         Measurement(
             subject: selector.description, unit: .points, bound: quality.maxDrop ?? quality.maxRise ?? 0,
@@ -103,12 +110,13 @@ struct ThresholdLook {
         _ name: String, _ counts: [GroupCounts], _ quality: QualityCheck, bound: Double, sign: Double
     ) -> Measurement {
         let baseline = counts[Int(Arm.baseline.rawValue)].measure(quality.measure)
-        let candidate = counts[Int(Arm.candidate.rawValue)].measure(quality.measure)
+        let rows = counts[Int(Arm.candidate.rawValue)]
+        let candidate = (after?.rows[name].map { rows.since($0) } ?? rows).measure(quality.measure)
         var m = Measurement(
             subject: name, unit: .points, candidate: candidate?.value, baseline: baseline?.value,
             candidateSamples: candidate?.samples ?? 0, baselineSamples: baseline?.samples ?? 0, bound: bound,
             verdict: .noData)
-        let needed = UInt64(max(quality.minSamples, 1))
+        let needed = after == nil ? UInt64(max(quality.minSamples, 1)) : 1
         guard let b = baseline, let c = candidate, b.samples >= needed, c.samples >= needed else {
             m.note =
                 "\(m.candidateSamples) of \(needed) samples on the candidate, \(m.baselineSamples) on the baseline"

@@ -177,20 +177,33 @@ public struct MetricCheck: Hashable, Codable, Sendable {
     public var min: Double?
     /// Over the baseline, relative; for `rate` and `quantile`.
     public var maxIncrease: Double?
+    /// A value of the candidate at or below this never fails `maxIncrease`. Always set where `maxIncrease` bounds a
+    /// `rate`: without it the first event after a baseline without any would be beyond the bound.
+    public var floor: Double?
     /// Fresh scrapes in a row that have to be beyond the bound. At least 1.
     public var forScrapes: Int
+    /// What it means that a scrape does not show the series; nil: it is reported as missing, unless it is a counter
+    /// whose family is shown with the same label names.
+    public var absent: AbsentSeriesRule?
 
     public init(
         series: String, aggregate: MetricAggregate, max: Double? = nil, min: Double? = nil, maxIncrease: Double? = nil,
-        forScrapes: Int = 1
+        floor: Double? = nil, forScrapes: Int = 1, absent: AbsentSeriesRule? = nil
     ) {
         self.series = series
         self.aggregate = aggregate
         self.max = max
         self.min = min
         self.maxIncrease = maxIncrease
+        self.floor = floor
         self.forScrapes = forScrapes
+        self.absent = absent
     }
+}
+
+public enum AbsentSeriesRule: String, CaseIterable, Hashable, Codable, Sendable {
+    /// A series that a server does not show counts as 0: many counters appear with their first event.
+    case zero
 }
 
 public enum MetricAggregate: Hashable, Codable, Sendable {

@@ -114,7 +114,7 @@ extension PolicyReader {
     }
 
     func metric(_ check: Section) -> MetricCheck? {
-        let keys = ["series", "aggregate", "max", "min", "maxIncrease", "for"]
+        let keys = ["series", "aggregate", "max", "min", "maxIncrease", "floor", "for", "absent"]
         guard let part = check.section("metric", "metric", keys: keys) else { return nil }
         part.require("series", "series: nv_gpu_memory_used_bytes")
         part.require("aggregate", "aggregate: max")
@@ -123,7 +123,8 @@ extension PolicyReader {
         let value = MetricCheck(
             series: series ?? "", aggregate: aggregate ?? .max, max: part.read("max", "70GiB", Units.quantity),
             min: part.read("min", "1", Units.quantity), maxIncrease: part.increase("maxIncrease"),
-            forScrapes: scrapes(part))
+            floor: part.read("floor", "0.1", Units.quantity), forScrapes: scrapes(part),
+            absent: part.choice("absent", [("zero", AbsentSeriesRule.zero)]))
         needsBound(part, ["max", "min", "maxIncrease"], example: "max: 70GiB")
         if let max = value.max, let min = value.min, min > max {
             report.error(part.mark("min"), "'min' lies above 'max', so nothing passes: swap them")
@@ -137,7 +138,36 @@ extension PolicyReader {
                     "'maxIncrease' compares what happened in both arms: write aggregate: rate or p95, or a plain 'max'")
             }
         }
+        floor(part, aggregate, value)
+        if part.has("absent"), case .quantile = aggregate {
+            report.error(
+                part.mark("absent"),
+                "a histogram that is not shown has no quantile, not one of 0: remove 'absent', or write aggregate: rate")
+        }
         return value
+    }
+
+    /// The floor of `maxIncrease`, which a rate cannot do without.
+    private func floor(_ part: Section, _ aggregate: MetricAggregate?, _ value: MetricCheck) {
+        if aggregate == .rate, part.has("maxIncrease"), !part.has("floor") {
+            report.error(
+                part.mark("maxIncrease"),
+                "a rate needs 'floor' beside 'maxIncrease': where the baseline counted nothing, the candidate's first"
+                    + " event would be beyond the bound. Write how many a second never matter, such as floor: 0.1")
+        }
+        guard let floor = value.floor else { return }
+        if !part.has("maxIncrease") {
+            report.error(
+                part.mark("floor"),
+                "'floor' says which values are too small for 'maxIncrease': write that too, or remove it")
+        } else if floor <= 0 {
+            report.error(
+                part.mark("floor"), "a floor of \(Units.decimal(floor)) or less spares nothing: write more than 0")
+        } else if let max = value.max, floor >= max {
+            report.error(
+                part.mark("floor"),
+                "a floor of \(Units.decimal(floor)) at or above 'max' leaves nothing to 'maxIncrease': write a lower one")
+        }
     }
 
     private func scrapes(_ part: Section) -> Int {

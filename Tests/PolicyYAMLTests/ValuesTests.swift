@@ -25,6 +25,8 @@ struct ValuesTests {
             series: "nv_gpu_memory_used_bytes{gpu=\"0\"}", aggregate: .max, max: 75_161_927_680, min: 1_048_576,
             forScrapes: 3)
         let queue = MetricCheck(series: "queue_seconds", aggregate: .quantile(0.99), max: 0.25, maxIncrease: 0.2)
+        let retries = MetricCheck(
+            series: "retries_total{kind=\"gpu\"}", aggregate: .rate, maxIncrease: 0.5, floor: 0.1, absent: .zero)
         let expected = Policy(
             name: "everything", description: "Every key that a policy knows.", onNoData: .revert(after: .seconds(600)),
             checks: [
@@ -39,6 +41,7 @@ struct ValuesTests {
                     mode: .observe, limits: limits),
                 Check(name: "gpu-memory", kind: .metric(memory), limits: limits),
                 Check(name: "queue-time", kind: .metric(queue), limits: limits),
+                Check(name: "retries", kind: .metric(retries), limits: limits),
             ])
         #expect(policy == expected)
     }
