@@ -99,8 +99,8 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
     public var pause: PauseStatus?
     /// The candidate gets nothing until a first healthy evaluation after a restart.
     public var recovering: Bool
-    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noData`, `providerDown`, `agentBlind`,
-    /// `badBaseline`, `recovering`.
+    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noData`, `providerDown`,
+    /// `unusableSeries`, `agentBlind`, `badBaseline`, `candidateDown`, `recovering`.
     public var standstill: String?
 
     public init(

@@ -24,6 +24,14 @@ public enum MeasureUnit: String, Codable, Sendable {
     case plain
 }
 
+/// Why a measurement failed although the servers' metrics were scraped.
+public enum MeasurementFault: String, Codable, Sendable {
+    /// No scrape shows the series that the check names.
+    case missingSeries
+    /// It is shown and cannot be measured: not a number, of another kind, on a page that stands still.
+    case unusableSeries
+}
+
 /// One comparison of a value with a bound, with every number that it rests on.
 public struct Measurement: Hashable, Codable, Sendable {
     /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
@@ -44,6 +52,8 @@ public struct Measurement: Hashable, Codable, Sendable {
     public var verdict: Verdict
     /// What is missing or uncertain, in words; empty where nothing is.
     public var note: String
+    /// Whose fault an error is; nil for other verdicts, and where the servers' metrics could not be had at all.
+    public var fault: MeasurementFault?
 
     public init(
         subject: String, unit: MeasureUnit, candidate: Double? = nil, baseline: Double? = nil,
@@ -184,6 +194,11 @@ public struct CheckResult: Hashable, Codable, Sendable {
     /// `policy/check`.
     public var path: String { "\(policy)/\(check)" }
     public var isEnforced: Bool { mode == .enforce }
+
+    /// Whose fault it is that the newest measurement failed; nil where it did not, or where scrapes fail.
+    public var fault: MeasurementFault? {
+        measured == .error ? measurements.lazy.compactMap(\.fault).first : nil
+    }
 
     /// The measurement that decides: of those that are as bad as the check, the one that is furthest beyond its bound
     /// or nearest to it. Groups that are too small to judge stand back.

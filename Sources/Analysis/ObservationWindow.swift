@@ -130,11 +130,12 @@ public struct ObservationWindow: Sendable {
         return summary
     }
 
-    /// Outcomes alone of what ended at or after `since`, whenever it began.
-    public func counts(_ arm: Arm, since: Int64) -> OutcomeCounts {
+    /// Outcomes alone of what ended at or after `since` and before `until`, whenever it began; in whole seconds.
+    public func counts(_ arm: Arm, since: Int64, until: Int64 = .max) -> OutcomeCounts {
         let first = since / Self.cohortLength
+        let end = until / Self.cohortLength
         return ended[Int(arm.rawValue)].reversed().prefix { $0.second >= first }.reduce(into: OutcomeCounts()) {
-            $0.add($1.outcomes)
+            if until == .max || $1.second < end { $0.add($1.outcomes) }
         }
     }
 

@@ -18,6 +18,10 @@ public struct ScrapeSample: Hashable, Sendable {
     public var saturation: Double?
     /// What the policies' checks asked for.
     public var series: [SeriesQuery: SeriesReading]
+    /// How the page shows each of them. The window keeps it of the newest scrape only.
+    public var details: [SeriesQuery: SeriesDetails] = [:]
+    /// What tells a page that is alive from one that stands still.
+    public var page = PageState()
     /// How many samples the server showed in all.
     public var sampleCount = 0
     /// What the operator should know of this scrape though it succeeded: a model that the server does not show.
@@ -80,6 +84,48 @@ public enum SeriesReading: Hashable, Sendable {
     case histograms([String: CumulativeHistogram])
     /// The query itself cannot be answered, and why.
     case unavailable(String)
+}
+
+/// How a page shows a series that a check asks for.
+public struct SeriesDetails: Hashable, Sendable {
+    public var presence: SeriesPresence
+    /// The word of its family's TYPE line; nil without one.
+    public var type: String?
+    /// A series that matches is written twice; the first one counts.
+    public var isRepeated: Bool
+
+    public init(presence: SeriesPresence = .shown, type: String? = nil, isRepeated: Bool = false) {
+        self.presence = presence
+        self.type = type
+        self.isRepeated = isRepeated
+    }
+}
+
+public enum SeriesPresence: Hashable, Sendable {
+    case shown
+    /// The page has no family of this name; `nearest` is the name most like it, where one is.
+    case unknown(nearest: String?)
+    /// Its family has a TYPE line and no sample.
+    case declared
+    /// Its family has samples, and none with this label, which the selector names.
+    case withoutLabel(String)
+    /// Its family has samples with all labels that the selector names, and other values of them.
+    case otherValues
+}
+
+public struct PageState: Hashable, Sendable {
+    /// The newest explicit timestamp of any sample, in milliseconds since 1970; nil where none has one.
+    public var newestTimestamp: Double?
+    /// How old that was when it was scraped, in seconds; nil where it is not known.
+    public var age: Double?
+    /// A digest of all counters; nil where the page has none.
+    public var counters: UInt64?
+
+    public init(newestTimestamp: Double? = nil, age: Double? = nil, counters: UInt64? = nil) {
+        self.newestTimestamp = newestTimestamp
+        self.age = age
+        self.counters = counters
+    }
 }
 
 /// Observations at or below each bound.

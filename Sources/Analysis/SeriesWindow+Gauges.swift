@@ -6,6 +6,14 @@ public struct GaugeReading: Hashable, Sendable {
     public var at: Int64
     /// In no order; without NaN; empty: the scrapes were there and the gauge was not.
     public var values: [Double]
+    /// A server showed the gauge and it was not a number.
+    public var hasNaN = false
+
+    public init(at: Int64, values: [Double]) {
+        self.at = at
+        self.values = values.filter { !$0.isNaN }
+        hasNaN = self.values.count < values.count
+    }
 
     /// Nil without values, for a sum of +Inf and -Inf, and for `rate` and `quantile`, which are not of gauges.
     public func aggregated(by aggregate: MetricAggregate) -> Double? {
@@ -94,8 +102,7 @@ extension SeriesWindow {
         }
         return (0..<(fresh.map(\.count).max() ?? 0)).map { place in
             let scrapes = fresh.compactMap { samples in samples.dropFirst(place).first }
-            let values = scrapes.flatMap(read).filter { !$0.isNaN }
-            return GaugeReading(at: scrapes.map(\.at).max()!, values: values)
+            return GaugeReading(at: scrapes.map(\.at).max()!, values: scrapes.flatMap(read))
         }
     }
 }

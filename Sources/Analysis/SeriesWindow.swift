@@ -17,14 +17,20 @@ public struct SeriesWindow: Sendable {
     public static let maxServers = 256
 
     var histories: [Arm: [Endpoint: ServerHistory]] = [.baseline: [:], .candidate: [:]]
+    /// The versions behind the arms, as messages call them.
+    public private(set) var names: [Arm: String] = [:]
 
     public init(span: Duration = .seconds(300), maxScrapes: Int = 600) {
         self.span = span.nanoseconds
         self.maxScrapes = maxScrapes
     }
 
+    /// What messages call an arm: its version, where it is known.
+    func name(of arm: Arm) -> String { names[arm] ?? "the \(arm.name)" }
+
     /// The servers that an arm has now.
-    public mutating func setServers(_ servers: [Endpoint], of arm: Arm) {
+    public mutating func setServers(_ servers: [Endpoint], of arm: Arm, version: String? = nil) {
+        names[arm] = version
         let current = Set(servers)
         for server in current where histories[arm]![server] == nil { histories[arm]![server] = ServerHistory() }
         for server in histories[arm]!.keys { histories[arm]![server]!.isCurrent = current.contains(server) }
@@ -56,9 +62,25 @@ struct ServerHistory: Sendable {
     var isCurrent = true
     private(set) var consecutiveFailures = 0
     private(set) var lastFailure: (reason: String, at: Int64)?
+    /// How the pages showed the series that are asked for.
+    private(set) var tracks: [SeriesQuery: SeriesTrack] = [:]
+    /// For how long the page's newest timestamp, all of its counters and the preset's request counter stand still.
+    private(set) var timestamp: Unchanged<Double>?
+    private(set) var counters: Unchanged<UInt64>?
+    private(set) var requests: Unchanged<Double>?
+    /// Scrapes in a row without any request counter.
+    private(set) var withoutRequests: Unchanged<Bool>?
 
     mutating func record(_ sample: ScrapeSample, span: Int64, maxScrapes: Int) {
         if let last = samples.last, sample.at <= last.at { return }
+        track(sample)
+        // One copy is enough: a window holds hundreds of scrapes.
+        var sample = sample
+        sample.details = [:]
+        if var last = samples.popLast() {
+            last.remark = nil
+            samples.append(last)
+        }
         samples.append(sample)
         consecutiveFailures = 0
         let outdated = samples.prefix { $0.at < sample.at - span }.count
@@ -68,6 +90,20 @@ struct ServerHistory: Sendable {
     mutating func recordFailure(_ reason: String, at time: Int64) {
         consecutiveFailures += 1
         lastFailure = (reason, time)
+    }
+
+    private mutating func track(_ sample: ScrapeSample) {
+        var current: [SeriesQuery: SeriesTrack] = [:]
+        for (query, reading) in sample.series {
+            var track = tracks[query] ?? SeriesTrack()
+            track.record(reading, sample.details[query])
+            current[query] = track
+        }
+        tracks = current
+        timestamp = Unchanged(sample.page.newestTimestamp, at: sample.at, since: timestamp)
+        counters = Unchanged(sample.page.counters, at: sample.at, since: counters)
+        requests = Unchanged(sample.requests, at: sample.at, since: requests)
+        withoutRequests = Unchanged(sample.requests == nil ? true : nil, at: sample.at, since: withoutRequests)
     }
 
     /// The scrapes that cover an interval: from the last one at or before its start, where that is not too far back,

@@ -68,6 +68,8 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
             switch measured {
             case _ where tally.failures > check.limits.failureLimit: .fail
             case .fail: .inconclusive
+            // Three scrapes without a series are patience enough.
+            case .error where measurements.contains { $0.fault == .missingSeries }: .error
             case .error: tally.consecutiveErrors > check.limits.consecutiveErrorLimit ? .error : .noData
             case .pass, .inconclusive, .noData: measured
             }

@@ -68,11 +68,16 @@ extension ThresholdLook {
             let theirs = b.exceeding(ceiling)
             m.candidateSamples = mine.trials
             m.baselineSamples = theirs.trials
+            let span = c.span(around: ceiling)
+            let isBeyond = c.isBeyond(ceiling, quantile: p)
             if let note = fewSamples(mine.trials, nil) {
                 m.note = note
+            } else if let span, !isBeyond, c.exceeding(span: span).rate ?? 0 > 1 - p {
+                m.verdict = .inconclusive
+                m.note = between(ceiling, span, c)
             } else {
                 decide(
-                    &m, isBeyond: candidate.map { $0.value > ceiling } ?? false, isSurely: mine.lowerBound() > 1 - p,
+                    &m, isBeyond: isBeyond, isSurely: mine.lowerBound() > 1 - p,
                     baselineBeyond: theirs.lowerBound() > 1 - p && !mine.isAbove(theirs, times: 1))
             }
             measurements.append(m)
@@ -84,10 +89,17 @@ extension ThresholdLook {
             m.candidateSamples = mine.trials
             if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
                 m.note = note
+            } else if let span = c.span(around: bound), span.upper == nil, c.exceeding(span: span).rate ?? 0 > 1 - p {
+                m.verdict = .inconclusive
+                m.note = between(bound, span, c)
             } else if bound.isFinite {
+                let theirs = b.exceeding(baseline?.value ?? 0)
                 decide(
-                    &m, isBeyond: candidate.map { $0.value > bound } ?? false,
-                    isSurely: mine.isAbove(b.exceeding(baseline?.value ?? 0), times: 1))
+                    &m, isBeyond: c.isBeyond(bound, quantile: p) || candidate.map { $0.value > bound } ?? false,
+                    isSurely: mine.isAbove(theirs, times: 1))
+                if m.verdict == .inconclusive, let span = c.span(around: bound), mine.rate ?? 0 <= theirs.rate ?? 0 {
+                    m.note = between(bound, span, c)
+                }
             } else {
                 m.verdict = .inconclusive
                 m.note = "the baseline fails so often that its \(latency.quantileName) is an error"
@@ -95,6 +107,18 @@ extension ThresholdLook {
             measurements.append(m)
         }
         return measurements
+    }
+
+    private func between(_ bound: Double, _ span: BucketSpan, _ sample: some LatencySample) -> String {
+        func share(_ proportion: Proportion) -> String { Measurement.format(proportion.rate ?? 0, .ratio) }
+        var note = "\(Measurement.format(bound, .seconds)) lies \(span.words(.seconds))"
+        if let lower = span.lower {
+            note += "; \(share(sample.exceeding(span: span))) took longer than \(Measurement.format(lower, .seconds))"
+        }
+        if let upper = span.upper {
+            note += "; \(share(sample.exceeding(upper))) longer than \(Measurement.format(upper, .seconds))"
+        }
+        return "\(note); \(span.advice(.seconds))"
     }
 
     /// - Parameter baselineBeyond: the baseline is beyond this bound as surely, and the candidate is no worse.
@@ -138,6 +162,13 @@ struct ProxyLatency: LatencySample {
     let measure: LatencyMeasure
 
     func quantile(_ p: Double) -> (value: Double, samples: UInt64)? { summary.quantile(p, of: measure) }
+
+    func isBeyond(_ seconds: Double, quantile p: Double) -> Bool { quantile(p).map { $0.value > seconds } ?? false }
+
+    /// The proxy's buckets are finer than any bound.
+    func span(around seconds: Double) -> BucketSpan? { nil }
+
+    func exceeding(span: BucketSpan) -> Proportion { Proportion(0, of: 0) }
 
     func exceeding(_ seconds: Double) -> Proportion {
         let (slower, of) = summary.exceedances(measure, atOrAbove: Self.bucketAbove(seconds))

@@ -17,9 +17,13 @@ extension ThresholdLook {
         guard let (baseline, candidate) = deltas else {
             return [missingScrapes("errors", .ratio, bound: bound)]
         }
+        for arm in [Arm.candidate, .baseline] {
+            if let stalled = snapshot.stalledPage(of: arm) { return [unusable("errors", .ratio, bound, stalled.words)] }
+        }
         var proportions: [Proportion] = []
         for (arm, delta) in [(Arm.candidate, candidate), (.baseline, baseline)] {
             guard let requests = delta.requests, let failed = delta.errors else {
+                if let why = snapshot.pageWithoutRequests(of: arm) { return [unusable("errors", .ratio, bound, why)] }
                 return [
                     Measurement(
                         subject: "errors", unit: .ratio, bound: bound, verdict: .noData,
@@ -41,11 +45,10 @@ extension ThresholdLook {
         }
         for (arm, delta) in [(Arm.candidate, candidate), (.baseline, baseline)] {
             if case .unavailable(let why) = delta.latency {
-                return [
-                    Measurement(
-                        subject: "latency", unit: .seconds, bound: bound, verdict: .error,
-                        note: "\(latency.quantileName): unavailable: \(why)")
-                ]
+                return [unusable("latency", .seconds, bound, "\(latency.quantileName): unavailable: \(why)")]
+            }
+            if let stalled = snapshot.stalledPage(of: arm) {
+                return [unusable("latency", .seconds, bound, stalled.words)]
             }
             let population = ScrapedLatency(delta).population
             guard Proportion(counted: 0, of: population) != nil else {
@@ -69,34 +72,136 @@ extension ThresholdLook {
     /// arms. Not part of any risk budget: one value is one value.
     func measure(_ metric: MetricCheck) -> [Measurement] {
         if let why = snapshot.series.unavailable(metric.query, of: .candidate) {
-            return [Measurement(subject: metric.series, unit: .plain, bound: 0, verdict: .error, note: why)]
+            return [unusable(metric, why)]
         }
-        let values: (candidate: [Double], baseline: [Double])
         switch metric.aggregate {
-        case .max, .min, .sum, .mean:
-            // After a counted failure at least one scrape must be new.
-            if let after, !snapshot.series.hasScrapes(of: .candidate, after: after.scrapes) { return [] }
-            let start = now - check.limits.window.nanoseconds
-            func recent(_ arm: Arm) -> [Double] {
-                snapshot.series.gauges(metric.query, of: arm, last: metric.forScrapes, since: start).compactMap {
-                    $0.aggregated(by: metric.aggregate)
-                }
-            }
-            values = (recent(.candidate), recent(.baseline))
-        case .rate, .quantile:
-            func grown(_ delta: SeriesDelta?) -> [Double] { delta.flatMap { increase($0, metric) }.map { [$0] } ?? [] }
-            values = (grown(deltas?.candidate), grown(deltas?.baseline))
+        case .max, .min, .sum, .mean: return measureGauge(metric)
+        case .rate: return measureRate(metric)
+        case .quantile(let quantile): return measureQuantile(metric, quantile)
         }
-        let needed = isGauge(metric) ? metric.forScrapes : 1
-        guard values.candidate.count >= needed else {
-            var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
-            if m.verdict == .noData, !values.candidate.isEmpty {
-                m.note = "\(values.candidate.count) of \(needed) fresh scrapes"
+    }
+
+    private func measureGauge(_ metric: MetricCheck) -> [Measurement] {
+        // After a counted failure at least one scrape must be new.
+        if let after, !snapshot.series.hasScrapes(of: .candidate, after: after.scrapes) { return [] }
+        let start = now - check.limits.window.nanoseconds
+        let readings = snapshot.series.gauges(metric.query, of: .candidate, last: metric.forScrapes, since: start)
+        let values = readings.compactMap { reading in
+            reading.aggregated(by: metric.aggregate) ?? (metric.absent == .zero && !reading.hasNaN ? 0 : nil)
+        }
+        if values.count == metric.forScrapes {
+            let measurements = bounds(metric, candidate: values, baseline: nil)
+            if !readings.contains(where: \.hasNaN) || ThresholdJudge.worst(measurements.map(\.verdict)) == .fail {
+                return measurements
             }
+        }
+        if readings.contains(where: \.hasNaN) {
+            let (bad, all) = snapshot.series.scrapesWithoutNumber(
+                metric.query, of: .candidate, last: metric.forScrapes, since: start)
+            let version = snapshot.series.name(of: .candidate)
+            return [
+                unusable(
+                    metric, "\(metric.series) is not a number (NaN) in \(bad) of the last \(all) scrapes of \(version)")
+            ]
+        }
+        if values.isEmpty { return [absent(metric, [.candidate])] }
+        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+        if m.verdict == .noData { m.note = "\(values.count) of \(metric.forScrapes) fresh scrapes" }
+        return [m]
+    }
+
+    private func measureRate(_ metric: MetricCheck) -> [Measurement] {
+        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)] }
+        let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
+        if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
+            return [unusable(metric, why)]
+        }
+        func rate(_ delta: SeriesDelta, _ arm: Arm) -> Double? {
+            switch delta.series[metric.query] {
+            case .counter(_, let perSecond): return perSecond
+            case .noData, nil: return countsAsZero(metric, arm) ? 0 : nil
+            case .histogram, .unavailable: return nil
+            }
+        }
+        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] {
+            if case .unavailable(let why) = delta.series[metric.query] {
+                return [unusable(metric, "\(arm.name): \(why)")]
+            }
+        }
+        let baseline = rate(deltas.baseline, .baseline)
+        guard let candidate = rate(deltas.candidate, .candidate), baseline != nil || metric.maxIncrease == nil else {
+            return [absent(metric, arms)]
+        }
+        return bounds(metric, candidate: [candidate], baseline: baseline)
+    }
+
+    /// Whether a counter that is not shown counts as one at 0: many appear with their first event.
+    private func countsAsZero(_ metric: MetricCheck, _ arm: Arm) -> Bool {
+        metric.absent == .zero || snapshot.series.isKnownFamily(metric.query, of: arm)
+    }
+
+    private func measureQuantile(_ metric: MetricCheck, _ quantile: Double) -> [Measurement] {
+        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)] }
+        let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
+        if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
+            return [unusable(metric, why)]
+        }
+        func histogram(_ delta: SeriesDelta) -> CumulativeHistogram? {
+            if case .histogram(let histogram) = delta.series[metric.query] { histogram } else { nil }
+        }
+        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] {
+            if case .unavailable(let why) = delta.series[metric.query] {
+                return [unusable(metric, "\(arm.name): \(why)")]
+            }
+        }
+        let baseline = histogram(deltas.baseline)
+        guard let candidate = histogram(deltas.candidate), baseline != nil || metric.maxIncrease == nil else {
+            return [absent(metric, arms)]
+        }
+        let counts = [candidate.total, baseline?.total ?? 0].map { Proportion(counted: 0, of: $0)?.trials }
+        guard let mine = counts[0], let theirs = counts[1] else {
+            return [unusable(metric, "\(metric.series) grew by \(candidate.total), which cannot be counted")]
+        }
+        let few = fewSamples(mine, metric.maxIncrease == nil ? nil : theirs)
+        guard few == nil, let estimate = candidate.quantile(quantile) else {
+            var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+            if m.verdict == .noData { m.note = few ?? "no observation in the window" }
             return [m]
         }
-        return bounds(metric, candidate: values.candidate, baseline: values.baseline.first)
+        var measurements = bounds(metric, candidate: [estimate.value], baseline: baseline?.quantile(quantile)?.value)
+        for i in measurements.indices {
+            measurements[i].candidateSamples = mine
+            measurements[i].baselineSamples = theirs
+            restrict(&measurements[i], to: estimate, of: candidate)
+        }
+        return measurements
     }
+
+    /// A verdict on a quantile that was read off a bucket stands only where it holds for the whole bucket. Against the
+    /// baseline a value within the bound passes as it is: it was read off the same way.
+    private func restrict(_ m: inout Measurement, to estimate: QuantileEstimate, of histogram: CumulativeHistogram) {
+        if !m.atMost, m.verdict == .fail, estimate.upper.isFinite, histogram.span(around: m.bound) == nil,
+            histogram.edge(atOrAbove: m.bound) == histogram.edge(atOrAbove: estimate.upper)
+        {
+            m.verdict = .inconclusive
+            m.note =
+                "the quantile lies in the bucket that ends at the bound, and may be at it; write a lower bucket edge"
+        }
+        guard m.verdict == .pass || m.verdict == .fail else { return }
+        guard let span = histogram.span(around: m.bound) else {
+            // Of a quantile above the highest edge only that edge is known, and the bound is it.
+            if m.atMost, estimate.isLowerBound, estimate.lower >= m.bound { m.verdict = .fail }
+            return
+        }
+        let isInside =
+            estimate.upper > m.bound && (span.lower ?? -.infinity) <= estimate.lower && estimate.lower < m.bound
+        guard isInside, m.verdict == .fail || m.subject != Self.increase || estimate.isLowerBound else { return }
+        m.verdict = .inconclusive
+        m.note =
+            "\(Measurement.format(m.bound, .plain)) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))"
+    }
+
+    static let increase = "increase"
 
     private func bounds(_ metric: MetricCheck, candidate: [Double], baseline: Double?) -> [Measurement] {
         func measurement(_ subject: String, _ bound: Double, atMost: Bool, _ isBeyond: (Double) -> Bool) -> Measurement
@@ -112,7 +217,7 @@ extension ThresholdLook {
         if let increase = metric.maxIncrease {
             if let baseline {
                 let bound = max(baseline + abs(baseline) * increase, metric.floor ?? -.infinity)
-                var m = measurement("increase", bound, atMost: true) { $0 > bound }
+                var m = measurement(Self.increase, bound, atMost: true) { $0 > bound }
                 // The loader asks for a floor; plans that were pinned before it did have none.
                 if m.verdict == .fail, baseline == 0, metric.floor == nil {
                     m.verdict = .inconclusive
@@ -120,25 +225,35 @@ extension ThresholdLook {
                 }
                 measurements.append(m)
             } else {
-                measurements.append(missingScrapes("increase", .plain, bound: 0))
+                measurements.append(missingScrapes(Self.increase, .plain, bound: 0))
             }
         }
         return measurements
     }
 
-    private func isGauge(_ metric: MetricCheck) -> Bool {
-        switch metric.aggregate {
-        case .max, .min, .sum, .mean: true
-        case .rate, .quantile: false
-        }
+    /// The series is there and cannot be measured.
+    private func unusable(_ metric: MetricCheck, _ why: String) -> Measurement {
+        unusable(metric.series, .plain, metric.max ?? metric.min ?? 0, why)
     }
 
-    private func increase(_ delta: SeriesDelta, _ metric: MetricCheck) -> Double? {
-        switch (delta.series[metric.query], metric.aggregate) {
-        case (.counter(_, let perSecond), .rate): perSecond
-        case (.histogram(let histogram), .quantile(let p)): histogram.quantile(p)?.value
-        default: nil
+    private func unusable(_ subject: String, _ unit: MeasureUnit, _ bound: Double, _ why: String) -> Measurement {
+        var m = Measurement(subject: subject, unit: unit, bound: bound, verdict: .error, note: why)
+        m.fault = .unusableSeries
+        return m
+    }
+
+    /// Nothing was measured: an arm does not show the series, or scrapes are still to come.
+    private func absent(_ metric: MetricCheck, _ arms: [Arm]) -> Measurement {
+        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+        guard m.verdict == .noData,
+            let missing = arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
+        else { return m }
+        m.note = missing.words
+        if missing.scrapes >= MissingSeries.patience {
+            m.verdict = .error
+            m.fault = .missingSeries
         }
+        return m
     }
 
     /// No data where scrapes are still to come; an error where they fail.
@@ -159,40 +274,5 @@ extension ThresholdLook {
         }
         return Measurement(
             subject: subject, unit: unit, bound: bound, verdict: .noData, note: "too few scrapes of both arms yet")
-    }
-}
-
-/// Latencies of one arm, wherever they come from.
-protocol LatencySample {
-    /// The p-quantile in seconds and how many samples it rests on; nil without samples.
-    func quantile(_ p: Double) -> (value: Double, samples: UInt64)?
-    /// How many were slower than a threshold in seconds, counted in the candidate's favour where buckets are coarse.
-    func exceeding(_ seconds: Double) -> Proportion
-}
-
-struct ScrapedLatency: LatencySample {
-    let delta: SeriesDelta
-
-    init(_ delta: SeriesDelta) { self.delta = delta }
-
-    private var histogram: CumulativeHistogram? {
-        if case .histogram(let histogram) = delta.latency { histogram } else { nil }
-    }
-
-    /// Answered and failed requests; 0 without a histogram. It may be more than can be counted.
-    var population: Double { histogram.map { $0.total + delta.slower } ?? 0 }
-
-    func quantile(_ p: Double) -> (value: Double, samples: UInt64)? {
-        guard let estimate = delta.latencyQuantile(p), let all = Proportion(counted: 0, of: population) else {
-            return nil
-        }
-        return (estimate.value, all.trials)
-    }
-
-    func exceeding(_ seconds: Double) -> Proportion {
-        guard let histogram else { return Proportion(0, of: 0) }
-        let edge = histogram.bounds.firstIndex { $0 >= seconds } ?? histogram.bounds.count - 1
-        let within = edge < histogram.counts.count ? histogram.counts[edge] : 0
-        return Proportion(counted: max(population - within, 0), of: population) ?? Proportion(0, of: 0)
     }
 }

@@ -27,9 +27,17 @@ public struct SampleReader: Sendable {
 
     /// A page on which a request counter or a latency bucket is no count is refused as a whole: cut to a number that
     /// fits, or left out of a sum, it would give a verdict.
-    public func read(_ exposition: Exposition, at time: Int64) throws(UnusableScrape) -> ScrapeSample {
+    ///
+    /// - Parameters:
+    ///   - time: when the scrape began: monotonic, in nanoseconds.
+    ///   - wall: the same moment in milliseconds since 1970; nil: explicit timestamps are not compared with it.
+    public func read(_ exposition: Exposition, at time: Int64, wall: Double? = nil) throws(UnusableScrape)
+        -> ScrapeSample
+    {
         var sample = ScrapeSample(at: time)
         sample.sampleCount = exposition.samples.count
+        sample.page = PageState(newestTimestamp: exposition.newestTimestamp, counters: exposition.counterDigest)
+        if let wall, let newest = exposition.newestTimestamp { sample.page.age = (wall - newest) / 1000 }
         if let preset {
             sample.requests = try count(preset.requests, exposition)
             sample.errors = try count(preset.errors, exposition)
@@ -47,8 +55,21 @@ public struct SampleReader: Sendable {
         } else {
             sample.latency = .unavailable("the version has no metrics preset")
         }
-        for query in queries { sample.series[query] = reading(query, exposition) }
+        for query in queries { read(query, exposition, into: &sample) }
         return sample
+    }
+
+    private func read(_ query: SeriesQuery, _ exposition: Exposition, into sample: inout ScrapeSample) {
+        let selector: SeriesSelector
+        do throws(SelectorError) {
+            selector = try SeriesSelector(parsing: query.selector)
+        } catch {
+            sample.series[query] = .unavailable(error.description)
+            return
+        }
+        let reading = reading(query.kind, selector, exposition)
+        sample.series[query] = reading
+        sample.details[query] = SeriesFinder(exposition: exposition).details(of: selector, query.kind, reading)
     }
 
     private func selector(_ series: PresetSeries) -> SeriesSelector {
@@ -124,14 +145,10 @@ public struct SampleReader: Sendable {
         return Set(preset.requests.flatMap { exposition.select($0.selector).map { $0[label] } })
     }
 
-    private func reading(_ query: SeriesQuery, _ exposition: Exposition) -> SeriesReading {
-        let selector: SeriesSelector
-        do throws(SelectorError) {
-            selector = try SeriesSelector(parsing: query.selector)
-        } catch {
-            return .unavailable(error.description)
-        }
-        switch query.kind {
+    private func reading(
+        _ kind: SeriesQuery.Kind, _ selector: SeriesSelector, _ exposition: Exposition
+    ) -> SeriesReading {
+        switch kind {
         case .gauge, .counter:
             let samples = exposition.select(selector)
             guard samples.count <= Self.maxSeries else { return tooMany(samples.count) }
@@ -139,7 +156,7 @@ public struct SampleReader: Sendable {
                 return .unavailable(
                     "\(selector.name) is a histogram: use a quantile, or name its _sum or _count")
             }
-            if query.kind == .counter, let sample = samples.first(where: { !$0.value.isFinite || $0.value < 0 }) {
+            if kind == .counter, let sample = samples.first(where: { !$0.value.isFinite || $0.value < 0 }) {
                 return .unavailable("\(selector) is \(sample.value), which no counter can be")
             }
             return .values(

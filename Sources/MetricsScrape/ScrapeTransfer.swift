@@ -142,10 +142,17 @@ final class ScrapeTransfer {
         let reader = SampleReader(
             preset: target.preset.flatMap(MetricsPreset.named), model: target.model, queries: target.queries)
         do throws(UnusableScrape) {
-            return .success(try reader.read(exposition, at: startedAt))
+            return .success(try reader.read(exposition, at: startedAt, wall: Self.wall))
         } catch {
             return .failure(reason: error.description)
         }
+    }
+
+    /// Milliseconds since 1970.
+    private static var wall: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) * 1000 + Double(time.tv_nsec) * 1e-6
     }
 
     private func explanation(_ code: CURLcode) -> String {

@@ -142,7 +142,8 @@ extension PolicyReader {
         if part.has("absent"), case .quantile = aggregate {
             report.error(
                 part.mark("absent"),
-                "a histogram that is not shown has no quantile, not one of 0: remove 'absent', or write aggregate: rate")
+                "a histogram that is not shown has no quantile, not one of 0: remove 'absent', or write aggregate: rate"
+            )
         }
         return value
     }
@@ -166,7 +167,8 @@ extension PolicyReader {
         } else if let max = value.max, floor >= max {
             report.error(
                 part.mark("floor"),
-                "a floor of \(Units.decimal(floor)) at or above 'max' leaves nothing to 'maxIncrease': write a lower one")
+                "a floor of \(Units.decimal(floor)) at or above 'max' leaves nothing to 'maxIncrease': write a lower one"
+            )
         }
     }
 

@@ -45,6 +45,35 @@ extension Exposition {
         Dictionary(select(selector).lazy.map { ($0.labels, $0.value) }, uniquingKeysWith: { first, _ in first })
     }
 
+    /// Whether a series that matches is written twice.
+    public func repeats(_ selector: SeriesSelector) -> Bool {
+        samples(named: selector.name).count { selector.matches($0) } > select(selector).count
+    }
+
+    /// The type of the family that samples of this name belong to; nil where no TYPE line says it.
+    public func type(of name: String) -> FamilyKind? {
+        guard let family = samples(named: name).first?.family, families[family].kind != .untyped else { return nil }
+        return families[family].kind
+    }
+
+    /// A digest of all values that only grow; nil where the page has none.
+    public var counterDigest: UInt64? {
+        var digest: UInt64?
+        for sample in samples {
+            let isCounter =
+                switch families[sample.family].kind {
+                case .counter, .histogram, .summary: true
+                case .gauge: false
+                case .untyped: Self.counterSuffixes.contains { sample.name.hasSuffix($0) }
+                }
+            // FNV-1a, a value at a time.
+            if isCounter { digest = ((digest ?? 0xCBF2_9CE4_8422_2325) ^ sample.value.bitPattern) &* 0x100_0000_01B3 }
+        }
+        return digest
+    }
+
+    private static let counterSuffixes = ["_total", "_bucket", "_count"]
+
     /// Sum over the matching samples; nil where there is none, or none with a number: no data is not zero.
     public func sum(_ selector: SeriesSelector) -> Double? {
         let values = select(selector).lazy.map(\.value).filter { !$0.isNaN }

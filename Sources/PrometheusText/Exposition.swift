@@ -61,11 +61,14 @@ public struct Exposition: Sendable {
     public let families: [Family]
     /// In the order of the lines.
     public let samples: [Sample]
+    /// The newest explicit timestamp of a sample, in milliseconds since 1970; nil where none has one.
+    public let newestTimestamp: Double?
     private let placesByName: [String: [Int]]
 
-    init(families: [Family], samples: [Sample]) {
+    init(families: [Family], samples: [Sample], newestTimestamp: Double? = nil) {
         self.families = families
         self.samples = samples
+        self.newestTimestamp = newestTimestamp
         var places: [String: [Int]] = [:]
         for (place, sample) in samples.enumerated() { places[sample.name, default: []].append(place) }
         placesByName = places

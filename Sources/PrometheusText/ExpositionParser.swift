@@ -15,7 +15,7 @@ public enum ExpositionFormat: Hashable, Sendable {
 /// (https://prometheus.io/docs/instrumenting/exposition_formats/), with what real servers add to it: a comma after the
 /// last label, white space between tokens, CRLF, NaN and Inf in any case, OpenMetrics' exemplars and `# EOF`,
 /// repeated HELP and TYPE lines (the last TYPE counts, as in Prometheus itself); and OpenMetrics, whose `# EOF` is
-/// required and whose exemplars are checked. Timestamps and exemplars are checked and left out.
+/// required and whose exemplars are checked. Exemplars are checked and left out; of timestamps only the newest is kept.
 ///
 /// A text whose last line has no newline is refused: it was cut off, and a number that lost its last digits looks
 /// like any other number.
@@ -65,6 +65,7 @@ private struct ExpositionReader {
     private var families: [Family] = []
     private var familyIndex: [String: Int] = [:]
     private var samples: [Sample] = []
+    private var newestTimestamp: Double?
 
     init(limits: ExpositionLimits, format: ExpositionFormat) {
         self.limits = limits
@@ -76,7 +77,7 @@ private struct ExpositionReader {
             throw ExpositionError(
                 line: line, reason: "the text does not end with # EOF, as OpenMetrics does: the response was cut off")
         }
-        return Exposition(families: families, samples: samples)
+        return Exposition(families: families, samples: samples, newestTimestamp: newestTimestamp)
     }
 
     mutating func read(_ line: LineCursor) throws(ExpositionError) {
@@ -167,7 +168,12 @@ private struct ExpositionReader {
         let value = try line.takeNumber("a value")
         line.skipBlanks()
         if let next = line.peek, next != UInt8(ascii: "#") {
-            _ = try line.takeNumber("a timestamp, an exemplar or the end of the line")
+            let timestamp = try line.takeNumber("a timestamp, an exemplar or the end of the line")
+            // OpenMetrics writes seconds, and so do servers that send it under another Content-Type; as milliseconds they
+            // would be of 1970.
+            let isSeconds = format == .openMetrics || abs(timestamp) < 1e11
+            let milliseconds = isSeconds ? timestamp * 1000 : timestamp
+            if milliseconds.isFinite { newestTimestamp = max(newestTimestamp ?? milliseconds, milliseconds) }
             line.skipBlanks()
             if let rest = line.peek, rest != UInt8(ascii: "#") { throw line.unexpected("the end of the line") }
         }

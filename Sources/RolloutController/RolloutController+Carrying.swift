@@ -266,7 +266,7 @@ extension RolloutController {
             for arm in Arm.allCases {
                 guard let version = runtime.version(arm), let source = version.metrics else { continue }
                 let servers = version.servers.compactMap(endpoint)
-                runtime.series.setServers(servers, of: arm)
+                runtime.series.setServers(servers, of: arm, version: version.name)
                 targets += servers.map {
                     MetricTarget(
                         service: name, version: version.name, server: $0, source: source, series: runtime.queries)

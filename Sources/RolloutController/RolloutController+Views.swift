@@ -41,6 +41,9 @@ extension RolloutController {
         return ServerView(address: address, state: state, until: now.wall + (until - now.monotonic) / 1_000_000)
     }
 
+    /// Notes of scraped pages that a reader gets; a policy with mistakes may bring up hundreds.
+    private static let mostScrapeNotes = 20
+
     private func notes(_ runtime: ServiceRuntime) -> [String] {
         var notes: [String] = []
         let state = runtime.state
@@ -64,6 +67,11 @@ extension RolloutController {
         }
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")
+        }
+        let problems = runtime.scrapeProblems.map(\.text)
+        notes += problems.prefix(Self.mostScrapeNotes)
+        if problems.count > Self.mostScrapeNotes {
+            notes.append("\(problems.count - Self.mostScrapeNotes) more problems with scraped series")
         }
         if !runtime.isDurable || runtime.writeFailure != nil {
             notes.append("the state is not on disk: \(runtime.writeFailure ?? "not yet")")

@@ -81,6 +81,9 @@ public final class RolloutController {
         takeIn(batch)
         for reading in metrics.drain() { services[reading.service]?.record(reading) }
         let runtimes = services.values.sorted { $0.service.name < $1.service.name }
+        for runtime in runtimes {
+            for problem in runtime.newScrapeProblems() where problem.isAlarm { alarm(problem.text, runtime) }
+        }
         declare(runtimes.filter(\.owesDeclaration), now: now)
         let moves = runtimes.compactMap { runtime in
             runtime.digest(now: now.monotonic)

@@ -13,6 +13,9 @@ final class ServiceRuntime {
     var window: ObservationWindow
     var quality = QualityTable()
     var series: SeriesWindow
+    /// What the scraped pages lack for the checks, as of the newest scrape.
+    private(set) var scrapeProblems: [ScrapeProblem] = []
+    private var hasNewScrapes = false
     var judge: Judge
     /// Requests on their way to the judge, by second.
     var feed: TickFeed
@@ -115,6 +118,7 @@ final class ServiceRuntime {
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         quality = QualityTable()
         series = Self.series(plan, service)
+        scrapeProblems.removeAll { $0.arm == .candidate }
         judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
         feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
         recorder.begin(judge, rollout: nil)
@@ -232,12 +236,23 @@ final class ServiceRuntime {
     }
 
     func record(_ reading: MetricReading) {
+        hasNewScrapes = true
         for arm in Arm.allCases where version(arm)?.name == reading.version {
             switch reading.outcome {
             case .sample(let sample): series.record(sample, of: reading.server, arm: arm)
             case .failure(let reason): series.recordFailure(reason, at: reading.at, of: reading.server, arm: arm)
             }
         }
+    }
+
+    /// Problems that the newest scrapes brought up.
+    func newScrapeProblems() -> [ScrapeProblem] {
+        guard hasNewScrapes else { return [] }
+        hasNewScrapes = false
+        let known = scrapeProblems
+        let snapshot = WindowSnapshot(observations: window, series: series)
+        scrapeProblems = snapshot.problems(of: plan.policies)
+        return scrapeProblems.filter { problem in !known.contains { $0.isSame(as: problem) } }
     }
 
     /// What the checks of the plan ask of every scrape.

@@ -19,7 +19,12 @@ public struct Outlook: Hashable, Sendable {
         }
         if let freeze = state.freeze { waitsFor.append("unfreeze (frozen by \(freeze.by): \(freeze.reason))") }
         if let pause = rollout.pause { waitsFor.append("resume (paused by \(pause.by): \(pause.reason))") }
-        if let standstill = rollout.standstill { waitsFor.append(standstill.words) }
+        if let standstill = rollout.standstill {
+            waitsFor.append(standstill.words)
+            if standstill == .unusableSeries {
+                waitsFor += (evaluation?.enforced(.error) ?? []).map(\.words)
+            }
+        }
         let strategy = rollout.plan.strategy
         switch rollout.phase {
         case .waiting:
@@ -40,7 +45,7 @@ public struct Outlook: Hashable, Sendable {
                 }
             }
             next = Self.describe(step: index + 1, of: strategy)
-            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation) }
+            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation, rollout) }
         case .proving:
             waitsFor += (evaluation?.unproven ?? []).map { "proof of \($0.path): \($0.missing)" }
             next = strategy.promotion == .manual ? "ready for canaryctl promote" : Self.describeEnd(of: strategy)
@@ -48,14 +53,15 @@ public struct Outlook: Hashable, Sendable {
         case .baking:
             holdLeft = max((strategy.bake?.duration ?? .zero) - rollout.held, .zero)
             next = "\(rollout.candidate) serves all"
-            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation) }
+            if holdLeft == .zero { waitsFor += Self.unsettled(evaluation, rollout) }
         }
     }
 
     /// The enforced checks that keep the rollout in its step after the hold, each with what is missing.
-    private static func unsettled(_ evaluation: Evaluation?) -> [String] {
+    private static func unsettled(_ evaluation: Evaluation?, _ rollout: Rollout) -> [String] {
         (evaluation?.results ?? []).filter {
             $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
+                && !($0.verdict == .error && rollout.standstill == .unusableSeries)
         }.map { $0.missing.isEmpty ? $0.verdictWords : "\($0.path): \($0.missing)" }
     }
 
@@ -79,6 +85,7 @@ extension Standstill {
         case .tooLittleTraffic: "more traffic"
         case .noData: "judged requests (there are none)"
         case .providerDown: "the metric provider (it is down)"
+        case .unusableSeries: "a series that a check names (it is missing, or cannot be measured)"
         case .agentBlind: "the agent's own view (it is blind)"
         case .badBaseline: "the baseline (it is down)"
         case .candidateDown: "the candidate (it is down)"

@@ -140,6 +140,8 @@ public enum Standstill: String, Codable, Sendable {
     case tooLittleTraffic
     case noData
     case providerDown
+    /// The servers' metrics are scraped, and a series that a check names is missing or cannot be measured.
+    case unusableSeries
     case agentBlind
     case badBaseline
     case candidateDown
@@ -148,7 +150,7 @@ public enum Standstill: String, Codable, Sendable {
     /// True if the reason should alert someone.
     public var isAlarm: Bool {
         switch self {
-        case .providerDown, .agentBlind, .badBaseline, .candidateDown: true
+        case .providerDown, .unusableSeries, .agentBlind, .badBaseline, .candidateDown: true
         case .tooLittleTraffic, .noData, .recovering: false
         }
     }

@@ -107,7 +107,9 @@ extension TransitionBuilder {
         if e.candidate.isDown, let candidate = state.rollout?.candidate {
             return (.candidateDown, "\(candidate) is down: holds until a check decides, and the time does not count")
         }
-        if let check = e.enforced(.error).first { return (.providerDown, "no measurement: \(check.words)") }
+        if let check = e.enforced(.error).first {
+            return (check.fault == nil ? .providerDown : .unusableSeries, "no measurement: \(check.words)")
+        }
         return nil
     }
 

@@ -38,9 +38,10 @@ private struct Course {
 
     mutating func look() {
         window.expire(now: now)
-        result = judge.evaluate(
-            [Policy(name: "p", checks: [check])],
-            WindowSnapshot(observations: window, quality: quality, series: series), now: now)[0]
+        result =
+            judge.evaluate(
+                [Policy(name: "p", checks: [check])],
+                WindowSnapshot(observations: window, quality: quality, series: series), now: now)[0]
     }
 
     var verdict: Verdict? { result?.verdict }

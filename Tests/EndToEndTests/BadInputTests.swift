@@ -48,9 +48,10 @@ struct BadInputTests {
         try await scene.start()
         let load = Load(port: scene.service.port)
         try await until("the check says what is missing", or: { "\(String(describing: try? scene.status()))" }) {
-            try scene.status().evaluation?.checks.first?.summary.contains("no_such_series") == true
+            try scene.status().evaluation?.checks.first?.summary.contains("no series no_such_series in ") == true
         }
-        #expect(try scene.status().rollout != nil)
+        try await scene.wait("it is held for the series") { $0.rollout?.standstill == "unusableSeries" }
+        #expect(try scene.status().notes.contains { $0.contains("no series no_such_series in ") })
         _ = try await load.end()
     }
 

@@ -103,8 +103,10 @@ struct UnitsTests {
         #expect(Suggestion.nearest(to: "treshhold", in: keys) == "threshold")
         #expect(Suggestion.nearest(to: "x", in: keys) == nil)
         #expect(Suggestion.nearest(to: String(repeating: "a", count: 100_000), in: keys) == nil)
-        #expect(Suggestion.editDistance(Array(""), Array("abc")) == 3)
-        #expect(Suggestion.editDistance(Array("ab"), Array("ba")) == 1)
+        #expect(EditDistance.between(Array(""), Array("abc"), atMost: 3) == 3)
+        #expect(EditDistance.between(Array("ab"), Array("ba"), atMost: 3) == 1)
+        #expect(EditDistance.between(Array("kitten"), Array("sitting"), atMost: 3) == 3)
+        #expect(EditDistance.between(Array("kitten"), Array("sitting"), atMost: 2) == nil)
     }
 
     private func message(_ body: () throws(Mend) -> Void) -> String? {

@@ -1,0 +1,258 @@
+import PolicyModel
+
+/// Something about the scraped pages of an arm that an operator has to know of, because a check does not measure what
+/// its author meant.
+public struct ScrapeProblem: Hashable, Sendable {
+    /// What it is, without numbers that grow: the same problem a scrape later has the same identity.
+    public enum Kind: Hashable, Sendable {
+        case missing(SeriesQuery, Endpoint?)
+        case notANumber(SeriesQuery)
+        case unavailable(SeriesQuery)
+        case repeated(SeriesQuery)
+        case typeChanged(SeriesQuery)
+        case stalledPage
+        case countersStandStill
+        case withoutRequests
+        case unknownModel
+        /// A bound that lies on no bucket edge; known before any verdict depends on it.
+        case boundBetweenEdges(check: String)
+    }
+
+    public var arm: Arm
+    public var kind: Kind
+    /// One line for people.
+    public var text: String
+
+    /// Someone should be told at once.
+    public var isAlarm: Bool {
+        switch kind {
+        case .boundBetweenEdges: false
+        case .missing, .notANumber, .unavailable, .repeated, .typeChanged, .stalledPage, .countersStandStill,
+            .withoutRequests, .unknownModel:
+            true
+        }
+    }
+
+    /// The same problem of the same arm.
+    public func isSame(as other: ScrapeProblem) -> Bool { arm == other.arm && kind == other.kind }
+}
+
+/// Pages whose numbers are those of another moment.
+enum StalledPage {
+    /// Explicit timestamps that do not advance.
+    case timestamps(server: String, seconds: Int)
+    /// Explicit timestamps that are too old.
+    case old(server: String, seconds: Int)
+    /// The preset's request counter did not move while the arm answered requests.
+    case requests(version: String, answered: UInt64, scrapes: Int)
+
+    var words: String {
+        switch self {
+        case .timestamps(let server, let seconds):
+            "the metrics page of \(server) stands still: its newest timestamp has been the same for \(seconds) s"
+        case .old(let server, let seconds):
+            "the metrics page of \(server) is out of date: its newest timestamp is \(seconds) s old"
+        case .requests(let version, let answered, let scrapes):
+            "the metrics page of \(version) stands still: it answered \(answered) requests and its request counter did "
+                + "not move in \(scrapes) scrapes; is it another server's page?"
+        }
+    }
+}
+
+extension WindowSnapshot {
+    /// A page whose timestamps stand still for as long is no view of the present.
+    private static let longestStill: Int64 = 60_000_000_000
+    /// Seconds; Prometheus takes a sample for stale after as long.
+    private static let oldest = 300.0
+    /// So many answered requests move a request counter.
+    private static let tellingRequests: UInt64 = 20
+
+    /// Nil where the arm's pages are alive, as far as can be told.
+    func stalledPage(of arm: Arm) -> StalledPage? {
+        let current = series.currentHistories(of: arm)
+        for (server, history) in current {
+            if let still = history.timestamp, still.scrapes >= MissingSeries.patience,
+                still.until - still.since >= Self.longestStill
+            {
+                return .timestamps(
+                    server: server.description, seconds: Int((still.until - still.since) / 1_000_000_000))
+            }
+            if let age = history.samples.last?.page.age, age > Self.oldest {
+                return .old(server: server.description, seconds: Int(min(age, 1e12)))
+            }
+        }
+        guard let (answered, scrapes) = answered(arm, while: current.map(\.history.requests)) else { return nil }
+        return .requests(version: series.name(of: arm), answered: answered, scrapes: scrapes)
+    }
+
+    /// Why there is no request counter although requests were answered; nil where none is missed yet.
+    func pageWithoutRequests(of arm: Arm) -> String? {
+        let current = series.currentHistories(of: arm)
+        guard let (answered, scrapes) = answered(arm, while: current.map(\.history.withoutRequests)) else { return nil }
+        return "\(series.name(of: arm)) answered \(answered) requests, and \(scrapes) scrapes of it showed none of its "
+            + "preset's request counters: is metrics: {preset, model, port, path} right?"
+    }
+
+    /// Requests that an arm answered while all of its servers showed the same, and scrapes of them; nil where they are
+    /// too few to tell.
+    private func answered<Value>(_ arm: Arm, while spans: [Unchanged<Value>?]) -> (UInt64, Int)? {
+        let known = spans.compactMap(\.self)
+        guard !known.isEmpty, known.count == spans.count, let since = known.map(\.since).max(),
+            let until = known.map(\.until).min(), let scrapes = known.map(\.scrapes).min(),
+            scrapes >= MissingSeries.patience
+        else { return nil }
+        // The second after the first of them, so that nothing counts that the first already showed.
+        let second = ObservationWindow.cohortLength
+        let answered = observations.counts(arm, since: since + 2 * second, until: until).success
+        return answered >= Self.tellingRequests ? (answered, scrapes) : nil
+    }
+
+    /// What the pages of both arms lack for these policies, enforced or observed.
+    public func problems(of policies: [Policy]) -> [ScrapeProblem] {
+        Arm.allCases.flatMap { arm -> [ScrapeProblem] in
+            guard !series.currentHistories(of: arm).isEmpty else { return [] }
+            let checks = policies.flatMap { policy in
+                policy.checks.map { (path: "\(policy.name)/\($0.name)", check: $0) }
+            }
+            var problems = pageProblems(arm, checks.map(\.check))
+            for (path, check) in checks {
+                switch check.kind {
+                case .metric(let metric): problems += self.problems(of: metric, path, arm)
+                case .latency(let latency) where latency.from == .scrape:
+                    if let max = latency.max?.seconds, let span = series.latencySpan(around: max, of: arm) {
+                        problems.append(between(path, max, span, .seconds, arm))
+                    }
+                case .errors, .latency, .quality: break
+                }
+            }
+            return problems.reduce(into: []) { all, problem in
+                if !all.contains(where: { $0.isSame(as: problem) }) { all.append(problem) }
+            }
+        }
+    }
+
+    private func pageProblems(_ arm: Arm, _ checks: [Check]) -> [ScrapeProblem] {
+        var problems: [ScrapeProblem] = []
+        if let stalled = stalledPage(of: arm) {
+            problems.append(ScrapeProblem(arm: arm, kind: .stalledPage, text: stalled.words))
+        } else if let (answered, scrapes) = answered(
+            arm, while: series.currentHistories(of: arm).map(\.history.counters))
+        {
+            problems.append(
+                ScrapeProblem(
+                    arm: arm, kind: .countersStandStill,
+                    text:
+                        "no counter on the metrics page of \(series.name(of: arm)) moved in \(scrapes) scrapes, in which "
+                        + "it answered \(answered) requests: the page may stand still, or be another server's"))
+        }
+        let usesPreset = checks.contains { check in
+            switch check.kind {
+            case .errors(let errors): errors.from == .scrape
+            case .latency(let latency): latency.from == .scrape
+            case .quality, .metric: false
+            }
+        }
+        if usesPreset, let why = pageWithoutRequests(of: arm) {
+            problems.append(ScrapeProblem(arm: arm, kind: .withoutRequests, text: why))
+        }
+        if let (server, remark) = series.remark(of: arm) {
+            problems.append(
+                ScrapeProblem(
+                    arm: arm, kind: .unknownModel,
+                    text: "\(server) of \(series.name(of: arm)): \(remark); correct metrics.model"))
+        }
+        return problems
+    }
+
+    private func problems(of metric: MetricCheck, _ path: String, _ arm: Arm) -> [ScrapeProblem] {
+        let query = metric.query
+        var problems: [ScrapeProblem] = []
+        func add(_ kind: ScrapeProblem.Kind, _ text: String) {
+            problems.append(ScrapeProblem(arm: arm, kind: kind, text: text))
+        }
+        let isZero = metric.absent == .zero || (query.kind == .counter && series.isKnownFamily(query, of: arm))
+        if !isZero {
+            if let missing = series.missing(query, of: arm) {
+                if missing.scrapes >= MissingSeries.patience { add(.missing(query, nil), missing.words) }
+            }
+            for (server, missing) in series.partlyMissing(query, of: arm)
+            where missing.scrapes >= MissingSeries.patience {
+                add(.missing(query, server), missing.words)
+            }
+        }
+        if query.kind == .gauge {
+            let (bad, all) = series.scrapesWithoutNumber(query, of: arm)
+            if bad > 0 {
+                add(
+                    .notANumber(query),
+                    "\(query.selector) is not a number (NaN) in \(bad) of the last \(all) scrapes of \(series.name(of: arm))"
+                )
+            }
+        }
+        if let why = series.unavailable(query, of: arm) { add(.unavailable(query), "\(series.name(of: arm)): \(why)") }
+        for (server, track) in series.tracks(of: query, arm) {
+            let place = "\(server) of \(series.name(of: arm))"
+            if track.isRepeated {
+                add(
+                    .repeated(query),
+                    "\(query.selector) stands twice with the same labels on the page of \(place); the first counts")
+            }
+            if let change = track.typeChange {
+                add(
+                    .typeChanged(query),
+                    "\(query.selector) of \(place) was declared a \(change.from) and then a \(change.to): what it counts has "
+                        + "changed, or two servers share an address")
+            }
+        }
+        if query.kind == .histogram {
+            for bound in [metric.max, metric.min].compactMap(\.self) {
+                guard let span = series.span(around: bound, query, of: arm) else { continue }
+                problems.append(between(path, bound, span, .plain, arm))
+            }
+        }
+        return problems
+    }
+
+    private func between(_ path: String, _ bound: Double, _ span: BucketSpan, _ unit: MeasureUnit, _ arm: Arm)
+        -> ScrapeProblem
+    {
+        ScrapeProblem(
+            arm: arm, kind: .boundBetweenEdges(check: path),
+            text: "\(path): the bound of \(Measurement.format(bound, unit)) lies \(span.words(unit)) of "
+                + "\(series.name(of: arm)): \(span.advice(unit))")
+    }
+}
+
+extension SeriesWindow {
+    /// Of the arm's current servers that were scraped, by name.
+    func currentHistories(of arm: Arm) -> [(server: Endpoint, history: ServerHistory)] {
+        histories[arm]!.filter { $0.value.isCurrent && !$0.value.samples.isEmpty }
+            .map { (server: $0.key, history: $0.value) }
+            .sorted { $0.server.description < $1.server.description }
+    }
+
+    func tracks(of query: SeriesQuery, _ arm: Arm) -> [(server: Endpoint, track: SeriesTrack)] {
+        currentHistories(of: arm).compactMap { server, history in history.tracks[query].map { (server, $0) } }
+    }
+
+    func remark(of arm: Arm) -> (server: Endpoint, text: String)? {
+        currentHistories(of: arm).lazy.compactMap { server, history in
+            history.samples.last?.remark.map { (server, $0) }
+        }.first
+    }
+
+    /// Where a bound lies in the newest latency histogram of an arm; nil where it is an edge, or none is there.
+    func latencySpan(around bound: Double, of arm: Arm) -> BucketSpan? {
+        currentHistories(of: arm).lazy.compactMap { _, history -> BucketSpan? in
+            guard case .histogram(let histogram) = history.samples.last?.latency else { return nil }
+            return histogram.span(around: bound)
+        }.first
+    }
+
+    func span(around bound: Double, _ query: SeriesQuery, of arm: Arm) -> BucketSpan? {
+        currentHistories(of: arm).lazy.compactMap { _, history -> BucketSpan? in
+            guard case .histograms(let histograms) = history.samples.last?.series[query] else { return nil }
+            return histograms.values.lazy.compactMap { $0.span(around: bound) }.first
+        }.first
+    }
+}
