@@ -143,7 +143,8 @@ let tests: [Target] = [
     .testTarget(
         name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
     .testTarget(
-        name: "ReferenceModelTests", dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "GrowthMeasure"]),
+        name: "ReferenceModelTests",
+        dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure"]),
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",

@@ -1,5 +1,6 @@
 import AdminTypes
 import Analysis
+import PolicyModel
 import PrometheusText
 import RolloutController
 import RolloutEngine
@@ -12,6 +13,8 @@ public protocol AdminBackend: AnyObject {
     /// Nil for an unknown service.
     func view(of service: String) -> ServiceView?
     func command(_ command: Command, service: String) -> CommandOutcome
+    /// What the scores of a service's feedback may be; nil where no check looks at them.
+    func scoreRange(of service: String) -> ScoreRange?
     /// Nil for an unknown service.
     func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt?
 

@@ -4,12 +4,17 @@ import HTTPEngine
 public enum AdminLimits {
     /// A command is a few short strings.
     public static let commandBytes = 64 << 10
-    /// Reading feedback keeps the control thread from its next tick: about 30 ms for this much.
+    /// Reading feedback keeps the control thread from its next tick: some 30 ms for this much, and whatever is in it
+    /// no more than a tenth of a second.
     public static let feedbackBytes = 1 << 20
     /// Rows of one feedback request.
     public static let feedbackRows = 10_000
     /// Attributes of one row.
     public static let groupsOfRow = 16
+    /// Bytes of a field's name; a longer one is unknown without being compared.
+    static let fieldName = 32
+    /// Bytes of a number: the longest double that makes sense needs 25.
+    static let number = 64
     /// Bytes of an inference id: what an `x-request-id` may have.
     public static let inferenceID = 256
     /// Bytes of a group's attribute or value.
@@ -28,6 +33,8 @@ public enum AdminLimits {
     /// Bytes of a recording in one answer. Reading and writing them keeps the control thread from its next tick: about
     /// 20 ms for this much in a debug build.
     public static let recordingPage = 512 << 10
+    /// Bytes of a parameter in a path or of a query's value, decoded: a rollout's name is the longest.
+    static let parameter = 256
     /// Bytes of a rollout's name.
     public static let rolloutName = 256
     /// Followers of events. Each costs a connection and a query for each event.

@@ -56,9 +56,11 @@ public struct AdminRoute: Hashable, Sendable {
         var parameters: [String: String] = [:]
         for (pattern, segment) in zip(mine, segments) {
             if pattern.first == "{" {
-                guard let value = percentDecoded(segment), !value.isEmpty else { return nil }
+                guard let value = percentDecoded(segment), !value.isEmpty,
+                    value.utf8.count <= AdminLimits.parameter
+                else { return nil }
                 parameters[String(pattern.dropFirst().dropLast())] = value
-            } else if pattern != segment {
+            } else if !pattern.utf8.elementsEqual(segment.utf8) {
                 return nil
             }
         }

@@ -239,17 +239,32 @@ extension AdminServer {
         _ request: HTTPRequest, _ service: String, _ responder: HTTPResponder
     ) throws(Refusal) {
         guard backend.serviceNames.contains(service) else { throw unknown(service) }
-        let rows = try FeedbackReader.read(request)
+        let rows = try FeedbackReader.read(request, scores: backend.scoreRange(of: service))
         guard let receipt = backend.feedback(rows, service: service) else { throw unknown(service) }
-        guard receipt.rejected == 0 else {
+        guard receipt.rejected.isEmpty else {
+            let named = receipt.rejected.prefix(AdminLimits.namedRows).map { "row \($0 + 1)" }
+            let more = receipt.rejected.count - named.count
             throw Refusal(
                 503, "feedback_full",
-                "too much feedback waits for its requests: the first \(receipt.accepted) rows were taken, the last "
-                    + "\(receipt.rejected) were not; post those again in a while",
-                detail: ["accepted \(receipt.accepted)", "rejected \(receipt.rejected)"],
-                headers: [("Retry-After", "5")])
+                "\(receipt.rejected.count) of \(rows.count) rows were not taken, since too much feedback waits for its "
+                    + "requests; post the same body again in a while: the \(receipt.accepted) rows that were taken count as "
+                    + "duplicates then and change nothing",
+                detail: named + (more > 0 ? ["and \(more) more"] : []), headers: [("Retry-After", "5")])
         }
         let counts = FeedbackCountsStatus(receipt.counts)
-        answer(responder, 200, FeedbackResult(accepted: receipt.accepted, counts: counts))
+        answer(
+            responder, 200,
+            FeedbackResult(accepted: receipt.accepted, counts: counts, note: Self.note(receipt.audience, service)))
+    }
+
+    private static func note(_ audience: FeedbackJoin.Audience, _ service: String) -> String? {
+        switch audience {
+        case .rollout: nil
+        case .noRollout:
+            "no rollout of \(service) is running, so nothing is compared: the rows are counted as noRollout"
+        case .noCheck:
+            "no check of the rollout of \(service) asks for labels: the rows are counted as noCheck; add a quality check to "
+                + "its policy for the next rollout"
+        }
     }
 }

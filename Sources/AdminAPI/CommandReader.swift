@@ -7,7 +7,8 @@ extension Command {
     init(_ verb: CommandVerb, _ request: HTTPRequest) throws(Refusal) {
         var fields = CommandRequest()
         for member in try Self.members(of: request) {
-            switch member.key {
+            // Compared only where it is short enough to be a field's name: see `hasSameBytes`.
+            switch member.key.utf8.count <= AdminLimits.fieldName ? member.key : "" {
             case "reason": fields.reason = try Self.text(member, limit: AdminLimits.reason)
             case "by": fields.by = try Self.text(member, limit: AdminLimits.by)
             case "generation":
@@ -94,8 +95,9 @@ enum MediaType: String {
         let parts = header.lowercased().split(separator: ";", omittingEmptySubsequences: false)
         var name = parts[0]
         while name.last == " " || name.last == "\t" { name.removeLast() }
-        if name == "application/ndjson" || name == "application/jsonl" { name = "application/x-ndjson" }
-        guard let type = types.first(where: { $0.rawValue == name }) else {
+        let aliases = ["application/ndjson", "application/jsonl"]
+        if aliases.contains(where: { $0.hasSameBytes(as: String(name)) }) { name = "application/x-ndjson" }
+        guard let type = types.first(where: { $0.rawValue.hasSameBytes(as: String(name)) }) else {
             throw Refusal(
                 415, "unsupported_media_type",
                 "\(printable(header)) is not taken here; send Content-Type: "

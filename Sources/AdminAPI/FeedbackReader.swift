@@ -1,23 +1,28 @@
 import AdminTypes
 import Analysis
 import HTTPEngine
+import PolicyModel
 
 /// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. All rows of a request are taken or none:
 /// when one is bad, the request is refused and every bad row is named, so that the same request can be mended and sent
 /// again without a row counting twice.
 struct FeedbackReader {
+    private let scores: ScoreRange?
     private var rows: [Feedback] = []
     private var faults: [String] = []
     private var faultCount = 0
     private var count = 0
 
-    static func read(_ request: HTTPRequest) throws(Refusal) -> [Feedback] {
+    private init(scores: ScoreRange?) { self.scores = scores }
+
+    /// - Parameter scores: what scores may be; nil: any finite number, as nothing looks at them.
+    static func read(_ request: HTTPRequest, scores: ScoreRange?) throws(Refusal) -> [Feedback] {
         let type = try MediaType.require(request, [.json, .ndjson])
-        if let coding = request.headers["content-encoding"], coding.lowercased() != "identity" {
+        if let coding = request.headers["content-encoding"], !coding.lowercased().hasSameBytes(as: "identity") {
             throw Refusal(
                 415, "unsupported_media_type", "Content-Encoding \(printable(coding)) is not taken here; send it plain")
         }
-        var reader = FeedbackReader()
+        var reader = FeedbackReader(scores: scores)
         switch type {
         case .json: try reader.readJSON(request.body)
         case .ndjson: try reader.readLines(request.body)
@@ -30,17 +35,11 @@ struct FeedbackReader {
         do {
             if json.take(UInt8(ascii: "[")) {
                 if !json.take(UInt8(ascii: "]")) {
-                    repeat {
-                        _ = json.next()
-                        let line = json.line
-                        try add(json.value(), line: line)
-                    } while json.take(UInt8(ascii: ","))
+                    repeat { try readRow(&json) } while json.take(UInt8(ascii: ","))
                     guard json.take(UInt8(ascii: "]")) else { throw json.fault("expected a comma or ]") }
                 }
             } else {
-                _ = json.next()
-                let line = json.line
-                try add(json.value(), line: line)
+                try readRow(&json)
             }
             guard json.next() == nil else {
                 throw json.fault("text after the end; rows by line are Content-Type: application/x-ndjson")
@@ -54,29 +53,34 @@ struct FeedbackReader {
         }
     }
 
+    private mutating func readRow(_ json: inout JSONReader) throws {
+        _ = json.next()
+        let line = json.line
+        try countRow()
+        add(try json.value(), line: line)
+    }
+
     private mutating func readLines(_ body: [UInt8]) throws(Refusal) {
         let lines = body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (place, line) in lines.enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) {
-            do {
-                try add(JSONReader.parse(Array(line)), line: place + 1)
-            } catch let error as JSONError {
-                count += 1
+            try countRow()
+            do throws(JSONError) { add(try JSONReader.parse(Array(line)), line: place + 1) } catch {
                 fault("line \(place + 1): not JSON: \(error.problem)")
-            } catch let refusal as Refusal {
-                throw refusal
-            } catch {
-                fault("line \(place + 1): \(error)")
             }
         }
     }
 
-    private mutating func add(_ value: JSONValue, line: Int) throws {
+    /// Counts rows before they are read, so that bad ones do not escape the limit.
+    private mutating func countRow() throws(Refusal) {
         count += 1
         guard count <= AdminLimits.feedbackRows else {
             throw Refusal(
                 413, "too_many_rows", "more than \(AdminLimits.feedbackRows) rows in one request; send them in parts")
         }
-        do { rows.append(try FeedbackRow.read(value)) } catch {
+    }
+
+    private mutating func add(_ value: JSONValue, line: Int) {
+        do { rows.append(try FeedbackRow.read(value, scores: scores)) } catch {
             fault(line == count ? "line \(line): \(error.text)" : "row \(count), line \(line): \(error.text)")
         }
     }
@@ -107,16 +111,17 @@ enum FeedbackRow {
 
     private static let keys = "inference_id, label, prediction, score, groups, timestamp"
 
-    static func read(_ value: JSONValue) throws(Fault) -> Feedback {
+    static func read(_ value: JSONValue, scores: ScoreRange?) throws(Fault) -> Feedback {
         guard case .object(let members) = value else { throw Fault(text: "a row is an object, not \(value.kind)") }
         var id: String?
         var row = Feedback(requestHash: 0)
         for member in members {
-            switch member.key {
+            // Compared only where it is short enough to be a field's name: see `hasSameBytes`.
+            switch member.key.utf8.count <= AdminLimits.fieldName ? member.key : "" {
             case "inference_id": id = try inferenceID(member.value)
             case "label": row.label = try binary(member)
             case "prediction": row.prediction = try binary(member)
-            case "score": row.score = try score(member.value)
+            case "score": row.score = try score(member.value, within: scores)
             case "groups": row.groups = try groups(member.value)
             case "timestamp": try timestamp(member.value)
             default: throw Fault(text: "unknown field \"\(printable(member.key))\"; a row takes \(keys)")
@@ -146,20 +151,33 @@ enum FeedbackRow {
         switch member.value {
         case .null: return nil
         case .number(let text):
-            if let value = Double(text), value == 0 || value == 1 { return Int(value) }
+            if let value = finite(text), value == 0 || value == 1 { return value == 1 ? 1 : 0 }
             throw Fault(text: "\(member.key) is 0 or 1, not \(text.prefix(20))")
         default: throw Fault(text: "\(member.key) is 0 or 1, not \(member.value.kind)")
         }
     }
 
-    private static func score(_ value: JSONValue) throws(Fault) -> Double? {
+    private static func score(_ value: JSONValue, within range: ScoreRange?) throws(Fault) -> Double? {
         switch value {
         case .null: return nil
         case .number(let text):
-            if let value = Double(text), value.isFinite { return value }
-            throw Fault(text: "score is a finite number, not \(text.prefix(20))")
+            guard let value = finite(text) else {
+                throw Fault(text: "score is a finite number, not \(text.prefix(20))")
+            }
+            guard range?.contains(value) ?? true else {
+                throw Fault(
+                    text:
+                        "score \(text.prefix(20)) is outside \(range ?? .unit), the range of this service's score checks; "
+                        + "send it in that range, or declare the range of the scores in the policy")
+            }
+            return value
         default: throw Fault(text: "score is a number, not \(value.kind)")
         }
+    }
+
+    private static func finite(_ text: String) -> Double? {
+        guard text.utf8.count <= AdminLimits.number, let value = Double(text), value.isFinite else { return nil }
+        return value
     }
 
     private static func groups(_ value: JSONValue) throws(Fault) -> [String: String] {
@@ -182,7 +200,10 @@ enum FeedbackRow {
             guard !hasControls(text), !hasControls(member.key) else {
                 throw Fault(text: "groups.\(printable(member.key)) has control characters; write plain text")
             }
-            groups[member.key] = text
+            guard groups.updateValue(text, forKey: member.key) == nil else {
+                throw Fault(
+                    text: "groups.\(printable(member.key)) is there twice, in two forms of Unicode; write it once")
+            }
         }
         return groups
     }

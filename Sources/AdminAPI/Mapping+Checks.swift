@@ -19,6 +19,7 @@ extension FigureUnit {
         switch unit {
         case .ratio: self = .ratio
         case .points: self = .points
+        case .score: self = .score
         case .seconds: self = .seconds
         case .plain: self = .plain
         }

@@ -119,6 +119,7 @@ extension FeedbackCountsStatus {
     init(_ counts: FeedbackCounts) {
         self.init(
             joined: counts.joined, duplicate: counts.duplicate, ambiguous: counts.ambiguous,
-            unmatched: counts.unmatched, late: counts.late, pending: counts.pending)
+            unmatched: counts.unmatched, late: counts.late, noRollout: counts.noRollout,
+            noCheck: counts.noCheck, pending: counts.pending)
     }
 }

@@ -39,12 +39,15 @@ struct Query {
             guard let key = percentDecoded(parts[0]), let value = percentDecoded(parts.count > 1 ? parts[1] : "") else {
                 throw Refusal(400, "bad_query", "a % in the query is not followed by two hexadecimal digits")
             }
-            guard route.queryKeys.contains(key) else {
+            guard route.queryKeys.contains(where: { $0.hasSameBytes(as: key) }) else {
                 let known = route.queryKeys.joined(separator: ", ")
                 throw Refusal(
                     400, "bad_query",
                     "\(route.template) has no query key \"\(printable(key))\"; "
                         + (known.isEmpty ? "it takes none" : "it takes \(known)"))
+            }
+            guard value.utf8.count <= AdminLimits.parameter else {
+                throw Refusal(400, "bad_query", "\(key) has more than \(AdminLimits.parameter) bytes")
             }
             guard values.updateValue(value, forKey: key) == nil else {
                 throw Refusal(400, "bad_query", "query key \(key) is repeated; say it once")

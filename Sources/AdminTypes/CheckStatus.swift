@@ -16,6 +16,8 @@ public enum FigureUnit: String, CaseIterable, Codable, Sendable {
     case ratio
     /// A difference of fractions: 0.05 is 5 percentage points.
     case points
+    /// A difference of scores in their own unit.
+    case score
     case seconds
     /// As the server exports it.
     case plain

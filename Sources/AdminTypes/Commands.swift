@@ -86,18 +86,24 @@ public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var unmatched: UInt64
     /// The request is of a rollout that is over.
     public var late: UInt64
+    /// No rollout was running, so there was nothing to compare.
+    public var noRollout: UInt64
+    /// A rollout was running, and none of its checks asks for labels.
+    public var noCheck: UInt64
     /// Waits for its request to end.
     public var pending: UInt64
 
     public init(
         joined: UInt64 = 0, duplicate: UInt64 = 0, ambiguous: UInt64 = 0, unmatched: UInt64 = 0, late: UInt64 = 0,
-        pending: UInt64 = 0
+        noRollout: UInt64 = 0, noCheck: UInt64 = 0, pending: UInt64 = 0
     ) {
         self.joined = joined
         self.duplicate = duplicate
         self.ambiguous = ambiguous
         self.unmatched = unmatched
         self.late = late
+        self.noRollout = noRollout
+        self.noCheck = noCheck
         self.pending = pending
     }
 }
@@ -107,9 +113,12 @@ public struct FeedbackResult: Hashable, Codable, Sendable {
     /// Rows taken; each is joined with its request within a tick of its end.
     public var accepted: Int
     public var counts: FeedbackCountsStatus
+    /// Why nothing is compared with these rows; absent where something is.
+    public var note: String?
 
-    public init(accepted: Int, counts: FeedbackCountsStatus) {
+    public init(accepted: Int, counts: FeedbackCountsStatus, note: String? = nil) {
         self.accepted = accepted
         self.counts = counts
+        self.note = note
     }
 }

@@ -21,7 +21,7 @@ public enum JSONValue: Hashable, Sendable {
 
     public subscript(key: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.first { $0.key == key }?.value
+        return members.first { $0.key.hasSameBytes(as: key) }?.value
     }
 
     /// What it is, for messages.
@@ -46,8 +46,17 @@ public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String { "line \(line): \(problem)" }
 }
 
+extension String {
+    /// Whether two texts have the same UTF-8 bytes, in time linear in their length. `==` and hashing bring both into
+    /// Unicode's normal form first, and that takes quadratic time on a long run of combining marks: text from outside
+    /// whose length has no small bound is compared with this.
+    public func hasSameBytes(as other: String) -> Bool {
+        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+    }
+}
+
 /// Reads RFC 8259 to the letter, one value after the other, and knows its line. Repeated keys are refused, and so is
-/// what is not UTF-8.
+/// what is not UTF-8. The time is linear in the text.
 public struct JSONReader {
     /// Values inside values. Ours need four; a limit keeps the recursion from the stack's end.
     public static let maximumDepth = 32
@@ -119,16 +128,34 @@ public struct JSONReader {
     private mutating func object(_ depth: Int) throws(JSONError) -> JSONValue {
         place += 1
         var members: [JSONValue.Member] = []
+        var table: Set<[UInt8]> = []
         if take(UInt8(ascii: "}")) { return .object([]) }
         repeat {
             guard next() == UInt8(ascii: "\"") else { throw fault("expected a key in quotes") }
             let key = try string()
-            guard !members.contains(where: { $0.key == key }) else { throw fault("key \"\(key)\" is repeated") }
-            guard take(UInt8(ascii: ":")) else { throw fault("expected a colon after \"\(key)\"") }
+            guard !Self.repeats(key, members, &table) else { throw fault("key \"\(Self.excerpt(key))\" is repeated") }
+            guard take(UInt8(ascii: ":")) else { throw fault("expected a colon after \"\(Self.excerpt(key))\"") }
             members.append(.init(key, try value(depth: depth + 1)))
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "}")) else { throw fault("expected a comma or }") }
         return .object(members)
+    }
+
+    /// Up to this many keys a search is faster than a table.
+    private static let fewKeys = 16
+
+    /// Whether an object has a key already, byte by byte as RFC 8259 (8.3) asks. Over all keys of an object this takes
+    /// time linear in their bytes.
+    /// - Parameter table: holds the keys once they are many; empty before.
+    private static func repeats(_ key: String, _ members: [JSONValue.Member], _ table: inout Set<[UInt8]>) -> Bool {
+        guard members.count >= fewKeys else { return members.contains { $0.key.hasSameBytes(as: key) } }
+        if table.isEmpty { table = Set(members.map { Array($0.key.utf8) }) }
+        return !table.insert(Array(key.utf8)).inserted
+    }
+
+    /// The start of a key, for a message. Counted in scalars: a single character may be as long as the whole text.
+    private static func excerpt(_ key: String) -> String {
+        String(String.UnicodeScalarView(key.unicodeScalars.prefix(100)))
     }
 
     private mutating func array(_ depth: Int) throws(JSONError) -> JSONValue {

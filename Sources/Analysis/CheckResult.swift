@@ -19,6 +19,8 @@ public enum MeasureUnit: String, Codable, Sendable {
     case ratio
     /// A difference of fractions, shown as percentage points.
     case points
+    /// A difference of scores in their own unit.
+    case score
     case seconds
     /// As the server exports it.
     case plain
@@ -30,6 +32,25 @@ public enum MeasurementFault: String, Codable, Sendable {
     case missingSeries
     /// It is shown and cannot be measured: not a number, of another kind, on a page that stands still.
     case unusableSeries
+}
+
+extension MeasureUnit {
+    /// The unit of the two values that a difference is of; other values are of the measurement's own.
+    public var ofValues: MeasureUnit {
+        switch self {
+        case .points: .ratio
+        case .score: .plain
+        case .ratio, .seconds, .plain: self
+        }
+    }
+
+    /// Whether the value is the difference of the two arms' values.
+    public var isDifference: Bool { ofValues != self }
+}
+
+extension QualityCheck {
+    /// The unit of its bounds.
+    var unit: MeasureUnit { range == nil ? .points : .score }
 }
 
 /// One comparison of a value with a bound, with every number that it rests on.

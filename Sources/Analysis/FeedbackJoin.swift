@@ -11,6 +11,10 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var unmatched: UInt64 = 0
     /// The request is of a rollout that is over.
     public var late: UInt64 = 0
+    /// No rollout was running, so there was nothing to compare.
+    public var noRollout: UInt64 = 0
+    /// A rollout was running, and none of its checks asks for labels.
+    public var noCheck: UInt64 = 0
     /// Waits for its request to end.
     public var pending: UInt64 = 0
 
@@ -32,14 +36,31 @@ public struct JoinedFeedback: Sendable {
 }
 
 /// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
+///
+/// A row whose request is known waits only for the next `settle`. Rows whose ids are unknown have places of their own, so
+/// that however many of them are posted, they do not take those of rows whose requests are known. The work of a turn is
+/// linear in the rows and requests that it brings, whatever is waiting.
 public struct FeedbackJoin: Sendable {
     /// So many requests are remembered at least, and up to twice as many; the oldest go first. What a dictionary of 2^18
     /// places of 20 bytes holds: twice 5 MiB.
     public static let capacity = 196_608
     private let capacity: Int
-    /// Feedback that may wait for its request, and for how long: requests are handed over once a tick.
+    /// Rows whose requests are not known yet, and rows that wait for the next `settle`: at most so many of each.
     public static let maximumPending = 50_000
+    /// Bytes that the rows of either kind take, about. Rows with many groups reach this limit first.
+    public static let maximumBytes = 16 << 20
+    /// Rows joined in one turn of the control thread: judging one with sixteen groups takes some 50 µs.
+    public static let maximumSettled = 10_000
+    /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)
+
+    /// Who asks for feedback.
+    public enum Audience: Sendable {
+        case rollout
+        case noRollout
+        /// A rollout without a check that reads labels.
+        case noCheck
+    }
 
     private enum Seen {
         /// Seconds of the monotonic clock.
@@ -47,10 +68,16 @@ public struct FeedbackJoin: Sendable {
         case labelled
         case ambiguous
     }
-    /// Those that came last, and those before.
+    /// Requests that came last, and those before.
     private var recent: [UInt64: Seen] = [:]
     private var earlier: [UInt64: Seen] = [:]
-    private var pending: [(row: Feedback, since: Int64)] = []
+    /// Rows to be joined by the next `settle`, in the order in which they became known.
+    private var ready = RowQueue<Feedback>()
+    /// Rows whose requests are unknown, by request.
+    private var waiting: [UInt64: (row: Feedback, since: Int64)] = [:]
+    private var waitingBytes = 0
+    /// When each waiting row came, the oldest first. Entries of rows that no longer wait are skipped.
+    private var arrivals = RowQueue<(hash: UInt64, since: Int64)>()
     public private(set) var counts = FeedbackCounts()
 
     public init(capacity: Int = Self.capacity) { self.capacity = max(capacity, 1) }
@@ -60,7 +87,7 @@ public struct FeedbackJoin: Sendable {
         set { if earlier[hash] == nil { recent[hash] = newValue } else { earlier[hash] = newValue } }
     }
 
-    /// A judged request ended.
+    /// Remembers a judged request that ended.
     public mutating func record(_ o: Observation) {
         guard o.requestHash != 0 else { return }
         switch self[o.requestHash] {
@@ -71,49 +98,132 @@ public struct FeedbackJoin: Sendable {
             }
             recent[o.requestHash] = .answered(
                 slot: o.slot, arm: o.arm, second: UInt32(clamping: o.startedAt / ObservationWindow.cohortLength))
+            if let entry = waiting.removeValue(forKey: o.requestHash) {
+                waitingBytes -= entry.row.footprint
+                ready.append(entry.row, bytes: entry.row.footprint)
+            }
         case .answered(let slot, let arm, _):
             if slot != o.slot || arm != o.arm { self[o.requestHash] = .ambiguous }
         case .labelled, .ambiguous: break
         }
     }
 
-    /// Takes feedback in; it is joined by `settle`.
+    /// Takes feedback in; `settle` joins it.
     /// - Returns: false when too much is waiting and this row was not taken.
-    public mutating func submit(_ row: Feedback, now: Int64) -> Bool {
-        guard pending.count < Self.maximumPending else { return false }
-        pending.append((row, now))
-        counts.pending = UInt64(pending.count)
+    public mutating func submit(_ row: Feedback, for audience: Audience = .rollout, now: Int64) -> Bool {
+        let bytes = row.footprint
+        if self[row.requestHash] != nil {
+            guard ready.count < Self.maximumPending, ready.bytes + bytes <= Self.maximumBytes else { return false }
+            ready.append(row, bytes: bytes)
+        } else {
+            switch audience {
+            case .noRollout: counts.noRollout += 1
+            case .noCheck: counts.noCheck += 1
+            case .rollout:
+                guard waiting[row.requestHash] == nil else {
+                    counts.duplicate += 1
+                    break
+                }
+                guard waiting.count < Self.maximumPending, waitingBytes + bytes <= Self.maximumBytes else {
+                    return false
+                }
+                waiting[row.requestHash] = (row, now)
+                waitingBytes += bytes
+                arrivals.append((row.requestHash, now))
+            }
+        }
+        countPending()
         return true
     }
 
-    /// Joins what can be joined now. Call it after the requests of a tick were recorded.
-    /// - Parameter slot: the rollout that is running.
-    public mutating func settle(slot: UInt32?, now: Int64) -> [JoinedFeedback] {
+    /// Joins what can be joined now, at most `maximumSettled` rows. Call it after the requests of a tick were recorded.
+    /// - Parameter slot: the rollout that is running; nil without one.
+    public mutating func settle(slot: UInt32?, for audience: Audience = .rollout, now: Int64) -> [JoinedFeedback] {
         var joined: [JoinedFeedback] = []
-        var waiting: [(row: Feedback, since: Int64)] = []
-        for entry in pending {
-            switch self[entry.row.requestHash] {
-            case nil:
-                if now - entry.since > Self.patience.nanoseconds {
-                    counts.unmatched += 1
-                } else {
-                    waiting.append(entry)
-                }
+        for _ in 0..<Self.maximumSettled {
+            guard let row = ready.popFirst(bytes: \.footprint) else { break }
+            // Known when it was queued; forgotten where very many requests came since.
+            switch self[row.requestHash] {
+            case nil: counts.unmatched += 1
             case .answered(let itsSlot, let arm, let second):
-                if itsSlot == slot {
-                    counts.joined += 1
-                    let startedAt = Int64(second) * ObservationWindow.cohortLength
-                    joined.append(JoinedFeedback(row: entry.row, arm: arm, startedAt: startedAt))
-                } else {
+                if itsSlot != slot {
                     counts.late += 1
+                } else {
+                    switch audience {
+                    case .noRollout: counts.noRollout += 1
+                    case .noCheck: counts.noCheck += 1
+                    case .rollout:
+                        counts.joined += 1
+                        let startedAt = Int64(second) * ObservationWindow.cohortLength
+                        joined.append(JoinedFeedback(row: row, arm: arm, startedAt: startedAt))
+                    }
                 }
-                self[entry.row.requestHash] = .labelled
+                self[row.requestHash] = .labelled
             case .labelled: counts.duplicate += 1
             case .ambiguous: counts.ambiguous += 1
             }
         }
-        pending = waiting
-        counts.pending = UInt64(pending.count)
+        expire(now: now)
+        countPending()
         return joined
+    }
+
+    private mutating func expire(now: Int64) {
+        while let oldest = arrivals.first, now - oldest.since > Self.patience.nanoseconds {
+            _ = arrivals.popFirst()
+            guard let entry = waiting[oldest.hash], entry.since == oldest.since else { continue }
+            waiting[oldest.hash] = nil
+            waitingBytes -= entry.row.footprint
+            counts.unmatched += 1
+        }
+        // Entries of rows that were joined stay for a while: no more of them than of rows that wait.
+        guard arrivals.count > 2 * waiting.count + 1_000 else { return }
+        let current = waiting
+        arrivals.removeAll { current[$0.hash]?.since != $0.since }
+    }
+
+    private mutating func countPending() { counts.pending = UInt64(waiting.count + ready.count) }
+}
+
+extension Feedback {
+    /// Bytes that the row takes in memory, about.
+    var footprint: Int {
+        var bytes = 160
+        for (attribute, value) in groups { bytes += 96 + attribute.utf8.count + value.utf8.count }
+        return bytes
+    }
+}
+
+/// A first-in, first-out queue whose operations take constant time on average.
+private struct RowQueue<Element: Sendable>: Sendable {
+    private var elements: [Element] = []
+    private var head = 0
+    private(set) var bytes = 0
+
+    var count: Int { elements.count - head }
+    var first: Element? { head < elements.count ? elements[head] : nil }
+
+    mutating func append(_ element: Element, bytes: Int = 0) {
+        elements.append(element)
+        self.bytes += bytes
+    }
+
+    mutating func popFirst(bytes size: (Element) -> Int = { _ in 0 }) -> Element? {
+        guard let first else { return nil }
+        head += 1
+        bytes -= size(first)
+        if head == elements.count {
+            elements = []
+            head = 0
+        } else if head > elements.count / 2 {
+            elements.removeFirst(head)
+            head = 0
+        }
+        return first
+    }
+
+    mutating func removeAll(where isGone: (Element) -> Bool) {
+        elements = elements[head...].filter { !isGone($0) }
+        head = 0
     }
 }

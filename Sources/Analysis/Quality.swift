@@ -33,13 +33,15 @@ public struct GroupCounts: Hashable, Codable, Sendable {
     /// Rows with a prediction, labelled or not, and how many of them were 1.
     public var predictions: UInt64 = 0
     public var selected: UInt64 = 0
+    /// Scores by their position in their range, so that sums stay exact whatever the range is.
     public var scores: UInt64 = 0
     public var scoreSum: Double = 0
     public var scoreSquares: Double = 0
 
     public init() {}
 
-    public mutating func add(_ row: Feedback) {
+    /// - Parameter range: of scores; nil where no check looks at them. A score outside it is not counted.
+    public mutating func add(_ row: Feedback, scores range: ScoreRange?) {
         if let prediction = row.prediction {
             predictions += 1
             selected += prediction == 1 ? 1 : 0
@@ -51,15 +53,18 @@ public struct GroupCounts: Hashable, Codable, Sendable {
             case (_, _): trueNegatives += 1
             }
         }
-        if let score = row.score, score.isFinite {
+        if let score = row.score, let position = range?.position(of: score) {
             scores += 1
-            scoreSum += score
-            scoreSquares += score * score
+            scoreSum += position
+            scoreSquares += position * position
         }
     }
 
     /// Value, samples that it rests on and its variance by sample (p(1 − p) for a proportion).
-    public func measure(_ measure: QualityMeasure) -> (value: Double, samples: UInt64, variance: Double)? {
+    /// - Parameter range: of scores, whose value and variance are in their own unit.
+    public func measure(
+        _ measure: QualityMeasure, scores range: ScoreRange = .unit
+    ) -> (value: Double, samples: UInt64, variance: Double)? {
         func proportion(_ k: UInt64, _ n: UInt64) -> (Double, UInt64, Double)? {
             guard n > 0 else { return nil }
             let p = Double(k) / Double(n)
@@ -77,7 +82,8 @@ public struct GroupCounts: Hashable, Codable, Sendable {
         case .score:
             guard scores > 0 else { return nil }
             let mean = scoreSum / Double(scores)
-            return (mean, scores, max(scoreSquares / Double(scores) - mean * mean, 0))
+            let variance = max(scoreSquares / Double(scores) - mean * mean, 0)
+            return (range.score(at: mean), scores, variance * range.width * range.width)
         }
     }
 }
@@ -97,8 +103,8 @@ public struct QualityTable: Hashable, Codable, Sendable {
 
     public init() {}
 
-    public mutating func add(_ row: Feedback, arm: Arm, attributes: Set<String>) {
-        whole[Int(arm.rawValue)].add(row)
+    public mutating func add(_ row: Feedback, arm: Arm, attributes: Set<String>, scores range: ScoreRange?) {
+        whole[Int(arm.rawValue)].add(row, scores: range)
         for (attribute, value) in row.groups where attributes.contains(attribute) {
             if groups[attribute]?[value] == nil {
                 guard kept < Self.maximumGroups else {
@@ -107,7 +113,8 @@ public struct QualityTable: Hashable, Codable, Sendable {
                 }
                 kept += 1
             }
-            groups[attribute, default: [:]][value, default: [GroupCounts(), GroupCounts()]][Int(arm.rawValue)].add(row)
+            groups[attribute, default: [:]][value, default: [GroupCounts(), GroupCounts()]][Int(arm.rawValue)].add(
+                row, scores: range)
         }
     }
 

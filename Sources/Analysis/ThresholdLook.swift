@@ -101,7 +101,7 @@ struct ThresholdLook {
 
     private func unseen(_ selector: GroupSelector, _ quality: QualityCheck) -> Measurement {
         Measurement(
-            subject: selector.description, unit: .points, bound: quality.maxDrop ?? quality.maxRise ?? 0,
+            subject: selector.description, unit: quality.unit, bound: quality.maxDrop ?? quality.maxRise ?? 0,
             verdict: quality.small == .report ? .pass : .noData, note: "no feedback with this attribute yet")
     }
 
@@ -109,11 +109,12 @@ struct ThresholdLook {
     private func compare(
         _ name: String, _ counts: [GroupCounts], _ quality: QualityCheck, bound: Double, sign: Double
     ) -> Measurement {
-        let baseline = counts[Int(Arm.baseline.rawValue)].measure(quality.measure)
+        let scores = quality.range ?? .unit
+        let baseline = counts[Int(Arm.baseline.rawValue)].measure(quality.measure, scores: scores)
         let rows = counts[Int(Arm.candidate.rawValue)]
-        let candidate = (after?.rows[name].map { rows.since($0) } ?? rows).measure(quality.measure)
+        let candidate = (after?.rows[name].map { rows.since($0) } ?? rows).measure(quality.measure, scores: scores)
         var m = Measurement(
-            subject: name, unit: .points, candidate: candidate?.value, baseline: baseline?.value,
+            subject: name, unit: quality.unit, candidate: candidate?.value, baseline: baseline?.value,
             candidateSamples: candidate?.samples ?? 0, baselineSamples: baseline?.samples ?? 0, bound: bound,
             verdict: .noData)
         let needed = after == nil ? UInt64(max(quality.minSamples, 1)) : 1

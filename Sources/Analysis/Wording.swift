@@ -19,11 +19,10 @@ extension Measurement {
         if hasNoEnd, note.hasPrefix(Self.failsMore) { return "\(subject): \(note)" }
         var text = subject + ": "
         switch unit {
-        case .points:
-            let mine = candidate.map { Self.format($0, .ratio) } ?? "-"
-            let theirs = baseline.map { Self.format($0, .ratio) } ?? "-"
-            let change =
-                value >= 0 ? "worse by \(Self.format(value, .points))" : "better by \(Self.format(-value, .points))"
+        case .points, .score:
+            let mine = candidate.map { Self.format($0, unit.ofValues) } ?? "-"
+            let theirs = baseline.map { Self.format($0, unit.ofValues) } ?? "-"
+            let change = value >= 0 ? "worse by \(Self.format(value, unit))" : "better by \(Self.format(-value, unit))"
             text += "\(mine) against \(theirs) on the baseline, \(change) (\(limit))"
         case .ratio, .seconds, .plain:
             text += "\(Self.format(value, unit)) (\(limit))"
@@ -46,7 +45,7 @@ extension Measurement {
             if size < 0.001 { return "\(decimals(value * 1e6, 0)) µs" }
             if size < 1 { return "\(decimals(value * 1e3, size < 0.1 ? 2 : 1)) ms" }
             return "\(decimals(value, 2)) s"
-        case .plain: return abs(value) >= 1e15 ? "\(value)" : decimals(value, 3)
+        case .plain, .score: return abs(value) >= 1e15 ? "\(value)" : decimals(value, 3)
         }
     }
 

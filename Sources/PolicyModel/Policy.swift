@@ -111,9 +111,12 @@ public enum LatencyMeasure: String, CaseIterable, Hashable, Codable, Sendable {
 /// A measure of quality by group, from labelled feedback; the candidate against the baseline.
 public struct QualityCheck: Hashable, Codable, Sendable {
     public var measure: QualityMeasure
+    /// What a score may be; nil: 0 ... 1. Only with `measure: score`.
+    public var range: ScoreRange?
     /// Empty: all rows as one group.
     public var groups: [GroupSelector]
-    /// The most that the measure may fall, as a fraction: 0.05 is 5 percentage points.
+    /// The most that the measure may fall, as a fraction: 0.05 is 5 percentage points. With a range, in the score's own
+    /// unit.
     public var maxDrop: Double?
     /// The most that it may rise; for measures of which more is worse.
     public var maxRise: Double?
@@ -123,10 +126,11 @@ public struct QualityCheck: Hashable, Codable, Sendable {
     public var small: SmallGroupRule
 
     public init(
-        measure: QualityMeasure, groups: [GroupSelector] = [], maxDrop: Double? = nil, maxRise: Double? = nil,
-        minSamples: Int = 100, small: SmallGroupRule = .block
+        measure: QualityMeasure, range: ScoreRange? = nil, groups: [GroupSelector] = [], maxDrop: Double? = nil,
+        maxRise: Double? = nil, minSamples: Int = 100, small: SmallGroupRule = .block
     ) {
         self.measure = measure
+        self.range = range
         self.groups = groups
         self.maxDrop = maxDrop
         self.maxRise = maxRise

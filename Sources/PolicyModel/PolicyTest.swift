@@ -160,7 +160,7 @@ public struct ArmQuality: Hashable, Sendable {
     public var recall: Double
     /// P(prediction = 1 | label = 0).
     public var falsePositiveRate: Double
-    /// Mean of the score, 0 ... 1; nil: rows carry no score.
+    /// Mean of the score, within the range that the policies declare; nil: rows carry no score.
     public var score: Double?
 
     public init(recall: Double, falsePositiveRate: Double, score: Double? = nil) {

@@ -84,7 +84,8 @@ struct ScenarioRun {
             service: "test", baseline: names[0], candidate: names[1], versions: names,
             plan: RolloutPlan(strategy: strategy, policies: test.policies, analysis: analysis))
         state = ServiceState(service: "test", serving: names[0], seed: seed)
-        traffic = SimulatedTraffic(scenario, seed: seed, origin: Self.origin)
+        traffic = SimulatedTraffic(
+            scenario, seed: seed, origin: Self.origin, scores: test.policies.scoreRange ?? .unit)
         scrapes = SimulatedScrapes(test.policies)
         let windows = test.policies.flatMap(\.checks).map(\.limits.window)
         let retention = max(windows.max() ?? .zero, .seconds(130))
@@ -166,7 +167,9 @@ struct ScenarioRun {
         feed.setOpen(batch.open)
         window.expire(now: now.monotonic)
         scrapes.record(batch.ended)
-        for label in batch.labels { quality.add(label.row, arm: label.arm, attributes: attributes) }
+        for label in batch.labels {
+            quality.add(label.row, arm: label.arm, attributes: attributes, scores: test.policies.scoreRange)
+        }
         judge.take(feed.mature(now: now.monotonic, latencyMaturity: judge.latencyMaturity))
         if !batch.labels.isEmpty {
             let rows = batch.labels.map {

@@ -6,6 +6,8 @@ struct SimulatedTraffic {
     /// The instant on the monotonic clock, in nanoseconds, at which the scenario begins.
     let origin: Int64
     private let scenario: TestScenario
+    /// What scores the policies take.
+    private let scores: ScoreRange
     private var random: SeededGenerator
     /// The time of the next request in seconds since `origin`.
     private var nextArrival: Double = 0
@@ -13,8 +15,9 @@ struct SimulatedTraffic {
     /// Labels that arrive at the instant `at`.
     private var labels: [(row: Feedback, arm: Arm, startedAt: Int64, at: Int64)] = []
 
-    init(_ scenario: TestScenario, seed: UInt64, origin: Int64) {
+    init(_ scenario: TestScenario, seed: UInt64, origin: Int64, scores: ScoreRange = .unit) {
         self.scenario = scenario
+        self.scores = scores
         self.origin = origin
         random = SeededGenerator(seed: seed)
     }
@@ -101,7 +104,10 @@ struct SimulatedTraffic {
             let quality = group[o.arm]
             let label = random.chance(group.positives) ? 1 : 0
             let prediction = random.chance(label == 1 ? quality.recall : quality.falsePositiveRate) ? 1 : 0
-            let score = quality.score.map { mean in mean + (random.unit() - 0.5) * 2 * min(mean, 1 - mean, 0.1) }
+            let score = quality.score.map { mean in
+                let spread = min(mean - scores.lower, scores.upper - mean, 0.1 * scores.width)
+                return mean + (random.unit() - 0.5) * 2 * spread
+            }
             let row = Feedback(
                 requestHash: o.requestHash, label: label, prediction: prediction, score: score,
                 groups: feedback.attribute.map { [$0: group.value] } ?? [:])

@@ -12,12 +12,22 @@ enum CrossChecks {
             set.policies.compactMap { draft in draft.name.map { ($0.value, draft.policy) } },
             uniquingKeysWith: { first, _ in first })
         for draft in set.services {
+            var scores: (policy: String, range: ScoreRange)?
             for name in draft.policies {
                 guard let known = policies[name.value] else {
                     unknown(name, among: policies.keys.sorted(), set: set, draft: draft)
                     continue
                 }
-                if let policy = known { scraped(policy, at: name.mark, draft: draft) }
+                guard let policy = known else { continue }
+                scraped(policy, at: name.mark, draft: draft)
+                guard let range = [policy].scoreRange else { continue }
+                if let scores, scores.range != range {
+                    draft.report.error(
+                        name.mark,
+                        "policy '\(name.value)' takes scores of \(range), and '\(scores.policy)' of \(scores.range): a "
+                            + "row has one score, so give all of them the same range")
+                }
+                scores = scores ?? (name.value, range)
             }
         }
     }

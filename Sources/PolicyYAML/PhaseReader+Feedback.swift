@@ -77,6 +77,17 @@ extension PhaseReader {
         return ArmQuality(
             recall: part.fraction("recall") ?? before?.recall ?? 0,
             falsePositiveRate: part.fraction("falsePositiveRate") ?? before?.falsePositiveRate ?? 0,
-            score: part.fraction("score") ?? before?.score)
+            score: score(part) ?? before?.score)
+    }
+
+    private func score(_ part: Section) -> Double? {
+        guard scores != .unit else { return part.fraction("score") }
+        return part.read("score", "60") { (text) throws(Mend) -> Double in
+            guard let value = Units.number(Substring(text)) else { throw Mend("is no number: write one such as 60") }
+            guard scores.contains(value) else {
+                throw Mend("is outside the range that the policy declares: write a score of \(scores)")
+            }
+            return value
+        }
     }
 }

@@ -4,6 +4,8 @@ import PolicyModel
 /// key. At first a candidate does as the baseline.
 struct PhaseReader {
     let report: FileReport
+    /// What scores the policies take.
+    let scores: ScoreRange
 
     func phases(_ scenario: Section) -> [TrafficPhase] {
         scenario.require("traffic", "a list of phases such as {for: 5m, baseline: {errors: 0.1%}}")

@@ -49,14 +49,22 @@ extension PolicyReader {
     }
 
     func quality(_ check: Section) -> QualityCheck? {
-        let keys = ["measure", "groups", "maxDrop", "maxRise", "from", "minSamples", "small"]
+        let keys = ["measure", "groups", "maxDrop", "maxRise", "range", "from", "minSamples", "small"]
         guard let part = check.section("quality", "quality", keys: keys) else { return nil }
         part.require("measure", "measure: recall")
         let measures = QualityMeasure.allCases.map { ($0.rawValue, $0) }
         let later = ["disagreement": "compares mirrored answers, which comes with a later release: choose another"]
         let measure = part.choice("measure", measures, refused: later)
-        let bound = { (key: String) in
-            part.read(key, "5pp") { (text) throws(Mend) -> Double in
+        let range = measure == .score ? scoreRange(part) : nil
+        if part.has("range"), let measure, measure != .score {
+            report.error(part.mark("range"), "'range' is of scores: remove it, or write measure: score")
+        }
+        let isRangeBroken = measure == .score && part.has("range") && range == nil
+        let bound = { (key: String) -> Double? in
+            // In which unit a bound is written is not known then.
+            guard !isRangeBroken else { return nil }
+            return part.read(key, range == nil ? "5pp" : "5") { (text) throws(Mend) -> Double in
+                if let range { return try Self.bound(text, of: range) }
                 let value = try Units.points(text)
                 guard value > 0, value <= 1 else {
                     throw Mend("is out of range: write more than 0pp and at most 100pp")
@@ -65,7 +73,8 @@ extension PolicyReader {
             }
         }
         let value = QualityCheck(
-            measure: measure ?? .accuracy, groups: groups(part), maxDrop: bound("maxDrop"), maxRise: bound("maxRise"),
+            measure: measure ?? .accuracy, range: range, groups: groups(part), maxDrop: bound("maxDrop"),
+            maxRise: bound("maxRise"),
             minSamples: part.integer("minSamples", in: 1...1_000_000_000) ?? 100,
             small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .block)
         let example = measure == .falsePositiveRate ? "maxRise: 5pp" : "maxDrop: 5pp"
@@ -77,6 +86,55 @@ extension PolicyReader {
         _ = part.choice(
             "from", [("feedback", true)], refused: ["proxy": "sees no labels: write feedback, or remove the key"])
         return value
+    }
+
+    /// `[0, 100]`; nil where it is not written, or wrong.
+    private func scoreRange(_ part: Section) -> ScoreRange? {
+        guard let items = part.list("range", "'range'", atMost: 2) else { return nil }
+        let bounds = items.compactMap { item in
+            report.read(item, "100") { (text) throws(Mend) -> Double in
+                guard let value = Units.number(Substring(text)) else {
+                    throw Mend("is no number: write one such as 100")
+                }
+                return value
+            }
+        }
+        guard bounds.count == items.count else { return nil }
+        guard bounds.count == 2, let range = ScoreRange(bounds[0], bounds[1]) else {
+            report.error(
+                part.mark("range"),
+                "'range' is the least and the greatest score, at most a billion apart from zero: write [0, 100]")
+            return nil
+        }
+        return range
+    }
+
+    /// A bound on scores of a declared range, in their own unit.
+    private static func bound(_ text: String, of range: ScoreRange) throws(Mend) -> Double {
+        if text.hasSuffix("%") || text.hasSuffix("pp") {
+            throw Mend("has a unit, and scores of \(range) have their own: write a number such as 5")
+        }
+        guard let value = Units.number(Substring(text)) else { throw Mend("is no number: write one such as 5") }
+        guard value > 0, value <= range.width else {
+            throw Mend("is out of range: write more than 0 and at most \(Units.decimal(range.width))")
+        }
+        return value
+    }
+
+    /// A row of feedback has one score, so all checks on it have one range.
+    func oneScoreRange(_ checks: [Check], _ marks: [String: Mark]) {
+        var first: (name: String, range: ScoreRange)?
+        for check in checks {
+            guard case .quality(let quality) = check.kind, quality.measure == .score else { continue }
+            let range = quality.range ?? .unit
+            if let first, first.range != range, let mark = marks[check.name] {
+                report.error(
+                    mark,
+                    "check '\(check.name)' takes scores of \(range), and '\(first.name)' of \(first.range): a row has one "
+                        + "score, so give both the same range")
+            }
+            first = first ?? (check.name, range)
+        }
     }
 
     private func groups(_ part: Section) -> [GroupSelector] {

@@ -84,7 +84,7 @@ struct PolicyReader {
             report.error(section.mark("checks"), "a policy without checks decides nothing: write at least one")
         }
         var marks: [String: Mark] = [:]
-        return items.compactMap { item in
+        let checks: [Check] = items.compactMap { item in
             guard let check = Section(item, "a check", keys: Self.checkKeys, report: report) else { return nil }
             let name = check.name("name", "name: error-rate")
             if let name, let first = marks.updateValue(marks[name.value] ?? name.mark, forKey: name.value) {
@@ -103,6 +103,8 @@ struct PolicyReader {
             guard let kind = kind(check), let name else { return nil }
             return Check(name: name.value, kind: kind, mode: mode, share: share ?? 1, limits: limits)
         }
+        if !report.hasErrors { oneScoreRange(checks, marks) }
+        return checks
     }
 
     private static let kinds = ["errors", "latency", "quality", "metric"]

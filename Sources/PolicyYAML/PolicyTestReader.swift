@@ -15,7 +15,9 @@ struct PolicyTestReader {
         let interval = section.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? .seconds(1)
         // Names of checks are only held against policies that could be read.
         let checks = others.contains(where: \.hasErrors) || policies.isEmpty ? nil : policies.flatMap(\.checks)
-        let scenarios = ScenarioReader(report: report, checks: checks, strategy: strategy).scenarios(section)
+        let scenarios = ScenarioReader(
+            report: report, checks: checks, scores: policies.scoreRange ?? .unit, strategy: strategy
+        ).scenarios(section)
         guard !report.hasErrors, !policies.isEmpty, !scenarios.isEmpty else { return (nil, others) }
         let test = PolicyTest(
             file: file, policies: policies, seed: UInt64(seed), strategy: strategy, interval: interval,
@@ -49,6 +51,8 @@ struct ScenarioReader {
     let report: FileReport
     /// Of all policies; nil where they are not known.
     let checks: [Check]?
+    /// What scores the policies take.
+    let scores: ScoreRange
     let strategy: Strategy
 
     func scenarios(_ section: Section) -> [TestScenario] {
@@ -65,7 +69,7 @@ struct ScenarioReader {
                 report.error(
                     part.mark("name"), "a second scenario of this name, first at line \(line): rename one of them")
             }
-            let phases = PhaseReader(report: report).phases(part)
+            let phases = PhaseReader(report: report, scores: scores).phases(part)
             let expected = expectation(part, phases)
             guard let name, let expected, !phases.isEmpty else { return nil }
             return TestScenario(name: name, line: item.mark.line, phases: phases, expected: expected)

@@ -189,6 +189,13 @@ extension FeatureEncoding {
         }
     }
 
+    /// Names become keys of a table, and hashing a long text may take quadratic time: see `JSONKey`.
+    private static func shortText(_ reader: inout JSONReader) throws(JSONError) -> String {
+        let text = try reader.string()
+        guard text.utf8.count <= 256 else { throw reader.error("a name of more than 256 bytes") }
+        return text
+    }
+
     private static func column(_ reader: inout JSONReader) throws(JSONError) -> Column {
         var name: String?
         var mean: Double?
@@ -196,14 +203,14 @@ extension FeatureEncoding {
         var categories: [String]?
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
-            case "name": name = try reader.string()
+            case "name": name = try shortText(&reader)
             case "mean": mean = try reader.number()
             case "deviation": deviation = try reader.number()
             case "categories":
                 var names: [String] = []
-                try reader.array { (reader) throws(JSONError) in names.append(try reader.string()) }
+                try reader.array { (reader) throws(JSONError) in names.append(try shortText(&reader)) }
                 categories = names
-            default: throw JSONError(offset: 0, message: "its encoding has an unknown key `\(key)`")
+            default: throw JSONError(offset: 0, message: "its encoding has an unknown key `\(key.excerpt)`")
             }
         }
         if let name, let categories, !categories.isEmpty, Set(categories).count == categories.count {

@@ -1,20 +1,25 @@
 /// Tensors of the binary extension: raw, little-endian, row-major; BYTES as a 32-bit length before each value.
 enum BinaryTensor {
     static func decode(
-        _ bytes: ArraySlice<UInt8>, datatype: String, count: Int, name: String
+        _ bytes: ArraySlice<UInt8>, datatype: Datatype, count: Int, name: String
     ) throws(RequestError) -> InferenceRequest.Values {
-        if datatype == "BYTES" { return .strings(try strings(bytes, count: count, name: name)) }
-        guard let size = size(of: datatype) else {
-            throw .bad("input `\(name)` has the datatype \(datatype), which this model does not take")
-        }
+        guard let size = datatype.size else { return .strings(try strings(bytes, count: count, name: name)) }
         guard count <= bytes.count, count * size == bytes.count else {
             throw .bad(
-                "input `\(name)` has \(bytes.count) binary bytes, \(count) values of \(datatype) need \(size) each")
+                "input `\(name)` has \(bytes.count) binary bytes, \(count) values of \(datatype.rawValue) need \(size) "
+                    + "each")
         }
-        return .numbers(
-            bytes.withUnsafeBytes { raw in
-                (0..<count).map { number(raw, at: $0 * size, datatype: datatype) }
-            })
+        let numbers = bytes.withUnsafeBytes { raw in
+            (0..<count).map { number(raw, at: $0 * size, datatype: datatype) }
+        }
+        // Every pattern of bits is a value of the integers; a byte that is neither 0 nor 1 is no BOOL, and what is not
+        // finite no model can use.
+        if let place = numbers.firstIndex(where: { !datatype.holds($0) }) {
+            throw .bad(
+                "input `\(name)` is \(datatype.rawValue), and value \(place) of its binary data is \(numbers[place]), which "
+                    + "is not \(datatype.range)")
+        }
+        return .numbers(numbers)
     }
 
     static func append(_ values: [Float], to bytes: inout [UInt8]) {
@@ -25,31 +30,22 @@ enum BinaryTensor {
         for value in values { withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) } }
     }
 
-    private static func size(of datatype: String) -> Int? {
-        switch datatype {
-        case "BOOL", "INT8", "UINT8": 1
-        case "INT16", "UINT16": 2
-        case "INT32", "UINT32", "FP32": 4
-        case "INT64", "UINT64", "FP64": 8
-        default: nil
-        }
-    }
-
-    private static func number(_ raw: UnsafeRawBufferPointer, at offset: Int, datatype: String) -> Double {
+    private static func number(_ raw: UnsafeRawBufferPointer, at offset: Int, datatype: Datatype) -> Double {
         func load<Value: FixedWidthInteger>(_ type: Value.Type) -> Value {
             Value(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: type))
         }
         return switch datatype {
-        case "INT8": Double(load(Int8.self))
-        case "INT16": Double(load(Int16.self))
-        case "UINT16": Double(load(UInt16.self))
-        case "INT32": Double(load(Int32.self))
-        case "UINT32": Double(load(UInt32.self))
-        case "INT64": Double(load(Int64.self))
-        case "UINT64": Double(load(UInt64.self))
-        case "FP32": Double(Float(bitPattern: load(UInt32.self)))
-        case "FP64": Double(bitPattern: load(UInt64.self))
-        default: Double(load(UInt8.self))
+        case .bool, .uint8: Double(load(UInt8.self))
+        case .int8: Double(load(Int8.self))
+        case .int16: Double(load(Int16.self))
+        case .uint16: Double(load(UInt16.self))
+        case .int32: Double(load(Int32.self))
+        case .uint32: Double(load(UInt32.self))
+        case .int64: Double(load(Int64.self))
+        case .uint64: Double(load(UInt64.self))
+        case .fp32: Double(Float(bitPattern: load(UInt32.self)))
+        case .fp64: Double(bitPattern: load(UInt64.self))
+        case .bytes: preconditionFailure("BYTES are no numbers")
         }
     }
 

@@ -64,8 +64,8 @@ extension FeatureEncoding {
             }
         case (.category(let names), .strings(let strings)):
             for (row, string) in strings.enumerated() {
-                guard let place = names.firstIndex(of: string) else {
-                    throw .bad("input `\(name)`: unknown category `\(string.prefix(40))`")
+                guard let place = names.firstIndex(where: { $0.hasSameBytes(as: string) }) else {
+                    throw .bad("input `\(name)`: unknown category `\(string.excerpt)`")
                 }
                 features[row * width + offsets[column] + place] = 1
             }

@@ -23,7 +23,7 @@ struct InferenceRequest: Hashable, Sendable {
 
     struct Tensor: Hashable, Sendable {
         var name: String
-        var datatype: String
+        var datatype: Datatype
         var shape: [Int]
         /// Row-major; as many as the shape says.
         var values: Values
@@ -39,6 +39,8 @@ struct InferenceRequest: Hashable, Sendable {
     /// Of one tensor; more rows than `FeatureEncoding.rowLimit` are refused anyway, only later and with more memory.
     static let valueLimit = 1 << 20
     static let outputLimit = 16
+    /// Bytes of the name of an input or output.
+    static let nameLimit = 256
     /// Bytes of an id: it comes back in the reply.
     static let idLimit = 256
 
@@ -84,6 +86,7 @@ extension InferenceRequest {
                 }
                 id = text
             case "inputs":
+                guard pending.isEmpty else { throw reader.error("`inputs` come twice") }
                 try reader.array { (reader) throws(JSONError) in
                     guard pending.count < Self.tensorLimit else {
                         throw reader.error("more than \(Self.tensorLimit) inputs")
@@ -108,12 +111,18 @@ extension InferenceRequest {
         return pending
     }
 
+    fileprivate static func name(_ reader: inout JSONReader) throws(JSONError) -> String {
+        let name = try reader.string()
+        guard name.utf8.count <= nameLimit else { throw reader.error("a name of more than \(nameLimit) bytes") }
+        return name
+    }
+
     private static func output(_ reader: inout JSONReader) throws(JSONError) -> (name: String, binary: Bool?) {
         var name: String?
         var binary: Bool?
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
-            case "name": name = try reader.string()
+            case "name": name = try InferenceRequest.name(&reader)
             case "parameters":
                 try reader.object { (reader, key) throws(JSONError) in
                     if key == "binary_data" { binary = try reader.boolean() } else { try reader.skip() }
@@ -129,9 +138,11 @@ extension InferenceRequest {
 /// An input as its JSON describes it; its data may follow in binary.
 private struct PendingTensor {
     var name = ""
-    var datatype = ""
+    var datatype: String?
     var shape: [Int]?
     var numbers: [Double] = []
+    /// The first value that is `true` or `false`; these count as 1 and 0.
+    var firstBoolean: Int?
     var strings: [String] = []
     var hasData = false
     var binarySize: Int?
@@ -139,10 +150,11 @@ private struct PendingTensor {
     init(_ reader: inout JSONReader) throws(JSONError) {
         try reader.object { (reader, key) throws(JSONError) in
             switch key {
-            case "name": name = try reader.string()
+            case "name": name = try InferenceRequest.name(&reader)
             case "datatype": datatype = try reader.string()
             case "shape": shape = try Self.shape(&reader)
             case "data":
+                guard !hasData else { throw reader.error("`data` come twice in one input") }
                 hasData = true
                 try data(&reader)
             case "parameters":
@@ -181,7 +193,9 @@ private struct PendingTensor {
                 switch reader.peek() {
                 case .array: try read(&reader)
                 case .string: texts.append(try reader.string())
-                case .boolean: nested.append(try reader.boolean() ? 1 : 0)
+                case .boolean:
+                    firstBoolean = firstBoolean ?? nested.count
+                    nested.append(try reader.boolean() ? 1 : 0)
                 default: nested.append(try reader.number())
                 }
             }
@@ -192,8 +206,13 @@ private struct PendingTensor {
     }
 
     func completed(_ body: [UInt8], _ offset: inout Int) throws(RequestError) -> InferenceRequest.Tensor {
-        guard !name.isEmpty, !datatype.isEmpty, let shape else {
+        guard !name.isEmpty, let text = datatype, let shape else {
             throw .bad("input `\(name)` needs a name, a datatype and a shape")
+        }
+        guard let datatype = Datatype(named: text) else {
+            throw .bad(
+                "input `\(name)` has the datatype `\(text.excerpt)`, which is not known here; write one of "
+                    + Datatype.names)
         }
         var count = 1
         for extent in shape {
@@ -214,16 +233,33 @@ private struct PendingTensor {
             values = try BinaryTensor.decode(
                 body[offset..<(offset + binarySize)], datatype: datatype, count: count, name: name)
             offset += binarySize
-        } else if datatype == "BYTES" {
-            guard numbers.isEmpty else { throw .bad("input `\(name)` is BYTES, its `data` are numbers") }
-            values = .strings(strings)
         } else {
-            guard strings.isEmpty else { throw .bad("input `\(name)` is \(datatype), its `data` are strings") }
-            values = .numbers(numbers)
+            guard hasData else { throw .bad("input `\(name)` has neither `data` nor `binary_data_size`") }
+            values = try jsonValues(datatype)
         }
         guard values.count == count else {
             throw .bad("input `\(name)` has \(values.count) values, its shape \(shape) needs \(count)")
         }
         return InferenceRequest.Tensor(name: name, datatype: datatype, shape: shape, values: values)
+    }
+
+    /// The values of `data`, each of which has to be one of its datatype.
+    private func jsonValues(_ datatype: Datatype) throws(RequestError) -> InferenceRequest.Values {
+        if datatype == .bytes {
+            guard numbers.isEmpty else { throw .bad("input `\(name)` is BYTES, its `data` are not strings") }
+            return .strings(strings)
+        }
+        guard strings.isEmpty else { throw .bad("input `\(name)` is \(datatype.rawValue), its `data` are strings") }
+        if let firstBoolean, datatype != .bool {
+            throw .bad(
+                "input `\(name)` is \(datatype.rawValue), and value \(firstBoolean) of its `data` is a boolean; write a "
+                    + "number, or the datatype BOOL")
+        }
+        if let place = numbers.firstIndex(where: { !datatype.holds($0) }) {
+            throw .bad(
+                "input `\(name)` is \(datatype.rawValue), and value \(place) of its `data` is \(numbers[place]), which is "
+                    + "not \(datatype.range); write another value, or the datatype that it has")
+        }
+        return .numbers(numbers)
     }
 }

@@ -9,6 +9,30 @@ struct JSONError: Error, Hashable, CustomStringConvertible {
     var description: String { "\(message) (at byte \(offset))" }
 }
 
+/// A key of an object. It is matched byte by byte, in time linear in its length: `==` of strings brings both sides into
+/// Unicode's normal form first, and that takes quadratic time on a long run of combining marks.
+struct JSONKey {
+    let text: String
+
+    /// For messages: the start of the key.
+    var excerpt: String { text.excerpt }
+
+    static func == (key: JSONKey, name: String) -> Bool { key.text.hasSameBytes(as: name) }
+    static func ~= (name: String, key: JSONKey) -> Bool { key == name }
+}
+
+extension String {
+    /// Whether two texts have the same UTF-8 bytes; see `JSONKey`.
+    func hasSameBytes(as other: String) -> Bool {
+        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+    }
+
+    /// The start of a text, for a message. Counted in scalars: one character may be as long as the whole text.
+    var excerpt: String {
+        utf8.count <= 40 ? self : String(String.UnicodeScalarView(unicodeScalars.prefix(40))) + "…"
+    }
+}
+
 /// A strict pull parser (RFC 8259) over bytes that outlive it: the caller says what it expects next, and nothing is built
 /// that it does not ask for.
 struct JSONReader {
@@ -40,12 +64,12 @@ struct JSONReader {
     }
 
     /// Calls `body` with each key; it has to read or skip the value.
-    mutating func object(_ body: (inout JSONReader, String) throws(JSONError) -> Void) throws(JSONError) {
+    mutating func object(_ body: (inout JSONReader, JSONKey) throws(JSONError) -> Void) throws(JSONError) {
         try open(UInt8(ascii: "{"), "an object")
         if !close(UInt8(ascii: "}")) {
             repeat {
                 skipSpace()
-                let key = try string()
+                let key = JSONKey(text: try string())
                 try expect(UInt8(ascii: ":"), "`:`")
                 try body(&self, key)
             } while try comma(or: UInt8(ascii: "}"))

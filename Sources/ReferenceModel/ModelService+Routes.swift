@@ -57,7 +57,9 @@ extension ModelService {
                 try request.body.reading { (raw) throws(JSONError) in
                     var reader = JSONReader(raw)
                     try reader.object { (reader, key) throws(JSONError) in
-                        guard key == "faults" else { throw reader.error("unknown key `\(key)`; write `faults`") }
+                        guard key == "faults" else {
+                            throw reader.error("unknown key `\(key.excerpt)`; write `faults`")
+                        }
                         try reader.array { (reader) throws(JSONError) in texts.append(try reader.string()) }
                     }
                     try reader.finish()
@@ -109,7 +111,10 @@ extension ModelService {
                 try reader.object { (reader, attribute) throws(JSONError) in
                     guard groups.count <= 32 else { throw reader.error("more than 32 groups") }
                     let value = try reader.string()
-                    groups.append((String(attribute.prefix(64)), String(value.prefix(64))))
+                    guard max(attribute.text.utf8.count, value.utf8.count) <= 128 else {
+                        throw reader.error("a group's attribute or value of more than 128 bytes")
+                    }
+                    groups.append((attribute.text, value))
                 }
             default: try reader.skip()
             }

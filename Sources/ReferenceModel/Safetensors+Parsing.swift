@@ -35,13 +35,14 @@ extension Safetensors {
         var reader = JSONReader(raw)
         var entries: [Entry] = []
         var names: Set<String> = []
-        try reader.object { (reader, name) throws(JSONError) in
+        try reader.object { (reader, key) throws(JSONError) in
+            let name = try shortName(key)
             guard names.insert(name).inserted else { throw flaw("`\(name)` comes twice in the header") }
             guard names.count <= tensorLimit + 1 else { throw flaw("more than \(tensorLimit) tensors") }
             if name == "__metadata__" {
                 try reader.object { (reader, key) throws(JSONError) in
-                    guard metadata.updateValue(try reader.string(), forKey: key) == nil else {
-                        throw flaw("`\(key)` comes twice in the metadata")
+                    guard metadata.updateValue(try reader.string(), forKey: try shortName(key)) == nil else {
+                        throw flaw("`\(key.excerpt)` comes twice in the metadata")
                     }
                 }
             } else {
@@ -52,6 +53,12 @@ extension Safetensors {
         return entries
     }
 
+    /// Names become keys of a table, and hashing a long text may take quadratic time: see `JSONKey`.
+    private static func shortName(_ key: JSONKey) throws(JSONError) -> String {
+        guard key.text.utf8.count <= 256 else { throw flaw("`\(key.excerpt)` has more than 256 bytes") }
+        return key.text
+    }
+
     private static func entry(_ name: String, _ reader: inout JSONReader) throws(JSONError) -> Entry {
         var type: ElementType?
         var shape: [Int]?
@@ -60,13 +67,13 @@ extension Safetensors {
             switch key {
             case "dtype":
                 let text = try reader.string()
-                guard let known = ElementType(rawValue: text) else {
-                    throw flaw("tensor `\(name)` has the type \(text); only F32 and I8 are read")
+                guard text.utf8.count <= 8, let known = ElementType(rawValue: text) else {
+                    throw flaw("tensor `\(name)` has the type \(text.excerpt); only F32 and I8 are read")
                 }
                 type = known
             case "shape": shape = try extents(name, &reader)
             case "data_offsets": offsets = try extents(name, &reader)
-            default: throw flaw("tensor `\(name)` has an unknown key `\(key)`")
+            default: throw flaw("tensor `\(name)` has an unknown key `\(key.excerpt)`")
             }
         }
         guard let type, let shape, let offsets, offsets.count == 2, offsets[0] <= offsets[1] else {

@@ -110,7 +110,8 @@ extension RolloutController {
             let counts = runtime.join.counts
             for (result, n) in [
                 ("joined", counts.joined), ("duplicate", counts.duplicate), ("ambiguous", counts.ambiguous),
-                ("unmatched", counts.unmatched), ("late", counts.late),
+                ("unmatched", counts.unmatched), ("late", counts.late), ("noRollout", counts.noRollout),
+                ("noCheck", counts.noCheck),
             ] {
                 w.sample(
                     "canaryd_feedback_total", [("service", runtime.service.name), ("result", result)], value: n)

@@ -172,12 +172,21 @@ public final class RolloutController {
         }
     }
 
+    /// What the scores of a service's feedback may be: as the running rollout pinned it, else as its policies say. Nil for an
+    /// unknown service, and where no check looks at scores.
+    public func scoreRange(of service: String) -> ScoreRange? { services[service]?.plan.policies.scoreRange }
+
     /// Nil for an unknown service.
     public func feedback(_ rows: [Feedback], service name: String) -> FeedbackReceipt? {
         guard let runtime = services[name] else { return nil }
         let now = clock.now.monotonic
-        let accepted = rows.reduce(0) { $0 + (runtime.join.submit($1, now: now) ? 1 : 0) }
-        return FeedbackReceipt(accepted: accepted, rejected: rows.count - accepted, counts: runtime.join.counts)
+        let audience = runtime.audience
+        var rejected: [Int] = []
+        for (place, row) in rows.enumerated() where !runtime.join.submit(row, for: audience, now: now) {
+            rejected.append(place)
+        }
+        return FeedbackReceipt(
+            accepted: rows.count - rejected.count, rejected: rejected, audience: audience, counts: runtime.join.counts)
     }
 
     public func view(of service: String) -> ServiceView? { services[service].map(describe) }

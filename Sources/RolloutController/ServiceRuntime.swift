@@ -76,8 +76,18 @@ final class ServiceRuntime {
 
     var plan: RolloutPlan { state.rollout?.plan ?? declaration.plan }
 
-    /// Whether feedback can be joined: then request ids are remembered.
-    var wantsFeedback: Bool { !attributesAndWhole.isEmpty }
+    /// Whether a check reads labels: then request ids are remembered.
+    var wantsFeedback: Bool {
+        plan.policies.contains { policy in
+            policy.checks.contains { if case .quality = $0.kind { true } else { false } }
+        }
+    }
+
+    /// Who asks for the feedback that comes now.
+    var audience: FeedbackJoin.Audience {
+        guard let rollout = state.rollout, rollout.phase != .waiting else { return .noRollout }
+        return wantsFeedback ? .rollout : .noCheck
+    }
 
     /// Attributes that a quality check names; an empty string stands for the rows as a whole.
     private var attributesAndWhole: Set<String> {
@@ -229,9 +239,10 @@ final class ServiceRuntime {
     func settleFeedback(now: Int64) {
         guard join.counts.pending > 0 else { return }
         let attributes = attributesAndWhole
-        let joined = join.settle(slot: slot, now: now)
+        let joined = join.settle(slot: slot, for: audience, now: now)
         guard !joined.isEmpty else { return }
-        for label in joined { quality.add(label.row, arm: label.arm, attributes: attributes) }
+        let scores = plan.policies.scoreRange
+        for label in joined { quality.add(label.row, arm: label.arm, attributes: attributes, scores: scores) }
         take([.rows(joined.map { QualityRow($0, attributes: attributes, step: feed.step(at: $0.startedAt)) })])
     }
 

@@ -110,14 +110,17 @@ public enum CommandOutcome: Sendable {
 public struct FeedbackReceipt: Sendable {
     /// Taken in; it is joined with its request at the next tick.
     public var accepted: Int
-    /// Too much was waiting: post these again.
-    public var rejected: Int
+    /// Places, from 0, of the rows that were not taken because too much was waiting.
+    public var rejected: [Int]
+    /// Who asked for labels when they came.
+    public var audience: FeedbackJoin.Audience
     /// Of the service, since the agent started.
     public var counts: FeedbackCounts
 
-    public init(accepted: Int, rejected: Int, counts: FeedbackCounts) {
+    public init(accepted: Int, rejected: [Int], audience: FeedbackJoin.Audience, counts: FeedbackCounts) {
         self.accepted = accepted
         self.rejected = rejected
+        self.audience = audience
         self.counts = counts
     }
 }

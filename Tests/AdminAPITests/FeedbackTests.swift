@@ -3,6 +3,7 @@ import AdminClient
 import AdminTestSupport
 import AdminTypes
 import Analysis
+import PolicyModel
 import TestSupport
 import Testing
 
@@ -143,12 +144,54 @@ struct FeedbackTests {
         #expect(try problem("\(Self.row)\n\(Self.row)").message.contains("application/x-ndjson"))
     }
 
-    @Test("When too much waits, the answer says how many rows to post again and when")
+    @Test("When too much waits, the response names the rows and says that the same body may be posted again")
     func full() throws {
         api.sync { $0.feedbackRoom = 1 }
         let (status, text) = post("[\(Self.row),\(Self.row),\(Self.row)]")
         #expect(status == 503)
-        #expect(text.contains("the first 1 rows were taken, the last 2 were not"))
+        #expect(text.contains("2 of 3 rows were not taken") && text.contains("the 1 rows that were taken"))
+        let problem = try JSONCoding.decode(ErrorBody.self, from: Array(text.utf8)).error
+        #expect(problem.detail == ["row 2", "row 3"])
+    }
+
+    @Test("Labels that nothing is compared with are taken, and the response says why nothing comes of them")
+    func unused() throws {
+        for (audience, words) in [
+            (FeedbackJoin.Audience.noRollout, "no rollout of income is running"),
+            (.noCheck, "no check of the rollout of income asks for labels"),
+        ] {
+            api.sync { $0.audience = audience }
+            let (status, text) = post(Self.row)
+            #expect(status == 200)
+            let result = try JSONCoding.decode(FeedbackResult.self, from: Array(text.utf8))
+            #expect(result.note?.hasPrefix(words) == true)
+        }
+    }
+
+    @Test("Scores outside the range that the checks declare are refused, with their rows named")
+    func range() throws {
+        let rows = [0.5, 60, 100.5, -1].enumerated().map { "{\"inference_id\":\"\($0)\",\"score\":\($1)}" }
+        let lines = rows.joined(separator: "\n")
+        #expect(post(lines, type: "application/x-ndjson").status == 200)
+        api.sync { $0.services["income"]?.scores = .unit }
+        var problem = try problem(lines, type: "application/x-ndjson")
+        #expect(problem.message.hasPrefix("3 of 4 rows are bad and none was taken"))
+        #expect(
+            problem.detail.map { $0.prefix(40) }.map(String.init) == [
+                "line 2: score 60.0 is outside [0, 1], th", "line 3: score 100.5 is outside [0, 1], t",
+                "line 4: score -1.0 is outside [0, 1], th",
+            ])
+        api.sync { $0.services["income"]?.scores = ScoreRange(0, 100) }
+        problem = try self.problem(lines, type: "application/x-ndjson")
+        #expect(problem.detail.count == 2 && problem.detail[0].hasPrefix("line 3: score 100.5 is outside [0, 100]"))
+        #expect(api.sync { $0.feedbackRows.count } == 4)
+    }
+
+    @Test("An attribute that is written twice in two forms of Unicode is refused: one of its values would be lost")
+    func forms() throws {
+        let problem = try problem(
+            "{\"inference_id\":\"a\",\"score\":1,\"groups\":{\"\u{e9}\":\"x\",\"e\u{301}\":\"y\"}}")
+        #expect(problem.detail[0].contains("is there twice, in two forms of Unicode"))
     }
 
     @Test("Nothing else is on this socket, and feedback is not on the other")

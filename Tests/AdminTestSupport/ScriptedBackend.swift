@@ -17,6 +17,7 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         public var baseline: ArmView
         public var candidate: ArmView?
         public var feedback = FeedbackCounts()
+        public var scores: ScoreRange?
         public var notes: [String] = []
         public var isDurable = true
     }
@@ -37,6 +38,8 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
     public var afterCommand: ((ScriptedBackend) -> Void)?
     /// Rows of feedback that there is room for.
     public var feedbackRoom = Int.max
+    /// Who asks for labels.
+    public var audience = FeedbackJoin.Audience.rollout
     public private(set) var feedbackRows: [Feedback] = []
     public private(set) var lastCommand: Command?
     public var readiness = HealthStatus(ok: true)
@@ -114,13 +117,16 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         return outcome
     }
 
+    public func scoreRange(of service: String) -> ScoreRange? { services[service]?.scores }
+
     public func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt? {
         guard var counts = services[service]?.feedback else { return nil }
         let taken = min(rows.count, feedbackRoom)
         feedbackRows += rows.prefix(taken)
         counts.pending += UInt64(taken)
         services[service]?.feedback = counts
-        return FeedbackReceipt(accepted: taken, rejected: rows.count - taken, counts: counts)
+        return FeedbackReceipt(
+            accepted: taken, rejected: Array(taken..<rows.count), audience: audience, counts: counts)
     }
 
     public func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry] {

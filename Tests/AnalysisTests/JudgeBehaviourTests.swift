@@ -297,6 +297,61 @@ import Testing
         }
     }
 
+    @Test("scores of 60 against 90 in a range of [0, 100] revert, and are shown in their own unit; 91 are promoted")
+    func scoresInTheirUnit() throws {
+        let range = try #require(ScoreRange(0, 100))
+        let check = QualityCheck(measure: .score, range: range, maxDrop: 5)
+        let policy = Policy(name: "scores", checks: [Check(name: "score", kind: .quality(check))])
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        for (mean, verdict) in [(60.0, Verdict.fail), (91, .pass)] {
+            var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+            judge.take(.errors(ErrorTick(second: 1, step: 1)))
+            var random = SplitMix64(seed: 7)
+            let rows = (0..<4_000).map { _ in
+                let arm: Arm = random.chance(0.5) ? .candidate : .baseline
+                let score = (arm == .candidate ? mean : 90) + (random.chance(0.5) ? 3 : -3)
+                return QualityRow(arm: arm, step: 1, label: nil, prediction: nil, score: score, groups: [])
+            }
+            judge.take(.rows(rows))
+            let result = judge.evaluate([policy], empty, now: 0)[0]
+            #expect(result.verdict == verdict && result.proven == (verdict == .pass))
+            let m = result.measurements[0]
+            #expect(m.unit == .score && m.bound == 5 && abs((m.candidate ?? 0) - mean) < 0.5)
+            if verdict == .fail { #expect(m.words.hasPrefix("all rows: 60") && m.words.contains("worse by ")) }
+        }
+    }
+
+    @Test("a score outside the range counts nowhere and is named, as in a recording under another policy")
+    func scoresOutside() {
+        let check = QualityCheck(measure: .score, maxDrop: 0.05, minSamples: 1)
+        let policy = Policy(name: "scores", checks: [Check(name: "score", kind: .quality(check))])
+        var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+        let rows = [0.5, 60, -1, .nan].flatMap { score in
+            Arm.allCases.map { QualityRow(arm: $0, step: 0, label: nil, prediction: nil, score: score, groups: []) }
+        }
+        judge.take(.rows(rows))
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        let m = judge.evaluate([policy], empty, now: 0)[0].measurements[0]
+        #expect(m.candidateSamples == 1 && m.note.contains("6 scores outside [0, 1] are not counted"))
+    }
+
+    @Test("rows with many groups cost what they are many, however many groups are judged") func groupCost() {
+        let check = QualityCheck(
+            measure: .accuracy, groups: (0..<16).map { GroupSelector(attribute: "a\($0)") }, maxDrop: 0.05)
+        let policy = Policy(name: "groups", checks: [Check(name: "accuracy", kind: .quality(check))])
+        func judge(_ rows: Int) {
+            var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+            judge.take(
+                .rows(
+                    (0..<rows).map { i in
+                        QualityRow(
+                            arm: .candidate, step: 1, label: 1, prediction: 1, score: nil,
+                            groups: (0..<16).map { "a\($0)=\(i)" })
+                    }))
+        }
+        #expect(ThreadTime.ratio(bound: 2.5, small: { judge(500) }, large: { judge(1_000) }) <= 2.5)
+    }
+
     @Test("a group that is served worse is found; the others are not blamed; small ones only stand aside") func groups()
     {
         let check = QualityCheck(

@@ -221,7 +221,7 @@ private struct Scene {
             for i in 0..<(hits + misses) {
                 scene.quality.add(
                     Feedback(requestHash: 1, label: 1, prediction: i < hits ? 1 : 0, groups: ["sex": sex]), arm: arm,
-                    attributes: ["sex", "race"])
+                    attributes: ["sex", "race"], scores: nil)
             }
         }
         for arm in Arm.allCases {
@@ -255,7 +255,7 @@ private struct Scene {
         ]
         for (label, prediction, score, times) in rows {
             for _ in 0..<times {
-                counts.add(Feedback(requestHash: 1, label: label, prediction: prediction, score: score))
+                counts.add(Feedback(requestHash: 1, label: label, prediction: prediction, score: score), scores: .unit)
             }
         }
         func value(_ measure: QualityMeasure) throws -> (Double, UInt64) {
@@ -271,12 +271,37 @@ private struct Scene {
         #expect(GroupCounts().measure(.recall) == nil)
     }
 
+    @Test("scores count in their own unit; those outside their range, and those that no check asks for, do not count")
+    func scores() throws {
+        let range = try #require(ScoreRange(-50, 150))
+        var counts = GroupCounts()
+        for score in [90.0, 60, 150, -50, 151, .nan, .infinity] {
+            counts.add(Feedback(requestHash: 1, score: score), scores: range)
+        }
+        let m = try #require(counts.measure(.score, scores: range))
+        #expect(m.samples == 4 && abs(m.value - 62.5) < 1e-9)
+        let deviations: [Double] = [27.5, -2.5, 87.5, -112.5]
+        let variance = deviations.reduce(0.0) { $0 + $1 * $1 } / 4
+        #expect(abs(m.variance - variance) < 1e-6)
+        var unasked = GroupCounts()
+        unasked.add(Feedback(requestHash: 1, score: 1e308), scores: nil)
+        #expect(unasked == GroupCounts())
+    }
+
+    @Test("a range has two bounds that are finite, not huge and apart") func ranges() {
+        #expect(ScoreRange(0, 100) != nil && ScoreRange(-1e9, 1e9) != nil)
+        for (lower, upper) in [(1.0, 0.0), (0, 0), (0, .nan), (.nan, 1), (0, .infinity), (-1e300, 1), (1, 1 + 1e-12)] {
+            #expect(ScoreRange(lower, upper) == nil)
+        }
+        #expect("\(ScoreRange(0, 100)!)" == "[0, 100]" && "\(ScoreRange(-0.5, 1)!)" == "[-0.5, 1.0]")
+    }
+
     @Test("more groups than are kept count in the whole only, and are counted") func overflow() {
         var table = QualityTable()
         for i in 0..<(QualityTable.maximumGroups + 50) {
             table.add(
                 Feedback(requestHash: 1, label: 1, prediction: 1, groups: ["id": "\(i)", "unasked": "x"]),
-                arm: .candidate, attributes: ["id"])
+                arm: .candidate, attributes: ["id"], scores: nil)
         }
         #expect(table.groups["id"]?.count == QualityTable.maximumGroups)
         #expect(table.groups["unasked"] == nil)
@@ -326,8 +351,74 @@ private struct Scene {
         #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(11...25))
         var full = FeedbackJoin()
         for hash in 1...UInt64(FeedbackJoin.maximumPending) { _ = full.submit(row(hash), now: 0) }
-        let isTaken = full.submit(row(1), now: 0)
+        let isTaken = full.submit(row(UInt64(FeedbackJoin.maximumPending) + 1), now: 0)
         #expect(!isTaken)
+    }
+
+    @Test("rows of unknown requests take no place from rows whose requests are known") func crowd() {
+        var join = FeedbackJoin()
+        for hash in 1...10 as ClosedRange<UInt64> { join.record(ended(hash)) }
+        var unknown: UInt64 = 1_000
+        while join.submit(row(unknown), now: 0) { unknown += 1 }
+        #expect(unknown == 1_000 + UInt64(FeedbackJoin.maximumPending))
+        for hash in 1...10 as ClosedRange<UInt64> {
+            let isTaken = join.submit(row(hash), now: 0)
+            #expect(isTaken)
+        }
+        #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(1...10))
+        // Whoever was refused is known after its request has ended.
+        join.record(ended(unknown))
+        let isTaken = join.submit(row(unknown), now: 1)
+        #expect(isTaken)
+        #expect(join.settle(slot: 1, now: 1).map(\.row.requestHash) == [unknown])
+    }
+
+    @Test("rows that wait are bounded in bytes as well") func bytes() {
+        var join = FeedbackJoin()
+        let groups = Dictionary(
+            uniqueKeysWithValues: (0..<16).map { ("attribute \($0)", String(repeating: "v", count: 128)) })
+        var taken: UInt64 = 0
+        while join.submit(Feedback(requestHash: taken + 1, prediction: 1, groups: groups), now: 0) { taken += 1 }
+        #expect((2_000..<10_000).contains(taken))
+        #expect(join.settle(slot: 1, now: FeedbackJoin.patience.nanoseconds + 1).isEmpty)
+        #expect(join.counts.unmatched == taken && join.counts.pending == 0)
+        let isTaken = join.submit(Feedback(requestHash: 1, prediction: 1, groups: groups), now: 0)
+        #expect(isTaken)
+    }
+
+    @Test("labels that nobody asks for are counted as such and never wait; those of known requests as they are")
+    func unused() {
+        var join = FeedbackJoin()
+        join.record(ended(1, slot: 0))
+        join.record(ended(2, slot: 1))
+        for hash in [1, 2, 3] as [UInt64] { _ = join.submit(row(hash), for: .noRollout, now: 0) }
+        _ = join.submit(row(4), for: .noCheck, now: 0)
+        #expect(join.settle(slot: 1, for: .noRollout, now: 0).isEmpty)
+        let c = join.counts
+        #expect(c.noRollout == 2 && c.noCheck == 1 && c.late == 1 && c.unmatched == 0 && c.pending == 0)
+    }
+
+    @Test("a row that waits is joined once, and a second one is a duplicate at once") func twice() {
+        var join = FeedbackJoin()
+        for _ in 0..<3 { _ = join.submit(row(1), now: 0) }
+        #expect(join.counts.pending == 1 && join.counts.duplicate == 2)
+        join.record(ended(1))
+        #expect(join.settle(slot: 1, now: 1).count == 1)
+        #expect(join.counts.joined == 1 && join.counts.pending == 0)
+    }
+
+    @Test("a turn costs what it brings, however much waits") func cost() {
+        func turns(_ rows: Int) {
+            var join = FeedbackJoin()
+            for hash in 1...UInt64(rows) {
+                _ = join.submit(row(hash), now: Int64(hash))
+                if hash % 64 == 0 {
+                    join.record(ended(hash))
+                    _ = join.settle(slot: 1, now: Int64(hash))
+                }
+            }
+        }
+        #expect(ThreadTime.ratio(bound: 2.5, small: { turns(10_000) }, large: { turns(20_000) }) <= 2.5)
     }
 }
 

@@ -112,6 +112,18 @@ struct DoctorTests {
             warnings.contains { $0.hasPrefix("warn  income feedback: 50 joined, 50 unmatched; post the x-request-id") })
     }
 
+    @Test("Labels while no rollout runs are no fault; labels that no check reads are named as that")
+    func unusedFeedback() {
+        api.sync { $0.services["income"]?.feedback.noRollout = 50 }
+        #expect(lines("warn").1.allSatisfy { !$0.contains("feedback") })
+        api.sync { $0.services["income"]?.feedback.noCheck = 7 }
+        #expect(
+            lines("warn").1.contains {
+                $0.hasPrefix(
+                    "warn  income feedback: 0 joined, 50 while no rollout ran, 7 that no check asked for; labels come")
+            })
+    }
+
     @Test("Without an agent the status is 3 and the one line says what to do")
     func unreachable() {
         let result = CommandRun("doctor", socket: "/nonexistent/admin.sock")

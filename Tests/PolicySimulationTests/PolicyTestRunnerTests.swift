@@ -54,6 +54,31 @@ import Testing
         #expect(missed.line.hasPrefix("expected promote, but reverted by error-rate after "))
     }
 
+    @Test("scores in a declared range decide in their own unit", arguments: JudgeKind.allCases)
+    func scores(judge: JudgeKind) throws {
+        let check = QualityCheck(measure: .score, range: try #require(ScoreRange(0, 100)), maxDrop: 5, minSamples: 50)
+        let policy = policy([Check(name: "score", kind: .quality(check))])
+        func decision(_ candidate: Double) -> ScenarioOutcome {
+            let group = GroupTraffic(
+                value: "", share: 1, positives: 0.5,
+                baseline: ArmQuality(recall: 1, falsePositiveRate: 0, score: 90),
+                candidate: ArmQuality(recall: 1, falsePositiveRate: 0, score: candidate))
+            let feedback = FeedbackTraffic(delay: .seconds(1), share: 1, attribute: nil, groups: [group])
+            let phase = TrafficPhase(
+                duration: .seconds(900), rate: 50, baseline: ArmTraffic(), candidate: ArmTraffic(), feedback: feedback)
+            let strategy = Strategy(steps: [.weight(Weight(clamping: 5000), hold: .seconds(120))])
+            let test = PolicyTest(
+                file: "a.test.yaml", policies: [policy], seed: 1, strategy: strategy, judge: judge,
+                scenarios: [
+                    TestScenario(
+                        name: "a", line: 1, phases: [phase], expected: ExpectedDecision(decision: .promote))
+                ])
+            return PolicyTestRunner.run(test)[0]
+        }
+        #expect(decision(60).decision == .revert && decision(60).check == "score")
+        #expect(decision(91).decision == .promote)
+    }
+
     @Test("latencies follow the log-normal distribution that was written down")
     func latency() {
         let shape = LatencyShape(p50: .milliseconds(40), p95: .milliseconds(120))

@@ -201,6 +201,41 @@ import Testing
         #expect(agent.controller.view(of: "income")!.feedback.joined >= 200)
     }
 
+    @Test("labels are of no use without a rollout, or without a check that reads them, and are counted so")
+    func unusedFeedback() throws {
+        let quality = Policy(
+            name: "standard",
+            checks: [
+                Check(
+                    name: "score", kind: .quality(QualityCheck(measure: .score, range: ScoreRange(0, 100), maxDrop: 5)))
+            ]
+        )
+        func label(_ agent: Agent) {
+            agent.clock.advance(by: .seconds(1))
+            agent.plane.answer(1, .baseline, of: "income", now: agent.clock.now.monotonic, hashes: [1])
+            agent.controller.tick()
+            for hash in [1, 2] as [UInt64] {
+                let row = Feedback(requestHash: hash, score: 90)
+                #expect(agent.controller.feedback([row], service: "income")?.accepted == 1)
+            }
+            agent.controller.tick()
+        }
+        let idle = try Agent.started(.sample([.sample(candidate: nil)], policies: [quality]))
+        label(idle)
+        #expect(idle.controller.view(of: "income")!.feedback.noRollout == 2)
+        #expect(idle.controller.scoreRange(of: "income") == ScoreRange(0, 100))
+        let unasked = try Agent.started()
+        unasked.run(1)
+        label(unasked)
+        #expect(unasked.controller.view(of: "income")!.feedback.noCheck == 2)
+        #expect(unasked.controller.scoreRange(of: "income") == nil)
+        let asked = try Agent.started(.sample(policies: [quality]))
+        asked.run(1)
+        label(asked)
+        #expect(asked.controller.view(of: "income")!.feedback.joined == 1)
+        #expect(asked.controller.view(of: "income")!.feedback.pending == 1)
+    }
+
     @Test("a command for an unknown service names those that there are") func unknown() throws {
         let agent = try Agent.started()
         guard case .unknownService(let known) = agent.say(.pause, "incom") else {

@@ -9,6 +9,8 @@ struct QualityProcess: Hashable, Codable, Sendable {
     static let rows = 1
 
     let measure: QualityMeasure
+    /// The range of scores; nil: 0 ... 1. Sums and the margin are of positions in it.
+    let range: ScoreRange?
     /// The most that the candidate may be worse by, 0 ... 1.
     let margin: Double
     /// True: more is worse.
@@ -21,6 +23,9 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var openInStep = Sums()
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
+    /// Scores outside the range, which are not counted: none of those that the agent takes in, but a recording may be
+    /// replayed with another policy.
+    private(set) var outside = 0
 
     /// By arm.
     struct Sums: Hashable, Codable, Sendable {
@@ -37,9 +42,11 @@ struct QualityProcess: Hashable, Codable, Sendable {
         }
     }
 
-    init(_ measure: QualityMeasure, margin: Double, isRise: Bool) {
+    /// - Parameter margin: in the measure's own unit.
+    init(_ measure: QualityMeasure, range: ScoreRange? = nil, margin: Double, isRise: Bool) {
         self.measure = measure
-        self.margin = min(max(margin, 0), 0.99)
+        self.range = range
+        self.margin = min(max(margin / (range ?? .unit).width, 0), 0.99)
         self.isRise = isRise
         process = BoundedMeanProcess(margin: self.margin, restarts: .standard)
         proof = BoundedMeanProcess(margin: self.margin, null: .atLeast)
@@ -47,7 +54,10 @@ struct QualityProcess: Hashable, Codable, Sendable {
 
     /// - Parameter current: the step that runs now; rows of earlier ones prove nothing.
     mutating func observe(_ row: QualityRow, current: UInt16) {
-        guard let value = row.value(measure) else { return }
+        guard let value = row.value(measure, scores: range ?? .unit) else {
+            if measure == .score, row.score != nil { outside += 1 }
+            return
+        }
         if step != current {
             proof = BoundedMeanProcess(margin: margin, null: .atLeast)
             sinceStep = Sums()
@@ -72,12 +82,15 @@ struct QualityProcess: Hashable, Codable, Sendable {
         return isRise ? c - b : b - c
     }
 
+    /// The mean of an arm in the measure's own unit.
+    func mean(_ arm: Arm) -> Double? { sinceStart.mean(arm).map { (range ?? .unit).score(at: $0) } }
+
     var evidence: Double { process.logEvidence }
     var proofEvidence: Double { proof.logEvidence }
 
-    /// By how much the candidate is worse; nil before both arms have rows.
+    /// By how much the candidate is worse, in the measure's own unit; nil before both arms have rows.
     var drop: Double? {
-        guard let b = sinceStart.mean(.baseline), let c = sinceStart.mean(.candidate) else { return nil }
+        guard let b = mean(.baseline), let c = mean(.candidate) else { return nil }
         return isRise ? c - b : b - c
     }
 }
@@ -95,8 +108,11 @@ struct GroupProcess: Hashable, Codable, Sendable {
         self.name = name
         self.weight = weight
         bounds = []
-        if let drop = check.maxDrop { bounds.append(QualityProcess(check.measure, margin: drop, isRise: false)) }
-        if let rise = check.maxRise { bounds.append(QualityProcess(check.measure, margin: rise, isRise: true)) }
+        func append(_ bound: Double, isRise: Bool) {
+            bounds.append(QualityProcess(check.measure, range: check.range, margin: bound, isRise: isRise))
+        }
+        if let drop = check.maxDrop { append(drop, isRise: false) }
+        if let rise = check.maxRise { append(rise, isRise: true) }
     }
 
     /// ln of what reverts is larger than for the whole check by this.
@@ -124,24 +140,47 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    mutating func observe(_ row: QualityRow, current: UInt16) {
-        for name in row.groups where !groups.indices.contains(where: { groups[$0].name == name }) { discover(name) }
-        for i in groups.indices where groups[i].name.isEmpty || row.groups.contains(groups[i].name) {
-            for j in groups[i].bounds.indices { groups[i].bounds[j].observe(row, current: current) }
+    /// Linear in the rows and their groups, however many groups are judged.
+    mutating func observe(_ rows: [QualityRow], current: UInt16) {
+        guard !check.groups.isEmpty else {
+            for row in rows { observe(row, group: 0, current: current) }
+            return
+        }
+        /// Places of the groups that came so far; nil for those that are not judged.
+        var places: [String: Int?] = [:]
+        for (i, group) in groups.enumerated() { places[group.name] = i }
+        for row in rows {
+            for name in row.groups {
+                let place: Int?
+                if let known = places[name] {
+                    place = known
+                } else {
+                    place = discover(name)
+                    places[name] = .some(place)
+                }
+                if let place { observe(row, group: place, current: current) }
+            }
         }
     }
 
-    private mutating func discover(_ name: String) {
+    private mutating func observe(_ row: QualityRow, group i: Int, current: UInt16) {
+        for j in groups[i].bounds.indices { groups[i].bounds[j].observe(row, current: current) }
+    }
+
+    /// The place of a group that was not seen before; nil where it is not judged.
+    private mutating func discover(_ name: String) -> Int? {
         for (i, selector) in check.groups.enumerated()
         where selector.value == nil && name.hasPrefix(selector.attribute + "=") {
             guard groups.count < Self.maximumGroups else {
                 overflow = true
-                return
+                return nil
             }
             found[i] += 1
             let g = Double(found[i])
             groups.append(GroupProcess(name, weight: 1 / (g * (g + 1)) / Double(check.groups.count), check))
+            return groups.count - 1
         }
+        return nil
     }
 
     /// ln E for a revert, the largest after each has paid for its share, and whose it is.

@@ -28,7 +28,8 @@ extension SequentialJudge {
         func add(_ subject: String, _ verdict: Verdict, _ note: String) {
             let bound = quality.check.maxDrop ?? quality.check.maxRise ?? 0
             measurements.append(
-                Measurement(subject: subject, unit: .points, bound: bound, verdict: verdict, note: note))
+                Measurement(
+                    subject: subject, unit: quality.check.unit, bound: bound, verdict: verdict, note: note))
         }
         for attribute in quality.unseen {
             let note = "no feedback with this attribute yet"
@@ -67,9 +68,9 @@ extension SequentialJudge {
     ) -> Measurement {
         let rows = bound.sinceStart
         var m = Measurement(
-            subject: group.label, unit: .points, candidate: rows.mean(.candidate), baseline: rows.mean(.baseline),
+            subject: group.label, unit: check.unit, candidate: bound.mean(.candidate), baseline: bound.mean(.baseline),
             candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
-            bound: bound.margin, value: bound.drop, verdict: .pass)
+            bound: bound.margin * (bound.range ?? .unit).width, value: bound.drop, verdict: .pass)
         let value = bound.evidence - group.penalty
         if value >= revertAt {
             m.verdict = .fail
@@ -83,6 +84,10 @@ extension SequentialJudge {
             } else {
                 m.verdict = .noData
             }
+        }
+        if bound.outside > 0 {
+            let words = "\(bound.outside) scores outside \(bound.range ?? .unit) are not counted"
+            m.note = m.note.isEmpty ? words : "\(m.note); \(words)"
         }
         return m
     }

@@ -105,9 +105,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             for i in states.indices where states[i].errors == nil { states[i].trace(at: tick.second) }
             look(at: tick.second)
         case .rows(let rows):
-            for i in states.indices {
-                for row in rows { states[i].quality?.observe(row, current: step) }
-            }
+            for i in states.indices { states[i].quality?.observe(rows, current: step) }
             // Since the step began both arms have had the same time to be labelled in.
             let recent = rows.filter { $0.step == step && $0.step == shareStep }
             if !isKeyed, share > .zero, step > 0 {

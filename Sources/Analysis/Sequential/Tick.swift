@@ -147,9 +147,9 @@ public struct QualityRow: Hashable, Sendable {
             groups: row.groups.filter { attributes.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted())
     }
 
-    /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population. A score outside
-    /// 0 ... 1 counts as the nearer of the two.
-    public func value(_ measure: QualityMeasure) -> Double? {
+    /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population.
+    /// - Parameter range: of scores, which count by their position in it; one outside it does not count.
+    public func value(_ measure: QualityMeasure, scores range: ScoreRange = .unit) -> Double? {
         switch measure {
         case .accuracy:
             guard let label, let prediction else { return nil }
@@ -159,7 +159,7 @@ public struct QualityRow: Hashable, Sendable {
             guard let label, label != 1 else { return nil }
             return prediction.map { $0 == 1 ? 1 : 0 }
         case .selectionRate: return prediction.map { $0 == 1 ? 1 : 0 }
-        case .score: return score.flatMap { $0.isFinite ? min(max($0, 0), 1) : nil }
+        case .score: return score.flatMap { range.position(of: $0) }
         }
     }
 }

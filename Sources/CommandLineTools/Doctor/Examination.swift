@@ -187,10 +187,15 @@ struct Examination {
     private mutating func feedback(_ status: ServiceStatus) {
         let counts = status.feedback
         let lost = counts.unmatched + counts.ambiguous
+        let unused = counts.noRollout + counts.noCheck
         let all = counts.joined + counts.duplicate + counts.late + lost
-        guard all > 0 else { return }
+        guard all + unused > 0 else { return }
         let subject = "\(status.service) feedback"
-        if Double(lost) > Self.tolerableLoss * Double(all) {
+        if counts.noCheck > 0, counts.joined == 0 {
+            warn(
+                subject, StatusText.feedback(counts),
+                "labels come and no check asks for them; add a quality check to the policy, or stop the label job")
+        } else if Double(lost) > Self.tolerableLoss * Double(all) {
             warn(
                 subject, StatusText.feedback(counts),
                 "post the x-request-id of each reply as inference_id, soon after it, and each id once")

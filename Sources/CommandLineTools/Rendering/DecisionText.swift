@@ -105,7 +105,7 @@ enum DecisionText {
 
     /// `sex=Female: fail. 17.1% against 53.9% on the baseline: worse by 36.8 points, at most 15 points are allowed …`
     static func words(_ m: MeasurementStatus) -> String {
-        let side: FigureUnit = m.unit == .points ? .ratio : m.unit
+        let side = m.unit.ofValues
         let mine = Words.value(m.candidate, side)
         let theirs = Words.value(m.baseline, side)
         let samples =
@@ -116,7 +116,7 @@ enum DecisionText {
         }
         let verdict = m.isTooSmall ? "shown only" : m.verdict.words
         var text = "\(m.subject): \(verdict). candidate \(mine), baseline \(theirs)"
-        if m.unit == .points { text += ": \(Words.held(m))" }
+        if side != m.unit { text += ": \(Words.held(m))" }
         text += "; allowed: \(limit); \(samples)"
         return m.note.isEmpty ? text : "\(text); \(m.note)"
     }

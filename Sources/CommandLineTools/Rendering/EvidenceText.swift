@@ -119,9 +119,9 @@ enum EvidenceText {
             return
                 "At \(quantile(m)) the candidate \(slow), the baseline \(Words.seconds(m.baseline)); allowed "
                 + "is \(allowed) (\(Words.count(m.candidateSamples)) and \(Words.count(m.baselineSamples)) requests)."
-        case .points:
-            return "\(m.subject): the candidate has \(Words.value(candidate, .ratio)), the baseline "
-                + "\(Words.value(m.baseline, .ratio)), \(Words.held(m)); allowed is \(allowed) "
+        case .points, .score:
+            return "\(m.subject): the candidate has \(Words.value(candidate, m.unit.ofValues)), the baseline "
+                + "\(Words.value(m.baseline, m.unit.ofValues)), \(Words.held(m)); allowed is \(allowed) "
                 + "(\(Words.count(m.candidateSamples)) and \(Words.count(m.baselineSamples)) labelled rows)."
         case .plain: return "The candidate has \(Words.held(m)); allowed is \(allowed)."
         }

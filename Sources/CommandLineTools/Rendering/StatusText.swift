@@ -118,7 +118,7 @@ enum StatusText {
                 Cell("\(check.policy)/\(check.check)"), Cell(check.verdict.words, check.verdict.style),
                 Cell(m?.subject ?? ""), Cell(m.map(Words.held) ?? Words.nothing),
                 Cell(m.map(Words.bound) ?? Words.nothing),
-                Cell(m.map { Words.value($0.baseline, $0.unit == .points ? .ratio : $0.unit) } ?? Words.nothing),
+                Cell(m.map { Words.value($0.baseline, $0.unit.ofValues) } ?? Words.nothing),
                 Cell(samples ?? Words.nothing), Cell(note, .dim))
         }
         return table
@@ -128,6 +128,7 @@ enum StatusText {
         let parts = [
             ("joined", counts.joined), ("pending", counts.pending), ("unmatched", counts.unmatched),
             ("duplicate", counts.duplicate), ("late", counts.late), ("ambiguous", counts.ambiguous),
+            ("while no rollout ran", counts.noRollout), ("that no check asked for", counts.noCheck),
         ]
         return parts.filter { $0.1 > 0 || $0.0 == "joined" }.map { "\(Words.count($0.1)) \($0.0)" }
             .joined(separator: ", ")

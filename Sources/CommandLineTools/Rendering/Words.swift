@@ -58,9 +58,9 @@ enum Words {
     /// The value that is held against the bound.
     static func held(_ m: MeasurementStatus) -> String {
         guard let figure = m.value else { return nothing }
-        guard m.unit == .points else { return value(figure, m.unit) }
+        guard m.unit.measure.isDifference else { return value(figure, m.unit) }
         return figure.value >= 0
-            ? "worse by " + value(figure, .points) : "better by " + value(Figure(-figure.value), .points)
+            ? "worse by " + value(figure, m.unit) : "better by " + value(Figure(-figure.value), m.unit)
     }
 
     static func phase(_ status: ServiceStatus) -> String {
@@ -72,10 +72,20 @@ enum Words {
 }
 
 extension FigureUnit {
+    /// The unit of the two arms' values: of a difference, not its own.
+    var ofValues: FigureUnit {
+        switch self {
+        case .points: .ratio
+        case .score: .plain
+        case .ratio, .seconds, .plain: self
+        }
+    }
+
     var measure: MeasureUnit {
         switch self {
         case .ratio: .ratio
         case .points: .points
+        case .score: .score
         case .seconds: .seconds
         case .plain: .plain
         }

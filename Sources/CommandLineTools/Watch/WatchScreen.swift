@@ -168,8 +168,7 @@ struct WatchScreen {
                 line.add(
                     EventText.pad(Words.comparison(m), max(valueWidth, isNarrow ? 0 : 24)),
                     check.verdict == .fail ? .red : .plain)
-                let side: FigureUnit = m.unit == .points ? .ratio : m.unit
-                line.add("  \(plain(m.subject)), baseline \(Words.value(m.baseline, side))", .dim)
+                line.add("  \(plain(m.subject)), baseline \(Words.value(m.baseline, m.unit.ofValues))", .dim)
             } else {
                 line.add(plain(check.missing.isEmpty ? "no measurement yet" : check.missing), .dim)
             }

@@ -22,6 +22,7 @@ final class Backend: AdminBackend {
     func command(_ command: Command, service: String) -> CommandOutcome {
         controller.command(command, service: service)
     }
+    func scoreRange(of service: String) -> ScoreRange? { controller.scoreRange(of: service) }
     func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt? {
         controller.feedback(rows, service: service)
     }

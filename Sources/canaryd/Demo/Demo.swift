@@ -237,8 +237,8 @@ final class Demo: @unchecked Sendable {
 
     private static func words(_ m: MeasurementStatus) -> String {
         let unit = MeasureUnit(rawValue: m.unit.rawValue) ?? .plain
-        let candidate = m.candidate.map { Measurement.format($0.value, unit == .points ? .ratio : unit) } ?? "-"
-        let baseline = m.baseline.map { Measurement.format($0.value, unit == .points ? .ratio : unit) } ?? "-"
+        let candidate = m.candidate.map { Measurement.format($0.value, unit.ofValues) } ?? "-"
+        let baseline = m.baseline.map { Measurement.format($0.value, unit.ofValues) } ?? "-"
         return "\(m.subject): \(candidate) against \(baseline), \(m.candidateSamples) and \(m.baselineSamples) samples"
             + (m.note.isEmpty ? "" : " (\(m.note))")
     }
