@@ -49,7 +49,8 @@ public struct FeedbackJoin: Sendable {
     public static let maximumPending = 50_000
     /// Bytes that the rows of either kind take, about. Rows with many groups reach this limit first.
     public static let maximumBytes = 16 << 20
-    /// Rows joined in one turn of the control thread: judging one with sixteen groups takes some 50 µs.
+    /// Rows joined in one turn of the control thread. Judging one takes about 1 µs with two groups, and 5 µs for each check
+    /// with sixteen.
     public static let maximumSettled = 10_000
     /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)
