@@ -293,7 +293,7 @@ private struct Scene {
         for (lower, upper) in [(1.0, 0.0), (0, 0), (0, .nan), (.nan, 1), (0, .infinity), (-1e300, 1), (1, 1 + 1e-12)] {
             #expect(ScoreRange(lower, upper) == nil)
         }
-        #expect("\(ScoreRange(0, 100)!)" == "[0, 100]" && "\(ScoreRange(-0.5, 1)!)" == "[-0.5, 1.0]")
+        #expect("\(ScoreRange(0, 100)!)" == "[0, 100]" && "\(ScoreRange(-0.5, 1)!)" == "[-0.5, 1]")
     }
 
     @Test("more groups than are kept count in the whole only, and are counted") func overflow() {
