@@ -198,7 +198,10 @@ import Testing
         }
         #expect(agent.state().refused?.reason.contains("sex=Female") == true)
         #expect(agent.controller.feedback([], service: "nowhere") == nil)
-        #expect(agent.controller.view(of: "income")!.feedback.joined >= 200)
+        // After the revert there is nothing to compare.
+        let counts = agent.controller.view(of: "income")!.feedback
+        #expect(counts.joined >= 100 && counts.noRollout >= 100)
+        #expect(counts.joined + counts.noRollout + counts.late + counts.pending == 600)
     }
 
     @Test("labels are of no use without a rollout, or without a check that reads them, and are counted so")
