@@ -92,12 +92,14 @@ enum MediaType: String {
     @discardableResult
     static func require(_ request: HTTPRequest, _ types: [MediaType]) throws(Refusal) -> MediaType {
         guard let header = request.headers["content-type"] else { return types[0] }
-        let parts = header.lowercased().split(separator: ";", omittingEmptySubsequences: false)
-        var name = parts[0]
-        while name.last == " " || name.last == "\t" { name.removeLast() }
-        let aliases = ["application/ndjson", "application/jsonl"]
-        if aliases.contains(where: { $0.hasSameBytes(as: String(name)) }) { name = "application/x-ndjson" }
-        guard let type = types.first(where: { $0.rawValue.hasSameBytes(as: String(name)) }) else {
+        // Bytes, not characters: comparing those of a long run of combining marks takes quadratic time.
+        var bytes = header.utf8.prefix { $0 != UInt8(ascii: ";") }.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }
+        while bytes.last == UInt8(ascii: " ") || bytes.last == UInt8(ascii: "\t") { bytes.removeLast() }
+        func isNamed(_ name: String) -> Bool { bytes.elementsEqual(name.utf8) }
+        let known = types.first { type in
+            isNamed(type.rawValue) || type == .ndjson && (isNamed("application/ndjson") || isNamed("application/jsonl"))
+        }
+        guard let type = known else {
             throw Refusal(
                 415, "unsupported_media_type",
                 "\(printable(header)) is not taken here; send Content-Type: "

@@ -51,9 +51,9 @@ extension ModelService {
     private func prepare(
         _ request: HTTPRequest, _ responder: HTTPResponder, _ began: Int64
     ) throws(RequestError) -> Batcher<PendingInference>.Job {
-        if let coding = request.headers["content-encoding"], coding != "identity" {
+        if let coding = request.headers["content-encoding"], !coding.hasSameBytes(as: "identity") {
             throw RequestError(
-                status: 415, message: "content-encoding `\(coding)` is not taken; send the body as it is")
+                status: 415, message: "content-encoding `\(coding.excerpt)` is not taken; send the body as it is")
         }
         var headerLength: Int?
         if let text = request.headers["inference-header-content-length"] {
