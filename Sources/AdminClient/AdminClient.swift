@@ -85,10 +85,10 @@ public struct AdminClient: Sendable {
     // MARK: - Changing
 
     public func command(
-        _ verb: CommandVerb, service: String, _ request: CommandRequest = CommandRequest()
+        _ verb: CommandVerb, service: String, _ details: CommandRequest = CommandRequest()
     ) throws(AdminClientError) -> CommandResult {
         let body: [UInt8]
-        do { body = try JSONCoding.encode(request) } catch { throw .strange("the command cannot be encoded: \(error)") }
+        do { body = try JSONCoding.encode(details) } catch { throw .strange("the command cannot be encoded: \(error)") }
         return try request(CommandResult.self, "POST", Self.path(service, verb.rawValue), body: body)
     }
 

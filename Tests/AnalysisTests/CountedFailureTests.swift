@@ -119,7 +119,8 @@ struct CountedFailureTests {
         func feed(_ arm: Arm, hits: Int, misses: Int) {
             for i in 0..<(hits + misses) {
                 course.quality.add(
-                    Feedback(requestHash: 1, label: 1, prediction: i < hits ? 1 : 0), arm: arm, attributes: [])
+                    Feedback(requestHash: 1, label: 1, prediction: i < hits ? 1 : 0), arm: arm, attributes: [],
+                    scores: .unit)
             }
         }
         feed(.baseline, hits: 400, misses: 100)

@@ -56,7 +56,7 @@ import Testing
 
     @Test("scores in a declared range decide in their own unit", arguments: JudgeKind.allCases)
     func scores(judge: JudgeKind) throws {
-        let check = QualityCheck(measure: .score, range: try #require(ScoreRange(0, 100)), maxDrop: 5, minSamples: 50)
+        let check = QualityCheck(measure: .score, range: ScoreRange(0, 100), maxDrop: 5, minSamples: 50)
         let policy = policy([Check(name: "score", kind: .quality(check))])
         func decision(_ candidate: Double) -> ScenarioOutcome {
             let group = GroupTraffic(
