@@ -200,7 +200,8 @@ private struct ExpositionReader {
     /// The declared family that a sample belongs to, by its name or by its name without the suffix of its kind.
     private mutating func family(of name: String) -> Int {
         if let index = familyIndex[name] { return index }
-        for (suffix, kinds) in Self.suffixes where name.hasSuffix(suffix) {
+        for (suffix, kinds) in format == .openMetrics ? Self.openMetricsSuffixes : Self.suffixes
+        where name.hasSuffix(suffix) {
             let stem = String(name.dropLast(suffix.count))
             if let index = familyIndex[stem], kinds.contains(families[index].kind) { return index }
         }
@@ -209,6 +210,7 @@ private struct ExpositionReader {
 
     private static let suffixes: [(String, [FamilyKind])] = [
         ("_bucket", [.histogram]), ("_sum", [.histogram, .summary]), ("_count", [.histogram, .summary]),
-        ("_total", [.counter]), ("_created", [.counter, .histogram, .summary]),
+        ("_total", [.counter]),
     ]
+    private static let openMetricsSuffixes = suffixes + [("_created", [.counter, .histogram, .summary])]
 }

@@ -101,7 +101,7 @@ struct ExpositionParserTests {
 
     static let refused: [(String, String)] = [
         ("<html>\n", "line 1: expected a metric name at column 1, found \"<html>\""),
-        ("x 1\n\n{\"error\":\"no\"}\n", "line 3: expected a metric name at column 1, found \"{\"error\":\"no\"}\""),
+        ("x 1\n\n{\"error\":\"no\"}\n", "line 3: expected = after the label name at column 9, found \":\"no\"}\""),
         ("x\n", "line 1: expected a value, found the end of the line"),
         ("x one\n", "line 1: expected a value at column 3, found \"one\""),
         ("x 0x10\n", "line 1: expected a value at column 3, found \"0x10\""),
