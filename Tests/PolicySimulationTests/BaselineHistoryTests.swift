@@ -41,7 +41,7 @@ struct BaselineHistoryTests {
         return SimulationSummary((0..<count).map { prepared.play($0, seed: 1) })
     }
 
-    @Test("independent failures revert nothing, and each request counts")
+    @Test("independent failures cause no revert, and each request counts")
     func independent() throws {
         let history = BaselineHistory(Self.items(seconds: 6000))
         #expect(history.profile.errorOverdispersion ?? 9 < Lane.independent)
@@ -50,7 +50,7 @@ struct BaselineHistoryTests {
         #expect(summary.reverted.value == 0)
     }
 
-    @Test("storms of one sub-shard show as clumping, and the judge holds its risk under them")
+    @Test("storms in one sub-shard show as overdispersion, and the judge keeps its risk")
     func clumping() throws {
         let history = BaselineHistory(Self.items(seconds: 6000, storm: 2))
         #expect(history.profile.errorOverdispersion ?? 0 > Lane.clumped)
@@ -59,7 +59,7 @@ struct BaselineHistoryTests {
         #expect(summary.reverted.value <= 0.05, "\(summary.checks)")
     }
 
-    @Test("a sub-shard that always fails reverts where it becomes the candidate: real differences are not hidden")
+    @Test("a sub-shard that always fails reverts when it becomes the candidate: real differences are not hidden")
     func different() throws {
         var items = Self.items(seconds: 6000)
         for i in items.indices {
@@ -75,7 +75,7 @@ struct BaselineHistoryTests {
         #expect(ends.contains { if case .reverted = $0.end { true } else { false } })
     }
 
-    @Test("with less than the least there is nothing to play, and a gap divides")
+    @Test("too little history is refused, and a gap divides the history")
     func tooLittle() {
         let least = BaselineHistory.least
         #expect(BaselineHistory([]).prepare([Self.policy], risk: Risk()) == nil)
@@ -89,7 +89,7 @@ struct BaselineHistoryTests {
         #expect(again.usableSeconds == 2 * least && again.disjointRollouts == 2)
     }
 
-    @Test("what was recorded of a rollout is judged by other policies, and a stricter one reverts")
+    @Test("the recording of a rollout is judged by other policies, and a stricter one reverts")
     func replay() {
         let latency = LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90))
         let plan = RolloutSimulation(

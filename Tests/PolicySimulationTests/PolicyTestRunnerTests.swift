@@ -24,7 +24,7 @@ import Testing
         return PolicyTestRunner.run(test)[0]
     }
 
-    @Test("the same seed gives the same run, another seed another")
+    @Test("the same seed gives the same outcome, another seed a different one")
     func seeds() {
         let one = run(policy([errors]), candidate: ArmTraffic(errors: 0.2))
         let again = run(policy([errors]), candidate: ArmTraffic(errors: 0.2))
@@ -33,7 +33,7 @@ import Testing
         #expect(one.candidateRequests != other.candidateRequests)
     }
 
-    @Test("a failing candidate is reverted by the check that saw it, at a cost in requests that follows the weight")
+    @Test("a failing candidate is reverted by the check that fails, at a cost in requests that follows the weight")
     func reverts() {
         let outcome = run(policy([errors]), candidate: ArmTraffic(errors: 0.2))
         #expect(outcome.decision == .revert)
@@ -42,7 +42,7 @@ import Testing
         #expect(abs(Double(outcome.candidateRequests) - seconds * 12.5) < 5 * (seconds * 12.5).squareRoot())
     }
 
-    @Test("an expectation is held to decision, check and time, and a miss says what was expected and what came")
+    @Test("an expectation covers decision, check and time, and a miss names the expected and the actual outcome")
     func expectations() {
         let bad = ArmTraffic(errors: 0.2)
         let revert = { check, within in ExpectedDecision(decision: .revert, check: check, within: within) }
@@ -54,6 +54,7 @@ import Testing
         #expect(missed.line.hasPrefix("expected promote, but reverted by error-rate after "))
     }
 
+<<<<<<< HEAD
     @Test("scores in a declared range decide in their own unit", arguments: JudgeKind.allCases)
     func scores(judge: JudgeKind) throws {
         let check = QualityCheck(measure: .score, range: ScoreRange(0, 100), maxDrop: 5, minSamples: 50)
@@ -80,6 +81,9 @@ import Testing
     }
 
     @Test("latencies follow the log-normal distribution that was written down")
+=======
+    @Test("latencies follow the declared log-normal distribution")
+>>>>>>> b9ad10e (Test names of the quiet modules in plain words)
     func latency() {
         let shape = LatencyShape(p50: .milliseconds(40), p95: .milliseconds(120))
         func ceiling(_ quantile: Double, _ max: Duration) -> Policy {
@@ -110,7 +114,7 @@ import Testing
         #expect(run(gauge, series: series).decision == .promote)
     }
 
-    @Test("written-down series reach gauges, rates and quantiles")
+    @Test("declared series appear as gauges, rates and quantiles")
     func series() {
         for (aggregate, name) in [(MetricAggregate.max, "g"), (.rate, "c"), (.quantile(0.9), "h")] {
             let check = Check(
@@ -122,13 +126,13 @@ import Testing
         }
     }
 
-    @Test("a candidate that refuses connections is reverted; a baseline that does so is no refuge")
+    @Test("a candidate that refuses connections is reverted; a baseline that does so blocks the revert")
     func unreachable() {
         #expect(run(policy([errors]), candidate: ArmTraffic(reachable: false)).decision == .revert)
         #expect(run(policy([errors]), baseline: ArmTraffic(reachable: false)).decision == .hold)
     }
 
-    @Test("silence reverts where the policy says so")
+    @Test("a lack of data reverts if the policy says so")
     func silence() {
         let outcome = run(policy([errors], onNoData: .revert(after: .seconds(120))), rate: 0)
         #expect(outcome.decision == .revert)

@@ -31,7 +31,7 @@ struct RolloutSimulationTests {
         #expect(abs(variance - mean) < 5 * mean * (3 / Double(n)).squareRoot() + 0.02)
     }
 
-    @Test("latencies of the table have the quantiles of their shape, to a bucket")
+    @Test("the latencies of the table have the quantiles of their shape, to within a bucket")
     func latencies() {
         let table = LatencyTable(LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
         let count = UInt64(1) << LatencyTable.bits
@@ -42,7 +42,7 @@ struct RolloutSimulationTests {
         #expect(abs(LatencyTable.normalQuantile(0.001) + 3.090232306167813) < 1e-7)
     }
 
-    @Test("ticks hold the intended rate, share and errors, over all sub-shards")
+    @Test("ticks have the intended rate, share and errors in all sub-shards")
     func ticks() {
         var plan = Self.plan(candidateErrors: 0.2, rate: 50)
         plan.policies[0].checks.append(
@@ -67,7 +67,7 @@ struct RolloutSimulationTests {
         #expect(shards.allSatisfy { abs($0 - 6250) < 400 })
     }
 
-    @Test("the same seed plays the same, another seed something else")
+    @Test("the same seed gives the same rollouts, another seed different ones")
     func determinism() {
         func ends(_ seed: UInt64) -> [SimulatedRollout] {
             var plan = Self.plan(candidateErrors: 0.05)
@@ -96,7 +96,7 @@ struct RolloutSimulationTests {
         #expect((60...140).contains(median), "\(median)")
     }
 
-    @Test("an equal candidate is not reverted, and proven once there were requests enough")
+    @Test("an equal candidate is not reverted, and is proven after enough requests")
     func sound() {
         var plan = Self.plan(candidateErrors: 0.001, rate: 100)
         plan.longest = .seconds(7200)

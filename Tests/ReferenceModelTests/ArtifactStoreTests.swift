@@ -9,7 +9,7 @@ import Testing
         try ArtifactStore.prepare(names, directory: directory.path, data: AdultFixture.subset, epochs: (2, 1))
     }
 
-    @Test("The same seed gives the same file, bit for bit; another seed another")
+    @Test("The same seed gives the same file, bit for bit; another seed a different one")
     func reproducible() throws {
         let (first, second) = (TemporaryDirectory(), TemporaryDirectory())
         let names = Artifact.Kind.allCases.map { ArtifactName(kind: $0) } + [ArtifactName(kind: .fp32, seed: 7)]
@@ -24,7 +24,7 @@ import Testing
         #expect(usual.weights != other.weights)
     }
 
-    /// Where this fails on purpose, raise `ArtifactStore.recipeVersion`, so that kept artifacts are made again.
+    /// If a change is meant to fail this test, raise `ArtifactStore.recipeVersion`, so that existing artifacts are made again.
     @Test("Weights are those of the recipe's version, on every processor and in every kind of build")
     func golden() throws {
         let hashes = Artifact.Kind.allCases.map { kind in
@@ -59,7 +59,7 @@ import Testing
         #expect(third.artifacts == first.artifacts)
     }
 
-    @Test("Traffic has the test set and the kept-out rows, and no training row")
+    @Test("Traffic has the test set and the held-out rows, and no training row")
     func trafficIsUnseen() throws {
         let data = AdultFixture.subset
         let split = TrainingSplit(data: data)
@@ -76,7 +76,7 @@ import Testing
         #expect(body.contains(#"{"name":"sex","datatype":"BYTES","shape":[1],"data":["Male"]}"#))
     }
 
-    @Test("The skewed training loses four fifths of the women with a high income and nobody else")
+    @Test("The skewed training lacks four fifths of the women with a high income and no other rows")
     func losses() {
         let builder = ArtifactBuilder(data: AdultFixture.subset, epochs: (1, 1))
         let data = builder.data
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test("A model learns: far better than the most frequent answer, and INT8 scores stay close to FP32")
+    @Test("A model is far better than always predicting the most frequent label, and INT8 scores stay close to FP32")
     func learns() throws {
         let data = AdultFixture.subset
         let rows = (Int32(data.trainingRows)..<Int32(data.count)).map { $0 }
@@ -117,7 +117,7 @@ import Testing
         #expect(gaps[gaps.count * 98 / 100] < 0.1)
     }
 
-    @Test("INT8 weights are within half a step of those that they stand for")
+    @Test("INT8 weights are within half a step of the FP32 weights")
     func quantizationError() throws {
         guard case .float(let float) = try #require(AdultFixture.artifacts[.fp32]).weights,
             case .integer(let integer) = try #require(AdultFixture.artifacts[.int8]).weights

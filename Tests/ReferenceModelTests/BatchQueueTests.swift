@@ -31,7 +31,7 @@ import Testing
         #expect(queue.popBatch() == ["c"])
     }
 
-    @Test("A request larger than a batch goes by itself")
+    @Test("A request larger than a batch is a batch of its own")
     func large() {
         var queue = Self.queue()
         _ = queue.push("big", rows: 20, now: 0)
@@ -62,7 +62,7 @@ import Testing
         #expect(eager.decide(now: 5, isDraining: false) == .run)
     }
 
-    @Test("A batcher answers every request with its own scores, also those that wait while it closes")
+    @Test("A batcher delivers every request's own scores, also those of requests that are queued when it closes")
     func batcher() throws {
         let artifact = try #require(AdultFixture.artifacts[.int8])
         let data = AdultFixture.subset

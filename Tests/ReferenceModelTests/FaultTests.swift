@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(
-        "What is no fault is refused",
+        "An invalid fault is refused",
         arguments: [
             "", "latency", "latency=80", "latency=-1ms", "latency=1h", "latency=700s", "latency=1s@120%", "errors=101%",
             "errors=x", "errors=-1%", "errors=5%@5%", "bias=sex", "bias=sex=Female@2", "speed=1",
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test("Errors come at their rate, and stop when they are switched off while it runs")
+    @Test("Errors have their rate, and stop when they are switched off while the server runs")
     func errors() throws {
         let server = try server(["errors=50%"], allow: true)
         defer { server.stop(grace: .zero) }
@@ -75,7 +75,7 @@ import Testing
         #expect(client.call("GET", "/v2/health/ready")?.status == 200)
     }
 
-    @Test("A truncated reply is a cut, not a short end")
+    @Test("A truncated response ends with a broken connection")
     func truncated() throws {
         let server = try server(["truncate=100%"])
         defer { server.stop(grace: .zero) }
@@ -89,7 +89,7 @@ import Testing
         #expect(!reply.isComplete)
     }
 
-    @Test("A bias takes label 1 from its group and from nobody else")
+    @Test("A bias removes label 1 from its group and from no other rows")
     func bias() throws {
         let data = AdultFixture.subset
         let rows = (0..<Int32(data.count)).map { $0 }

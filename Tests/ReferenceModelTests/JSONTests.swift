@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test(
-        "Numbers are read to the last bit",
+        "Numbers are read exactly",
         arguments: [
             "0", "-0", "12", "-3.25", "1e3", "1E-2", "0.1", "123456789012345678", "2.2250738585072011e-308",
             "1.7976931348623157e308", "0.000000000000000000000000000001", "9007199254740993", "1e23", "1e-400",
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(
-        "What is no JSON is refused",
+        "Invalid JSON is refused",
         arguments: [
             "", "01", "+1", ".5", "1.", "1e", "1e999", "NaN", "--1", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":1,}", "{a:1}",
             "\"a", "\"\u{1}\"", #""\x""#, #""\ud800""#, #""\ud800\u0041""#, "tru", "[1] 2", "[", "{\"a\":1",
@@ -37,7 +37,7 @@ import Testing
         #expect(throws: JSONError.self) { try read(text) { (reader) throws(JSONError) in try reader.skip() } }
     }
 
-    @Test("Bytes that are no UTF-8 are refused")
+    @Test("Invalid UTF-8 is refused")
     func invalidUnicode() {
         let bytes: [UInt8] = [34, 0xC3, 34]
         #expect(throws: JSONError.self) {
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("Strings come back with their escapes undone")
+    @Test("Strings are unescaped")
     func strings() throws {
         let text = try read(#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é""#) { (reader) throws(JSONError) in
             try reader.string()

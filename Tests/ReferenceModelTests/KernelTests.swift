@@ -18,7 +18,7 @@ func randomBytes(_ count: Int, _ generator: inout SplitMix64) -> [Int8] {
     static let sizes = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 91, 96, 100]
     static let paths = KernelPath.allCases.filter { ck_supports($0.raw) != 0 && $0 != .portable }
 
-    @Test("A dense layer adds up in the order of its inputs, on every path to the bit", arguments: sizes)
+    @Test("A dense layer sums in the order of its inputs, with the same bits on every path", arguments: sizes)
     func denseMatchesReference(outputs: Int) {
         var generator = SplitMix64(seed: UInt64(outputs))
         for inputs in Self.sizes {
@@ -99,7 +99,7 @@ func randomBytes(_ count: Int, _ generator: inout SplitMix64) -> [Int8] {
         }
     }
 
-    @Test("The logistic function is right to a rounding, and saturates")
+    @Test("The logistic function is accurate to a rounding error, and saturates")
     func sigmoid() {
         var x: [Float] = [0, 1, -1, 20, -20, 90, -1000, 1000]
         ck_sigmoid(&x, x.count)

@@ -74,7 +74,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     }
 
     @Test(
-        "A request that is wrong is answered 400 with what is wrong",
+        "An invalid request gets the status 400 with the reason",
         arguments: [
             ("", "not valid JSON"),
             ("[]", "expected an object"),
@@ -132,7 +132,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     }
 
     @Test(
-        "Routes answer by method and name",
+        "Routes respond by method and name",
         arguments: [
             ("GET", "/v2", 200), ("GET", "/v2/health/live", 200), ("GET", "/v2/health/ready", 200),
             ("GET", "/v2/models/income", 200), ("GET", "/v2/models/income/ready", 200),
@@ -187,7 +187,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
         #expect(text.contains(#"attribute="other",group="other",label="0",prediction="0"} 5"#))
     }
 
-    @Test("A full queue is answered 503 with Retry-After, and draining still answers what waits")
+    @Test("A full queue gives 503 with Retry-After, and draining completes the queued requests")
     func fullQueueAndDrain() throws {
         var options = ReferenceServer.Options(
             artifact: try #require(AdultFixture.artifacts[.int8]), listen: .tcp(host: "127.0.0.1", port: 0))

@@ -9,7 +9,7 @@ import Testing
             + Array(repeating: 1, count: data)
     }
 
-    @Test("What is written is read back, metadata included")
+    @Test("A written file reads back, metadata included")
     func roundTrip() throws {
         var file = Safetensors(metadata: ["a": "1", "quote": "\"\\\n\u{1F600}"])
         file.tensors["x"] = .init([1.5, -0.0, .leastNonzeroMagnitude], shape: [3])
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(
-        "A file that could mean two things is refused with the reason",
+        "An ambiguous file is refused with the reason",
         arguments: [
             (Array(repeating: UInt8(0), count: 7), "truncated: 7 bytes"),
             (file("{}", data: 0).dropLast().map { $0 }, "truncated: the header needs 2 bytes, 1 are there"),
@@ -103,7 +103,7 @@ import Testing
         ({ $0.tensors["layers.0.weight"] = .init([Float(1)], shape: [1, 1]) }, "has the shape [1, 1], expected"),
     ]
 
-    @Test("An artifact that is not whole is refused with the reason", arguments: flaws.indices)
+    @Test("An incomplete artifact is refused with the reason", arguments: flaws.indices)
     func artifactRefused(index: Int) throws {
         var file = try #require(AdultFixture.artifacts[.fp32]).safetensors()
         Self.flaws[index].change(&file)

@@ -179,7 +179,7 @@ import Testing
         }
     }
 
-    @Test("while frozen nothing rises but by promote --force", arguments: seeds)
+    @Test("while frozen no weight rises except by promote --force", arguments: seeds)
     func frozen(seed: UInt64) {
         play(seed) { _, old, input, transition in
             guard old.freeze != nil, transition.state.freeze != nil else { return }
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    @Test("a revert by hand beats everything, a failing check beats freeze and pause", arguments: seeds)
+    @Test("a manual revert takes precedence over everything, a failing check over freeze and pause", arguments: seeds)
     func precedence(seed: UInt64) {
         play(seed) { world, old, _, _ in
             guard let rollout = old.rollout else { return }
@@ -217,7 +217,7 @@ import Testing
         }
     }
 
-    @Test("a recovering rollout gives its candidate nothing; no weight is beyond what was committed", arguments: seeds)
+    @Test("a recovering rollout gives its candidate no traffic; no weight exceeds the committed one", arguments: seeds)
     func recovering(seed: UInt64) {
         play(seed) { _, old, input, transition in
             guard let rollout = transition.state.rollout else { return }
@@ -241,7 +241,7 @@ import Testing
         }
     }
 
-    @Test("a refused command changes nothing and tells nothing", arguments: seeds)
+    @Test("a refused command changes no state and emits no event", arguments: seeds)
     func refusedCommands(seed: UInt64) {
         play(seed) { _, old, input, transition in
             guard case .command = input else {

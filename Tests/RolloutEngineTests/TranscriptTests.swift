@@ -9,7 +9,7 @@ import Testing
 
     @Test("there are transcripts") func some() { #expect(Self.names.count >= 20) }
 
-    @Test("the state machine answers as its transcripts say", arguments: names)
+    @Test("the state machine responds as in its transcripts", arguments: names)
     func plays(name: String) throws {
         let file = Self.folder.appending(path: name)
         let expected = try String(contentsOf: file, encoding: .utf8)

@@ -177,7 +177,7 @@ import Testing
         }
     }
 
-    @Test("Counting users: whichever of them fail and when, a fair assignment gives no evidence on average")
+    @Test("Whichever users fail, and whenever, a fair assignment of users gives no evidence on average")
     func firstFailures() {
         // The stratum in which each of eight users fails; the first fails in every one.
         let failsAt: [Set<Int>] = [[0, 1, 2, 3], [1], [2, 3], [], [3], [0], [], [1, 2]]

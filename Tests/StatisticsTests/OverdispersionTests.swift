@@ -22,31 +22,31 @@ import Testing
         (0..<n).count { _ in Double.random(in: 0..<1, using: &random) < p }
     }
 
-    @Test("Independent failures are no clumping")
+    @Test("Independent failures are not overdispersed")
     func independent() throws {
         let phi = try #require(estimate { draw(10, 0.02, &$2) })
         #expect(phi < Lane.independent)
     }
 
-    @Test("An outage of the whole arm is no clumping")
+    @Test("An outage of the whole arm is not overdispersion")
     func outage() throws {
         let phi = try #require(estimate { second, _, random in draw(10, second % 600 < 30 ? 0.9 : 0.01, &random) })
         #expect(phi < Lane.independent)
     }
 
-    @Test("Retries in clusters of five are found, about their size")
+    @Test("Retries in clusters of five are found, with about their size")
     func clusters() throws {
         let phi = try #require(estimate { 5 * draw(1, 0.05, &$2) })
         #expect(phi > 3 && phi < 7)
     }
 
-    @Test("One user who always fails is found")
+    @Test("A user whose requests always fail is found")
     func stickyUser() throws {
         let phi = try #require(estimate { second, shard, random in shard == 3 && second % 5 == 0 ? 1 : 0 })
         #expect(phi > Lane.clumped)
     }
 
-    @Test("Before there are enough failures nothing is known, and that counts as clumped")
+    @Test("With too few failures there is no estimate, which is treated as clustered")
     func unknown() {
         #expect(estimate(seconds: 100) { second, shard, _ in second % 10 == 0 && shard == 0 ? 1 : 0 } == nil)
         #expect(Lane(overdispersion: nil) == .counts(temper: 0.2))

@@ -30,7 +30,7 @@ import Testing
         #expect(strataToFind(after: 2_000, .never) > 20 * early)
     }
 
-    @Test("Tempering with η is betting the η-th power")
+    @Test("A discount η raises each bet to the power η")
     func temper() {
         let stratum = Stratum(candidate: Tally(3, of: 50), baseline: Tally(1, of: 450))
         var process = OddsRatioProcess(bound: 1, alternatives: [5], restarts: .never, cap: nil)
@@ -41,7 +41,7 @@ import Testing
         #expect(abs(mixture.logEvidence - 2.352950626566532) < 1e-9)
     }
 
-    @Test("Strata whose margins say nothing leave the odds ratio's evidence and its restarts alone")
+    @Test("Strata without information change neither the odds ratio's evidence nor its restarts")
     func uninformative() {
         var process = OddsRatioProcess(bound: 1)
         for stratum in [
@@ -53,7 +53,7 @@ import Testing
         #expect(process.strata == 0 && process.logEvidence == 0)
     }
 
-    @Test("The normaliser agrees with the plain sum, small and large, and with odds far from 1")
+    @Test("The normalizer agrees with the plain sum for small and large counts and for odds far from 1")
     func normalizer() {
         for (nc, nb, k) in [(1, 1, 1), (5, 9, 7), (50, 450, 60), (500, 500, 900), (3000, 200, 1500)] {
             let margins = Margins(Stratum(candidate: Tally(0, of: nc), baseline: Tally(min(k, nb), of: nb)))
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test("A ladder's bets, eight at once, are the likelihood ratios one by one, also beyond a Double")
+    @Test("The likelihood ratios of eight alternatives at once equal those computed one by one, also beyond a Double")
     func ladder() {
         let rows = [
             (3, 50, 1, 450), (0, 20, 3, 80), (20, 20, 80, 90), (120, 500, 30, 500), (700, 3000, 100, 200),
@@ -91,7 +91,7 @@ import Testing
         #expect(OddsRatio.eValues(silent, against: 1, Alternatives.better) == [1, 1, 1, 1, 1, 1])
     }
 
-    @Test("Evidence beyond what a Double holds is kept, and lost again")
+    @Test("Evidence beyond the range of a Double is kept and can be lost again")
     func fortunes() {
         var bank = Bank(BankSettings(alternatives: 2, restarts: .never, cap: nil))
         for n in 1...40 {
@@ -140,7 +140,7 @@ import Testing
         #expect(closed == [Bool](repeating: false, count: 59) + [true])
     }
 
-    @Test("A stratum's bets are raised to what was known when it began")
+    @Test("A stratum's discount is the one that was known when it began")
     func retempered() {
         // Two ticks make a stratum.
         let tick = Stratum(candidate: Tally(3, of: 6), baseline: Tally(0, of: 6))
@@ -158,7 +158,7 @@ import Testing
         #expect(evidence([1, 0.2, 0.2, 0.2]) > evidence([0.2, 0.2, 0.2, 0.2]))
     }
 
-    @Test("What only one arm has when the split changes is dropped; what both have is bet on")
+    @Test("When the split changes, a stratum with requests of one arm is dropped and one with both arms is bet on")
     func splitChanges() {
         let alone = Stratum(candidate: Tally(5, of: 5))
         let both = Stratum(candidate: Tally(5, of: 5), baseline: Tally(0, of: 5))
@@ -183,7 +183,7 @@ import Testing
         #expect(latency(both) > latency(nil) + 0.5)
     }
 
-    @Test("A rate beyond its bounds is found, and which bound says so")
+    @Test("A rate beyond its bounds is found, with the bound that it violates")
     func rateProcess() {
         func run(_ bounds: RateBounds, _ lane: Lane, candidate: Int, baseline: Int) -> RateProcess {
             var process = RateProcess(bounds, lane: lane)
@@ -215,7 +215,7 @@ import Testing
         #expect(run(floor, .counts(temper: 1), candidate: 4, baseline: 10).logEvidence < 1)
     }
 
-    @Test("A slow-down is found near the median, one of few requests in the tail")
+    @Test("A general slow-down is found near the median, a slow-down of a few requests in the tail")
     func latencyRatio() {
         func strata(_ hits: [(Int, Int)]) -> [Stratum] {
             hits.map { Stratum(candidate: Tally($0.0, of: 50), baseline: Tally($0.1, of: 50)) }
@@ -243,7 +243,7 @@ import Testing
         #expect(counter.bursts == 2)
     }
 
-    @Test("What was learnt survives being written down")
+    @Test("The state survives encoding and decoding")
     func coding() throws {
         var process = RateProcess(RateBounds(ceiling: 0.1, factor: 1.5, floor: 0.01), lane: .counts(temper: 1))
         process.observe(Stratum(candidate: Tally(3, of: 20), baseline: Tally(1, of: 20)))
@@ -251,7 +251,7 @@ import Testing
         #expect(copy == process && copy.logEvidence == process.logEvidence)
     }
 
-    @Test("A user who always fails is one hit, and one whose arm changes in mid-stratum none")
+    @Test("A user whose requests always fail is one hit; a user whose arm changes within a stratum is none")
     func firstFailures() {
         var counter = FirstFailures()
         for stratum in 0..<3 {
@@ -268,7 +268,7 @@ import Testing
         #expect(counter.close() == Stratum())
     }
 
-    @Test("However many users there are, only so many are kept")
+    @Test("The number of users kept is bounded")
     func firstFailuresAreBounded() {
         var counter = FirstFailures()
         for key in 0..<100_000 as Range<UInt64> { counter.observe(key: key, isCandidate: key % 2 == 0, isHit: true) }
@@ -278,7 +278,7 @@ import Testing
         #expect(abs(seen.candidate.trials * 2 - kept) < kept / 10)
     }
 
-    @Test("The risk is divided by source and by share, over what is there")
+    @Test("The risk is divided by source and by share among the checks present")
     func risk() {
         let budget = RiskBudget(alpha: 0.01)
         let weights = budget.weights([(.errors, 1), (.latency, 3), (.latency, 1), (.quality, 2)])
@@ -298,7 +298,7 @@ import Testing
         #expect(process.logEvidence > ln(20))
     }
 
-    @Test("The forecast of a proof is what the process then takes")
+    @Test("The forecast of a proof agrees with the requests that the process then needs")
     func forecast() throws {
         var process = NonInferiorityProcess(margin: 1.5, floor: 0.002)
         let forecast = try #require(

@@ -50,7 +50,7 @@ import Testing
         #expect(abs(logRegularizedBeta(x, a, b) - value) < 1e-12 * max(1, abs(value)))
     }
 
-    @Test("I[x; a, b] and I[1 − x; b, a] make one, and the ends are 0 and 1")
+    @Test("I[x; a, b] and I[1 − x; b, a] sum to 1, and the ends are 0 and 1")
     func betaSymmetry() {
         for a in [0.1, 1.0, 7.3, 900.0] {
             for b in [0.1, 2.0, 55.5, 4e4] {

@@ -3,7 +3,7 @@ import Testing
 @testable import Statistics
 
 @Suite struct TickLaneTests {
-    /// How an arm's tick may come out: rates of its environment, with their probabilities.
+    /// The possible environments of an arm's tick: error rates with their probabilities.
     typealias Environments = [(probability: Double, rate: Double)]
 
     static func outcomes(_ n: Int, _ environments: Environments) -> [Double] {
@@ -27,7 +27,7 @@ import Testing
         return MeanOfEvidenceTests.bestMean(lane, steps: 2, outcomes: outcomes, logEvidence: \.logEvidence)
     }
 
-    @Test("On average the evidence stays at most 1, whether hits are independent, clump or come in bursts")
+    @Test("The mean of the evidence is at most 1, whether hits are independent, clustered or in bursts")
     func isFair() {
         let sizes = [(1, 1), (2, 5), (5, 2), (6, 1), (4, 4)]
         for factor in [1, 1.5, 3] {
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test("A candidate under the floor gives no evidence on average, whatever the baseline's rate")
+    @Test("A candidate below the floor gives no evidence on average, whatever the baseline's rate")
     func isFairUnderTheFloor() {
         for (nc, nb) in [(1, 1), (3, 5), (5, 2)] {
             for pb in [0, 0.02, 0.2] {
@@ -64,7 +64,7 @@ import Testing
         #expect(Self.mean(TickLane(factor: 1), 4, [(1, 0.6)], 5, [(1, 0.02)]) > 1.2)
     }
 
-    @Test("Thinning by expectation is thinning by lot, on average")
+    @Test("Thinning by expectation has the mean of random thinning")
     func thinning() {
         // 3 hits of 6, 2 drawn: 0, 1 or 2 hits with 3/15, 9/15, 3/15; clipped at .6.
         let mean = TickLane.clippedMean(Tally(3, of: 6), thinnedTo: 2, clip: 0.6)
