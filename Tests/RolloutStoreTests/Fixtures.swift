@@ -99,7 +99,7 @@ struct Scene {
         var quality = QualityTable()
         quality.add(
             Feedback(requestHash: 1, label: 1, prediction: 1, groups: ["sex": "Female"]), arm: .candidate,
-            attributes: ["sex"])
+            attributes: ["sex"], scores: nil)
         return Evidence(
             rollout: state.rollout?.id ?? "", serving: state.serving, judge: .threshold(ThresholdJudge()),
             quality: quality,
