@@ -54,7 +54,6 @@ import Testing
         #expect(missed.line.hasPrefix("expected promote, but reverted by error-rate after "))
     }
 
-<<<<<<< HEAD
     @Test("scores in a declared range decide in their own unit", arguments: JudgeKind.allCases)
     func scores(judge: JudgeKind) throws {
         let check = QualityCheck(measure: .score, range: ScoreRange(0, 100), maxDrop: 5, minSamples: 50)
@@ -80,10 +79,7 @@ import Testing
         #expect(decision(91).decision == .promote)
     }
 
-    @Test("latencies follow the log-normal distribution that was written down")
-=======
     @Test("latencies follow the declared log-normal distribution")
->>>>>>> b9ad10e (Test names of the quiet modules in plain words)
     func latency() {
         let shape = LatencyShape(p50: .milliseconds(40), p95: .milliseconds(120))
         func ceiling(_ quantile: Double, _ max: Duration) -> Policy {
