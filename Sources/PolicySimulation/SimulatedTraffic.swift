@@ -6,7 +6,7 @@ struct SimulatedTraffic {
     /// The instant on the monotonic clock, in nanoseconds, at which the scenario begins.
     let origin: Int64
     private let scenario: TestScenario
-    /// What scores the policies take.
+    /// The range of scores that the policies expect.
     private let scores: ScoreRange
     private var random: SeededGenerator
     /// The time of the next request in seconds since `origin`.
