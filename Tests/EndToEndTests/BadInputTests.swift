@@ -243,6 +243,7 @@ struct BadInputTests {
         let scene = try Scene { $0.policies = ["quality"] }
         scene.policy("quality", Policies.quality)
         try await scene.start()
+        try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints > 0 }
         let row = Array(#"{"inference_id":"nobody","label":1,"prediction":1}"#.utf8)
         #expect(try scene.feedback.postFeedback(row, service: "web").accepted == 1)
         let counts = try scene.status().feedback
