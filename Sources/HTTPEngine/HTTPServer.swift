@@ -14,6 +14,9 @@ public final class HTTPServer: @unchecked Sendable {
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
+    /// Connections that give way to new ones, in the order of the lists and in each the one that has waited longest first:
+    /// those that have sent no whole request head yet, those kept alive between two requests, and those in mid-request.
+    private var waiting = WaitingLists()
     private var sweep: Timer?
     private var whenDrained: (() -> Void)?
     private(set) var isDraining = false
@@ -85,20 +88,26 @@ public final class HTTPServer: @unchecked Sendable {
 }
 
 extension HTTPServer {
-    /// Takes what waits, up to the limit of connections.
+    /// Accepts what is in the backlog. At the limit of connections, and where no descriptor is left, a connection without a
+    /// whole request is closed for each new one: clients that connect and send nothing must not keep others out.
     fileprivate func accept(_ listener: Listener) {
         for _ in 0..<Self.acceptsPerTurn {
-            guard connections.count < limits.maxConnections else { return listener.pause() }
+            let isFull = connections.count >= limits.maxConnections
+            guard !isFull || waiting.first != nil else { return listener.pause() }
             let descriptor = ce_accept(listener.socket.descriptor)
             if descriptor < 0 {
-                if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS || descriptor == -ENOMEM {
-                    listener.pause()
-                    loop.schedule(after: .milliseconds(100)) { listener.resume() }
-                }
+                let isShort =
+                    descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS || descriptor == -ENOMEM
+                guard isShort else { return }
+                if closeWaiting() { continue }
+                listener.pause()
+                loop.schedule(after: .milliseconds(100)) { listener.resume() }
                 return
             }
+            if isFull { closeWaiting() }
             _ = ce_set_no_delay(descriptor)
-            let connection = ServerConnection(server: self, peer: listener.isUnix ? peer(descriptor) : nil)
+            let connection = ServerConnection(
+                server: self, isUnix: listener.isUnix, peer: listener.isUnix ? peer(descriptor) : nil)
             guard (try? loop.register(connection, descriptor: descriptor, interest: [.readable, .peerClosed])) != nil
             else {
                 Glibc.close(descriptor)
@@ -112,6 +121,20 @@ extension HTTPServer {
 
     /// So that a flood of connections does not starve those that are open.
     private static let acceptsPerTurn = 64
+
+    /// False if no connection waits.
+    @discardableResult
+    private func closeWaiting() -> Bool {
+        guard let connection = waiting.first else { return false }
+        connection.close()
+        return true
+    }
+
+    /// Keeps the lists of connections that may give way; nil: the connection is busy, or closed.
+    func note(_ connection: ServerConnection, waitsFor reason: ServerConnection.Waiting?) {
+        waiting.remove(connection)
+        if let reason { waiting.append(connection, reason) }
+    }
 
     private func peer(_ descriptor: Int32) -> HTTPRequest.Peer? {
         var pid: Int32 = 0
@@ -135,6 +158,42 @@ extension HTTPServer {
             for connection in Array(connections.values) where connection.deadline <= now { connection.expire() }
             if !connections.isEmpty { armSweep() }
         }
+    }
+}
+
+/// Connections by what they wait for and in the order in which they began to, linked through themselves: every operation
+/// takes constant time.
+private struct WaitingLists {
+    private struct Ends {
+        var first: ServerConnection?
+        unowned(unsafe) var last: ServerConnection?
+    }
+
+    private var lists = [Ends](repeating: Ends(), count: ServerConnection.Waiting.allCases.count)
+
+    var first: ServerConnection? {
+        for list in lists { if let first = list.first { return first } }
+        return nil
+    }
+
+    mutating func append(_ connection: ServerConnection, _ reason: ServerConnection.Waiting) {
+        precondition(connection.waiting == nil, "a connection is in one list at most")
+        connection.waiting = reason
+        let last = lists[reason.rawValue].last
+        connection.previousWaiting = last
+        if let last { last.nextWaiting = connection } else { lists[reason.rawValue].first = connection }
+        lists[reason.rawValue].last = connection
+    }
+
+    mutating func remove(_ connection: ServerConnection) {
+        guard let reason = connection.waiting else { return }
+        let next = connection.nextWaiting
+        let previous = connection.previousWaiting
+        connection.waiting = nil
+        connection.nextWaiting = nil
+        connection.previousWaiting = nil
+        if let next { next.previousWaiting = previous } else { lists[reason.rawValue].last = previous }
+        if let previous { previous.nextWaiting = next } else { lists[reason.rawValue].first = next }
     }
 }
 

@@ -4,7 +4,8 @@ public struct HTTPServerLimits: Hashable, Sendable {
     public var maxBody: Int
     /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer.
     public var maxHead: Int
-    /// Beyond it new connections wait in the backlog.
+    /// Beyond it each new connection takes the place of the one that has waited longest for a request head. Where none
+    /// waits for one, new connections wait in the backlog.
     public var maxConnections: Int
     /// Of a kept-alive connection with nothing in flight.
     public var idle: Duration
@@ -16,11 +17,15 @@ public struct HTTPServerLimits: Hashable, Sendable {
     public var writeTimeout: Duration
     /// Bytes that may wait for a slow reader; beyond it the connection is cut, since streams have no other brake.
     public var maxPendingWrite: Int
+    /// A client that ends its side within this time after its request, while the response is streamed over TCP, only has
+    /// nothing more to send (`printf … | nc -N`); one that does so later has left.
+    public var halfCloseWindow: Duration
 
     public init(
         maxBody: Int = 16 << 20, maxHead: Int = 32 << 10, maxConnections: Int = 1024, idle: Duration = .seconds(120),
         headTimeout: Duration = .seconds(10), bodyTimeout: Duration = .seconds(60),
-        writeTimeout: Duration = .seconds(30), maxPendingWrite: Int = 64 << 20
+        writeTimeout: Duration = .seconds(30), maxPendingWrite: Int = 64 << 20,
+        halfCloseWindow: Duration = .seconds(1)
     ) {
         self.maxBody = maxBody
         self.maxHead = maxHead
@@ -30,5 +35,6 @@ public struct HTTPServerLimits: Hashable, Sendable {
         self.bodyTimeout = bodyTimeout
         self.writeTimeout = writeTimeout
         self.maxPendingWrite = maxPendingWrite
+        self.halfCloseWindow = halfCloseWindow
     }
 }

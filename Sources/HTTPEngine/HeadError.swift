@@ -19,6 +19,8 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
     case badContentLength
     case repeatedContentLength
     case badTransferCoding
+    case repeatedTransferCoding
+    case identityTransferCoding
     case unknownTransferCoding
     case bothLengths
     case transferCodingInOldVersion
@@ -55,10 +57,42 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
         case .badContentLength: "Content-Length is no decimal number that fits"
         case .repeatedContentLength: "there is more than one Content-Length"
         case .badTransferCoding: "Transfer-Encoding is not exactly one chunked"
+        case .repeatedTransferCoding: "Transfer-Encoding says chunked more than once"
+        case .identityTransferCoding: "Transfer-Encoding says identity, which HTTP/1.1 no longer has"
         case .unknownTransferCoding: "only the transfer coding chunked is known"
         case .bothLengths: "there are both Content-Length and Transfer-Encoding"
         case .transferCodingInOldVersion: "HTTP/1.0 has no Transfer-Encoding"
         case .aliasedFraming: "a field is named like Content-Length or Transfer-Encoding with an underscore"
+        }
+    }
+    /// A short name for headers and logs, where `request-` or `response-` stands before it.
+    public var token: StaticString {
+        switch self {
+        case .requestLine: "malformed-line"
+        case .method: "invalid-method"
+        case .target: "invalid-target"
+        case .targetTooLong: "target-too-long"
+        case .version: "malformed-version"
+        case .unsupportedVersion: "unsupported-version"
+        case .statusLine: "malformed-status-line"
+        case .lineEnding: "line-without-crlf"
+        case .folding: "folded-field"
+        case .fieldName: "invalid-field-name"
+        case .fieldValue: "invalid-field-value"
+        case .tooManyFields: "too-many-fields"
+        case .headTooLarge: "head-too-large"
+        case .missingHost: "no-host"
+        case .repeatedHost: "two-hosts"
+        case .badHost: "invalid-host"
+        case .badContentLength: "invalid-content-length"
+        case .repeatedContentLength: "two-content-lengths"
+        case .badTransferCoding: "invalid-transfer-encoding"
+        case .repeatedTransferCoding: "chunked-twice"
+        case .identityTransferCoding: "identity-transfer-encoding"
+        case .unknownTransferCoding: "unknown-transfer-encoding"
+        case .bothLengths: "length-and-chunked"
+        case .transferCodingInOldVersion: "transfer-encoding-in-http-1.0"
+        case .aliasedFraming: "framing-with-underscore"
         }
     }
 }

@@ -2,8 +2,9 @@ import CLinuxEngine
 
 extension HeadParser {
     /// Field lines up to the empty line that ends the head.
+    /// - Parameter isResponse: whether the few repairs that RFC 9110 and 9112 ask of a proxy for responses are made.
     func parseFields(
-        _ p: UnsafePointer<UInt8>, _ count: Int, _ start: Int, _ summary: inout FieldSummary
+        _ p: UnsafePointer<UInt8>, _ count: Int, _ start: Int, isResponse: Bool, _ summary: inout FieldSummary
     ) -> HeadError? {
         var i = start
         var number = 0
@@ -12,8 +13,10 @@ extension HeadParser {
             guard number < maxFields else { return .tooManyFields }
             let nameStart = i
             while ce_class(p[i]) & UInt8(CE_TOKEN) != 0 { i += 1 }
-            guard p[i] == 0x3a, i > nameStart else { return .fieldName }
             let name = HeadRange(nameStart, i - nameStart)
+            // RFC 9112, 5.1: white space before the colon is removed from a response, and makes a request a bad one.
+            if isResponse { while p[i] == 0x20 || p[i] == 9 { i += 1 } }
+            guard p[i] == 0x3a, !name.isEmpty else { return .fieldName }
             i += 1
             while p[i] == 0x20 || p[i] == 9 { i += 1 }
             let valueStart = i
@@ -27,7 +30,7 @@ extension HeadParser {
             let kind = fieldName(p + nameStart, Int(name.length))
             fields[number] = HeadField(name: name, value: value, kind: kind, isHopByHop: false)
             number += 1
-            if kind != .other, let error = note(p, kind, name, value, &summary) { return error }
+            if kind != .other, let error = note(p, kind, name, value, isResponse: isResponse, &summary) { return error }
         }
         guard i + 2 == count, p[i + 1] == 10 else { return .lineEnding }
         summary.count = number
@@ -36,7 +39,7 @@ extension HeadParser {
     }
 
     private func note(
-        _ p: UnsafePointer<UInt8>, _ kind: FieldName, _ name: HeadRange, _ value: HeadRange,
+        _ p: UnsafePointer<UInt8>, _ kind: FieldName, _ name: HeadRange, _ value: HeadRange, isResponse: Bool,
         _ summary: inout FieldSummary
     ) -> HeadError? {
         switch kind {
@@ -44,16 +47,13 @@ extension HeadParser {
             summary.hosts = summary.hosts == .max ? .max : summary.hosts + 1
             summary.host = value
         case .contentLength:
+            if isResponse { return noteLengths(p, value, &summary) }
             if summary.contentLength >= 0 { return .repeatedContentLength }
             guard let length = decimal(p, value) else { return .badContentLength }
             summary.contentLength = length
         case .transferEncoding:
-            if summary.isChunked { return .badTransferCoding }
-            guard equals(p, value, "chunked") else {
-                // A single well-formed coding that we do not know is another matter than a list or a typing error.
-                return isToken(p, value) && !equals(p, value, "identity") || endsWithChunked(p, value)
-                    ? .unknownTransferCoding : .badTransferCoding
-            }
+            guard equals(p, value, "chunked") else { return transferCodingError(p, value) }
+            if summary.isChunked { return .repeatedTransferCoding }
             summary.isChunked = true
         case .connection:
             return noteConnection(p, value, &summary)
@@ -73,6 +73,36 @@ extension HeadParser {
             break
         }
         return nil
+    }
+
+    /// RFC 9110, 8.6 lets a recipient take one length that a message states several times, in one field or in more, for
+    /// that length. Every reader finds the same end of such a response, so nothing can hide in it.
+    private func noteLengths(
+        _ p: UnsafePointer<UInt8>, _ value: HeadRange, _ summary: inout FieldSummary
+    ) -> HeadError? {
+        var error: HeadError? = value.isEmpty || p[value.end - 1] == 0x2c ? .badContentLength : nil
+        forEachElement(p, value) { element in
+            guard let length = decimal(p, element) else { return error = error ?? .badContentLength }
+            if summary.contentLength >= 0, summary.contentLength != length { error = error ?? .repeatedContentLength }
+            summary.contentLength = length
+        }
+        return summary.contentLength < 0 ? error ?? .badContentLength : error
+    }
+
+    /// Why a Transfer-Encoding that is not `chunked` alone is refused. One well-formed coding that is not known here is
+    /// another matter than a list or a typing error.
+    private func transferCodingError(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> HeadError {
+        var elements = 0
+        var chunked = 0
+        var identity = 0
+        forEachElement(p, value) { element in
+            elements += 1
+            if equals(p, element, "chunked") { chunked += 1 }
+            if equals(p, element, "identity") { identity += 1 }
+        }
+        if chunked > 1, chunked == elements { return .repeatedTransferCoding }
+        if identity > 0 { return .identityTransferCoding }
+        return isToken(p, value) || endsWithChunked(p, value) ? .unknownTransferCoding : .badTransferCoding
     }
 
     /// A list of tokens. Empty elements are allowed by RFC 9110, 5.6.1.

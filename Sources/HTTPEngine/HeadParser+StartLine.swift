@@ -107,17 +107,20 @@ extension HeadParser {
         return parseAbsolute(p, start, target.end, &head)
     }
 
-    /// `http://authority[/path][?query]`. Other schemes are not ours to serve.
+    /// `http://authority[/path][?query]`, or the same with `https`: behind a TLS terminator that is what the client asked
+    /// for. Nothing but http and https can be served here.
     private func parseAbsolute(
         _ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
     ) -> HeadError? {
-        guard end - start > 7, p[start + 4] == 0x3a, p[start + 5] == 0x2f, p[start + 6] == 0x2f,
-            p[start] | 0x20 == 0x68, p[start + 1] | 0x20 == 0x74, p[start + 2] | 0x20 == 0x74,
-            p[start + 3] | 0x20 == 0x70
+        guard end - start > 7, asciiLowercase(p[start]) == 0x68, asciiLowercase(p[start + 1]) == 0x74,
+            asciiLowercase(p[start + 2]) == 0x74, asciiLowercase(p[start + 3]) == 0x70
         else { return .target }
-        var i = start + 7
+        let colon = start + (asciiLowercase(p[start + 4]) == 0x73 ? 5 : 4)
+        guard p[colon] == 0x3a, p[colon + 1] == 0x2f, p[colon + 2] == 0x2f else { return .target }
+        let authorityStart = colon + 3
+        var i = authorityStart
         while i < end, p[i] != 0x2f, p[i] != 0x3f { i += 1 }
-        let authority = HeadRange(start + 7, i - start - 7)
+        let authority = HeadRange(authorityStart, i - authorityStart)
         guard parseAuthority(p, authority, host: &head.host) else { return .target }
         head.authority = authority
         return parsePath(p, i, end, &head)
@@ -133,7 +136,7 @@ extension HeadParser {
         head.path = HeadRange(start, i - start)
         head.query = HeadRange(i, end - i)
         while i < end {
-            guard ce_class(p[i]) & UInt8(CE_QUERY) != 0 else { return .target }
+            guard ce_class(p[i]) & UInt8(CE_TARGET) != 0 else { return .target }
             i += 1
         }
         return nil

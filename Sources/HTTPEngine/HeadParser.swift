@@ -1,7 +1,8 @@
 import CLinuxEngine
 
-/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. One for each
-/// loop; its table of fields is overwritten by the next head.
+/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. Of a response
+/// two things are repaired because the RFCs say how: white space before a colon, and one length that is stated twice. One
+/// parser for each loop; its table of fields is overwritten by the next head.
 public final class HeadParser {
     /// Of the last head; `FieldSummary.count` are valid.
     public let fields: UnsafeMutablePointer<HeadField>
@@ -28,7 +29,7 @@ public final class HeadParser {
         head = RequestHead()
         var at = 0
         if let error = parseRequestLine(bytes, count, &at, &head) { return error }
-        if let error = parseFields(bytes, count, at, &head.fields) { return error }
+        if let error = parseFields(bytes, count, at, isResponse: false, &head.fields) { return error }
         if let error = frameRequest(&head) { return error }
         return parseHost(bytes, &head)
     }
@@ -40,7 +41,7 @@ public final class HeadParser {
         head = ResponseHead()
         var at = 0
         if let error = parseStatusLine(bytes, count, &at, &head) { return error }
-        if let error = parseFields(bytes, count, at, &head.fields) { return error }
+        if let error = parseFields(bytes, count, at, isResponse: true, &head.fields) { return error }
         return frameResponse(&head, toHead: toHead)
     }
 

@@ -4,8 +4,17 @@ import Glibc
 /// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is answered.
 final class ServerConnection: EventSource, @unchecked Sendable {
     let server: HTTPServer
+    /// On a Unix socket a client that left can be told from one that only sends nothing more.
+    private let isUnix: Bool
     private let peer: HTTPRequest.Peer?
     private var phase = Phase.head
+    /// The connection's place in the server's lists of connections that may give way to new ones; nil while it is busy.
+    var waiting: Waiting?
+    var nextWaiting: ServerConnection?
+    unowned(unsafe) var previousWaiting: ServerConnection?
+    /// The client sends nothing more; it may still read.
+    private var inputEnded = false
+    private var answeringSince: Int64 = 0
     private var input: [UInt8] = []
     private var scanner = HeadScanner()
     private var checkedFirstLine = false
@@ -22,11 +31,17 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     private var interest: ReadyEvents = [.readable, .peerClosed]
     private var keepAlive = true
     private var isHead = false
+    private var isStreaming = false
     private var isChunkedReply = false
     private var closeWhenSent = false
     /// Guards against recursion: answers that handlers give at once are followed by a loop, not by a call.
     private var isParsing = false
     private(set) var deadline: Int64 = .max
+
+    /// What a connection that may give way waits for, in the order in which they do.
+    enum Waiting: Int, CaseIterable {
+        case firstHead, nextHead, body
+    }
 
     private enum Phase {
         /// Waiting for a head, or in the middle of one.
@@ -39,19 +54,24 @@ final class ServerConnection: EventSource, @unchecked Sendable {
         case closed
     }
 
-    init(server: HTTPServer, peer: HTTPRequest.Peer?) {
+    init(server: HTTPServer, isUnix: Bool, peer: HTTPRequest.Peer?) {
         self.server = server
+        self.isUnix = isUnix
         self.peer = peer
     }
 
-    func started() { expect(within: server.limits.headTimeout) }
+    func started() {
+        server.note(self, waitsFor: .firstHead)
+        expect(within: server.limits.headTimeout)
+    }
 
     var pendingBytes: Int { output.count - sent }
 
     override func ready(_ events: ReadyEvents) {
         if events.contains(.writable) { flush() }
         guard phase != .closed else { return }
-        if phase == .answering, !events.isDisjoint(with: [.peerClosed, .failed, .hungUp]) { return close() }
+        // Both directions are gone.
+        if phase == .answering, !events.isDisjoint(with: [.failed, .hungUp]) { return close() }
         if !events.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) { receive() }
     }
 
@@ -71,6 +91,7 @@ final class ServerConnection: EventSource, @unchecked Sendable {
 
     func close() {
         guard phase != .closed else { return }
+        server.note(self, waitsFor: nil)
         phase = .closed
         let fd = descriptor
         server.loop.deregister(self)
@@ -90,11 +111,17 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     }
 
     private func expect(within time: Duration) {
+        deadline = server.loop.now &+ Self.nanoseconds(time)
+    }
+
+    private static func nanoseconds(_ time: Duration) -> Int64 {
         let (seconds, attoseconds) = time.components
-        deadline = server.loop.now &+ min(seconds, 1 << 32) * 1_000_000_000 &+ attoseconds / 1_000_000_000
+        return min(seconds, 1 << 32) * 1_000_000_000 &+ attoseconds / 1_000_000_000
     }
 
     private func watch(_ wanted: ReadyEvents) {
+        // An end of input is reported at every turn for as long as anyone asks.
+        let wanted = inputEnded ? wanted.subtracting([.readable, .peerClosed]) : wanted
         guard wanted != interest, descriptor >= 0 else { return }
         interest = wanted
         server.loop.modify(self, interest: wanted)
@@ -108,10 +135,12 @@ extension ServerConnection {
     private static let maxAhead = 64 << 10
 
     private func receive() {
-        if phase == .answering, input.count >= Self.maxAhead { return watch(interest.subtracting(.readable)) }
+        if phase == .answering, input.count >= Self.maxAhead {
+            return watch(interest.subtracting([.readable, .peerClosed]))
+        }
         let status = ce_receive(descriptor, server.scratch.baseAddress!, server.scratch.count)
         if status == -Int(EAGAIN) || status == -Int(EINTR) { return }
-        // An end of input is a client that left: nobody waits for the answer.
+        if status == 0 { return endOfInput() }
         guard status > 0 else { return close() }
         input.append(contentsOf: server.scratch[..<status])
         switch phase {
@@ -119,6 +148,34 @@ extension ServerConnection {
         case .lingering: input = []
         case .answering, .closed: break
         }
+    }
+
+    /// The client sends nothing more. It gets the responses to its whole requests, unless it left: over TCP that looks the
+    /// same, but who only has nothing more to send says so at once, and who gives up on a stream does so later.
+    private func endOfInput() {
+        inputEnded = true
+        switch phase {
+        case .answering:
+            let isLate = server.loop.now &- answeringSince > Self.nanoseconds(server.limits.halfCloseWindow)
+            if isStreaming, !isUnix, isLate { return close() }
+            if input.isEmpty { keepAlive = false }
+            watch(interest)
+        case .head, .body, .lingering: _ = closeWhenSentAll()
+        case .closed: break
+        }
+    }
+
+    /// Closes the connection behind what still has to go out. Returns false: nothing more is read.
+    private func closeWhenSentAll() -> Bool {
+        guard pendingBytes > 0 else {
+            close()
+            return false
+        }
+        phase = .lingering
+        closeWhenSent = true
+        input = []
+        watch(interest)
+        return false
     }
 
     /// Goes on until it needs more bytes, or an answer is awaited.
@@ -144,6 +201,7 @@ extension ServerConnection {
         }
         guard !input.isEmpty else {
             input = []
+            if inputEnded { return closeWhenSentAll() }
             expect(within: server.limits.idle)
             return false
         }
@@ -175,7 +233,7 @@ extension ServerConnection {
             if let error { return refuse(error) }
         }
         if input.count >= server.limits.maxHead { return refuse(length == nil ? .targetTooLong : .headTooLarge) }
-        return false
+        return inputEnded ? closeWhenSentAll() : false
     }
 
     private func refuse(_ error: HeadError) -> Bool {
@@ -221,6 +279,7 @@ extension ServerConnection {
         case .chunked: decoder = ChunkDecoder()
         }
         phase = .body
+        server.note(self, waitsFor: .body)
         expect(within: server.limits.bodyTimeout)
         if head.fields.expectsContinue, head.minor == 1, input.isEmpty {
             output.append(contentsOf: Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
@@ -268,6 +327,10 @@ extension ServerConnection {
 
     private func deliver() {
         phase = .answering
+        server.note(self, waitsFor: nil)
+        isStreaming = false
+        answeringSince = server.loop.now
+        if inputEnded, input.isEmpty { keepAlive = false }
         deadline = .max
         request.body = body
         body = []
@@ -323,6 +386,7 @@ extension ServerConnection {
 
     func startStream(status: Int, headers: [(String, String)]) {
         guard phase == .answering else { return }
+        isStreaming = true
         isChunkedReply = head.minor == 1
         if !isChunkedReply || server.isDraining { keepAlive = false }
         appendHead(status, headers)
@@ -381,6 +445,7 @@ extension ServerConnection {
         sent = 0
         if phase == .answering { deadline = .max }
         if closeWhenSent { return lingerThenClose() }
+        if phase == .head, waiting == nil { server.note(self, waitsFor: .nextHead) }
         if interest.contains(.writable) {
             watch([.readable, .peerClosed])
             responder?.onDrained?()
@@ -391,6 +456,8 @@ extension ServerConnection {
     private func lingerThenClose() {
         guard closeWhenSent, descriptor >= 0 else { return }
         closeWhenSent = false
+        // All was read, so closing sends an end and no reset.
+        if inputEnded { return close() }
         // Closing with unread input sends a reset, which may overtake the answer.
         _ = ce_shutdown_write(descriptor)
         input = []

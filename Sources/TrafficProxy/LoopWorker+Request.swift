@@ -74,7 +74,7 @@ extension LoopWorker {
     /// What can be put into a log line or a query without a thought.
     private func isSaneID(_ id: UnsafeBufferPointer<UInt8>) -> Bool {
         guard (1...InlineText.capacity).contains(id.count) else { return false }
-        for byte in id where ce_class(byte) & UInt8(CE_TARGET) == 0 || byte == 0x2c { return false }
+        for byte in id where ce_class(byte) & UInt8(CE_ID) == 0 { return false }
         return true
     }
 

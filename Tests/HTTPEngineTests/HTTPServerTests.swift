@@ -123,7 +123,7 @@ struct HTTPServerTests {
     func streaming() throws {
         let responders = Mutex<[HTTPResponder]>([])
         let left = Mutex(0)
-        let echo = try Echo { _, responder in
+        let echo = try Echo(limits: HTTPServerLimits(halfCloseWindow: .zero)) { _, responder in
             responder.onClose = { left.withLock { $0 += 1 } }
             responder.startStream(status: 200, headers: [("Content-Type", "text/event-stream")])
             responder.write(Array("data: 1\n\n".utf8))
@@ -181,6 +181,115 @@ struct HTTPServerTests {
         while !done.withLock({ $0 }) { usleep(500) }
     }
 
+    @Test("connections that wait for a request head give way to new ones, the oldest first")
+    func halfOpen() throws {
+        // Without giving way, the last client would wait for these time-outs.
+        let limits = HTTPServerLimits(maxConnections: 4, idle: .seconds(3600), headTimeout: .seconds(3600))
+        let echo = try Echo(limits: limits)
+        defer { echo.stop() }
+        let silent = (0..<20).map { _ in RawClient(port: echo.port) }
+        for client in silent.suffix(10) { client.send("GET /dripping HTTP/1.1\r\nHost:") }
+        let client = RawClient(port: echo.port)
+        client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(client.receiveResponse().text == "GET /a 0")
+        #expect(silent[0].receiveAll() == "")
+        #expect(try echo.loop.sync { echo.server.connectionCount } <= 4)
+        // Whoever was answered before outlives those that never asked.
+        let more = (0..<20).map { _ in RawClient(port: echo.port) }
+        #expect(more[0].receiveAll() == "")
+        client.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(client.receiveResponse().text == "GET /b 0")
+    }
+
+    @Test("half a body holds no place for ever either")
+    func halfBodies() throws {
+        let limits = HTTPServerLimits(maxConnections: 4, idle: .seconds(3600), bodyTimeout: .seconds(3600))
+        let echo = try Echo(limits: limits)
+        defer { echo.stop() }
+        let dripping = (0..<4).map { _ in RawClient(port: echo.port) }
+        for client in dripping {
+            client.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+            #expect(client.receive(until: "\r\n\r\n").hasPrefix("HTTP/1.1 100 "))
+        }
+        let client = RawClient(port: echo.port)
+        client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(client.receiveResponse().text == "GET /a 0")
+        #expect(dripping[0].receiveAll() == "")
+        dripping[3].send("123456789")
+        #expect(dripping[3].receiveResponse().text == "POST / 9")
+    }
+
+    @Test("connections kept alive give way where nobody else waits, and busy ones never do")
+    func restingGiveWay() throws {
+        let held = Mutex<[HTTPResponder]>([])
+        let limits = HTTPServerLimits(maxConnections: 2, idle: .seconds(3600), headTimeout: .seconds(3600))
+        let echo = try Echo(limits: limits) { request, responder in
+            if request.path == "/hold" { held.withLock { $0.append(responder) } } else { responder.respond(status: 200) }
+        }
+        defer { echo.stop() }
+        let busy = RawClient(port: echo.port)
+        busy.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+        while held.withLock({ $0.isEmpty }) { usleep(500) }
+        let resting = RawClient(port: echo.port)
+        resting.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(resting.receiveResponse().status == 200)
+        let new = RawClient(port: echo.port)
+        new.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(new.receiveResponse().status == 200)
+        #expect(resting.receiveAll() == "")
+        try echo.loop.sync { held.withLock { $0.removeFirst().respond(status: 202) } }
+        #expect(busy.receiveResponse().status == 202)
+    }
+
+    @Test("a client that sends nothing more gets the responses to all that it sent", arguments: [false, true])
+    func halfClosed(isAsync: Bool) throws {
+        let echo = try Echo { request, responder in
+            let text = Array("\(request.path) \(request.body.count)".utf8)
+            guard isAsync else { return responder.respond(status: 200, body: text) }
+            responder.loop.schedule(after: .milliseconds(20)) { responder.respond(status: 200, body: text) }
+        }
+        defer { echo.stop() }
+        let client = RawClient(port: echo.port)
+        client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+        client.finishWriting()
+        #expect(client.receiveResponse().text == "/a 0")
+        let last = client.receiveResponse()
+        #expect(last.text == "/b 3")
+        #expect(client.receiveAll() == "")
+    }
+
+    @Test("half a request is none: a client that ends there is let go, behind what it is still owed")
+    func halfRequest() throws {
+        let echo = try Echo()
+        defer { echo.stop() }
+        for rest in ["GET /b HTT", "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab", ""] {
+            let client = RawClient(port: echo.port)
+            client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n" + rest)
+            client.finishWriting()
+            #expect(client.receiveResponse().text == "GET /a 0")
+            #expect(client.receiveAll() == "")
+        }
+    }
+
+    @Test("a stream reaches a client that sends nothing more")
+    func halfClosedStream() throws {
+        let echo = try Echo { _, responder in
+            responder.startStream(status: 200)
+            responder.loop.schedule(after: .milliseconds(20)) {
+                responder.write([0x61, 0x62])
+                responder.end()
+            }
+        }
+        defer { echo.stop() }
+        let client = RawClient(port: echo.port)
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.finishWriting()
+        let response = client.receiveResponse()
+        #expect(response.text == "ab")
+        #expect(response.isComplete)
+        #expect(client.receiveAll() == "")
+    }
+
     @Test("a port that is taken is one clear line")
     func portInUse() throws {
         let echo = try Echo()
@@ -211,6 +320,10 @@ struct HTTPServerTests {
             #expect(status.st_mode & 0o777 == 0o660)
             let client = RawClient(path: path)
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(client.receiveResponse().text == "\(getpid())")
+            // On such a socket an end of input is never mistaken for a client that left.
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.finishWriting()
             #expect(client.receiveResponse().text == "\(getpid())")
             loop.stop()
             loop.join()

@@ -49,13 +49,50 @@ struct ResponseHeadTests {
     }
 
     @Test(
-        "ambiguous framing is refused",
+        "ambiguous framing is refused, and the reason named",
         arguments: [
-            "Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 5",
-            "Content-Length: 5, 5", "Content-Length: -1", "Transfer-Encoding: gzip, chunked",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "A : b", "A: b\r\n c", "A: b\u{0}",
+            ("Content-Length: 5\r\nTransfer-Encoding: chunked", .bothLengths),
+            ("Content-Length: 5\r\nContent-Length: 6", .repeatedContentLength),
+            ("Content-Length: 5, 6", .repeatedContentLength),
+            ("Content-Length: 5, 5\r\nContent-Length: 6", .repeatedContentLength),
+            ("Content-Length: -1", .badContentLength), ("Content-Length: 5,", .badContentLength),
+            ("Content-Length: 5, x", .badContentLength), ("Content-Length:", .badContentLength),
+            ("Content-Length: ,", .badContentLength), ("Content-Length: 5 5", .badContentLength),
+            ("Content-Length: 99999999999999999999", .badContentLength),
+            ("Transfer-Encoding: gzip, chunked", .unknownTransferCoding),
+            ("Transfer-Encoding: gzip", .unknownTransferCoding),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", .repeatedTransferCoding),
+            ("Transfer-Encoding: chunked, chunked", .repeatedTransferCoding),
+            ("Transfer-Encoding: identity", .identityTransferCoding),
+            ("Transfer-Encoding: identity\r\nContent-Length: 5", .identityTransferCoding),
+            ("Transfer-Encoding: chunked;q=1", .badTransferCoding),
+            ("A: b\r\n c", .folding), ("A: b\u{0}", .fieldValue), ("A: b\nContent-Length: 5", .lineEnding),
+            ("A b: c", .fieldName), (" : b", .folding), ("Content_Length: 5", .aliasedFraming),
+        ] as [(String, HeadError)])
+    func ambiguity(lines: String, error: HeadError) {
+        #expect(Self.error("HTTP/1.1 200 OK\r\n\(lines)\r\n\r\n") == error)
+    }
+
+    @Test(
+        "one length stated several times is that length",
+        arguments: [
+            "Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5", "content-length: 5 ,05\r\nContent-Length:5",
         ])
-    func ambiguity(lines: String) {
-        #expect(Self.error("HTTP/1.1 200 OK\r\n\(lines)\r\n\r\n") != nil)
+    func repeatedLength(lines: String) throws {
+        #expect(try Self.parse("HTTP/1.1 200 OK\r\n\(lines)\r\n\r\n").get().framing == .length(5))
+    }
+
+    @Test(
+        "white space before a colon is no part of the name",
+        arguments: [("Content-Length : 5", .length(5)), ("Transfer-Encoding \t: chunked", .chunked), ("A\t: b", .untilClose)]
+            as [(String, BodyFraming)])
+    func spaceBeforeColon(line: String, framing: BodyFraming) throws {
+        #expect(try Self.parse("HTTP/1.1 200 OK\r\n\(line)\r\n\r\n").get().framing == framing)
+        #expect(RequestHeadTests.verdict("GET / HTTP/1.1\r\nHost: h\r\n\(line)\r\n\r\n") == .fieldName)
+    }
+
+    @Test("every reason has a name of its own")
+    func tokens() {
+        #expect(Set(HeadError.allCases.map { "\($0.token)" }).count == HeadError.allCases.count)
     }
 }

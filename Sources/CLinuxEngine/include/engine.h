@@ -145,8 +145,8 @@ int ce_is_listening(int fd);
 enum {
     CE_TOKEN = 1,    // tchar
     CE_FIELD = 2,    // HTAB, SP, VCHAR, obs-text
-    CE_TARGET = 4,   // visible ASCII that may stand in a request target's path
-    CE_QUERY = 8,    // the same for its query
+    CE_TARGET = 4,   // visible ASCII that may stand in a request target; a question mark ends its path
+    CE_ID = 8,       // what a request id may hold: nothing that a line, a list or a query could break on
     CE_HOST = 16,    // reg-name without comma
     CE_DIGIT = 32,
     CE_HEX = 64,
