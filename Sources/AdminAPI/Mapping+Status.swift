@@ -77,6 +77,11 @@ extension ArmStatus {
         self.init(
             version: arm.identity.description, servers: arm.servers, reachable: arm.reachable,
             down: arm.states.filter { !$0.state.isHealthy }.map(DownServer.init),
+            failures: arm.failures.map {
+                FailureStatus(
+                    reason: $0.reason, message: $0.message, count: $0.count,
+                    lastAt: Timestamp(milliseconds: $0.lastAt))
+            },
             requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, p50Seconds: arm.p50.map(Figure.init(_:)),
             p95Seconds: arm.p95.map(Figure.init(_:)), p99Seconds: arm.p99.map(Figure.init(_:)), requests: arm.requests,
             errors: arm.errors, p95TrendSeconds: arm.latencyTrend.map { $0.map(Figure.init(_:)) })

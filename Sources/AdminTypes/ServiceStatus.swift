@@ -184,6 +184,24 @@ public struct RouteStatus: Hashable, Codable, Sendable {
     }
 }
 
+/// Requests that the proxy answered in the server's place, or whose response it cut, for one reason.
+public struct FailureStatus: Hashable, Codable, Sendable {
+    /// As in the `x-canary-error` field and the access log, such as `response-two-content-lengths`.
+    public var reason: String
+    /// The same in a sentence.
+    public var message: String
+    /// Since the agent started.
+    public var count: UInt64
+    public var lastAt: Timestamp
+
+    public init(reason: String, message: String, count: UInt64, lastAt: Timestamp) {
+        self.reason = reason
+        self.message = message
+        self.count = count
+        self.lastAt = lastAt
+    }
+}
+
 /// One arm over the last minute.
 public struct ArmStatus: Hashable, Codable, Sendable {
     public var version: String
@@ -191,6 +209,8 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var reachable: Int
     /// Its servers that are not healthy.
     public var down: [DownServer]
+    /// Why requests failed in the proxy within the last hour, the newest reason first.
+    public var failures: [FailureStatus]
     /// Judged requests over the last 10 s.
     public var requestsPerSecond: Double
     /// 0 ... 1 over the last minute; absent without requests.
@@ -206,8 +226,8 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var p95TrendSeconds: [Figure?]
 
     public init(
-        version: String, servers: Int, reachable: Int, down: [DownServer] = [], requestsPerSecond: Double,
-        errorRatio: Double?,
+        version: String, servers: Int, reachable: Int, down: [DownServer] = [], failures: [FailureStatus] = [],
+        requestsPerSecond: Double, errorRatio: Double?,
         p50Seconds: Figure?, p95Seconds: Figure?, p99Seconds: Figure?, requests: UInt64, errors: UInt64,
         p95TrendSeconds: [Figure?]
     ) {
@@ -215,6 +235,7 @@ public struct ArmStatus: Hashable, Codable, Sendable {
         self.servers = servers
         self.reachable = reachable
         self.down = down
+        self.failures = failures
         self.requestsPerSecond = requestsPerSecond
         self.errorRatio = errorRatio
         self.p50Seconds = p50Seconds

@@ -108,14 +108,37 @@ public struct ObservationBatch: Sendable {
     public var dropped: UInt64
     /// How many servers of each arm can be reached.
     public var health: [ArmHealth]
+    /// Requests that failed since the last batch, by the proxy's reason.
+    public var failures: [FailureCount]
 
     public init(
-        ended: [Observation] = [], open: [Observation] = [], dropped: UInt64 = 0, health: [ArmHealth] = []
+        ended: [Observation] = [], open: [Observation] = [], dropped: UInt64 = 0, health: [ArmHealth] = [],
+        failures: [FailureCount] = []
     ) {
         self.ended = ended
         self.open = open
         self.dropped = dropped
         self.health = health
+        self.failures = failures
+    }
+}
+
+/// Requests of an arm that the data plane failed, or cut, for one reason. A server's own 5xx is none of these.
+public struct FailureCount: Hashable, Sendable {
+    public var slot: UInt32
+    public var arm: Arm
+    /// The token of the `x-canary-error` field, such as `response-two-content-lengths`.
+    public var reason: String
+    /// The same in a sentence.
+    public var message: String
+    public var count: UInt64
+
+    public init(slot: UInt32, arm: Arm, reason: String, message: String, count: UInt64) {
+        self.slot = slot
+        self.arm = arm
+        self.reason = reason
+        self.message = message
+        self.count = count
     }
 }
 

@@ -48,6 +48,7 @@ public enum FieldName: UInt8, Sendable {
     case xRealIP
     case xRequestID
     case xCanaryVersion
+    case xCanaryError
     /// Any other that begins with x-canary.
     case xCanary
     /// A reserved name with underscores for hyphens, which some servers take for the same.

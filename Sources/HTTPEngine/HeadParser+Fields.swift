@@ -52,7 +52,11 @@ extension HeadParser {
             guard let length = decimal(p, value) else { return .badContentLength }
             summary.contentLength = length
         case .transferEncoding:
-            guard equals(p, value, "chunked") else { return transferCodingError(p, value) }
+            guard equals(p, value, "chunked") else {
+                let error = transferCodingError(p, value)
+                // Behind chunked nothing may come, known or not.
+                return summary.isChunked && error == .unknownTransferCoding ? .badTransferCoding : error
+            }
             if summary.isChunked { return .repeatedTransferCoding }
             summary.isChunked = true
         case .connection:
@@ -66,10 +70,12 @@ extension HeadParser {
             summary.requestIDs = summary.requestIDs == .max ? .max : summary.requestIDs + 1
             summary.requestID = value
         case .reservedAlias:
-            // Only those that frame are dangerous to pass on and to drop alike.
-            if name.length == 14 || name.length == 17 { return .aliasedFraming }
+            // Only those that frame are dangerous to pass on and to drop alike; the others begin with an x.
+            if asciiLowercase(p[Int(name.start)]) != 0x78 { return .aliasedFraming }
         case .other, .keepAlive, .proxyConnection, .te, .trailer, .date, .proxyAuthenticate, .proxyAuthorization,
-            .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanaryVersion, .xCanary:
+            .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanaryVersion,
+            .xCanaryError,
+            .xCanary:
             break
         }
         return nil
@@ -100,9 +106,10 @@ extension HeadParser {
             if equals(p, element, "chunked") { chunked += 1 }
             if equals(p, element, "identity") { identity += 1 }
         }
+        if endsWithChunked(p, value) { return .unknownTransferCoding }
         if chunked > 1, chunked == elements { return .repeatedTransferCoding }
         if identity > 0 { return .identityTransferCoding }
-        return isToken(p, value) || endsWithChunked(p, value) ? .unknownTransferCoding : .badTransferCoding
+        return isToken(p, value) ? .unknownTransferCoding : .badTransferCoding
     }
 
     /// A list of tokens. Empty elements are allowed by RFC 9110, 5.6.1.
@@ -254,7 +261,11 @@ private func extensionName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
             isFor
             ? .xForwardedFor : n == 17 && hasAliasedPrefix(p, "x-forwarded-proto") ? .xForwardedProto : .xForwarded
     case 0x63 where hasAliasedPrefix(p, "x-canary"):
-        name = n == 16 && hasAliasedPrefix(p, "x-canary-version") ? .xCanaryVersion : .xCanary
+        if n == 16, hasAliasedPrefix(p, "x-canary-version") {
+            name = .xCanaryVersion
+        } else {
+            name = n == 14 && hasAliasedPrefix(p, "x-canary-error") ? .xCanaryError : .xCanary
+        }
     case 0x72 where n == 12 && hasAliasedPrefix(p, "x-request-id"): name = .xRequestID
     case 0x72 where n == 9 && hasAliasedPrefix(p, "x-real-ip"): name = .xRealIP
     default: return .other

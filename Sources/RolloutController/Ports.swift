@@ -269,4 +269,10 @@ public protocol LoweringMarker: AnyObject {
 /// Told of every event once it is in force.
 public protocol EventListener: AnyObject {
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool)
+    /// Requests failed in the data plane. Called at most once a minute for each version and reason.
+    func failed(_ report: FailureReport, service: String)
+}
+
+extension EventListener {
+    public func failed(_ report: FailureReport, service: String) {}
 }

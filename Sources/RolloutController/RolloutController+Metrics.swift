@@ -54,6 +54,14 @@ extension RolloutController {
         each { w.sample("canaryd_matched_requests_total", $0, value: $1.matched) }
         w.family("canaryd_rescued_requests_total", .counter, "Requests that failed here and went to the baseline.")
         each { w.sample("canaryd_rescued_requests_total", $0, value: $1.rescued) }
+        w.family("canaryd_failed_requests_total", .counter, "Requests that the proxy failed or cut, by its reason.")
+        for runtime in runtimes {
+            for (key, count) in runtime.failures.totals {
+                w.sample(
+                    "canaryd_failed_requests_total",
+                    [("service", runtime.service.name), ("version", key.version), ("reason", key.reason)], value: count)
+            }
+        }
     }
 
     private func writeRollouts(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {

@@ -32,6 +32,7 @@ extension RolloutController {
             p95: minute.quantile(0.95, of: .total)?.value, p99: minute.quantile(0.99, of: .total)?.value,
             requests: all.judged, errors: all.errors, latencyTrend: trend)
         view.states = zip(runtime.version(arm)?.servers ?? [], runtime.health[arm]?.states ?? []).map(server)
+        view.failures = runtime.failures.recent(of: identity.name, now: clock.now)
         return view
     }
 

@@ -100,6 +100,13 @@ public final class RolloutController {
         var open: [UInt32: [Observation]] = [:]
         for o in batch.open where o.flags.contains(.judged) { open[o.slot, default: []].append(o) }
         for runtime in services.values { runtime.setOpen(open[runtime.slot] ?? []) }
+        for failures in batch.failures {
+            guard let runtime = slots[failures.slot].flatMap({ services[$0] }) else { continue }
+            let version = runtime.versionName(of: failures.arm, slot: failures.slot)
+            if let report = runtime.failures.record(failures, version: version, now: clock.now) {
+                listener.failed(report, service: runtime.service.name)
+            }
+        }
         for health in batch.health {
             guard let runtime = slots[health.slot].flatMap({ services[$0] }), runtime.slot == health.slot else {
                 continue

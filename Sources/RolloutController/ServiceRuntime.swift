@@ -27,6 +27,7 @@ final class ServiceRuntime {
     var evaluation: Evaluation?
     var totals: [String: VersionTotals] = [:]
     var health: [Arm: ArmHealth] = [:]
+    var failures = FailureTally()
     /// Monotonic instants of the last evaluation and of the last time that state and evidence were written.
     var evaluatedAt: Int64
     var writtenAt: Int64
@@ -184,8 +185,7 @@ final class ServiceRuntime {
 
     /// A request of any slot of this service.
     func record(_ o: Observation) {
-        let version = o.arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
-        totals[o.slot == slot ? version : "previous", default: VersionTotals()].record(o)
+        totals[versionName(of: o.arm, slot: o.slot), default: VersionTotals()].record(o)
         guard o.flags.contains(.judged) else { return }
         // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
         // A rescued request's label is of another version's prediction.
@@ -193,6 +193,12 @@ final class ServiceRuntime {
         guard o.slot == slot else { return }
         window.record(o)
         feed.record(o)
+    }
+
+    /// What a request of this arm and slot is counted under.
+    func versionName(of arm: Arm, slot: UInt32) -> String {
+        guard slot == self.slot else { return "previous" }
+        return arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
     }
 
     func setOpen(_ requests: [Observation]) {

@@ -57,6 +57,25 @@ public struct ServerView: Sendable {
     }
 }
 
+/// Why requests failed in the data plane, and how many.
+public struct FailureView: Hashable, Sendable {
+    /// The token of the `x-canary-error` field.
+    public var reason: String
+    /// The same in a sentence.
+    public var message: String
+    /// Since the agent started.
+    public var count: UInt64
+    /// Milliseconds since 1970.
+    public var lastAt: Int64
+
+    public init(reason: String, message: String, count: UInt64, lastAt: Int64) {
+        self.reason = reason
+        self.message = message
+        self.count = count
+        self.lastAt = lastAt
+    }
+}
+
 /// One arm over the last minute.
 public struct ArmView: Sendable {
     public var identity: VersionIdentity
@@ -64,6 +83,8 @@ public struct ArmView: Sendable {
     public var reachable: Int
     /// In the file's order; empty before the data plane said.
     public var states: [ServerView] = []
+    /// Why requests failed in the data plane lately, the newest reason first.
+    public var failures: [FailureView] = []
     /// Judged requests a second over the last 10 s.
     public var requestRate: Double
     /// 0 ... 1 over the last minute; nil without requests.

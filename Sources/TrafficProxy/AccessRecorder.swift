@@ -119,19 +119,30 @@ final class AccessRecorder {
         if x.service != nil, let server = x.server { text(",\"server\":\"", server.pointee.name) }
         line.append(",\"attempts\":")
         line.append(decimal: Int64(x.attempts))
+        if let error = x.error { reason(error) }
         if x.rescue == .done { line.append(",\"rescued\":true") }
         finish()
     }
 
     /// A head that was refused: of what it holds nothing is certain, so nothing of it is shown.
-    func refused(status code: Int, client: InlineText, bytes: Int, _ random: inout LoopRandom) {
+    func refused(_ error: ProxyError, client: InlineText, bytes: Int, _ random: inout LoopRandom) {
         guard isDrawn(&random) else { return }
         begin(endedAfter: 0)
-        status(UInt16(code))
+        status(UInt16(error.status))
         line.append(",\"outcome\":\"refused\",\"bytesIn\":")
         line.append(decimal: Int64(bytes))
         text(",\"client\":\"", client)
+        reason(error)
         finish()
+    }
+
+    /// Why there was no response of a server, or not a whole one.
+    private func reason(_ error: ProxyError) {
+        line.append(",\"error\":\"")
+        let token = error.token
+        line.append(token.prefix)
+        line.append(token.name)
+        line.append(byte: 0x22)
     }
 
     private func begin(endedAfter duration: Int64) {

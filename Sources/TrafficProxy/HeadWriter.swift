@@ -90,7 +90,7 @@ extension ByteSlice {
             switch field.kind {
             case .other, .date, .cookie, .proxyAuthenticate, .proxyAuthorization: copier.pass(field, &self)
             case .host, .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
-                .upgrade, .xRequestID, .xCanaryVersion, .reservedAlias:
+                .upgrade, .xRequestID, .xCanaryVersion, .xCanaryError, .reservedAlias:
                 break
             case .expect: if head.minor == 1 { copier.pass(field, &self) }
             case .xCanary: if forwarding.isTrusted { copier.pass(field, &self) }
@@ -198,7 +198,7 @@ extension ByteSlice {
                 .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanary, .reservedAlias:
                 copier.pass(field, &self)
             case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
-                .upgrade, .xRequestID, .xCanaryVersion:
+                .upgrade, .xRequestID, .xCanaryVersion, .xCanaryError:
                 break
             }
         }
@@ -240,7 +240,7 @@ extension ByteSlice {
         for i in 0..<head.fields.count where !fields[i].isHopByHop {
             switch fields[i].kind {
             case .contentLength, .transferEncoding, .connection, .keepAlive, .proxyConnection, .te, .trailer,
-                .upgrade, .xCanaryVersion:
+                .upgrade, .xCanaryVersion, .xCanaryError:
                 break
             default: copier.pass(fields[i], &self)
             }

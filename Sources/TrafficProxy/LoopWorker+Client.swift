@@ -14,11 +14,7 @@ extension LoopWorker {
             clientWritable(c)
             guard c.pointee.fd >= 0 else { return }
         }
-        if events.contains(.readable) {
-            clientReadable(c)
-        } else if events.contains(.peerClosed) {
-            clientGone(c)
-        }
+        if events.contains(.readable) { clientReadable(c) }
     }
 
     private func clientReadable(_ c: Client) {
@@ -29,11 +25,30 @@ extension LoopWorker {
         let n = ce_receive(c.pointee.fd, c.pointee.input.free, c.pointee.input.room)
         if n <= 0 {
             if n == -Int(EAGAIN) || n == -Int(EINTR) { return tidyInput(c) }
-            // An end of input is a client that left; nobody waits for the answer.
-            return clientGone(c)
+            return n == 0 ? inputEnded(c) : clientGone(c)
         }
         c.pointee.input.end += n
+        c.pointee.heardAt = now
         advance(c)
+    }
+
+    /// The client sends nothing more. Whole requests are served; a client that lets time pass before it ends its side
+    /// has given up on its response.
+    private func inputEnded(_ c: Client) {
+        c.pointee.inputEnded = true
+        if c.pointee.phase == .exchange, c.pointee.exchange.body.isDone, now - c.pointee.heardAt > halfCloseWindow {
+            return clientGone(c)
+        }
+        advance(c)
+    }
+
+    /// After an end of input: nothing is under way, or the rest of what is never comes.
+    private func isOver(_ c: Client) -> Bool {
+        switch c.pointee.phase {
+        case .head: c.pointee.output.isEmpty
+        case .exchange: c.pointee.input.isEmpty && !c.pointee.exchange.body.isDone
+        case .tunnel, .lingering: false
+        }
     }
 
     /// Goes on with what was read, request after request, until more is needed or an answer is awaited.
@@ -54,6 +69,7 @@ extension LoopWorker {
             }
         }
         c.pointee.isAdvancing = false
+        if c.pointee.fd >= 0, c.pointee.inputEnded, isOver(c) { return clientGone(c) }
         if c.pointee.fd >= 0, c.pointee.phase != .tunnel { tidyInput(c) }
     }
 
@@ -74,9 +90,10 @@ extension LoopWorker {
 
     /// Registers what is of interest now, where that has changed.
     @inline(__always) func watch(_ c: Client) {
-        var wanted = ReadyEvents.peerClosed
+        var wanted = ReadyEvents()
         let isFull = c.pointee.input.count == BufferPool.bufferSize
-        if !isFull { wanted.insert(.readable) }
+        // An end of input would be reported again at every turn.
+        if !isFull, !c.pointee.inputEnded { wanted.insert(.readable) }
         if !c.pointee.output.isEmpty { wanted.insert(.writable) }
         guard wanted.rawValue != c.pointee.interest else { return }
         c.pointee.interest = wanted.rawValue
@@ -142,6 +159,7 @@ extension LoopWorker {
                 return false
             }
             c.pointee.input.start += length
+            c.pointee.hasAsked = true
             begin(c, head, p)
             return true
         case .failed(let error):
@@ -173,11 +191,15 @@ extension LoopWorker {
 
     /// The bytes that follow a bad head cannot be trusted, so the connection ends with the answer.
     private func refuse(_ c: Client, _ error: HeadError) {
+        refuse(c, .request(error))
+    }
+
+    private func refuse(_ c: Client, _ error: ProxyError) {
         c.pointee.exchange = Exchange()
-        appendError(c, status: error.status, code: "bad_request", message: error.message, close: true)
+        appendError(c, error, close: true)
         if logsAccess {
             access.unsafelyUnwrapped.refused(
-                status: error.status, client: c.pointee.address, bytes: c.pointee.input.count, &random)
+                error, client: c.pointee.address, bytes: c.pointee.input.count, &random)
         }
         c.pointee.phase = .lingering
         if flush(c), c.pointee.output.isEmpty { linger(c) }
@@ -186,6 +208,8 @@ extension LoopWorker {
     /// Says that nothing more comes and waits for the client to close: closing with unread input would send a reset,
     /// which may overtake the answer.
     func linger(_ c: Client) {
+        // All was read, so closing sends an end and no reset.
+        if c.pointee.inputEnded { return closeClient(c) }
         c.pointee.phase = .lingering
         _ = ce_shutdown_write(c.pointee.fd)
         c.pointee.input.start = c.pointee.input.end
@@ -230,16 +254,7 @@ extension LoopWorker {
         case .lingering: clientGone(c)
         case .head:
             guard !c.pointee.input.isEmpty, c.pointee.output.isEmpty else { return clientGone(c) }
-            c.pointee.exchange = Exchange()
-            let error = ProxyError.requestTimeout
-            appendError(
-                c, status: error.status, code: error.code, message: "\(error.message)", close: true)
-            if logsAccess {
-                access.unsafelyUnwrapped.refused(
-                    status: error.status, client: c.pointee.address, bytes: c.pointee.input.count, &random)
-            }
-            c.pointee.phase = .lingering
-            if flush(c), c.pointee.output.isEmpty { linger(c) }
+            refuse(c, ProxyError.requestTimeout)
         case .exchange: exchangeExpired(c)
         case .tunnel: endTunnel(c)
         }

@@ -20,9 +20,10 @@ extension LoopWorker {
             return linger(c)
         }
         c.pointee.phase = .head
+        c.pointee.waitingSince = now
         let idle = c.pointee.listener.unsafelyUnwrapped.pointee.idleTimeout
         expect(c, by: now + idle)
-        if !c.pointee.input.isEmpty { advance(c) }
+        if !c.pointee.input.isEmpty || c.pointee.inputEnded { advance(c) }
     }
 
     /// The observation of a request that ends now; its service is let go.
@@ -57,11 +58,12 @@ extension LoopWorker {
     }
 
     /// The answer cannot be completed: the client has to see that.
-    func cut(_ c: Client, _ outcome: Outcome) {
+    func cut(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
         guard c.pointee.exchange.isHeadOut else {
             c.pointee.output.start = c.pointee.output.end
-            return answerFailed(c, .upstreamGarbage, outcome)
+            return answerFailed(c, error, outcome)
         }
+        noteFailure(c, error, outcome)
         c.pointee.exchange.outcome = outcome
         serverFailed(c, outcome)
         detachUpstream(c, reuse: false)
@@ -73,11 +75,19 @@ extension LoopWorker {
 
     /// The arm gave no answer: ours says so.
     func answerFailed(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
+        noteFailure(c, error, outcome)
         c.pointee.exchange.outcome = outcome
         serverFailed(c, outcome)
         detachUpstream(c, reuse: false)
         if mayRescue(c) { return rescue(c) }
         answer(c, error, close: false)
+    }
+
+    /// Keeps the reason for the access log, and counts it for whoever asks why requests fail.
+    private func noteFailure(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
+        c.pointee.exchange.error = error
+        guard outcome.isError, let service = c.pointee.exchange.service else { return }
+        failures[FailureKey(slot: service.pointee.slot, arm: c.pointee.exchange.arm, error: error), default: 0] += 1
     }
 
     /// The server that had taken the request gave no whole answer. A connection that failed is no part of this: its
@@ -92,17 +102,20 @@ extension LoopWorker {
         giveBack(&c.pointee.toServer)
         let close = close || !c.pointee.exchange.body.isDone || !c.pointee.exchange.keepAlive
         c.pointee.exchange.keepAlive = !close
-        appendError(c, status: error.status, code: error.code, message: "\(error.message)", close: close)
+        c.pointee.exchange.error = error
+        appendError(c, error, close: close)
         c.pointee.exchange.isAnswered = true
         c.pointee.exchange.isReplyDone = true
         pumpReply(c)
     }
 
     /// Not on the path of requests that go well, so it may use strings.
-    func appendError(_ c: Client, status: Int, code: StaticString, message: String, close: Bool) {
+    func appendError(_ c: Client, _ error: ProxyError, close: Bool) {
+        let status = error.status
         c.pointee.exchange.status = UInt16(status)
-        var body = "{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n"
+        var body = "{\"error\":{\"code\":\"\(error.code)\",\"message\":\"\(error.message)\",\"detail\":null}}\n"
         var head = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\ncontent-type: application/json\r\n"
+        head += "x-canary-error: \(error.token)\r\n"
         head += "content-length: \(body.utf8.count)\r\n"
         if status == 503 { head += "retry-after: 1\r\n" }
         if close {
@@ -130,7 +143,7 @@ extension LoopWorker {
     /// The client's chunked coding is broken: what it means cannot be known.
     func brokenBody(_ c: Client) {
         c.pointee.exchange.outcome = .clientError
-        if c.pointee.exchange.isAnswered { return cut(c, .clientError) }
+        if c.pointee.exchange.isAnswered { return cut(c, .badBody, .clientError) }
         detachUpstream(c, reuse: false)
         answer(c, .badBody, close: true)
     }
@@ -148,7 +161,7 @@ extension LoopWorker {
             if c.pointee.exchange.isAnswered { return clientGone(c, .clientTimeout) }
             return answerFailed(c, .bodyTimeout, .clientTimeout)
         }
-        if c.pointee.exchange.isAnswered { return cut(c, .timeout) }
+        if c.pointee.exchange.isAnswered { return cut(c, .responseTimeout, .timeout) }
         answerFailed(c, .responseTimeout, .timeout)
     }
 

@@ -13,7 +13,7 @@ extension LoopWorker {
         if u.pointee.input.base == nil { take(&u.pointee.input, for: c.pointee.exchange.bufferGauge) }
         u.pointee.input.makeRoom()
         // Full and still reporting: it was reset while the client did not read.
-        guard u.pointee.input.room > 0 else { return cut(c, .truncated) }
+        guard u.pointee.input.room > 0 else { return cut(c, .responseCut, .truncated) }
         let n = ce_receive(u.pointee.fd, u.pointee.input.free, u.pointee.input.room)
         if n <= 0 {
             if n == -Int(EAGAIN) || n == -Int(EINTR) {
@@ -37,18 +37,20 @@ extension LoopWorker {
             let p = UnsafePointer(u.pointee.input.first)
             switch u.pointee.scanner.scan(p, min(u.pointee.input.count, limits.maxHead)) {
             case .incomplete:
-                if u.pointee.input.count >= limits.maxHead { answerFailed(c, .upstreamGarbage, .truncated) }
+                if u.pointee.input.count >= limits.maxHead { answerFailed(c, .response(.headTooLarge), .truncated) }
                 return false
-            case .failed:
-                answerFailed(c, .upstreamGarbage, .truncated)
+            case .failed(let error):
+                answerFailed(c, .response(error), .truncated)
                 return false
             case .complete(let length):
                 u.pointee.scanner = HeadScanner()
                 var head = ResponseHead()
-                guard parser.parse(response: p, length, toHead: c.pointee.exchange.isHead, into: &head) == nil,
-                    head.status != 101 || switches(c, head, p)
-                else {
-                    answerFailed(c, .upstreamGarbage, .truncated)
+                if let error = parser.parse(response: p, length, toHead: c.pointee.exchange.isHead, into: &head) {
+                    answerFailed(c, .response(error), .truncated)
+                    return false
+                }
+                guard head.status != 101 || switches(c, head, p) else {
+                    answerFailed(c, .unaskedSwitch, .truncated)
                     return false
                 }
                 if head.status == 101 {
@@ -70,14 +72,28 @@ extension LoopWorker {
         return false
     }
 
+    private static let interimWindow: Int64 = 1_000_000_000
+
     /// False: the client is gone, or the server sends nothing else.
     private func passInterim(_ c: Client, _ head: ResponseHead, _ p: UnsafePointer<UInt8>) -> Bool {
+        if now - c.pointee.exchange.interimSince > Self.interimWindow {
+            c.pointee.exchange.interimSince = now
+            c.pointee.exchange.interim = 0
+        }
         c.pointee.exchange.interim += 1
         guard Int(c.pointee.exchange.interim) <= limits.maxInterim else {
-            answerFailed(c, .upstreamGarbage, .truncated)
+            answerFailed(c, .interimStorm, .truncated)
             return false
         }
         c.pointee.exchange.waitsForContinue = false
+        // The server is alive and at work (RFC 2518, 10.1): its time begins anew, and after a 100 the client's for its body.
+        if let u = c.pointee.exchange.upstream, let service = c.pointee.exchange.service,
+            u.pointee.interest & ReadyEvents.writable.rawValue != 0
+        {
+            expect(c, by: now + service.pointee.responseTimeout)
+        } else {
+            requestSent(c)
+        }
         // HTTP/1.0 knows no interim responses.
         guard c.pointee.exchange.clientMinor == 1 else { return true }
         if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
@@ -96,7 +112,8 @@ extension LoopWorker {
         if framing == .untilClose || framing == .chunked { framing = isOld ? .untilClose : .chunked }
         c.pointee.exchange.reply = BodyRelay(head.framing, chunkedOut: framing == .chunked)
         // A client that still owes body would have it taken for the next request.
-        if framing == .untilClose || !c.pointee.exchange.body.isDone || isStopping {
+        let isLast = c.pointee.inputEnded && c.pointee.input.isEmpty
+        if framing == .untilClose || !c.pointee.exchange.body.isDone || isStopping || isLast {
             c.pointee.exchange.keepAlive = false
         }
         c.pointee.exchange.isCloseDelimited = framing == .untilClose
@@ -187,7 +204,7 @@ extension LoopWorker {
             if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
             c.pointee.output.makeRoom()
             if case .broken = c.pointee.exchange.reply.relay(&u.pointee.input, &c.pointee.output) {
-                cut(c, .truncated)
+                cut(c, .responseCoding, .truncated)
                 return false
             }
             if c.pointee.exchange.reply.hasContent { noteFirstByte(c) }
@@ -217,7 +234,7 @@ extension LoopWorker {
         }
         if c.pointee.output.base == nil { take(&c.pointee.output, for: c.pointee.exchange.bufferGauge) }
         guard !reset, c.pointee.output.room > 16, c.pointee.exchange.reply.closed(&c.pointee.output) else {
-            return cut(c, .truncated)
+            return cut(c, .responseCut, .truncated)
         }
         replyComplete(c, u)
         pumpReply(c)

@@ -31,7 +31,7 @@ extension LoopWorker {
         c.pointee.output.makeRoom()
         guard c.pointee.output.room > limits.maxHead + ByteSlice.headSlack,
             let service = c.pointee.exchange.service
-        else { return answerFailed(c, .upstreamGarbage, .truncated) }
+        else { return answerFailed(c, .response(.headTooLarge), .truncated) }
         c.pointee.output.appendSwitchHead(
             head, parser.fields, p, versionLine: versionLine(c), id: c.pointee.exchange.id)
         giveBack(&c.pointee.toServer)
@@ -46,6 +46,7 @@ extension LoopWorker {
             log.append(observation(c.pointee.exchange, service, EventLoop.clock()))
         }
         c.pointee.phase = .tunnel
+        c.pointee.exchange.tunnel.clientEnded = c.pointee.inputEnded
         tunnels += 1
         move(c, u)
     }

@@ -270,7 +270,7 @@ extension LoopWorker {
     }
 
     /// Everything that is there has gone out: now the client owes body, or the server an answer.
-    private func requestSent(_ c: Client) {
+    func requestSent(_ c: Client) {
         // Another connection may have taken this one's place meanwhile, with a deadline of its own.
         guard c.pointee.phase == .exchange, let service = c.pointee.exchange.service,
             c.pointee.exchange.upstream?.pointee.phase == .busy

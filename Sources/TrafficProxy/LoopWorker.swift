@@ -33,6 +33,10 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     private var closedListeners: [UnsafeMutablePointer<ListenerRecord>] = []
     /// Upgraded connections that are open.
     var tunnels = 0
+    /// Failed requests since the last report, by arm and reason.
+    var failures: [FailureKey: UInt64] = [:]
+    /// Where the next search for a client that may give way begins.
+    private var nextToGiveWay = 0
     var isStopping = false
     var whenEmpty: (() -> Void)?
     /// What is thrown away is read into this.
@@ -43,6 +47,9 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let writeTimeout: Int64
     let bodyGrace: Int64
     let continueTimeout: Int64
+    let giveWayAfter: Int64
+    let restingGiveWayAfter: Int64
+    let halfCloseWindow: Int64
 
     init(
         loop: EventLoop, limits: ProxyLimits, board: HealthBoard, gauges: ServiceGauges,
@@ -60,6 +67,9 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         writeTimeout = limits.writeTimeout.nanoseconds
         bodyGrace = limits.bodyGrace.nanoseconds
         continueTimeout = limits.continueTimeout.nanoseconds
+        giveWayAfter = limits.giveWayAfter.nanoseconds
+        restingGiveWayAfter = limits.restingGiveWayAfter.nanoseconds
+        halfCloseWindow = limits.halfCloseWindow.nanoseconds
     }
 
     deinit {
@@ -215,12 +225,15 @@ extension LoopWorker {
 
     private func accept(_ listener: UnsafeMutablePointer<ListenerRecord>) {
         guard listener.pointee.fd >= 0 else { return }
-        guard clients.inUse < limits.maxConnections else { return pause(listener) }
+        guard clients.inUse < limits.maxConnections || clientToGiveWay() != nil else { return pause(listener) }
         acceptWaiting(listener, most: Self.acceptsPerTurn)
     }
 
     private func acceptWaiting(_ listener: UnsafeMutablePointer<ListenerRecord>, most: Int) {
-        for _ in 0..<most where clients.inUse < limits.maxConnections {
+        for _ in 0..<most {
+            let isFull = clients.inUse >= limits.maxConnections
+            let givesWay = isFull ? clientToGiveWay() : nil
+            if isFull, givesWay == nil { return }
             var address = InlineText()
             var status: Int32 = 0
             var ip = ce_ip()
@@ -231,13 +244,33 @@ extension LoopWorker {
             }
             if status == -EAGAIN { return }
             if status == -EMFILE || status == -ENFILE || status == -ENOBUFS || status == -ENOMEM {
-                return pause(listener)
+                guard let other = givesWay ?? clientToGiveWay() else { return pause(listener) }
+                closeClient(other)
+                continue
             }
             // A connection that was reset while it waited: the next one may be fine.
             guard status >= 0 else { continue }
+            if let givesWay { closeClient(givesWay) }
             started(status, address, isTrusted: trusted.contains(ip), listener)
         }
     }
+
+    /// A client that sent no whole request head for too long, so that those which connect and stay silent keep nobody out.
+    /// Looks at a bounded number of records, going round; one that was served before only where it sees no other.
+    private func clientToGiveWay() -> Client? {
+        var resting: Client?
+        for _ in 0..<min(clients.count, Self.searchForWaiting) {
+            let client = clients[nextToGiveWay % clients.count]
+            nextToGiveWay = (nextToGiveWay + 1) % clients.count
+            guard client.pointee.fd >= 0, client.pointee.phase == .head, client.pointee.output.isEmpty else { continue }
+            let waited = now - client.pointee.waitingSince
+            if !client.pointee.hasAsked, waited >= giveWayAfter { return client }
+            if resting == nil, client.pointee.input.isEmpty, waited >= restingGiveWayAfter { resting = client }
+        }
+        return resting
+    }
+
+    private static let searchForWaiting = 256
 
     /// No room: a level-triggered epoll would spin, so the listener is left out for a moment.
     private func pause(_ listener: UnsafeMutablePointer<ListenerRecord>) {
@@ -258,7 +291,8 @@ extension LoopWorker {
         client.pointee.address = address
         client.pointee.isTrusted = isTrusted
         client.pointee.listener = listener
-        let interest: ReadyEvents = [.readable, .peerClosed]
+        client.pointee.waitingSince = now
+        let interest: ReadyEvents = .readable
         client.pointee.interest = interest.rawValue
         guard loop.register(record: UInt64(UInt(bitPattern: client)), descriptor: fd, interest: interest) else {
             Glibc.close(fd)

@@ -113,12 +113,12 @@ final class Probe: EventSource {
             let verdict = scanner.scan(bytes.baseAddress!, bytes.count)
             guard case .complete(let length) = verdict else { return verdict }
             let error = parser.parse(response: bytes.baseAddress!, length, toHead: false, into: &head)
-            return error.map { .failed($0) } ?? verdict
+            return error.map(HeadScanner.Verdict.failed) ?? verdict
         }
         switch verdict {
         case .incomplete: return false
-        case .failed:
-            end(.bad("answers GET \(path) with no HTTP/1.1"))
+        case .failed(let error):
+            end(.bad("answers GET \(path) with no HTTP/1.1: \(error.message)"))
             return false
         case .complete(let length):
             guard head.status >= 200 else {

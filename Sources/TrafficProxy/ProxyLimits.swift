@@ -6,8 +6,17 @@ public struct ProxyLimits: Hashable, Sendable {
     public var maxFields = 128
     /// Bytes of a request target; beyond it 414. RFC 9112 asks for 8000 at least.
     public var maxTarget = 8192
-    /// Client connections of a loop; beyond it new ones wait in the backlog.
+    /// Client connections of a loop; beyond it each new one takes the place of one that waits for a request head, and where
+    /// none has waited for long enough, new ones wait in the backlog.
     public var maxConnections = 20_000
+    /// A connection that has waited so long for its first request head may give way: a client that means to send one has.
+    public var giveWayAfter = Duration.seconds(1)
+    /// The same of a connection kept alive between two requests. Longer, since closing one may cross with its next request.
+    public var restingGiveWayAfter = Duration.seconds(10)
+    /// A client that ends its side within this time after its last byte only has nothing more to send, and gets its
+    /// response (`printf … | nc -N`); one that does so later has given up, and its server is let off. Over TCP the two look
+    /// alike.
+    public var halfCloseWindow = Duration.seconds(1)
     /// Connections to servers of a loop, idle ones too; beyond it an idle one of any server makes room for a new one.
     public var maxUpstreams = 20_000
     /// From a head's first byte to its last.
@@ -20,7 +29,7 @@ public struct ProxyLimits: Hashable, Sendable {
     public var writeTimeout = Duration.seconds(60)
     /// How long a client is left waiting for 100 Continue before it gets one from here.
     public var continueTimeout = Duration.seconds(1)
-    /// Interim responses to one request; a server that sends more is broken.
+    /// Interim responses to one request within a second; a server that sends more is broken.
     public var maxInterim = 16
     /// Kept-alive connections to one server, in one loop. Beyond it they are closed after their answer; it is well above
     /// what a model server works on at a time, since opening anew is what costs.

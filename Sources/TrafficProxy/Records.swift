@@ -44,6 +44,14 @@ struct ClientRecord {
     var scanner = HeadScanner()
     /// Of the head that is being read; 0 before its first byte.
     var headStartedAt: Int64 = 0
+    /// When the connection began to wait for a request head.
+    var waitingSince: Int64 = 0
+    /// When the last bytes came from the client.
+    var heardAt: Int64 = 0
+    /// A request head came over this connection before.
+    var hasAsked = false
+    /// The client sends nothing more; it may still read.
+    var inputEnded = false
     var input = ByteSlice()
     var output = ByteSlice()
     /// The request as it goes to the server: head, and body that could not go straight through.
@@ -74,6 +82,9 @@ struct Exchange {
     var outcome = Outcome.success
     /// As the client was told; 0: nothing yet.
     var status: UInt16 = 0
+    /// Why the proxy answered in the server's place or cut its response; of a rescued request, why the candidate's was not
+    /// used.
+    var error: ProxyError?
     /// Bytes that went to the client.
     var sentBytes: Int64 = 0
     /// The last that it was sent to. Good while `service` is.
@@ -86,7 +97,9 @@ struct Exchange {
     var tried = TriedServers()
     /// A kept-alive connection was stale: others may be as well, so the next one is new.
     var wantsNewConnection = false
+    /// Interim responses since `interimSince`.
     var interim: UInt8 = 0
+    var interimSince: Int64 = 0
     var clientMinor: UInt8 = 1
     var isHead = false
     var isIdempotent = false

@@ -44,6 +44,10 @@ struct Slab<Record> {
         }
     }
 
+    /// How many records there are, and the one at an index below that.
+    var count: Int { chunks.count * Self.chunkSize }
+    subscript(index: Int) -> Pointer { chunks[index / Self.chunkSize] + index % Self.chunkSize }
+
     private mutating func grow() {
         let chunk = Pointer.allocate(capacity: Self.chunkSize)
         chunk.initialize(repeating: blank, count: Self.chunkSize)

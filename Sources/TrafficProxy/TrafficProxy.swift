@@ -135,11 +135,13 @@ public final class TrafficProxy: @unchecked Sendable {
     public func drain() -> ObservationBatch {
         var batch = ObservationBatch()
         var health: [ArmKey: ArmHealth] = [:]
+        var failures: [FailureKey: UInt64] = [:]
         for worker in workers {
             guard let part = try? worker.loop.sync({ LoopReport(worker) }) else { continue }
             batch.ended.append(contentsOf: part.ended)
             batch.dropped += part.dropped
             batch.open += part.open
+            failures.merge(part.failures, uniquingKeysWith: &+)
             // A server counts as reachable where every loop finds it so.
             for arm in part.health {
                 let key = ArmKey(slot: arm.slot, arm: arm.arm)
@@ -147,6 +149,10 @@ public final class TrafficProxy: @unchecked Sendable {
             }
         }
         for arm in health.values where arm.reachable < arm.servers { hasten(arm) }
+        batch.failures = failures.map { key, count in
+            FailureCount(
+                slot: key.slot, arm: key.arm, reason: "\(key.error.token)", message: key.error.message, count: count)
+        }
         batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
         return batch
     }
@@ -299,9 +305,12 @@ private struct LoopReport: @unchecked Sendable {
     var dropped: UInt64
     var open: [Observation]
     var health: [ArmHealth]
+    var failures: [FailureKey: UInt64]
 
     init(_ worker: LoopWorker) {
         (ended, dropped) = worker.log.swap()
+        failures = worker.failures
+        if !failures.isEmpty { worker.failures = [:] }
         (open, health) = worker.report()
     }
 }

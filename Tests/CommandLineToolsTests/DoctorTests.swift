@@ -1,5 +1,6 @@
 import AdminTestSupport
 import AdminTypes
+import RolloutController
 import Testing
 
 @testable import CommandLineTools
@@ -55,6 +56,27 @@ struct DoctorTests {
                     + "retried by itself",
                 "fail  income/int8-v2: 127.0.0.1:9002 takes no connection; start it, or take it out of the service's file",
             ])
+    }
+
+    @Test("Why requests failed in the proxy is said, here and in the status")
+    func failures() {
+        api.sync { backend in
+            backend.services["income"]?.candidate?.failures = [
+                FailureView(
+                    reason: "response-two-content-lengths",
+                    message: "the server's response is refused: there is more than one Content-Length", count: 1_200,
+                    lastAt: 1_795_248_000_000)
+            ]
+        }
+        let text =
+            "1,200 requests, the server's response is refused: there is more than one Content-Length "
+            + "(response-two-content-lengths), last at 2026-11-21 08:00:00 UTC"
+        #expect(
+            lines("warn").lines.contains(
+                "warn  income/int8-v2@2026-11-20: failed in the proxy: \(text); look at what its server sends, with curl -v "
+                    + "past canaryd"))
+        let status = CommandRun("status", "income", socket: api.adminSocket)
+        #expect(status.output.split(separator: "\n").contains("failed: int8-v2@2026-11-20: \(text)"))
     }
 
     @Test("What keeps a server from requests is said, with the mend that fits")

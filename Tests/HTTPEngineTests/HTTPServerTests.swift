@@ -224,7 +224,11 @@ struct HTTPServerTests {
         let held = Mutex<[HTTPResponder]>([])
         let limits = HTTPServerLimits(maxConnections: 2, idle: .seconds(3600), headTimeout: .seconds(3600))
         let echo = try Echo(limits: limits) { request, responder in
-            if request.path == "/hold" { held.withLock { $0.append(responder) } } else { responder.respond(status: 200) }
+            if request.path == "/hold" {
+                held.withLock { $0.append(responder) }
+            } else {
+                responder.respond(status: 200)
+            }
         }
         defer { echo.stop() }
         let busy = RawClient(port: echo.port)

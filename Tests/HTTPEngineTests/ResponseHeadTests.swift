@@ -76,7 +76,8 @@ struct ResponseHeadTests {
     @Test(
         "one length stated several times is that length",
         arguments: [
-            "Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5", "content-length: 5 ,05\r\nContent-Length:5",
+            "Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5",
+            "content-length: 5 ,05\r\nContent-Length:5",
         ])
     func repeatedLength(lines: String) throws {
         #expect(try Self.parse("HTTP/1.1 200 OK\r\n\(lines)\r\n\r\n").get().framing == .length(5))
@@ -84,7 +85,9 @@ struct ResponseHeadTests {
 
     @Test(
         "white space before a colon is no part of the name",
-        arguments: [("Content-Length : 5", .length(5)), ("Transfer-Encoding \t: chunked", .chunked), ("A\t: b", .untilClose)]
+        arguments: [
+            ("Content-Length : 5", .length(5)), ("Transfer-Encoding \t: chunked", .chunked), ("A\t: b", .untilClose),
+        ]
             as [(String, BodyFraming)])
     func spaceBeforeColon(line: String, framing: BodyFraming) throws {
         #expect(try Self.parse("HTTP/1.1 200 OK\r\n\(line)\r\n\r\n").get().framing == framing)

@@ -43,10 +43,10 @@ private final class TemporaryFile {
 struct AccessLogTests {
     private func fixture(
         _ file: TemporaryFile, baseline: [UInt16], sample: Double = 1, errors: Bool = true, query: Bool = false,
-        loops: Int = 1
+        loops: Int = 1, limits: ProxyLimits = ProxyLimits()
     ) throws -> ProxyFixture {
         try ProxyFixture(
-            baseline: baseline, loops: loops,
+            baseline: baseline, loops: loops, limits: limits,
             accessLog: AccessLogSettings(
                 destination: .file(file.path), sample: sample, errors: errors, query: query))
     }
@@ -92,9 +92,11 @@ struct AccessLogTests {
         _ = fixture.exchange("CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n")
         let lines = file.lines(2)
         #expect(lines[0].contains("\"status\":400,\"outcome\":\"refused\"") && !lines[0].contains("evil"))
+        #expect(lines[0].hasSuffix(",\"error\":\"request-invalid-field-value\"}"))
         #expect(
             lines[1].contains("\"method\":\"CONNECT\"") && lines[1].contains("\"status\":501,\"outcome\":\"refused\""))
         #expect(!lines[1].contains("service"))
+        #expect(lines[1].hasSuffix(",\"error\":\"request-connect\"}"))
     }
 
     @Test("errors are logged beside the sample, unless they are not wanted", arguments: [true, false])
@@ -112,6 +114,7 @@ struct AccessLogTests {
         let lines = TemporaryFile.lines(file.path)
         #expect(lines.count == (wanted ? 1 : 0))
         #expect(lines.allSatisfy { $0.contains("\"status\":503,\"outcome\":\"connect_failure\"") })
+        #expect(lines.allSatisfy { $0.hasSuffix(",\"error\":\"connect-failed\"}") })
     }
 
     @Test("a sample of half is about half, from every loop, and no line is lost or torn")
@@ -219,11 +222,38 @@ struct AccessLogTests {
         #expect(line.contains("\"server\":\"127.0.0.1:\(old.port)\"") && line.hasSuffix("\"rescued\":true}"))
     }
 
+    @Test("why a response was refused or cut is in its line, and in that of a request that was rescued from it")
+    func reasons() throws {
+        let upstream = ScriptedUpstream { peer, number in
+            _ = peer.receive(until: "\r\n\r\n")
+            let lengths = number == 0 ? "Content-Length: 3\r\nContent-Length: 4" : "Content-Length: 4"
+            peer.send("HTTP/1.1 200 OK\r\n\(lengths)\r\n\r\nabc")
+        }
+        let file = TemporaryFile()
+        let fixture = try fixture(file, baseline: [upstream.port])
+        #expect(fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status == 502)
+        #expect(!fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").isComplete)
+        let lines = file.lines(2)
+        #expect(lines[0].hasSuffix(",\"error\":\"response-two-content-lengths\"}"))
+        #expect(lines[1].contains("\"status\":200,\"outcome\":\"truncated\""))
+        #expect(lines[1].hasSuffix(",\"error\":\"response-incomplete\"}"))
+
+        let old = try NamedServer("old")
+        let other = TemporaryFile()
+        let rescuing = try ProxyFixture(
+            baseline: [old.port], candidate: [deadPort()], weight: 10_000, traffic: TrafficRules(rescue: Rescue()),
+            accessLog: AccessLogSettings(destination: .file(other.path)))
+        #expect(rescuing.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status == 200)
+        #expect(other.lines(1)[0].hasSuffix(",\"error\":\"connect-failed\",\"rescued\":true}"))
+    }
+
     @Test("a client that left has no status")
     func left() throws {
         let upstream = ScriptedUpstream { peer, _ in while peer.receive() != nil {} }
         let file = TemporaryFile()
-        let fixture = try fixture(file, baseline: [upstream.port])
+        var limits = ProxyLimits()
+        limits.halfCloseWindow = .zero
+        let fixture = try fixture(file, baseline: [upstream.port], limits: limits)
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         while upstream.accepted == 0 { usleep(500) }

@@ -33,6 +33,7 @@ struct LimitTests {
         let response = client.receiveResponse()
         #expect(response.status == status)
         #expect(response["connection"] == "close")
+        #expect(response["x-canary-error"]?.hasPrefix("request-") == true)
         #expect(client.receiveAll() == "")
         #expect(server.requests.isEmpty)
     }
@@ -49,6 +50,7 @@ struct LimitTests {
         dripping.send("GET / HT")
         let response = dripping.receiveResponse()
         #expect(response.status == 408)
+        #expect(response["x-canary-error"] == "request-timeout")
         let idle = fixture.client()
         #expect(idle.receiveAll() == "")
         let kept = fixture.client()
@@ -65,6 +67,7 @@ struct LimitTests {
         let fixture = try ProxyFixture(baseline: [server.port], limits: limits)
         let response = fixture.exchange("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
         #expect(response.status == 408)
+        #expect(response["x-canary-error"] == "request-body-timeout")
         #expect(fixture.observations(1)[0].outcome == .clientTimeout)
     }
 

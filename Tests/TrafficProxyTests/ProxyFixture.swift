@@ -14,6 +14,8 @@ final class ProxyFixture {
     var plan: RoutingPlan
     let port: UInt16
     private var gathered: [Observation] = []
+    /// What `drain` said of failed requests, as far as this fixture asked.
+    private(set) var failures: [FailureCount] = []
     private static let listener = ListenAddress.tcp(host: "127.0.0.1", port: 0)
 
     init(
@@ -74,7 +76,9 @@ final class ProxyFixture {
     /// Waits until so many requests have ended, and gives their observations in the order of their begin.
     func observations(_ count: Int) -> [Observation] {
         while gathered.count < count {
-            gathered += proxy.drain().ended
+            let batch = proxy.drain()
+            gathered += batch.ended
+            failures += batch.failures
             usleep(500)
         }
         defer { gathered = [] }

@@ -327,6 +327,67 @@ struct BodilessTests {
         #expect(other.observations(1)[0].outcome == .truncated)
     }
 
+    @Test("characters that clients send unescaped go on as they are, and a backslash is no slash for the route")
+    func oddTargets() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            while true {
+                let head = peer.receive(until: "\r\n\r\n")
+                guard let line = head.split(separator: "\r\n").first else { return }
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(line.utf8.count)\r\n\r\n\(line)")
+            }
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port], route: Route(path: "/v2"))
+        let client = fixture.client()
+        for target in [
+            "/v2/a\"{}|^`\\<>[]b", "/v2/?q=\"{}|^`\\<>[]", "/v2?a=%zz", "/v2/..\\..\\x", "/v2/%5C%2F",
+        ] {
+            client.send("GET \(target) HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(client.receiveResponse().text == "GET \(target) HTTP/1.1")
+        }
+        client.send("GET https://x:443/v2/a HTTP/1.1\r\nHost: y\r\n\r\n")
+        #expect(client.receiveResponse().text == "GET /v2/a HTTP/1.1")
+        for target in ["/v2\\a", "/\\/v2", "/V2/a", "/v2%2Fa", "\\v2/a"] {
+            client.send("GET \(target) HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(client.receiveResponse().status == (target.hasPrefix("/") ? 404 : 400))
+        }
+    }
+
+    @Test("an interim response gives the server its time anew, and the client after a 100")
+    func interimRenews() throws {
+        let upstream = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            for _ in 0..<4 {
+                usleep(700_000)
+                peer.send("HTTP/1.1 102 Processing\r\n\r\n")
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            _ = peer.receive()
+        }
+        let traffic = TrafficRules(timeouts: Timeouts(response: .seconds(2)))
+        let fixture = try ProxyFixture(baseline: [upstream.port], traffic: traffic)
+        let client = fixture.client()
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in 0..<4 { #expect(client.receiveResponse().status == 102) }
+        #expect(client.receiveResponse().status == 200)
+
+        let continuing = ScriptedUpstream { peer, _ in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send("HTTP/1.1 100 Continue\r\n\r\n")
+            let body = peer.receive(exactly: 4)
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(body.count)\r\n\r\nbody")
+            _ = peer.receive()
+        }
+        var limits = ProxyLimits()
+        limits.continueTimeout = .milliseconds(300)
+        let other = try ProxyFixture(baseline: [continuing.port], limits: limits)
+        let slow = other.client()
+        slow.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        #expect(slow.receiveResponse().status == 100)
+        usleep(700_000)
+        slow.send("body")
+        #expect(slow.receiveResponse().status == 200)
+    }
+
     @Test("100 Continue comes from the server, and the body follows")
     func expectContinue() throws {
         let upstream = ScriptedUpstream { peer, _ in

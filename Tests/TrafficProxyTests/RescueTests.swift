@@ -267,9 +267,11 @@ struct RescueTests {
             _ = peer.receive()
             closed.withLock { $0 = true }
         }
+        var limits = ProxyLimits()
+        limits.halfCloseWindow = .zero
         let fixture = try ProxyFixture(
             baseline: [baseline.port], candidate: [deadPort()], weight: 10_000,
-            traffic: TrafficRules(rescue: Rescue()))
+            traffic: TrafficRules(rescue: Rescue()), limits: limits)
         let client = fixture.client()
         client.send(RescueFixture.post())
         while !got.withLock({ $0 }) { usleep(500) }

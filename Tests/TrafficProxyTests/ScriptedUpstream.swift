@@ -30,10 +30,15 @@ final class ScriptedUpstream: Sendable {
         spawn { [weak self] in
             while true {
                 let fd = accept(descriptor, nil, nil)
-                guard fd >= 0 else { return }
+                guard fd >= 0 else {
+                    // Closed here and nowhere else: a number that was given to another socket meanwhile must not be
+                    // accepted from.
+                    close(descriptor)
+                    return
+                }
                 guard let number = self?.next() else {
                     close(fd)
-                    return
+                    continue
                 }
                 spawn { script(RawClient(descriptor: fd), number) }
             }
@@ -48,9 +53,8 @@ final class ScriptedUpstream: Sendable {
     }
 
     deinit {
-        // Wakes the thread that waits in accept.
+        // Ends the thread that waits in accept, which closes it.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 }
 

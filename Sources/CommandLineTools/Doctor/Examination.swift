@@ -158,6 +158,14 @@ struct Examination {
         if let rollout = status.rollout, let standstill = rollout.standstill {
             warn(name, "\(rollout.id) stands still: \(standstill)", status.waitsFor.first.map { "it waits for \($0)" })
         }
+        for arm in [status.baseline, status.candidate].compactMap(\.self) {
+            for failure in arm.failures {
+                warn(
+                    "\(name)/\(arm.version)", "failed in the proxy: \(StatusText.failure(failure))",
+                    failure.reason.hasPrefix("response-")
+                        ? "look at what its server sends, with curl -v past canaryd" : "look into its servers' logs")
+            }
+        }
         do {
             for target in try client.targets(of: name) { self.target(target, of: name) }
         } catch {

@@ -14,6 +14,9 @@ enum StatusText {
                 styled("server: ", .red) + plain($0.server) + " " + condition($0.state, $0.detail, $0.until)
             }
         }
+        for arm in [status.baseline, status.candidate].compactMap(\.self) where !arm.failures.isEmpty {
+            lines += [""] + arm.failures.map { styled("failed: ", .red) + plain(arm.version) + ": " + failure($0) }
+        }
         if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
             lines += [""] + checks(evaluation.checks).lines(coloured: coloured)
             let evidence = EvidenceText.table(evaluation.checks)
@@ -91,6 +94,12 @@ enum StatusText {
         add("baseline", status.baseline)
         if let candidate = status.candidate { add("candidate", candidate) }
         return table
+    }
+
+    /// `12 requests, the server did not answer in time (response-timeout), last at 2026-11-21 08:18:03 UTC`.
+    static func failure(_ failure: FailureStatus) -> String {
+        let requests = failure.count == 1 ? "1 request" : "\(Words.count(failure.count)) requests"
+        return "\(requests), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
     }
 
     /// What follows a server's name.

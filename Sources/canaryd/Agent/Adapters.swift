@@ -119,4 +119,13 @@ final class EventLog: EventListener {
             ])
         followers?.happened(event, service: service, at: wall, isDurable: isDurable)
     }
+
+    func failed(_ report: FailureReport, service: String) {
+        log.warning(
+            "requests failed in the proxy",
+            metadata: [
+                "service": "\(service)", "version": "\(report.version)", "reason": "\(report.reason)",
+                "explanation": "\(report.message)", "count": "\(report.count)",
+            ])
+    }
 }

@@ -66,7 +66,7 @@ extension RequestCorpusTests {
     static let requestLines: [Row] = [
         line("absolute form", "GET http://other/a HTTP/1.1", .passed(1)),
         line("absolute form", "GET HTTP://h:80?q HTTP/1.1", .passed(1)),
-        line("absolute form", "GET https://h/ HTTP/1.1", .refused(400)),
+        line("absolute form", "GET https://h/ HTTP/1.1", .passed(1)),
         line("absolute form", "GET file:///etc/passwd HTTP/1.1", .refused(400)),
         line("absolute form", "GET http:///a HTTP/1.1", .refused(400)),
         line("absolute form", "GET http://h:x/ HTTP/1.1", .refused(400)),
@@ -111,6 +111,7 @@ extension RequestCorpusTests {
         line("target", "GET /\u{e9} HTTP/1.1", .refused(400)), line("target", "GET /\u{7f} HTTP/1.1", .refused(400)),
         line("target", "GET /#a HTTP/1.1", .refused(400)), line("target", "GET a HTTP/1.1", .refused(400)),
         line("target", "GET ?a HTTP/1.1", .refused(400)), line("target", "GET /%g1 HTTP/1.1", .refused(400)),
+        line("target", "GET /a\"{}|^`\\<>[]?\"{}|^`\\<>[] HTTP/1.1", .passed(1)),
         line("target", "GET /%41?a=/?%zz HTTP/1.1", .passed(1)), line("target", "GET //a/../b;c HTTP/1.1", .passed(1)),
     ]
 

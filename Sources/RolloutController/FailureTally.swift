@@ -1,0 +1,81 @@
+import Analysis
+import PolicyModel
+import RolloutEngine
+
+/// Why requests of a service failed in the data plane, by version and reason: what `status` shows, and when the log says
+/// something about it. Pure: times are given.
+struct FailureTally {
+    struct Key: Hashable, Comparable {
+        var version: String
+        var reason: String
+
+        static func < (a: Key, b: Key) -> Bool { (a.version, a.reason) < (b.version, b.reason) }
+    }
+
+    private struct Entry {
+        var message: String
+        var count: UInt64 = 0
+        /// Milliseconds since 1970.
+        var lastAt: Int64 = 0
+        /// Counted since the last report.
+        var unreported: UInt64 = 0
+        /// Monotonic; nil before the first report.
+        var reportedAt: Int64?
+    }
+
+    /// A reason that goes on is reported this often.
+    static let reportInterval: Duration = .seconds(60)
+    /// What did not happen for this long is not shown any more.
+    static let shownFor: Duration = .seconds(3600)
+    /// Versions come and go; the ones that failed longest ago are forgotten first.
+    private static let capacity = 256
+
+    private var entries: [Key: Entry] = [:]
+
+    /// - Returns: what to report now; nil if this reason was reported a moment ago.
+    mutating func record(_ failures: FailureCount, version: String, now: Moment) -> FailureReport? {
+        let key = Key(version: version, reason: failures.reason)
+        var entry = entries[key] ?? Entry(message: failures.message)
+        entry.count &+= failures.count
+        entry.unreported &+= failures.count
+        entry.lastAt = now.wall
+        defer { entries[key] = entry }
+        if entries[key] == nil, entries.count >= Self.capacity {
+            if let oldest = entries.min(by: { $0.value.lastAt < $1.value.lastAt }) { entries[oldest.key] = nil }
+        }
+        if let reportedAt = entry.reportedAt, now.monotonic - reportedAt < Self.reportInterval.nanoseconds {
+            return nil
+        }
+        defer { entry.unreported = 0 }
+        entry.reportedAt = now.monotonic
+        return FailureReport(
+            version: version, reason: failures.reason, message: failures.message, count: entry.unreported)
+    }
+
+    /// The reasons of one version that were seen lately, the newest first.
+    func recent(of version: String, now: Moment) -> [FailureView] {
+        entries.filter {
+            $0.key.version == version && now.wall - $0.value.lastAt < Self.shownFor.nanoseconds / 1_000_000
+        }
+        .sorted { ($1.value.lastAt, $0.key) < ($0.value.lastAt, $1.key) }
+        .map {
+            FailureView(
+                reason: $0.key.reason, message: $0.value.message, count: $0.value.count, lastAt: $0.value.lastAt)
+        }
+    }
+
+    /// Counts since the agent started, for the metrics.
+    var totals: [(key: Key, count: UInt64)] {
+        entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value.count) }
+    }
+}
+
+/// Requests of a version that failed for one reason since the last report of it.
+public struct FailureReport: Hashable, Sendable {
+    public var version: String
+    /// The token of the `x-canary-error` field.
+    public var reason: String
+    /// The same in a sentence.
+    public var message: String
+    public var count: UInt64
+}
