@@ -9,12 +9,23 @@ public enum StoreRecovery: Hashable, Sendable, CustomStringConvertible {
     /// What was there could not be read: it lies at `path` now, and the store is empty. The state is lost: say so
     /// loudly and start no rollout.
     case keptAside(path: String, reason: String)
+    /// An agent has kept state in this directory before, and it is gone: the store is empty. Treated like `keptAside`.
+    case lost(reason: String)
 
     public var description: String {
         switch self {
         case .opened: "opened"
         case .createdNew: "created anew"
         case .keptAside(let path, let reason): "the database was damaged (\(reason)); it is kept as \(path)"
+        case .lost(let reason): reason
+        }
+    }
+
+    /// Why the state that was stored is gone; nil where it is there, and on a first start.
+    public var lostState: String? {
+        switch self {
+        case .opened, .createdNew: nil
+        case .keptAside, .lost: description
         }
     }
 }
@@ -29,14 +40,26 @@ extension SQLiteStore {
             if StateDirectory.exists(path + "-wal") {
                 return try beginAnew(directory, reason: "its log is there, the database is not")
             }
-            return (try create(directory), .createdNew)
+            guard directory.initialization.exists else { return (try create(directory), .createdNew) }
+            let reason =
+                directory.initialization.loss
+                ?? "\(path) is missing, although an agent has kept its state there before"
+            try directory.initialization.record(loss: reason)
+            return (try create(directory), .lost(reason: reason))
         }
         guard info.st_mode & S_IFMT == S_IFREG else { throw StateDirectory.unusable(path, "is not a file", EINVAL) }
         guard access(path, R_OK | W_OK) == 0, access(directory.path, W_OK | X_OK) == 0 else {
             throw StateDirectory.unusable(path, "cannot be written")
         }
         do {
-            return (try openExisting(path), .opened)
+            let queue = try openExisting(path)
+            // A commit holds at least one service, so an empty database in a directory that has seen a commit was made
+            // after a loss, by an agent that did not come to write anything down.
+            guard directory.initialization.exists, try isEmpty(queue) else { return (queue, .opened) }
+            let reason =
+                directory.initialization.loss
+                ?? "\(path) holds no service, although an agent has kept its state there before"
+            return (queue, .lost(reason: reason))
         } catch let error as DatabaseError where isDamage(error) {
             return try beginAnew(directory, reason: error.message ?? "\(error.resultCode)")
         } catch let damage as Damage {
@@ -60,8 +83,16 @@ extension SQLiteStore {
     private static func beginAnew(
         _ directory: StateDirectory, reason: String
     ) throws(StoreError) -> (DatabaseQueue, StoreRecovery) {
-        let aside = try directory.keepAside()
-        return (try create(directory), .keptAside(path: aside, reason: reason))
+        let aside = directory.pathAside()
+        let recovery = StoreRecovery.keptAside(path: aside, reason: reason)
+        // First: an agent that dies in between must not take the next start for the first one.
+        try directory.initialization.record(loss: recovery.description)
+        try directory.keepAside(as: aside)
+        return (try create(directory), recovery)
+    }
+
+    private static func isEmpty(_ queue: DatabaseQueue) throws -> Bool {
+        try queue.inDatabase { try Bool.fetchOne($0, sql: "SELECT NOT EXISTS (SELECT 1 FROM service_state)") ?? true }
     }
 
     private static func openExisting(_ path: String) throws -> DatabaseQueue {

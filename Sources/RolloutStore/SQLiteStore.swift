@@ -20,6 +20,8 @@ public final class SQLiteStore: StateStore {
     /// `markRunning` could not be written: the next commit carries it, so that a full disk at start cannot make a
     /// later crash look like a clean stop.
     private var owesRunning = false
+    /// The next commit has to say in `InitializationFile` that there is state.
+    private var owesInitialization: Bool
     /// What is on disk of each service that was loaded or written: nobody else writes, so a commit reads nothing back.
     private var kept: [String: Kept] = [:]
     /// What lies in `recent` and not yet in `recording`, by service.
@@ -32,6 +34,7 @@ public final class SQLiteStore: StateStore {
         directory = try StateDirectory(path)
         (queue, recovery) = try Self.open(directory)
         identity = FileIdentity(directory.database)
+        owesInitialization = !directory.initialization.exists || recovery.lostState != nil
         self.retention = retention
     }
 
@@ -122,6 +125,10 @@ public final class SQLiteStore: StateStore {
         }
         kept.merge(new) { $1 }
         owesRunning = false
+        if owesInitialization, !changes.isEmpty {
+            // What was asked for is on disk; where this is not, the next commit tries again.
+            owesInitialization = (try? directory.initialization.recordCommit()) == nil
+        }
     }
 
     /// What of a change is written as JSON; heads by part of the recording.

@@ -7,6 +7,8 @@ final class StateDirectory {
 
     var database: String { path + "/canaryd.sqlite" }
 
+    var initialization: InitializationFile { InitializationFile(directory: path) }
+
     /// Creates the directory where it is missing and takes the lock.
     init(_ path: String) throws(StoreError) {
         self.path = path
@@ -34,16 +36,17 @@ final class StateDirectory {
     deinit { close(lock) }
 
     /// Makes a rename in the directory survive a power loss.
-    func sync() {
+    func sync() { Self.sync(path) }
+
+    static func sync(_ path: String) {
         let fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard fd >= 0 else { return }
         fsync(fd)
         close(fd)
     }
 
-    /// Moves the database, its log and its index out of the way; they stay usable together.
-    /// - Returns: where the database is now.
-    func keepAside() throws(StoreError) -> String {
+    /// A free name for `keepAside`.
+    func pathAside() -> String {
         let stem = "\(database).corrupt-\(Self.timestamp())"
         var target = stem
         var n = 1
@@ -51,6 +54,11 @@ final class StateDirectory {
             n += 1
             target = "\(stem)-\(n)"
         }
+        return target
+    }
+
+    /// Moves the database, its log and its index out of the way; they stay usable together.
+    func keepAside(as target: String) throws(StoreError) {
         // The database first: should the agent die in between, a log without a database is seen at the next start,
         // but a database without its log would pass for an older state.
         for suffix in ["", "-wal", "-shm"] where Self.exists(database + suffix) {
@@ -59,7 +67,6 @@ final class StateDirectory {
             }
         }
         sync()
-        return target
     }
 
     static func exists(_ path: String) -> Bool {

@@ -217,6 +217,24 @@ struct BadInputTests {
         try await scene.wait("the rollout starts") { $0.candidateWeight.basisPoints == 5_000 }
     }
 
+    @Test("a database that is gone freezes the service: a candidate that was reverted does not start again")
+    func missingDatabase() async throws {
+        let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
+        try await scene.start()
+        try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints == 5_000 }
+        try scene.command(.revert, reason: "it is bad")
+        try await scene.end()
+        for name in Files.names(in: scene.path("state")) where name.hasPrefix("canaryd.sqlite") {
+            unlink(scene.path("state/\(name)"))
+        }
+        try await scene.start()
+        let status = try scene.status()
+        #expect(status.serving == "old" && status.candidateWeight.basisPoints == 0)
+        #expect(status.freeze?.reason.contains("canaryd.sqlite is missing") == true, "\(status)")
+        #expect(try scene.admin.events("web").contains { $0.kind == "alarm" && $0.message.contains("is missing") })
+        #expect(Client(port: scene.service.port).get()?.version == "old")
+    }
+
     @Test("a scrape of garbage is told with its line, and the agent goes on")
     func garbageScrape() async throws {
         let scene = try Scene { $0.policies = ["scraped"] }

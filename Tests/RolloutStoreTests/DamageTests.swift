@@ -97,6 +97,61 @@ import Testing
         #expect(bytes(of: aside[0]) == [1, 2, 3])
     }
 
+    @Test("A database that is gone after a clean stop is a loss, however often the agent starts before it can commit")
+    func missing() throws {
+        _ = try filled()
+        for suffix in ["", "-wal", "-shm"] { unlink(directory.file("canaryd.sqlite" + suffix)) }
+        for _ in 0..<3 {
+            // An agent that finds its port in use dies here: nothing is committed.
+            let store = try SQLiteStore(directory: directory.path)
+            let lost = try #require(store.recovery.lostState)
+            #expect(lost.hasPrefix("\(directory.file()) is missing"))
+            #expect(try store.load().services.isEmpty)
+        }
+        do {
+            var scene = Scene()
+            try SQLiteStore(directory: directory.path).commit(scene.start())
+        }
+        #expect(try SQLiteStore(directory: directory.path).recovery == .opened)
+    }
+
+    @Test("A damaged database stays a loss until something is committed")
+    func damagedTwice() throws {
+        _ = try filled()
+        // Written by a version that did not make the file.
+        unlink(directory.file("canaryd.initialized"))
+        write([1, 2, 3], to: directory.file())
+        let lost = try #require(SQLiteStore(directory: directory.path).recovery.lostState)
+        #expect(lost.contains("is kept as \(directory.file("canaryd.sqlite.corrupt-"))"))
+        #expect(try SQLiteStore(directory: directory.path).recovery.lostState == lost)
+        unlink(directory.file())
+        #expect(try SQLiteStore(directory: directory.path).recovery.lostState == lost)
+    }
+
+    @Test("A start that committed nothing is followed by another first start; a directory that is gone too")
+    func firstStarts() throws {
+        do { try SQLiteStore(directory: directory.path).commit([]) }
+        #expect(try SQLiteStore(directory: directory.path).recovery == .opened)
+        unlink(directory.file())
+        #expect(try SQLiteStore(directory: directory.path).recovery == .createdNew)
+        _ = try filled()
+        for name in directory.names() { unlink(directory.file(name)) }
+        #expect(try SQLiteStore(directory: directory.path).recovery == .createdNew)
+    }
+
+    @Test("Where the file cannot be written the commit stands, and the next one tries again")
+    func initializationRefused() throws {
+        var scene = Scene()
+        let store = try SQLiteStore(directory: directory.path)
+        // In the way of the rename.
+        mkdir(directory.file("canaryd.initialized.new"), 0o700)
+        try store.commit(scene.start())
+        #expect(!directory.names().contains("canaryd.initialized"))
+        rmdir(directory.file("canaryd.initialized.new"))
+        try store.commit(scene.feed(.command(Command(.pause, by: "ann"))))
+        #expect(directory.names().contains("canaryd.initialized"))
+    }
+
     @Test("A damaged log loses the last commits at most, never a part of one")
     func damagedLog() throws {
         var scene = Scene()

@@ -90,12 +90,9 @@ final class Agent: @unchecked Sendable {
     }
 
     private func startOnControl() throws {
-        if case .keptAside = store.recovery {
-            log.error("the state was lost", metadata: ["recovery": "\(store.recovery)"])
-            try controller.start(lostState: "\(store.recovery)")
-        } else {
-            try controller.start()
-        }
+        let lost = store.recovery.lostState
+        if let lost { log.error("the state was lost", metadata: ["recovery": "\(lost)"]) }
+        try controller.start(lostState: lost)
         backend = Backend(agent: self)
         admin = AdminServer(loop: control, backend: backend)
         do { try openAPI() } catch {
