@@ -14,7 +14,9 @@ extension ServiceStatus {
             rollout: state.rollout.map(RolloutStatus.init), baseline: ArmStatus(view.baseline),
             candidate: view.candidate.map(ArmStatus.init),
             evaluation: view.evaluation.map { EvaluationStatus($0, traced: false) },
-            waitsFor: view.waitsFor, next: view.next, holdLeftSeconds: view.holdLeft?.seconds,
+            waitsFor: view.waitsFor,
+            needsPerson: state.needsPerson.map { PersonNeededStatus(action: $0.action.rawValue, reason: $0.reason) },
+            next: view.next, holdLeftSeconds: view.holdLeft?.seconds,
             feedback: FeedbackCountsStatus(view.feedback),
             refused: state.refused.map {
                 RefusalStatus(

@@ -25,6 +25,8 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     public var evaluation: EvaluationStatus?
     /// What has to happen before the rollout moves; empty where nothing has.
     public var waitsFor: [String]
+    /// What only a person can do to let the rollout go on; absent while it goes on by itself.
+    public var needsPerson: PersonNeededStatus?
     /// What happens next and when, as far as that can be told.
     public var next: String
     /// Seconds that the phase still has to hold; absent where it does not wait for time.
@@ -43,7 +45,8 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     public init(
         service: String, generation: UInt64, phase: ServicePhase, serving: String, previous: String?,
         candidateWeight: Share, rollout: RolloutStatus?, baseline: ArmStatus, candidate: ArmStatus?,
-        evaluation: EvaluationStatus?, waitsFor: [String], next: String, holdLeftSeconds: Double?,
+        evaluation: EvaluationStatus?, waitsFor: [String], needsPerson: PersonNeededStatus? = nil, next: String,
+        holdLeftSeconds: Double?,
         feedback: FeedbackCountsStatus, refused: RefusalStatus?, freeze: FreezeStatus?, notes: [String],
         durable: Bool, listen: [String], route: RouteStatus, policies: [String]
     ) {
@@ -58,6 +61,7 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
         self.candidate = candidate
         self.evaluation = evaluation
         self.waitsFor = waitsFor
+        self.needsPerson = needsPerson
         self.next = next
         self.holdLeftSeconds = holdLeftSeconds
         self.feedback = feedback
@@ -142,6 +146,19 @@ public struct PauseStatus: Hashable, Codable, Sendable {
         self.reason = reason
         self.by = by
         self.at = at
+    }
+}
+
+/// What `--wait` ends for.
+public struct PersonNeededStatus: Hashable, Codable, Sendable {
+    /// The command: `unfreeze`, `resume`, `start` or `promote`.
+    public var action: String
+    /// Why the rollout stands still without it.
+    public var reason: String
+
+    public init(action: String, reason: String) {
+        self.action = action
+        self.reason = reason
     }
 }
 

@@ -10,7 +10,8 @@ public struct Canaryctl: ParsableCommand {
         discussion: """
             The agent is found by --socket PATH, else CANARYD_SOCKET, else /run/canaryd/admin.sock.
             SERVICE may be left out where the agent has one service.
-            Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 agent not reachable, 4 applied but not yet durable.
+            Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 agent not reachable, 4 applied but not yet durable,
+            5 --wait ended because the rollout waits for a person.
             """,
         version: CanarydVersion.text,
         groupedSubcommands: [

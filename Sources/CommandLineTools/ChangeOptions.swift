@@ -41,7 +41,8 @@ struct ChangeOptions: ParsableArguments {
         help: ArgumentHelp(
             "Wait until it is settled; --wait=30m gives up after that time.",
             discussion:
-                "What moves a rollout waits for its end, or until it needs a person. Else: until it is on disk.",
+                "What moves a rollout waits for its end, or until it needs a person (exit status 5: paused, in a pause "
+                + "step, frozen, to be started or promoted by hand). Else: until it is on disk.",
             valueName: "time"))
     var wait: WaitTime?
     @Option(help: "Be refused when the service's generation is another by now.") var generation: UInt64?
@@ -130,15 +131,11 @@ struct Waiting {
                 outcome = try client.history(service, limit: 1000).rollouts.first { $0.id == rollout }
                 return true
             }
-            if let pause = status.rollout?.pause {
-                throw Failure(ExitStatus.failed, "\(rollout) is paused by \(pause.by): \(pause.reason)")
-            }
-            switch status.phase {
-            case .ready: throw Failure(ExitStatus.failed, "\(rollout) is proven and waits for canaryctl promote")
-            case .waiting where status.next == "canaryctl start":
-                throw Failure(ExitStatus.failed, "\(rollout) waits for canaryctl start")
-            case .idle, .waiting, .warmup, .step, .proving, .baking: return false
-            }
+            guard let needed = status.needsPerson else { return false }
+            if output != .table { try console.show(status, as: output) { [] } }
+            throw Failure(
+                ExitStatus.needsPerson,
+                "\(rollout) waits for a person: canaryctl \(needed.action) \(service) (\(needed.reason))")
         }
         guard let outcome else {
             throw Failure(

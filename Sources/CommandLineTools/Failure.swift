@@ -10,6 +10,8 @@ public enum ExitStatus {
     public static let unreachable: Int32 = 3
     /// In force, not on disk yet.
     public static let notDurable: Int32 = 4
+    /// `--wait` ended because the rollout goes on only when a person acts.
+    public static let needsPerson: Int32 = 5
 }
 
 /// Ends a command with a status and a line that says why.

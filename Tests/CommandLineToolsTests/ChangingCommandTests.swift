@@ -1,10 +1,11 @@
 import AdminTestSupport
 import AdminTypes
+import PolicyModel
 import RolloutController
-import RolloutEngine
 import Testing
 
 @testable import CommandLineTools
+@testable import RolloutEngine
 
 @Suite("Commands that change something, and exit statuses")
 struct ChangingCommandTests {
@@ -106,8 +107,83 @@ struct ChangingCommandTests {
             }
         }
         let result = CommandRun("advance", "--wait", socket: api.adminSocket)
-        #expect(result.status == 1)
-        #expect(result.errors == "canaryctl: income-1 is paused by eve: lunch\n")
+        #expect(result.status == 5)
+        #expect(
+            result.errors
+                == "canaryctl: income-1 waits for a person: canaryctl resume income (paused by eve: lunch)\n")
+    }
+
+    /// What a rollout stands at, and what says so.
+    enum Blocked: CaseIterable {
+        case pauseStep, ready, manualStart, frozen
+
+        var said: String {
+            switch self {
+            case .pauseStep: "canaryctl resume income (step 2 is a pause without a time)"
+            case .ready: "canaryctl promote income (proven, with promotion: manual)"
+            case .manualStart: "canaryctl start income (start: manual)"
+            case .frozen: "canaryctl unfreeze income (frozen by bob: holidays)"
+            }
+        }
+
+        func apply(to state: inout ServiceState) {
+            switch self {
+            case .pauseStep:
+                state.rollout?.plan.strategy.steps.insert(.pause(nil), at: 1)
+                state.rollout?.phase = .step(1)
+            case .ready: state.rollout?.phase = .ready
+            case .manualStart:
+                state.rollout?.plan.strategy.start = .manual
+                state.rollout?.phase = .waiting
+            case .frozen: state.freeze = Freeze(reason: "holidays", by: "bob", at: 0)
+            }
+        }
+    }
+
+    @Test(
+        "Waiting for a rollout returns with 5 wherever only a person lets it go on, whatever command waits",
+        arguments: Blocked.allCases, ["start", "advance", "promote", "resume", "retry", "restart"])
+    func waitsForPerson(_ blocked: Blocked, _ verb: String) throws {
+        api.sync { backend in
+            // Whatever the command makes of it, the rollout stands where it is to stand when the wait begins.
+            let running = backend.services["income"]!.state
+            var before = running
+            switch verb {
+            case "start": before.rollout?.phase = .waiting
+            case "resume": before.rollout?.pause = Pause(cause: .manual, reason: "", by: "ann", at: 0)
+            case "retry":
+                before.rollout = nil
+                before.refused = Refusal(identity: running.rollout!.candidate, reason: "slow", at: 0, times: 1)
+            default: break
+            }
+            backend.services["income"]?.state = before
+            backend.afterCommand = {
+                var after = running
+                // `restart` and `retry` make a rollout with an id of its own.
+                if let id = $0.services["income"]?.state.rollout?.id { after.rollout?.id = id }
+                blocked.apply(to: &after)
+                $0.services["income"]?.state = after
+            }
+        }
+        let result = CommandRun(verb, "--wait=20s", socket: api.adminSocket)
+        #expect(result.status == 5, "\(result.errors)")
+        #expect(result.errors.contains(" waits for a person: \(blocked.said)\n"), "\(result.errors)")
+    }
+
+    @Test("Waiting for a person is data too, where JSON was asked for")
+    func waitsForPersonInJSON() throws {
+        api.sync { $0.services["income"]?.state.freeze = Freeze(reason: "holidays", by: "bob", at: 0) }
+        let result = CommandRun("promote", "--force", "--wait", "-o", "json", socket: api.adminSocket)
+        #expect(result.status == 5)
+        let status = try JSONCoding.decode(ServiceStatus.self, from: Array(result.output.utf8))
+        #expect(status.needsPerson == PersonNeededStatus(action: "unfreeze", reason: "frozen by bob: holidays"))
+    }
+
+    @Test(
+        "A change that moves no rollout is settled once it is on disk, whoever the rollout waits for",
+        arguments: ["pause", "freeze"])
+    func settledOnDisk(_ verb: String) throws {
+        #expect(CommandRun(verb, "--wait=20s", socket: api.adminSocket).status == 0)
     }
 
     @Test("Waiting ends with the rollout: 0 when it was promoted, 1 when it was reverted")

@@ -1,0 +1,35 @@
+import PolicyModel
+
+/// What only a person can do to let a rollout go on. It may still end by itself: a check that fails reverts it.
+public struct PersonNeeded: Hashable, Sendable {
+    public enum Action: String, Hashable, Sendable {
+        case unfreeze
+        case resume
+        case start
+        case promote
+    }
+    public var action: Action
+    /// Why it stands still without that.
+    public var reason: String
+}
+
+extension ServiceState {
+    /// Nil without a rollout, and while its rollout goes on by itself.
+    public var needsPerson: PersonNeeded? {
+        guard let rollout else { return nil }
+        if let freeze { return PersonNeeded(action: .unfreeze, reason: "frozen by \(freeze.by): \(freeze.reason)") }
+        if let pause = rollout.pause {
+            return PersonNeeded(action: .resume, reason: "paused by \(pause.by): \(pause.reason)")
+        }
+        let strategy = rollout.plan.strategy
+        switch rollout.phase {
+        case .waiting:
+            return strategy.start == .manual ? PersonNeeded(action: .start, reason: "start: manual") : nil
+        case .step(let index):
+            guard index < strategy.steps.count, case .pause(nil) = strategy.steps[index] else { return nil }
+            return PersonNeeded(action: .resume, reason: "step \(index + 1) is a pause without a time")
+        case .ready: return PersonNeeded(action: .promote, reason: "proven, with promotion: manual")
+        case .warmup, .proving, .baking: return nil
+        }
+    }
+}
