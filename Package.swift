@@ -7,7 +7,8 @@ import PackageDescription
 let core: [Target] = [
     .target(name: "CMath", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Statistics", dependencies: ["CMath"]),
-    .target(name: "PolicyModel"),
+    .target(name: "PlainText"),
+    .target(name: "PolicyModel", dependencies: ["PlainText"]),
     .target(name: "Analysis", dependencies: ["Statistics", "PolicyModel"]),
     .target(name: "RolloutEngine", dependencies: ["Analysis", "PolicyModel"]),
     .target(
@@ -34,7 +35,8 @@ let shells: [Target] = [
         dependencies: ["Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine"]),
     .target(name: "PolicyYAML", dependencies: ["PolicyModel", "CYAML"]),
     .target(
-        name: "MetricsScrape", dependencies: ["Threading", "PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
+        name: "MetricsScrape",
+        dependencies: ["Threading", "PlainText", "PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
     .target(
         name: "RolloutStore",
         dependencies: [
@@ -44,11 +46,11 @@ let shells: [Target] = [
     .target(
         name: "RolloutController",
         dependencies: ["PolicyModel", "Statistics", "Analysis", "RolloutEngine", "PrometheusText"]),
-    .target(name: "AdminTypes"),
+    .target(name: "AdminTypes", dependencies: ["PlainText"]),
     .target(
         name: "AdminAPI",
         dependencies: [
-            "AdminTypes", "HTTPEngine", "PolicyModel", "Analysis", "RolloutEngine",
+            "AdminTypes", "HTTPEngine", "PlainText", "PolicyModel", "Analysis", "RolloutEngine",
             "RolloutController", "PrometheusText",
         ]),
     .target(name: "AdminClient", dependencies: ["AdminTypes", "CLinuxEngine"]),
@@ -58,7 +60,8 @@ let shells: [Target] = [
     .target(
         name: "CommandLineTools",
         dependencies: [
-            "Threading", "AdminTypes", "AdminClient", "PolicyModel", "PolicyYAML", "PolicySimulation", "Analysis",
+            "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML", "PolicySimulation",
+            "Analysis",
             "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
@@ -73,7 +76,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
         dependencies: [
-            "Threading", "HTTPEngine", "TrafficProxy", "PolicyModel", "PolicyYAML", "MetricsScrape",
+            "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML", "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -154,7 +157,8 @@ let tests: [Target] = [
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),
     .testTarget(
-        name: "CommandLineToolsTests", dependencies: ["CommandLineTools", "AdminTestSupport", "TestSupport"]),
+        name: "CommandLineToolsTests",
+        dependencies: ["CommandLineTools", "AdminTestSupport", "PlainText", "TestSupport"]),
 ]
 
 let package = Package(

@@ -1,4 +1,5 @@
 import AdminTypes
+import PlainText
 
 /// One method on one path. The table is the only place that knows them: the server, its 404 and 405 and the test of
 /// the OpenAPI document all read it.
@@ -115,8 +116,7 @@ private func hexDigit(_ byte: UInt8) -> UInt8? {
     }
 }
 
-/// At most 100 characters, control characters as dots: what a client sent, in a message.
+/// At most 100 characters, fit to be shown: what a client sent, in a message.
 func printable(_ text: String) -> String {
-    let safe = text.unicodeScalars.prefix(100).map { $0.value < 0x20 || $0.value == 0x7f ? "." : Character($0) }
-    return String(safe)
+    String(String.UnicodeScalarView(text.unicodeScalars.prefix(100))).displayable
 }

@@ -1,12 +1,14 @@
 import FoundationEssentials
+import PlainText
 
-/// How our types become bytes: keys sorted, slashes as they are, so that the same value always gives the same text.
+/// How our types become bytes: keys sorted, slashes as they are, so that the same value always gives the same text; and
+/// nothing in them steers the terminal that shows them.
 public enum JSONCoding {
     public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         if pretty { encoder.outputFormatting.insert(.prettyPrinted) }
-        return Array(try encoder.encode(value))
+        return escapedForDisplay(json: Array(try encoder.encode(value)))
     }
 
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {

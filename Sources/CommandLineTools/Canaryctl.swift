@@ -59,13 +59,13 @@ public struct Canaryctl: ParsableCommand {
             let text = fullMessage(for: error)
             switch exitCode(for: error) {
             case .success:
-                console.line(text)
+                console.block(text)
                 return ExitStatus.done
             case .validationFailure:
-                console.error(text)
+                console.errorBlock(text)
                 return ExitStatus.usage
             default:
-                console.error(text)
+                console.errorBlock(text)
                 return ExitStatus.failed
             }
         }

@@ -1,6 +1,7 @@
 import Analysis
 import CCurl
 import Glibc
+import PlainText
 import PolicyModel
 import PrometheusText
 
@@ -166,9 +167,8 @@ final class ScrapeTransfer {
         }
     }
 
-    /// What a server sent, or a name that cannot be resolved, goes to logs and terminals: short and without controls.
+    /// What a server sent, or a name that cannot be resolved, goes to logs and terminals: short, and fit to be shown.
     private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.prefix(200).filter { $0.value >= 0x20 && $0.value != 0x7F }))
+        String(String.UnicodeScalarView(text.unicodeScalars.prefix(200))).displayable
     }
 }

@@ -1,3 +1,5 @@
+import PlainText
+
 /// One thing that is wrong with a file, or worth saying of it.
 public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
     public enum Severity: String, Hashable, Sendable { case error, warning }
@@ -25,14 +27,22 @@ public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
         self.excerpt = excerpt
     }
 
-    /// `file:line:column: error: message`, then the line and a caret below the column.
+    /// `file:line:column: error: message`, then the line and a caret below the column. Fit to be shown, whatever stands
+    /// in the file and its name: the line breaks are these.
     public var description: String {
-        var text = file
+        let text = headline
+        guard let excerpt, let column else { return text }
+        // A tab is as wide as a space here, so that the caret stands right on any terminal.
+        let shown = String(excerpt.map { $0 == "\t" ? " " : $0 }).displayable
+        let lead = String(repeating: " ", count: min(max(column - 1, 0), excerpt.count))
+        return text + "\n    \(shown)\n    \(lead)^"
+    }
+
+    /// `file:line:column: error: message`, fit to be shown.
+    public var headline: String {
+        var text = file.displayable
         if let line { text += ":\(line)" }
         if let column { text += ":\(column)" }
-        text += ": \(severity.rawValue): \(message)"
-        guard let excerpt, let column else { return text }
-        let lead = String(excerpt.prefix(column - 1).map { $0 == "\t" ? "\t" : " " })
-        return text + "\n    \(excerpt)\n    \(lead)^"
+        return text + ": \(severity.rawValue): \(message.displayable)"
     }
 }

@@ -108,7 +108,7 @@ struct ReadingCommandTests {
     func events() {
         api.sync { $0.record(Event(.paused, message: "paused at 1%: lunch", by: "eve"), service: "income") }
         let lines = run("events").output.split(separator: "\n")
-        #expect(lines.last == "2026-11-21 03:41:30  #3      paused           paused at 1%: lunch (eve)")
+        #expect(lines.last == "2026-11-21 03:41:30 UTC  #3      paused           paused at 1%: lunch (eve)")
         #expect(lines.first?.contains("rollout_started") == true)
     }
 

@@ -20,7 +20,7 @@ struct RenderingTests {
             ("income-1", "income-1"), ("step 2: 10% for 10m", #""step 2: 10% for 10m""#), ("true", #""true""#),
             ("no", #""no""#), ("12", #""12""#), ("", #""""#), ("a #b", #""a #b""#), ("a#b", "a#b"),
             ("- x", #""- x""#), ("a:", #""a:""#), ("a:b", "a:b"), ("line\nbreak", #""line\nbreak""#),
-            ("tab\t\u{1}", #""tab\t\x01""#), (#"say "x" \"#, #"say "x" \"#), ("~", #""~""#), ("/var/lib", "/var/lib"),
+            ("tab\t\u{1}", #""tab\t\u0001""#), (#"say "x" \"#, #"say "x" \"#), ("~", #""~""#), ("/var/lib", "/var/lib"),
             ("ends ", #""ends ""#), ("größer", "größer"),
         ])
     func yamlStrings(_ value: String, _ text: String) { #expect(YAMLText.string(value) == text) }
@@ -64,6 +64,13 @@ struct RenderingTests {
         #expect(Bar.text(0.25, width: 10).filled == "██▌")
         #expect(Bar.text(0, width: 3).rest == "   ")
         #expect(Bar.text(1, width: 3).filled == "███")
+    }
+
+    @Test("Every number of milliseconds is a time, the least and the largest too")
+    func times() {
+        #expect(Timestamp(milliseconds: -1).description == "1969-12-31T23:59:59.999Z")
+        #expect(Timestamp(milliseconds: .max).short.hasSuffix("08-17 07:12:55"))
+        #expect(Timestamp(milliseconds: .min).short.hasSuffix("05-16 16:47:04"))
     }
 
     @Test("Counts have separators, rates one decimal, and time left is never nothing while there is some")

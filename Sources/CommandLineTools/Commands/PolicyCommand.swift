@@ -20,7 +20,7 @@ struct PolicyLintCommand: ParsableCommand {
     func run() throws {
         let console = Console.current
         let result = ConfigurationLoader.lint(files: files)
-        for diagnostic in result.diagnostics { console.line(diagnostic.description) }
+        for diagnostic in result.diagnostics { console.block(diagnostic.description) }
         let errors = result.diagnostics.count { $0.severity == .error }
         let warnings = result.diagnostics.count - errors
         func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }

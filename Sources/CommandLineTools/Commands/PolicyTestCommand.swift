@@ -25,7 +25,7 @@ struct PolicyTestCommand: ParsableCommand {
         let files = try files.flatMap(Self.tests)
         for file in files {
             let loaded = ConfigurationLoader.load(policyTestFile: file)
-            for diagnostic in loaded.diagnostics { console.line(diagnostic.description) }
+            for diagnostic in loaded.diagnostics { console.block(diagnostic.description) }
             guard let test = loaded.value, !loaded.hasErrors else {
                 unread += 1
                 continue

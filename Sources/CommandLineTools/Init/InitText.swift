@@ -83,7 +83,7 @@ struct InitFiles {
         if let preset = old.preset {
             var parts = ["preset: \(preset.name)"]
             if let port, port != address.port { parts.append("port: \(port)") }
-            if let model, preset.modelLabel != nil { parts.append("model: \(YAMLText.string(model))") }
+            if let model, preset.modelLabel != nil { parts.append("model: \(YAMLText.flowString(model))") }
             text += "    metrics: {\(parts.joined(separator: ", "))}\n"
         }
         return text
@@ -93,7 +93,8 @@ struct InitFiles {
         let isInference = ["reference", "triton", "mlserver"].contains(old.preset?.name)
         let requests =
             isInference && model != nil
-            ? "  requests: {methods: [POST], paths: [/v2/models/\(model ?? "")/infer]}   # only these are judged"
+            ? "  requests: {methods: [POST], paths: [\(YAMLText.flowString("/v2/models/\(model ?? "")/infer"))]}"
+                + "   # only these are judged"
             : "  requests: {methods: [POST]}   # only these are judged; name the paths too where you can"
         let metrics =
             old.preset == nil

@@ -1,4 +1,5 @@
 import Glibc
+import PlainText
 
 /// Where a command writes to. Commands ask `Console.current`, so that tests can look at what was written.
 public final class Console: @unchecked Sendable {
@@ -39,10 +40,24 @@ public final class Console: @unchecked Sendable {
         return name.contains("utf-8") || name.contains("utf8")
     }
 
-    public func line(_ text: String = "") { write(text + "\n", false) }
-    /// As it is, without a line break.
-    func raw(_ text: String) { write(text, false) }
-    public func error(_ text: String) { write(text + "\n", true) }
+    /// One line. Nothing in it steers the terminal but the styles of this console, so a text that was forgotten to be
+    /// made fit does no harm.
+    public func line(_ text: String = "") { write(shown(text) + "\n", false) }
+
+    /// Text of several lines, with or without a line break at its end.
+    func block(_ text: String) { write(shownLines(text), false) }
+
+    public func error(_ text: String) { write(shown(text) + "\n", true) }
+
+    func errorBlock(_ text: String) { write(shownLines(text), true) }
+
+    private func shown(_ text: String) -> String { isColoured ? Style.displayable(text) : text.displayable }
+
+    private func shownLines(_ text: String) -> String {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        return lines.map { shown(String($0)) + "\n" }.joined()
+    }
 
     func styled(_ text: String, _ style: Style) -> String { isColoured ? style.applied(to: text) : text }
 }
@@ -65,7 +80,7 @@ func writeAll(_ text: String, to descriptor: Int32) {
 }
 
 /// How a piece of text stands out on a terminal.
-enum Style: String {
+enum Style: String, CaseIterable {
     case plain, bold, dim, red, green, yellow, cyan
 
     private var code: String {
@@ -78,6 +93,23 @@ enum Style: String {
         case .yellow: "33"
         case .cyan: "36"
         }
+    }
+
+    private static let sequences = ["\u{1b}[0m"] + allCases.filter { $0 != .plain }.map { "\u{1b}[\($0.code)m" }
+
+    /// The text fit to be shown, with what `applied` put around its pieces.
+    static func displayable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: \.steersDisplay) else { return text }
+        var result = ""
+        var rest = text[...]
+        while let escape = rest.firstIndex(of: "\u{1b}") {
+            result += String(rest[..<escape]).displayable
+            rest = rest[escape...]
+            let own = sequences.first { rest.hasPrefix($0) }
+            result += own ?? "·"
+            rest = rest.dropFirst(own?.count ?? 1)
+        }
+        return result + String(rest).displayable
     }
 
     func applied(to text: String) -> String {

@@ -2,12 +2,12 @@ import AdminTypes
 
 /// An event as one line.
 enum EventText {
-    /// `2026-11-21 03:41:30  #17  step_started  1%  by policy  step 1 of 3: …`
+    /// `2026-11-21 03:41:30 UTC  #17  step_started  1%  by policy  step 1 of 3: …`
     static func line(_ event: EventRecord, coloured: Bool) -> String {
         func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
         let id = event.id.map { "#\($0)" } ?? "(not on disk)"
         return [
-            event.at.short, styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.kind)),
+            event.at.short + " UTC", styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.kind)),
             plain(event.message) + (["policy", "agent"].contains(event.by) ? "" : " (\(plain(event.by)))"),
         ].joined(separator: "  ")
     }

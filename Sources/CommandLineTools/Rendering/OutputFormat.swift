@@ -11,8 +11,8 @@ extension Console {
     func show(_ value: some Encodable, as format: OutputFormat, table: () -> [String]) throws {
         switch format {
         case .table: for text in table() { line(text) }
-        case .json: line(String(decoding: try JSONCoding.encode(value, pretty: true), as: UTF8.self))
-        case .yaml: raw(YAMLText.write(try JSONCoding.tree(value)))
+        case .json: block(String(decoding: try JSONCoding.encode(value, pretty: true), as: UTF8.self))
+        case .yaml: block(YAMLText.write(try JSONCoding.tree(value)))
         }
     }
 
@@ -21,7 +21,7 @@ extension Console {
         switch format {
         case .table: line(text())
         case .json: line(String(decoding: try JSONCoding.encode(value), as: UTF8.self))
-        case .yaml: raw("---\n" + YAMLText.write(try JSONCoding.tree(value)))
+        case .yaml: block("---\n" + YAMLText.write(try JSONCoding.tree(value)))
         }
     }
 }

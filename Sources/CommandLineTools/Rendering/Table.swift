@@ -1,3 +1,5 @@
+import PlainText
+
 /// Text with a style, whose width is that of the text.
 struct Cell: ExpressibleByStringInterpolation {
     var text: String
@@ -54,12 +56,5 @@ struct Table {
     }
 }
 
-/// Control characters as dots: what came from a file or another user must not steer this terminal.
-func plain(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) }) else {
-        return text
-    }
-    return String(
-        String.UnicodeScalarView(
-            text.unicodeScalars.map { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) ? "·" : $0 }))
-}
+/// What came from a file or another user must not steer this terminal.
+func plain(_ text: String) -> String { text.displayable }

@@ -1,4 +1,5 @@
 import AdminTypes
+import PlainText
 
 /// Writes a tree as block-style YAML 1.2, whose plain scalars are only those that no reader takes for something else.
 enum YAMLText {
@@ -61,6 +62,11 @@ enum YAMLText {
         isPlain(value) ? value : quoted(value)
     }
 
+    /// Within `[…]` and `{…}`, where more characters end a plain scalar.
+    static func flowString(_ value: String) -> String {
+        isPlain(value) && !value.contains(where: ",[]{}".contains) ? value : quoted(value)
+    }
+
     private static func isPlain(_ value: String) -> Bool {
         guard let first = value.unicodeScalars.first, let last = value.unicodeScalars.last else { return false }
         guard ("a"..."z").contains(first) || ("A"..."Z").contains(first) || first == "/", last != ":" else {
@@ -70,7 +76,7 @@ enum YAMLText {
         if ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(value.lowercased()) { return false }
         var before: Unicode.Scalar = " "
         for scalar in value.unicodeScalars {
-            if scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) { return false }
+            if scalar.steersDisplay { return false }
             if before == ":" && scalar == " " || before == " " && scalar == "#" { return false }
             before = scalar
         }
@@ -85,9 +91,7 @@ enum YAMLText {
             case "\\": text += "\\\\"
             case "\n": text += "\\n"
             case "\t": text += "\\t"
-            case _ where scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value):
-                let digits = String(scalar.value, radix: 16)
-                text += "\\x" + (digits.count < 2 ? "0" : "") + digits
+            case _ where scalar.steersDisplay: text += scalar.hexadecimalEscape
             default: text.unicodeScalars.append(scalar)
             }
         }

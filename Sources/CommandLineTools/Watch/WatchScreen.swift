@@ -261,7 +261,7 @@ struct Line {
 
     var length: Int { pieces.reduce(0) { $0 + $1.text.count } }
 
-    mutating func add(_ text: String, _ style: Style = .plain) { pieces.append((text, style)) }
+    mutating func add(_ text: String, _ style: Style = .plain) { pieces.append((plain(text), style)) }
 
     func rendered(width: Int, coloured: Bool) -> String {
         var room = max(width, WatchScreen.leastWidth)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import PlainText
 import PolicyModel
 import PolicyYAML
 
@@ -30,7 +31,7 @@ struct AgentCommand: ParsableCommand {
         if check {
             let (services, policies) = (configuration.services.count, configuration.policies.count)
             print(
-                "\(config): ok: \(services) \(services == 1 ? "service" : "services"), "
+                "\(config.displayable): ok: \(services) \(services == 1 ? "service" : "services"), "
                     + "\(policies) \(policies == 1 ? "policy" : "policies")")
             return
         }
@@ -55,7 +56,8 @@ enum Standard {
     /// Lines with the priority that journald reads, where it listens.
     static func complaint(_ text: String, isError: Bool) {
         let mark = !isJournal ? "" : isError ? "<3>" : "<4>"
-        error(text.split(separator: "\n", omittingEmptySubsequences: false).map { "\(mark)\($0)\n" }.joined())
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        error(lines.map { "\(mark)\(String($0).displayable)\n" }.joined())
     }
 
     /// Whether standard error goes to journald: the variable alone is inherited by whatever is started from there.

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import PlainText
 import PolicyModel
 
 /// The agent's own log, on standard error.
@@ -35,10 +36,10 @@ private struct LineHandler: LogHandler {
         case .journald:
             // journald takes each line for an entry of its own.
             let mark = "<\(priority(event.level))>"
-            let lines = "\(message)\(Self.pairs(fields))".split(separator: "\n", omittingEmptySubsequences: false)
-            Standard.error(lines.map { "\(mark)\($0)\n" }.joined())
+            Standard.error(Self.lines(message, fields).map { "\(mark)\($0)\n" }.joined())
         case .plain:
-            Standard.error("\(Self.clock()) \(event.level.rawValue.uppercased()) \(message)\(Self.pairs(fields))\n")
+            let lead = "\(Self.clock()) \(event.level.rawValue.uppercased()) "
+            Standard.error(lead + Self.lines(message, fields).joined(separator: "\n") + "\n")
         case .json, .auto:
             var line =
                 "{\"time\":\"\(Self.clock())\",\"level\":\"\(event.level.rawValue)\",\"message\":\(Self.quoted(message))"
@@ -59,24 +60,27 @@ private struct LineHandler: LogHandler {
         }
     }
 
-    private static func pairs(_ fields: [(String, String)]) -> String {
-        fields.map { " \($0.0)=\($0.1.contains(" ") ? quoted($0.1) : $0.1)" }.joined()
+    /// The first line and those that go on from it. The latter are indented, so that nothing in a message passes for an
+    /// entry of its own.
+    private static func lines(_ message: String, _ fields: [(String, String)]) -> [String] {
+        var lines = message.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).displayable }
+        for place in lines.indices.dropFirst() where !lines[place].hasPrefix(continuation) {
+            lines[place] = continuation + lines[place]
+        }
+        lines[lines.count - 1] += pairs(fields)
+        return lines
     }
 
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\n": result += "\\n"
-            case _ where scalar.value < 0x20:
-                result += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
+    private static let continuation = "    "
+
+    private static func pairs(_ fields: [(String, String)]) -> String {
+        fields.map { key, value in
+            let isQuoted = value.unicodeScalars.contains { $0 == " " || $0 == "\"" || $0.steersDisplay }
+            return " \(key.displayable)=\(isQuoted ? quoted(value) : value)"
+        }.joined()
     }
+
+    private static func quoted(_ text: String) -> String { "\"\(text.escapedForJSON)\"" }
 
     /// RFC 3339 in UTC, to the millisecond.
     private static func clock() -> String {

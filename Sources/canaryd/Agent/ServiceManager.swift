@@ -1,4 +1,5 @@
 import Glibc
+import PlainText
 
 /// Talks to systemd, where it started us: sd_notify(3)'s protocol, one datagram a message.
 struct ServiceManager: Sendable {
@@ -15,8 +16,9 @@ struct ServiceManager: Sendable {
         watchdogInterval = isOurs ? microseconds.map { .microseconds($0 / 2) } : nil
     }
 
-    func ready(_ status: String) { send("READY=1\nSTATUS=\(status)") }
-    func status(_ status: String) { send("STATUS=\(status)") }
+    // A line break in the text would be another assignment.
+    func ready(_ status: String) { send("READY=1\nSTATUS=\(status.displayable)") }
+    func status(_ status: String) { send("STATUS=\(status.displayable)") }
     func stopping() { send("STOPPING=1") }
     func alive() { send("WATCHDOG=1") }
 
