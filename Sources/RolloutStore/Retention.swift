@@ -7,11 +7,11 @@ public struct Retention: Hashable, Sendable {
     /// An entry that is no decision is kept while it is among this many newest entries of the agent. 100 000 are
     /// about 30 MB.
     public var entries = 100_000
-    /// And for this long: a quarter of a year, in milliseconds.
+    /// And for at least this long: a quarter of a year, in milliseconds.
     public var entryAge: Int64 = 90 * 86_400_000
     /// Decisions carry their numbers, some kilobytes each, and are what an audit asks for. 20 000 are about 100 MB.
     public var decisions = 20_000
-    /// Two years, in milliseconds.
+    /// At least two years, in milliseconds.
     public var decisionAge: Int64 = 730 * 86_400_000
     /// Rollouts of a service in its history; one that runs is always kept.
     public var rollouts = 1_000
@@ -23,14 +23,15 @@ public struct Retention: Hashable, Sendable {
 
     public init() {}
 
-    func prune(_ db: Database, after change: StateChange) throws {
-        guard !change.events.isEmpty else { return }
+    /// - Parameter elapsed: milliseconds that really passed since the last call, which no setting of a clock changes.
+    func prune(_ db: Database, after change: StateChange, elapsed: Int64) throws {
         let bite = max(Self.bite, 2 * change.events.count)
-        try delete(bite, decision: false, before: change.at - entryAge, db, upTo: try newest(db) - Int64(entries))
+        let aged = try ageLimits(db, at: change.at, elapsed: elapsed)
+        try delete(bite, decision: false, before: aged.entries, db, upTo: try newest(db) - Int64(entries))
         guard change.events.contains(where: \.isDecision) else { return }
         let surplus = try cut(
             "SELECT id FROM journal WHERE decision = 1 ORDER BY id DESC LIMIT 1 OFFSET ?", [decisions], db)
-        try delete(bite, decision: true, before: change.at - decisionAge, db, upTo: surplus)
+        try delete(bite, decision: true, before: aged.decisions, db, upTo: surplus)
         let old = try cut(
             "SELECT number FROM rollouts WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?",
             [change.state.service, rollouts], db)
@@ -46,6 +47,34 @@ public struct Retention: Hashable, Sendable {
         try db.execute(
             sql: "DELETE FROM unreadable_state WHERE service = ? AND id <= ?",
             arguments: [change.state.service, unreadable])
+    }
+
+    /// Up to when entries are deleted by age. A wall clock that is years ahead makes everything look old, so the limits
+    /// move on by no more than the time that passed: at first they stand at the oldest entry, and they are kept over
+    /// restarts. Time in which no agent ran is not counted, and entries live longer by that.
+    private func ageLimits(_ db: Database, at now: Int64, elapsed: Int64) throws -> (entries: Int64, decisions: Int64) {
+        let stored = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT entries_aged_until, decisions_aged_until FROM agent"))
+        func limit(_ column: String, isDecision: Bool, age: Int64) throws -> (now: Int64, next: Int64?) {
+            let due = now.subtractingReportingOverflow(age).partialValue
+            let reached: Int64?
+            if let value = stored?[column] as Int64? {
+                reached = value
+            } else {
+                reached = try Int64.fetchOne(
+                    db.cachedStatement(sql: "SELECT at FROM journal WHERE decision = ? ORDER BY id LIMIT 1"),
+                    arguments: [isDecision])
+            }
+            guard let reached else { return (.min, nil) }
+            let (moved, isOverflow) = reached.addingReportingOverflow(max(elapsed, 0))
+            let next = min(isOverflow ? .max : moved, max(due, reached))
+            return (min(due, next), next)
+        }
+        let entries = try limit("entries_aged_until", isDecision: false, age: entryAge)
+        let decisions = try limit("decisions_aged_until", isDecision: true, age: decisionAge)
+        try db.cachedStatement(sql: "UPDATE agent SET entries_aged_until = ?, decisions_aged_until = ?")
+            .execute(arguments: [entries.next, decisions.next])
+        return (entries.now, decisions.now)
     }
 
     private func newest(_ db: Database) throws -> Int64 {

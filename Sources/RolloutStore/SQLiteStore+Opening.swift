@@ -72,8 +72,15 @@ extension SQLiteStore {
     /// The file cannot be trusted.
     private struct Damage: Error { let reason: String }
 
+    /// The file can be read and written, and what is in it is not what canaryd wrote: a table or a column that is missing
+    /// is SQLITE_ERROR.
     private static func isDamage(_ error: DatabaseError) -> Bool {
-        error.resultCode == .SQLITE_CORRUPT || error.resultCode == .SQLITE_NOTADB
+        switch error.resultCode {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_SCHEMA, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
+            .SQLITE_FORMAT, .SQLITE_TOOBIG:
+            true
+        default: false
+        }
     }
 
     private static func reworded(_ error: any Error, _ path: String) throws(StoreError) -> StoreError {
@@ -101,23 +108,41 @@ extension SQLiteStore {
         try queue.inDatabase { db in
             let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(1)")
             guard findings == ["ok"] else { throw Damage(reason: findings.first ?? "no answer to quick_check") }
-            let migrator = Schema.migrator
-            if try migrator.hasBeenSuperseded(db) {
-                let known = Set(migrator.migrations)
-                let news = try migrator.appliedIdentifiers(db).subtracting(known).sorted()
-                throw StoreError(
-                    .newerSchema,
-                    "\(path): written by a newer canaryd (\(news.joined(separator: ", "))); "
-                        + "install that version again, or set another directory as `state`; nothing was changed")
-            }
+            try inspectMigrations(db, path)
         }
         try Schema.migrate(queue)
         try queue.inDatabase { db in
+            let missing = try Schema.parts.subtracting(Schema.parts(of: db)).sorted()
+            guard missing.isEmpty else { throw Damage(reason: "it lacks \(missing.joined(separator: ", "))") }
             guard try Int.fetchOne(db, sql: "SELECT count(*) FROM agent") == 1 else {
                 throw Damage(reason: "a table is empty that never is")
             }
         }
         return queue
+    }
+
+    /// A newer canaryd has applied all migrations of this one and others besides. Where an unknown name stands in place of
+    /// a known one, the name is damaged, and so is a list that is not the first so many of those that are known.
+    private static func inspectMigrations(_ db: Database, _ path: String) throws {
+        let migrator = Schema.migrator
+        let known = migrator.migrations
+        let applied = try migrator.appliedIdentifiers(db)
+        let unknown = applied.subtracting(known).sorted()
+        let missing = known.filter { !applied.contains($0) }
+        if unknown.isEmpty {
+            guard missing == Array(known.suffix(missing.count)), missing.count < known.count else {
+                throw Damage(reason: "the list of migrations lacks \(missing.joined(separator: ", "))")
+            }
+        } else if missing.isEmpty {
+            throw StoreError(
+                .newerSchema,
+                "\(path): written by a newer canaryd (\(unknown.joined(separator: ", "))); "
+                    + "install that version again, or set another directory as `state`; nothing was changed")
+        } else {
+            throw Damage(
+                reason: "the list of migrations has \(unknown.joined(separator: ", ").debugDescription) where "
+                    + "\(missing.joined(separator: ", ")) should be")
+        }
     }
 
     /// Looks before SQLite does, which takes a file of a few bytes for an empty database, writes over it, and deletes
@@ -135,6 +160,10 @@ extension SQLiteStore {
         }
         guard number(at: 68, bytes: 4) == Schema.applicationID else {
             throw Damage(reason: "not a database of canaryd")
+        }
+        // SQLite refuses to write to, or to read, what asks for a later format than it knows.
+        guard (1...2).contains(header[18]), (1...2).contains(header[19]) else {
+            throw Damage(reason: "the file is of an unknown format")
         }
         var info = stat()
         let hasLog = stat(path + "-wal", &info) == 0 && info.st_size > 0

@@ -16,7 +16,13 @@ struct Stretch {
     let hasGap: Bool
     var body: [UInt8]
 
-    var next: Int { first + count }
+    /// Where the next stretch begins. The numbers come from a file: they may be damaged.
+    var next: Int { Self.sum(first, count) }
+
+    static func sum(_ a: Int, _ b: Int) -> Int {
+        let (sum, isOverflow) = a.addingReportingOverflow(b)
+        return isOverflow ? (a < 0 ? .min : .max) : sum
+    }
 }
 
 /// What judges took in, as it was recorded.
@@ -60,17 +66,18 @@ extension SQLiteStore {
 
     private func next(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         if let last = gathered[service]?.last(where: { $0.rollout == rollout }) { return last.next }
-        return try Int.fetchOne(
+        let last = try Row.fetchOne(
             db.cachedStatement(
-                sql: "SELECT first + count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
-            arguments: [service, rollout]) ?? 0
+                sql: "SELECT first, count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
+            arguments: [service, rollout])
+        return last.map { Stretch.sum($0["first"], $0["count"]) } ?? 0
     }
 
     private func add(_ stretch: Stretch, of service: String) {
         if let last = gathered[service]?.indices.last, gathered[service]![last].rollout == stretch.rollout,
             gathered[service]![last].next == stretch.first, !stretch.hasGap
         {
-            gathered[service]![last].count += stretch.count
+            gathered[service]![last].count = Stretch.sum(gathered[service]![last].count, stretch.count)
             gathered[service]![last].at = stretch.at
             gathered[service]![last].body += stretch.body
         } else {
@@ -159,9 +166,12 @@ extension SQLiteStore {
         chunks += recent.map { ($0.first, $0.hasGap, $0.body) }
         do {
             for chunk in chunks {
-                let known = judge.items + agent.services[index].tail.count
+                let known = Stretch.sum(judge.items, agent.services[index].tail.count)
                 guard chunk.first <= known, !chunk.hasGap || chunk.first == known else { break }
-                agent.services[index].tail += try ItemCoding.decode(chunk.body).dropFirst(max(0, known - chunk.first))
+                // One that begins before nothing, or lies wholly before what is known, adds nothing.
+                let (seen, isOverflow) = known.subtractingReportingOverflow(chunk.first)
+                let items = try ItemCoding.decode(chunk.body)
+                agent.services[index].tail += items.dropFirst(isOverflow ? items.count : max(seen, 0))
             }
         } catch {
             agent.services[index].tail = []
@@ -203,7 +213,7 @@ extension SQLiteStore {
                 }
                 read += 1
                 last = row["id"]
-                page.count += row["count"] as Int
+                page.count = Stretch.sum(page.count, row["count"])
                 page.end = row["at"]
                 if row["has_gap"] { page.isWhole = false }
                 page.items += row["body"] as Data

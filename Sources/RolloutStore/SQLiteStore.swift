@@ -29,13 +29,30 @@ public final class SQLiteStore: StateStore {
     /// Bytes added to a service's recording since it was pruned.
     var unpruned: [String: Int] = [:]
 
-    /// - Parameter path: the state directory; created (0700) where it is missing.
-    public init(directory path: String, retention: Retention = Retention()) throws(StoreError) {
+    /// Milliseconds of a clock that nobody sets, and when it was last looked at to delete by age.
+    private let uptime: () -> Int64
+    private var prunedAt: Int64
+
+    /// - Parameters:
+    ///   - path: the state directory; created (0700) where it is missing.
+    ///   - uptime: milliseconds of a clock that nobody sets; of the machine, its sleep included, by default.
+    public init(
+        directory path: String, retention: Retention = Retention(),
+        uptime: @escaping () -> Int64 = SQLiteStore.sinceBoot
+    ) throws(StoreError) {
+        self.uptime = uptime
+        prunedAt = uptime()
         directory = try StateDirectory(path)
         (queue, recovery) = try Self.open(directory)
         identity = FileIdentity(directory.database)
         owesInitialization = !directory.initialization.exists || recovery.lostState != nil
         self.retention = retention
+    }
+
+    public static func sinceBoot() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &now)
+        return Int64(now.tv_sec) * 1_000 + Int64(now.tv_nsec) / 1_000_000
     }
 
     // MARK: - Agent
@@ -70,9 +87,19 @@ public final class SQLiteStore: StateStore {
                 + "then canaryctl unfreeze \(service)"
             return
         }
+        guard state.service == service else {
+            // Under its own name it would pass for a service that is new.
+            agent.unreadable[state.service] =
+                "the stored state of \(state.service) lies under the name \(service): \(directory.database) is damaged; "
+                + "check what should serve, then canaryctl unfreeze \(state.service)"
+            return
+        }
         var evidence: Evidence?
         do {
-            if let text: String = row["evidence"] { evidence = try json.value(Evidence.self, text) }
+            if let text: String = row["evidence"] {
+                try Checksum.check(text, row["evidence_checksum"])
+                evidence = try json.value(Evidence.self, text)
+            }
         } catch {
             agent.unreadable[service] =
                 "what the judge of \(service) had gathered cannot be read: \(error); its rollout goes on and "
@@ -84,6 +111,7 @@ public final class SQLiteStore: StateStore {
 
     /// As it was written last, with the time that has passed since.
     private func state(_ row: Row) throws -> ServiceState {
+        try Checksum.check(row["state"], row["state_checksum"])
         var state = try json.value(ServiceState.self, row["state"])
         if let held: Int64 = row["held"], state.rollout != nil {
             state.rollout?.held = .nanoseconds(held)
@@ -158,7 +186,10 @@ public final class SQLiteStore: StateStore {
             if change.evidence != nil { try settle(service, db) }
             // Nothing in the history changes without an event.
             if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before, db) }
-            try retention.prune(db, after: change)
+            guard !change.events.isEmpty else { continue }
+            let now = uptime()
+            try retention.prune(db, after: change, elapsed: now - prunedAt)
+            prunedAt = now
         }
         if let at = changes.last?.at { try forgetRecent(at: at, db) }
     }
@@ -230,27 +261,29 @@ public final class SQLiteStore: StateStore {
 
     private func writeWhole(_ change: StateChange, _ db: Database) throws {
         let state = change.state
+        let text = try json.text(state)
         try db.cachedStatement(
             sql: """
-                INSERT INTO service_state (service, at, generation, serving, rollout, phase, weight, state)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO service_state (service, at, generation, serving, rollout, phase, weight, state, state_checksum)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (service) DO UPDATE SET at = excluded.at, generation = excluded.generation,
                     serving = excluded.serving, rollout = excluded.rollout, phase = excluded.phase,
-                    weight = excluded.weight, state = excluded.state
+                    weight = excluded.weight, state = excluded.state, state_checksum = excluded.state_checksum
                 """
         ).execute(arguments: [
             state.service, change.at, Int64(bitPattern: state.generation), "\(state.serving)", state.rollout?.id,
-            state.rollout?.phase.name, state.split.candidate.basisPoints, try json.text(state),
+            state.rollout?.phase.name, state.split.candidate.basisPoints, text, Checksum.of(text),
         ])
     }
 
     private func write(_ evidence: String, of service: String, _ db: Database) throws {
         try db.cachedStatement(
             sql: """
-                INSERT INTO evidence (service, evidence) VALUES (?, ?)
-                ON CONFLICT (service) DO UPDATE SET evidence = excluded.evidence
+                INSERT INTO evidence (service, evidence, evidence_checksum) VALUES (?, ?, ?)
+                ON CONFLICT (service) DO UPDATE
+                    SET evidence = excluded.evidence, evidence_checksum = excluded.evidence_checksum
                 """
-        ).execute(arguments: [service, evidence])
+        ).execute(arguments: [service, evidence, Checksum.of(evidence)])
     }
 
     // MARK: - Plumbing

@@ -121,7 +121,38 @@ enum Schema {
                     ) STRICT;
                     """)
         }
+        migrator.registerMigration("4-age-limits-checksums") { db in
+            try db.execute(
+                sql: """
+                    ALTER TABLE agent ADD COLUMN entries_aged_until INTEGER;
+                    ALTER TABLE agent ADD COLUMN decisions_aged_until INTEGER;
+                    ALTER TABLE service_state ADD COLUMN state_checksum INTEGER;
+                    ALTER TABLE evidence ADD COLUMN evidence_checksum INTEGER;
+                    """)
+        }
         return migrator
+    }
+
+    /// `table recent`, `trigger journal_is_append_only`, `column recent.body`: what a whole database has at least.
+    static let parts: Set<String> = {
+        do {
+            let queue = try DatabaseQueue()
+            try migrator.migrate(queue)
+            return try queue.inDatabase { try parts(of: $0) }
+        } catch {
+            preconditionFailure("the migrations do not work on an empty database: \(error)")
+        }
+    }()
+
+    static func parts(of db: Database) throws -> Set<String> {
+        let objects = try String.fetchAll(db, sql: "SELECT type || ' ' || name FROM sqlite_schema")
+        let columns = try String.fetchAll(
+            db,
+            sql: """
+                SELECT 'column ' || t.name || '.' || c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
+                WHERE t.type = 'table'
+                """)
+        return Set(objects + columns)
     }
 
     /// Sets up one connection.

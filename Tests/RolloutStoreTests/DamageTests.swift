@@ -1,5 +1,7 @@
+import Analysis
 import GRDB
 import Glibc
+import PolicyModel
 import RolloutController
 import RolloutEngine
 import Testing
@@ -45,7 +47,9 @@ import Testing
     func overwritten() throws {
         let whole = try filled()
         let pageSize = 4096
-        let places = [0, 16, 100, pageSize + 3, 3 * pageSize, whole.count / 2, whole.count - pageSize]
+        // The middle of a page may be text, which only its reader can find damaged.
+        let middle = whole.count / 2 / pageSize * pageSize
+        let places = [0, 16, 100, pageSize + 3, 3 * pageSize, middle, whole.count - pageSize]
         for place in places {
             var damaged = whole
             for i in place..<min(place + 200, whole.count) { damaged[i] = 0xA5 }
@@ -175,6 +179,133 @@ import Testing
         let last = try #require(try store.latestEvents(service: nil, limit: 1).first)
         #expect(last.event.message == "\(state.rolloutCount)")
         #expect((2..<21).contains(state.rolloutCount))
+    }
+
+    @Test("A bit that flipped in a migration's name is damage, not a newer canaryd", arguments: 1...4)
+    func flippedMigration(number: Int) throws {
+        let whole = try filled()
+        let names = ["1-states-journal-history", "2-recording", "3-progress-recent", "4-age-limits-checksums"]
+        let name = Array(names[number - 1].utf8)
+        // In the table and in its index.
+        for bit in 0..<8 {
+            var damaged = whole
+            for place in damaged.indices.dropLast(name.count) where damaged[place...].starts(with: name) {
+                damaged[place + 3] ^= 1 << bit
+            }
+            #expect(damaged != whole)
+            write(damaged, to: directory.file())
+            try expectKeptAside(damaged, "bit \(bit) of \(names[number - 1])")
+            unlink(directory.file())
+        }
+    }
+
+    @Test("A database without one of its tables is damage, and one that asks for a later format too")
+    func strangeSchema() throws {
+        let whole = try filled()
+        let statements = [
+            "DROP TABLE agent", "DROP TABLE recent", "DROP TRIGGER journal_is_append_only",
+            "ALTER TABLE recent RENAME COLUMN body TO bodx",
+            "DELETE FROM grdb_migrations WHERE identifier LIKE '2%'",
+        ]
+        for sql in statements {
+            write(whole, to: directory.file())
+            let queue = try DatabaseQueue(path: directory.file())
+            try queue.writeWithoutTransaction { try $0.execute(sql: sql) }
+            try queue.close()
+            try expectKeptAside(bytes(of: directory.file()), "\(sql)")
+            unlink(directory.file())
+        }
+        for place in [18, 19] {
+            var damaged = whole
+            damaged[place] = 3
+            write(damaged, to: directory.file())
+            try expectKeptAside(damaged, "byte \(place)")
+            unlink(directory.file())
+        }
+    }
+
+    @Test("Whatever bit flips, the state that comes back is what was committed, or its loss is told", arguments: 0..<8)
+    func flippedBits(bit: Int) throws {
+        var scene = Scene()
+        do {
+            let store = try SQLiteStore(directory: directory.path)
+            try store.commit(scene.start())
+            var change = scene.feed(evidence: scene.evidence(requests: 7))
+            change.events = [Event(.alarm, message: "entry", evaluation: Scene.evaluation())]
+            try store.commit(change)
+        }
+        let whole = bytes(of: directory.file())
+        // A sample, denser where there is something and in the header.
+        let places = whole.indices.filter { place in
+            place < 100 ? place % 2 == bit % 2 : place % (whole[place] != 0 ? 61 : 1021) == bit
+        }
+        for place in places {
+            var damaged = whole
+            damaged[place] ^= 1 << bit
+            for name in directory.names() where name.hasPrefix("canaryd.sqlite") { unlink(directory.file(name)) }
+            write(damaged, to: directory.file())
+            let what: Comment = "bit \(bit) of byte \(place)"
+            let store: SQLiteStore
+            do { store = try SQLiteStore(directory: directory.path) } catch {
+                Issue.record("\(what): the agent cannot start: \(error)")
+                continue
+            }
+            guard store.recovery.lostState == nil else { continue }
+            // A store that cannot be read is a loss as well: the controller freezes on the error.
+            guard let loaded = try? store.load() else { continue }
+            if let state = loaded.services.first(where: { $0.state.service == "income" })?.state {
+                var expected = scene.state
+                // The clocks of a rollout lie in a row of their own, without a checksum.
+                expected.rollout?.held = state.rollout?.held ?? .zero
+                expected.rollout?.active = state.rollout?.active ?? .zero
+                expected.rollout?.withoutData = state.rollout?.withoutData ?? .zero
+                #expect(state == expected, what)
+            } else {
+                #expect(loaded.unreadable["income"]?.isEmpty == false, what)
+            }
+            _ = try? store.history(service: "income", limit: 10)
+            _ = try? store.latestEvents(service: nil, limit: 10)
+            _ = try? store.commit(scene.feed())
+        }
+    }
+
+    @Test("Numbers of a damaged file end nothing: the largest, the least and nonsense are read, shown and written over")
+    func hugeNumbers() throws {
+        var scene = Scene()
+        var change = scene.start()
+        let judge = SequentialJudge([], risk: Risk(), isKeyed: false)
+        change.evidence = scene.evidence(requests: 1)
+        change.evidence?.judge = .sequential(judge)
+        let rollout = try #require(change.evidence?.rollout)
+        let part = RecordingPart(rollout: rollout, items: [.errors(ErrorTick(second: 7, step: 1))])
+        change.recording = [part, part]
+        do { try SQLiteStore(directory: directory.path).commit(change) }
+        let whole = bytes(of: directory.file())
+        for column in [
+            "recent.first", "recent.count", "recent.at", "recording.first", "recording.count", "recording.at",
+            "progress.held", "progress.active", "progress.without_data", "agent.stopped_cleanly",
+            "agent.entries_aged_until", "agent.decisions_aged_until", "service_state.at", "service_state.weight",
+            "service_state.generation", "rollouts.started_at", "rollouts.ended_at", "rollouts.candidate_requests",
+        ] {
+            for number in [Int64.min, Int64.min + 1, -1, .max - 1, .max] {
+                write(whole, to: directory.file())
+                let names = column.split(separator: ".")
+                let sql = "UPDATE \(names[0]) SET \(names[1]) = ?"
+                let queue = try DatabaseQueue(path: directory.file())
+                try queue.write { try $0.execute(sql: sql, arguments: [number]) }
+                try queue.close()
+                let store = try SQLiteStore(directory: directory.path)
+                let loaded = try store.load()
+                #expect(loaded.services.map(\.state.serving) == [Scene.old], "\(column) = \(number)")
+                _ = try store.history(service: "income", limit: 10)
+                _ = try store.latestEvents(service: nil, limit: 10)
+                _ = try store.recordingPage(service: "income", rollout: rollout, after: 0, limit: 1 << 20)
+                var next = scene.feed(.command(Command(.pause, by: "ann")))
+                next.recording = [RecordingPart(rollout: rollout, items: part.items, first: nil)]
+                next.events = [Event(.alarm, message: "x")]
+                try store.commit(next)
+            }
+        }
     }
 
     @Test("A database of a newer canaryd is refused and not touched")

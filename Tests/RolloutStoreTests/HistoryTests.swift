@@ -143,19 +143,57 @@ import Testing
 
     @Test("Old entries go in bites, old decisions much later")
     func byAge() throws {
-        let store = try SQLiteStore(directory: directory.path)
+        var uptime: Int64 = 0
+        let store = try SQLiteStore(directory: directory.path, uptime: { uptime })
         let old: Int64 = 1_000
         try decide(.alarm, 100, store, at: old)
         try decide(.stepStarted, 3, store, at: old)
         let later = old + store.retention.entryAge + 1
+        uptime = store.retention.entryAge + 1
         try decide(.alarm, 1, store, at: later)
         let afterOne = try store.events(service: nil, after: 0, limit: 1_000)
         #expect(afterOne.count == 104 - Retention.bite)
         try decide(.alarm, 1, store, at: later)
         #expect(try store.events(service: nil, after: 0, limit: 1_000).count == 5)
+        uptime = store.retention.decisionAge + 1
         try decide(.stepStarted, 1, store, at: old + store.retention.decisionAge + 1)
         let left = try store.events(service: nil, after: 0, limit: 1_000)
         #expect(left.filter { $0.event.kind == .stepStarted }.count == 1)
+    }
+
+    @Test("A clock that is ten years ahead deletes no more than what became that old in the time that passed")
+    func clockAhead() throws {
+        let (day, year): (Int64, Int64) = (86_400_000, 365 * 86_400_000)
+        var uptime: Int64 = 0
+        let begin: Int64 = 1_790_000_000_000
+        func messages(_ store: SQLiteStore) throws -> [Int64] {
+            try store.events(service: nil, after: 0, limit: 1_000).map(\.at)
+        }
+        do {
+            let store = try SQLiteStore(directory: directory.path, uptime: { uptime })
+            for n in 0..<60 { try decide(.alarm, 1, store, at: begin + Int64(n) * day) }
+            uptime += 60 * day
+            try decide(.stepStarted, 1, store, at: begin + 60 * day)
+            for _ in 0..<5 { try decide(.alarm, 1, store, at: begin + 10 * year) }
+            #expect(try messages(store).count == 66)
+            // Two days with the wrong clock cost the two oldest days.
+            uptime += 2 * day
+            try decide(.alarm, 1, store, at: begin + 10 * year)
+            #expect(try messages(store).first == begin + 2 * day)
+        }
+        // Nor do restarts, however many, since an agent starts without knowing how long it was away.
+        for _ in 0..<5 {
+            let store = try SQLiteStore(directory: directory.path, uptime: { uptime })
+            try decide(.stepStarted, 2, store, at: begin + 10 * year)
+        }
+        let store = try SQLiteStore(directory: directory.path, uptime: { uptime })
+        #expect(try messages(store).first == begin + 2 * day)
+        // Back to the right time: nothing is due.
+        uptime += day
+        try decide(.alarm, 2, store, at: begin + 63 * day)
+        #expect(try messages(store).first == begin + 2 * day)
+        // The clock's least and largest values end nothing.
+        for at in [Int64.min, .max] { try decide(.stepStarted, 1, store, at: at) }
     }
 
     @Test("The history keeps so many rollouts and lets go of their decisions")

@@ -135,7 +135,10 @@ import Testing
         try store.commit(scene.start())
         try store.queue.write {
             try $0.execute(
-                sql: "UPDATE service_state SET state = json_remove(json_set(state, '$.later', 1), '$.rollout.pause')")
+                sql: """
+                    UPDATE service_state SET state_checksum = NULL,
+                        state = json_remove(json_set(state, '$.later', 1), '$.rollout.pause')
+                    """)
         }
         #expect(try store.load().services.map(\.state) == [scene.state])
     }
@@ -149,7 +152,10 @@ import Testing
         try store.commit(b.start())
         try store.queue.write {
             try $0.execute(
-                sql: "UPDATE service_state SET state = json_remove(state, '$.serving.name') WHERE service = 'a'")
+                sql: """
+                    UPDATE service_state SET state_checksum = NULL, state = json_remove(state, '$.serving.name')
+                    WHERE service = 'a'
+                    """)
         }
         let agent = try store.load()
         #expect(agent.services.map(\.state) == [b.state])
