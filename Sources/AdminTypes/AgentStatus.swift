@@ -11,14 +11,18 @@ public struct AgentStatus: Hashable, Codable, Sendable {
     public var configurationReadAt: Timestamp
     /// Every file in force, the agent's own first.
     public var configurationFiles: [String]
+    /// Why the files as they were at the last reload are not in force; absent where they are.
+    public var refusedReload: RefusedReload?
+    /// Absent where there is no access log.
+    public var accessLog: AccessLogStatus?
     public var stateDirectory: String
     public var adminAddress: String
     public var feedbackAddress: String
 
     public init(
         version: String, pid: Int32, startedAt: Timestamp, now: Timestamp, configurationFile: String?,
-        configurationReadAt: Timestamp, configurationFiles: [String], stateDirectory: String, adminAddress: String,
-        feedbackAddress: String
+        configurationReadAt: Timestamp, configurationFiles: [String], refusedReload: RefusedReload? = nil,
+        accessLog: AccessLogStatus? = nil, stateDirectory: String, adminAddress: String, feedbackAddress: String
     ) {
         self.version = version
         self.pid = pid
@@ -27,9 +31,44 @@ public struct AgentStatus: Hashable, Codable, Sendable {
         self.configurationFile = configurationFile
         self.configurationReadAt = configurationReadAt
         self.configurationFiles = configurationFiles
+        self.refusedReload = refusedReload
+        self.accessLog = accessLog
         self.stateDirectory = stateDirectory
         self.adminAddress = adminAddress
         self.feedbackAddress = feedbackAddress
+    }
+}
+
+/// A reload that changed nothing.
+public struct RefusedReload: Hashable, Codable, Sendable {
+    public var at: Timestamp
+    /// At least one.
+    public var reasons: [String]
+
+    public init(at: Timestamp, reasons: [String]) {
+        self.at = at
+        self.reasons = reasons
+    }
+}
+
+/// What became of the lines of the access log since the agent started.
+public struct AccessLogStatus: Hashable, Codable, Sendable {
+    /// The file; absent where it is standard error.
+    public var path: String?
+    public var written: UInt64
+    /// The writer was too slow.
+    public var dropped: UInt64
+    /// The file could not take them.
+    public var failed: UInt64
+    /// Why the newest write failed; absent where it did not.
+    public var problem: String?
+
+    public init(path: String?, written: UInt64, dropped: UInt64, failed: UInt64, problem: String?) {
+        self.path = path
+        self.written = written
+        self.dropped = dropped
+        self.failed = failed
+        self.problem = problem
     }
 }
 

@@ -11,6 +11,8 @@ public struct AccessLogCounts: Hashable, Sendable {
     public var dropped: UInt64 = 0
     /// The file could not take them, as on a full disk.
     public var failed: UInt64 = 0
+    /// `errno` of the newest write, where that failed; 0 where it did not.
+    public var error: Int32 = 0
 }
 
 /// Why the access log cannot be opened, and how to mend it.
@@ -33,6 +35,8 @@ final class AccessLog: @unchecked Sendable {
     private let fresh = Atomic<Int32>(-1)
     private let written = Atomic<UInt64>(0)
     private let failed = Atomic<UInt64>(0)
+    /// Of the newest write; 0: it worked.
+    private let error = Atomic<Int32>(0)
     /// Of the writer's thread.
     private var descriptor: Int32
     private var isScheduled = false
@@ -68,7 +72,7 @@ final class AccessLog: @unchecked Sendable {
     var counts: AccessLogCounts {
         AccessLogCounts(
             written: written.load(ordering: .relaxed), dropped: rings.reduce(0) { $0 + $1.dropped },
-            failed: failed.load(ordering: .relaxed))
+            failed: failed.load(ordering: .relaxed), error: error.load(ordering: .relaxed))
     }
 
     /// On a loop, after it put a line.
@@ -175,15 +179,20 @@ extension AccessLog {
 
     private func write(_ bytes: UnsafeBufferPointer<UInt8>) {
         var start = 0
-        if isTorn { isTorn = Glibc.write(descriptor, "\n", 1) != 1 }
+        if isTorn {
+            isTorn = Glibc.write(descriptor, "\n", 1) != 1
+            if isTorn { error.store(errno, ordering: .relaxed) }
+        }
         while start < bytes.count, !isTorn {
             let n = Glibc.write(descriptor, bytes.baseAddress! + start, bytes.count - start)
             if n > 0 {
                 start += n
             } else if errno != EINTR {
+                error.store(errno, ordering: .relaxed)
                 isTorn = true
             }
         }
+        if !isTorn { error.store(0, ordering: .relaxed) }
         let lines = { (part: Range<Int>) in UInt64(part.reduce(0) { $0 + (bytes[$1] == 10 ? 1 : 0) }) }
         written.wrappingAdd(lines(0..<start), ordering: .relaxed)
         failed.wrappingAdd(lines(start..<bytes.count), ordering: .relaxed)

@@ -146,6 +146,29 @@ struct DoctorTests {
             })
     }
 
+    @Test("A refused reload fails with each reason, and an access log that cannot be written with its cause")
+    func reloadAndAccessLog() {
+        api.sync { backend in
+            backend.agent.refusedReload = RefusedReload(
+                at: Timestamp(milliseconds: 0), reasons: ["income: fp32 serves and cannot go", "b: port in use"])
+            backend.agent.accessLog = AccessLogStatus(
+                path: "/var/log/a.log", written: 1_000, dropped: 0, failed: 3, problem: "No space left on device")
+        }
+        let lead = "fail  reload: the one of 1970-01-01 00:00:00 UTC was refused, and nothing of it is in force: "
+        #expect(
+            lines("fail").lines == [
+                lead + "income: fp32 serves and cannot go; correct that, then systemctl reload canaryd",
+                lead + "b: port in use; correct that, then systemctl reload canaryd",
+                "fail  access log: /var/log/a.log: 1,000 lines written, 3 could not be written; the last write failed: "
+                    + "No space left on device; make room, or change accessLog; requests are served, their lines are lost",
+            ])
+        api.sync { $0.agent.accessLog?.problem = nil }
+        let lost = "warn  access log: /var/log/a.log: 1,000 lines written, 3 could not be written"
+        #expect(lines("warn").lines.contains { $0.hasPrefix(lost) })
+        api.sync { $0.agent.accessLog = AccessLogStatus(path: nil, written: 7, dropped: 0, failed: 0, problem: nil) }
+        #expect(lines("ok").lines.contains("ok    access log: standard error: 7 lines written"))
+    }
+
     @Test("Without an agent the status is 3 and the one line says what to do")
     func unreachable() {
         let result = CommandRun("doctor", socket: "/nonexistent/admin.sock")

@@ -19,8 +19,11 @@ struct ReloadTests {
         let said = try await scene.reload()
         #expect(said.contains("quick.yaml:7:") && said.contains("not reloaded"), "\(said)")
         #expect(try scene.status().rollout == nil)
+        let refused = try #require(try scene.admin.agent().refusedReload)
+        #expect(refused.reasons.contains { $0.contains("quick.yaml:7:") && !$0.contains("\n") }, "\(refused)")
         scene.policy("quick", Policies.quick)
         #expect(try await scene.reload().contains("web: changed"))
+        #expect(try scene.admin.agent().refusedReload == nil)
         try await scene.wait("the candidate starts") { $0.candidateWeight.basisPoints == 5_000 }
         #expect(try await scene.reload().contains("nothing changed"))
     }

@@ -94,3 +94,28 @@ struct ShippedFileTests {
         }
     }
 }
+
+@Suite("Byte order mark")
+struct ByteOrderMarkTests {
+    @Test("A file that begins with a UTF-8 byte order mark is read, with the places of its mistakes as without")
+    func accepted() throws {
+        var template = Array("/tmp/canaryd-bom-XXXXXX".utf8CString)
+        let folder = String(cString: mkdtemp(&template))
+        let path = folder + "/policy.yaml"
+        defer {
+            unlink(path)
+            rmdir(folder)
+        }
+        func lint(_ text: String) throws -> String {
+            let file = try #require(fopen(path, "w"))
+            fputs(text, file)
+            fclose(file)
+            return ConfigurationLoader.lint(files: [path]).diagnostics.map { "\($0)\n" }.joined()
+        }
+        let sound = try Files.read(FilePaths.join(Fixtures.root, "policies/standard.yaml"))
+        for text in [sound, "polcy: x\n", "policy: [\n", ""] {
+            #expect(try lint("\u{feff}" + text) == lint(text))
+        }
+        #expect(try lint("\u{feff}" + sound) == "")
+    }
+}

@@ -66,7 +66,7 @@ struct WatchCommand: ParsableCommand {
                 let line = WatchLine.text(status)
                 guard said[status.service] != line else { continue }
                 said[status.service] = line
-                console.line("\(Self.now.short)  \(line)")
+                console.line("\(Self.now.short) UTC  \(line)")
             }
             usleep(UInt32(Self.interval) * 1000)
         }

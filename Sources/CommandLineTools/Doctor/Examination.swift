@@ -34,6 +34,8 @@ struct Examination {
         sockets(agent)
         clock(agent)
         configuration(agent)
+        refusedReload(agent)
+        accessLog(agent)
         disk(agent)
         do {
             for status in try client.services() { service(status) }
@@ -114,6 +116,32 @@ struct Examination {
             warn(
                 "configuration", "changed since the agent read it: \(newer.joined(separator: ", "))",
                 "systemctl reload canaryd")
+        }
+    }
+
+    private mutating func refusedReload(_ agent: AgentStatus) {
+        guard let refused = agent.refusedReload else { return }
+        for reason in refused.reasons {
+            fail(
+                "reload", "the one of \(refused.at.short) UTC was refused, and nothing of it is in force: \(reason)",
+                "correct that, then systemctl reload canaryd")
+        }
+    }
+
+    private mutating func accessLog(_ agent: AgentStatus) {
+        guard let log = agent.accessLog else { return }
+        let lost =
+            (log.failed > 0 ? ", \(Words.count(log.failed)) could not be written" : "")
+            + (log.dropped > 0 ? ", \(Words.count(log.dropped)) were dropped since the writer was too slow" : "")
+        let found = "\(log.path ?? "standard error"): \(Words.count(log.written)) lines written\(lost)"
+        if let problem = log.problem {
+            fail(
+                "access log", "\(found); the last write failed: \(problem)",
+                "make room, or change accessLog; requests are served, their lines are lost")
+        } else if log.failed + log.dropped > 0 {
+            warn("access log", found, "it is written again; give it a disk with room, or lower accessLog.sample")
+        } else {
+            ok("access log", found)
         }
     }
 

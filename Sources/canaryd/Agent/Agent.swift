@@ -36,13 +36,15 @@ final class Agent: @unchecked Sendable {
     let scrapes = ScrapeSource()
     let embedded: EmbeddedServers
     let store: SQLiteStore
+    private let marker: RuntimeMarker
     let controller: RolloutController
     let journal = EventLog()
     /// Of the control thread, from `start` on.
     private var admin: AdminServer!
     private var backend: Backend!
     private var isStopping = false
-    private var isReloadRefused = false
+    /// Why the last reload was refused; nil where it was not.
+    private(set) var refusedReload: RefusedReload?
     private var ticks = 0
     private var shownStatus = ""
     var adminAddress = ""
@@ -60,11 +62,12 @@ final class Agent: @unchecked Sendable {
         embedded = EmbeddedServers(
             stateDirectory: settings.stateDirectory, configurationFile: configurationFile)
         store = try SQLiteStore(directory: settings.stateDirectory)
+        marker = RuntimeMarker(directory: Self.runtimeDirectory(settings))
         let embedded = embedded
         var generator = SystemRandomNumberGenerator()
         controller = RolloutController(
             configuration: configuration, store: store, plane: ProxyPlane(proxy), metrics: scrapes,
-            clock: SystemClock(), marker: RuntimeMarker(directory: Self.runtimeDirectory(settings)), listener: journal,
+            clock: SystemClock(), marker: marker, listener: journal,
             resolve: { try embedded.endpoint(of: $0) }, entropy: { generator.next() })
     }
 
@@ -90,6 +93,7 @@ final class Agent: @unchecked Sendable {
     }
 
     private func startOnControl() throws {
+        for warning in marker.read().warnings { log.error("\(warning)") }
         let lost = store.recovery.lostState
         if let lost { log.error("the state was lost", metadata: ["recovery": "\(lost)"]) }
         try controller.start(lostState: lost)
@@ -145,7 +149,7 @@ final class Agent: @unchecked Sendable {
 
     private func statusLine() -> String {
         let states = controller.states
-        return (isReloadRefused ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
+        return (refusedReload != nil ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
     }
 
     /// On the control thread: when that hangs, systemd finds out.
@@ -198,7 +202,9 @@ final class Agent: @unchecked Sendable {
     private func reload() {
         let now = SystemClock().now
         manager.reloading(now: now.monotonic / 1_000)
-        isReloadRefused = true
+        func refuse(_ reasons: [String]) {
+            refusedReload = RefusedReload(at: Timestamp(milliseconds: now.wall), reasons: reasons)
+        }
         do { try proxy.reopenAccessLog() } catch {
             log.error("the access log goes on in the old file", metadata: ["reason": "\(error)"])
         }
@@ -211,6 +217,7 @@ final class Agent: @unchecked Sendable {
             log.log(level: diagnostic.severity == .error ? .error : .warning, "\(diagnostic)")
         }
         guard let configuration = loaded.configuration, !loaded.hasErrors else {
+            refuse(loaded.diagnostics.filter { $0.severity == .error }.map(\.headline))
             log.error("not reloaded: the files have errors; what was in force stays in force")
             return
         }
@@ -220,10 +227,11 @@ final class Agent: @unchecked Sendable {
         do {
             let changes = try controller.apply(configuration)
             readAt = now.wall
-            isReloadRefused = false
+            refusedReload = nil
             for change in changes { log.notice("reloaded", metadata: ["change": "\(change)"]) }
             if changes.isEmpty { log.notice("reloaded: nothing changed") }
         } catch {
+            refuse((error as? ConfigurationRefused)?.reasons ?? ["\(error)"])
             log.error("not reloaded: what was in force stays in force", metadata: ["reason": "\(error)"])
         }
     }

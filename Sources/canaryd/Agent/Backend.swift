@@ -91,8 +91,18 @@ final class Backend: AdminBackend {
             now: Timestamp(milliseconds: SystemClock().now.wall), configurationFile: Self.absolute(running.file),
             configurationReadAt: Timestamp(milliseconds: running.readAt),
             configurationFiles: controller.configuration.files.map(Self.absolute),
+            refusedReload: running.refusedReload, accessLog: accessLog,
             stateDirectory: running.settings.stateDirectory, adminAddress: running.adminAddress,
             feedbackAddress: running.feedbackAddress)
+    }
+
+    private var accessLog: AccessLogStatus? {
+        guard let settings = running.settings.accessLog, let counts = running.proxy.accessLogCounts else { return nil }
+        var path: String?
+        if case .file(let file) = settings.destination { path = Self.absolute(file) }
+        return AccessLogStatus(
+            path: path, written: counts.written, dropped: counts.dropped, failed: counts.failed,
+            problem: counts.error == 0 ? nil : String(cString: strerror(counts.error)))
     }
 
     /// As somebody in another working folder would name it.
