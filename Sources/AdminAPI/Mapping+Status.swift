@@ -84,7 +84,9 @@ extension ArmStatus {
                     reason: $0.reason, message: $0.message, count: $0.count,
                     lastAt: Timestamp(milliseconds: $0.lastAt))
             },
-            requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, p50Seconds: arm.p50.map(Figure.init(_:)),
+            requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, clientErrorRatio: arm.clientErrorRate,
+            frequentStatus: arm.frequentStatus.map { FrequentStatus(status: Int($0.status), ratio: $0.share) },
+            p50Seconds: arm.p50.map(Figure.init(_:)),
             p95Seconds: arm.p95.map(Figure.init(_:)), p99Seconds: arm.p99.map(Figure.init(_:)), requests: arm.requests,
             errors: arm.errors, p95TrendSeconds: arm.latencyTrend.map { $0.map(Figure.init(_:)) })
     }

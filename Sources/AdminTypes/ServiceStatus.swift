@@ -103,7 +103,7 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
     public var pause: PauseStatus?
     /// The candidate gets nothing until a first healthy evaluation after a restart.
     public var recovering: Bool
-    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noData`, `providerDown`,
+    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noMeasurement`, `noData`, `providerDown`,
     /// `unusableSeries`, `agentBlind`, `badBaseline`, `candidateDown`, `recovering`.
     public var standstill: String?
 
@@ -219,6 +219,19 @@ public struct FailureStatus: Hashable, Codable, Sendable {
     }
 }
 
+/// A status, and its share of an arm's requests.
+public struct FrequentStatus: Hashable, Codable, Sendable {
+    /// 300 ... 599.
+    public var status: Int
+    /// 0 ... 1.
+    public var ratio: Double
+
+    public init(status: Int, ratio: Double) {
+        self.status = status
+        self.ratio = ratio
+    }
+}
+
 /// One arm over the last minute.
 public struct ArmStatus: Hashable, Codable, Sendable {
     public var version: String
@@ -232,6 +245,10 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var requestsPerSecond: Double
     /// 0 ... 1 over the last minute; absent without requests.
     public var errorRatio: Double?
+    /// The share of 4xx over the last minute; absent without requests.
+    public var clientErrorRatio: Double?
+    /// The most frequent status of the last minute's responses that were no success; absent where all were.
+    public var frequentStatus: FrequentStatus?
     /// Over the last minute; `+Inf` among errors; absent without requests.
     public var p50Seconds: Figure?
     public var p95Seconds: Figure?
@@ -244,7 +261,8 @@ public struct ArmStatus: Hashable, Codable, Sendable {
 
     public init(
         version: String, servers: Int, reachable: Int, down: [DownServer] = [], failures: [FailureStatus] = [],
-        requestsPerSecond: Double, errorRatio: Double?,
+        requestsPerSecond: Double, errorRatio: Double?, clientErrorRatio: Double? = nil,
+        frequentStatus: FrequentStatus? = nil,
         p50Seconds: Figure?, p95Seconds: Figure?, p99Seconds: Figure?, requests: UInt64, errors: UInt64,
         p95TrendSeconds: [Figure?]
     ) {
@@ -255,6 +273,8 @@ public struct ArmStatus: Hashable, Codable, Sendable {
         self.failures = failures
         self.requestsPerSecond = requestsPerSecond
         self.errorRatio = errorRatio
+        self.clientErrorRatio = clientErrorRatio
+        self.frequentStatus = frequentStatus
         self.p50Seconds = p50Seconds
         self.p95Seconds = p95Seconds
         self.p99Seconds = p99Seconds

@@ -187,6 +187,8 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var missing: String
     /// A step may end although this check has no data: only promotion waits for it.
     public var waitsOnlyForPromotion: Bool
+    /// It has no data, and more requests like those that come will give it none: `missing` says why.
+    public var needsMoreThanTraffic = false
     /// More inconclusive measurements than the policy tolerates: someone has to look.
     public var isOverInconclusiveLimit = false
     /// What the sequential judge holds; nil for bounds that are no part of the risk, and for other judges.

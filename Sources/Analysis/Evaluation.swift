@@ -82,6 +82,12 @@ public struct ArmCondition: Hashable, Codable, Sendable {
         (servers > 0 && reachable == 0) || (recentErrorRate.map { $0 >= 0.5 } ?? false)
     }
 
+    /// What was found where the arm is down, in words.
+    public var downReason: String {
+        guard servers > 0 && reachable == 0 else { return "\(recentErrors) of its last \(recentRequests) requests failed" }
+        return servers == 1 ? "its server cannot be reached" : "none of its \(servers) servers can be reached"
+    }
+
     /// Whether this arm is no better a place for traffic than the other: both are down, and this one fails as much.
     public func isNoBetter(than other: ArmCondition) -> Bool {
         guard isDown else { return false }

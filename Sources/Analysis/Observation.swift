@@ -4,7 +4,7 @@ import PolicyModel
 public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
     /// 1xx to 3xx, relayed whole.
     case success = 0
-    /// 4xx: counted apart, neither good nor bad.
+    /// 4xx from the server.
     case clientError = 1
     /// 5xx from the server.
     case serverError = 2
@@ -21,12 +21,33 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
     /// The agent ended it because the client was too slow: its body did not come in time (408), or it did not read the
     /// response. Not the server's fault, and nothing about the server's speed.
     case clientTimeout = 8
+    /// The proxy answered 4xx in the server's place because the request was broken: says nothing of the server.
+    case rejected = 9
 
     /// Counts against the arm.
     public var isError: Bool {
         switch self {
         case .serverError, .connectFailure, .timeout, .truncated: true
-        case .success, .clientError, .clientClosed, .clientTimeout, .open: false
+        case .success, .clientError, .clientClosed, .clientTimeout, .open, .rejected: false
+        }
+    }
+
+    /// The server's doing: counts as a request. Left out are clients that left, and requests that the proxy refused.
+    public var isJudged: Bool {
+        switch self {
+        case .success, .clientError, .serverError, .connectFailure, .timeout, .truncated: true
+        case .clientClosed, .clientTimeout, .open, .rejected: false
+        }
+    }
+
+    /// How a judged request ended; a status that does not fit the outcome counts as the first of the outcome's class.
+    public func code(status: UInt16) -> ResponseCode {
+        switch self {
+        case .success: (300...399).contains(status) && status != 304 ? ResponseCode(rawValue: status) : .success
+        case .clientError: (400...499).contains(status) ? ResponseCode(rawValue: status) : 400
+        case .serverError: (500...599).contains(status) ? ResponseCode(rawValue: status) : 500
+        case .connectFailure, .timeout, .truncated: .failure
+        case .clientClosed, .clientTimeout, .open, .rejected: .success
         }
     }
 
@@ -42,6 +63,7 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         case .clientClosed: "client_closed"
         case .clientTimeout: "client_timeout"
         case .open: "open"
+        case .rejected: "rejected"
         }
     }
 }
@@ -56,6 +78,8 @@ public struct Observation: Hashable, Sendable {
     public var flags: Flags
     /// The request's place in 0 ..< 10 000 by the split's hash; sub-shards and keys are made of it.
     public var place: UInt16
+    /// The status of the server's final response; 0 where there was none.
+    public var status: UInt16
     /// Other bits of the same hash: tells keys apart where traffic is dealt by key.
     public var key: UInt32
     /// Monotonic, in nanoseconds.
@@ -82,20 +106,23 @@ public struct Observation: Hashable, Sendable {
     }
 
     public init(
-        slot: UInt32, arm: Arm, outcome: Outcome, flags: Flags, place: UInt16, key: UInt32 = 0, startedAt: Int64,
-        requestHash: UInt64, firstByte: UInt32, total: UInt32
+        slot: UInt32, arm: Arm, outcome: Outcome, flags: Flags, place: UInt16, status: UInt16 = 0,
+        key: UInt32 = 0, startedAt: Int64, requestHash: UInt64, firstByte: UInt32, total: UInt32
     ) {
         self.slot = slot
         self.arm = arm
         self.outcome = outcome
         self.flags = flags
         self.place = place
+        self.status = status
         self.key = key
         self.startedAt = startedAt
         self.requestHash = requestHash
         self.firstByte = firstByte
         self.total = total
     }
+
+    public var code: ResponseCode { outcome.code(status: status) }
 }
 
 /// What the data plane hands over at each tick.

@@ -73,8 +73,8 @@ public struct ObservationWindow: Sendable {
     /// Adds an ended, judged request.
     public mutating func record(_ o: Observation) {
         let arm = Int(o.arm.rawValue)
-        sinceStart[arm].add(o.outcome)
-        if o.startedAt >= stepStartedAt { sinceStep[arm].add(o.outcome) }
+        sinceStart[arm].add(o)
+        if o.startedAt >= stepStartedAt { sinceStep[arm].add(o) }
         newestStart = max(newestStart ?? .min, o.startedAt)
         recordEnd(o, arm: arm)
         let second = o.startedAt / Self.cohortLength
@@ -82,14 +82,14 @@ public struct ObservationWindow: Sendable {
             late += 1
             return
         }
-        cohorts[arm][index].outcomes.add(o.outcome)
+        cohorts[arm][index].outcomes.add(o)
         guard o.startedAt >= latencyFrom else { return }
         switch o.outcome {
         case .success:
             cohorts[arm][index].total.record(o.total)
             cohorts[arm][index].firstByte.record(o.firstByte == .max ? o.total : o.firstByte)
         case .clientClosed: cohorts[arm][index].abandoned.record(o.total)
-        case .clientError, .clientTimeout, .serverError, .connectFailure, .timeout, .truncated, .open: break
+        case .clientError, .clientTimeout, .serverError, .connectFailure, .timeout, .truncated, .rejected, .open: break
         }
     }
 
@@ -145,10 +145,10 @@ public struct ObservationWindow: Sendable {
         var place = ended[arm].count
         while place > 0, ended[arm][place - 1].second > second { place -= 1 }
         if place > 0, ended[arm][place - 1].second == second {
-            ended[arm][place - 1].outcomes.add(o.outcome)
+            ended[arm][place - 1].outcomes.add(o)
         } else if ended[arm].last.map({ $0.second - second <= retention.nanoseconds / Self.cohortLength }) ?? true {
             ended[arm].insert(Ended(second: second), at: place)
-            ended[arm][place].outcomes.add(o.outcome)
+            ended[arm][place].outcomes.add(o)
         }
     }
 

@@ -10,11 +10,21 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
     public private(set) var truncated: UInt64 = 0
     public private(set) var clientClosed: UInt64 = 0
     public private(set) var clientTimeout: UInt64 = 0
+    public private(set) var rejected: UInt64 = 0
+    /// Judged requests that did not succeed, by status.
+    public private(set) var responses = ResponseCounts()
 
     public init() {}
 
+    public mutating func add(_ o: Observation) { add(o.outcome, status: o.status) }
+
     /// An open request is no end and is not counted.
-    public mutating func add(_ outcome: Outcome, _ n: UInt64 = 1) {
+    public mutating func add(_ outcome: Outcome, status: UInt16 = 0, _ n: UInt64 = 1) {
+        count(outcome, n)
+        responses.add(outcome.code(status: status), n)
+    }
+
+    private mutating func count(_ outcome: Outcome, _ n: UInt64) {
         switch outcome {
         case .success: success += n
         case .clientError: clientError += n
@@ -24,12 +34,14 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
         case .truncated: truncated += n
         case .clientClosed: clientClosed += n
         case .clientTimeout: clientTimeout += n
+        case .rejected: rejected += n
         case .open: break
         }
     }
 
     public mutating func add(_ other: OutcomeCounts) {
-        for outcome in Outcome.allCases { add(outcome, other[outcome]) }
+        for outcome in Outcome.allCases { count(outcome, other[outcome]) }
+        responses.add(other.responses)
     }
 
     public subscript(outcome: Outcome) -> UInt64 {
@@ -42,16 +54,21 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
         case .truncated: truncated
         case .clientClosed: clientClosed
         case .clientTimeout: clientTimeout
+        case .rejected: rejected
         case .open: 0
         }
     }
 
-    /// 5xx, failed or timed-out connections, truncated replies.
+    /// 5xx, failed or timed-out connections, truncated responses.
     public var errors: UInt64 { serverError + connectFailure + timeout + truncated }
-    /// What an error rate is a share of: successes and errors. 4xx and clients that left or were too slow are counted
-    /// apart.
-    public var judged: UInt64 { success + errors }
-    public var all: UInt64 { judged + clientError + clientClosed + clientTimeout }
+    /// What a share is a share of: every request that the server had to answer. Clients that left or were too slow, and
+    /// requests that the proxy refused, are counted apart.
+    public var judged: UInt64 { success + clientError + errors }
+    public var all: UInt64 { judged + clientClosed + clientTimeout + rejected }
     /// Nil without a judged request.
     public var errorRate: Double? { judged == 0 ? nil : Double(errors) / Double(judged) }
+    public var clientErrorRate: Double? { judged == 0 ? nil : Double(clientError) / Double(judged) }
+
+    /// Judged requests that ended in one of these ways.
+    public func count(_ set: ResponseSet) -> UInt64 { responses.count(set) }
 }

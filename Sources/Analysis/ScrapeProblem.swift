@@ -122,7 +122,7 @@ extension WindowSnapshot {
                     if let max = latency.max?.seconds, let span = series.latencySpan(around: max, of: arm) {
                         problems.append(between(path, max, span, .seconds, arm))
                     }
-                case .errors, .latency, .quality: break
+                case .errors, .clientErrors, .latency, .quality: break
                 }
             }
             return problems.reduce(into: []) { all, problem in

@@ -37,13 +37,14 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
     /// Looks at every check whose interval is over and repeats the last result of the others.
     /// - Parameter now: monotonic nanoseconds.
     public mutating func evaluate(_ policies: [Policy], _ snapshot: WindowSnapshot, now: Int64) -> [CheckResult] {
-        policies.flatMap { policy in
+        let sets = ClientErrorSets(policies)
+        return policies.flatMap { policy in
             policy.checks.map { check in
                 let path = "\(policy.name)/\(check.name)"
                 let last = latest[path]
                 let isDue = last.map { now >= $0.nextAt } ?? true
                 if let last, !isDue, !last.isOutdated { return last.result }
-                let look = ThresholdLook(check: check, snapshot: snapshot, now: now)
+                let look = ThresholdLook(check: check, snapshot: snapshot, sets: sets, now: now)
                 let result = judge(look, policy: policy.name, counts: isDue)
                 let nextAt = isDue ? now + check.limits.interval.nanoseconds : last?.nextAt ?? now
                 latest[path] = Latest(result: result, nextAt: nextAt)
@@ -80,6 +81,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         result.isOverInconclusiveLimit = tally.inconclusives > check.limits.inconclusiveLimit
         if case .quality = check.kind { result.waitsOnlyForPromotion = true }
         result.missing = look.missing(measured: measured, measurements: measurements)
+        result.needsMoreThanTraffic = verdict == .noData && look.hasNothingToTime
         result.proven = verdict == .pass && result.missing.isEmpty
         return result
     }

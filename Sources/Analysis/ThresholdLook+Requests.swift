@@ -4,14 +4,45 @@ import Statistics
 extension ThresholdLook {
     func measure(_ errors: ErrorsCheck) -> [Measurement] {
         guard errors.from == .proxy else { return measureScraped(errors) }
-        func outcomes(_ arm: Arm) -> OutcomeCounts {
-            startedFrom == nil
-                ? snapshot.observations.counts(arm, since: since)
-                : snapshot.observations.summary(arm, since: since).outcomes
-        }
-        let (c, b) = (outcomes(.candidate), outcomes(.baseline))
         return compare(
-            errors, candidate: Proportion(c.errors, of: c.judged), baseline: Proportion(b.errors, of: b.judged))
+            errors, candidate: share(.candidate, errors.counted), baseline: share(.baseline, errors.counted))
+    }
+
+    func measure(_ clientErrors: ClientErrorsCheck) -> [Measurement] {
+        let bounds = ErrorsCheck(maxIncrease: clientErrors.maxIncrease, floor: clientErrors.floor)
+        let responses = outcomes(.candidate).responses
+        return [("4xx", sets.clientErrors), ("3xx", sets.redirects)].flatMap { subject, set in
+            compare(bounds, candidate: share(.candidate, set), baseline: share(.baseline, set)).map { m in
+                var m = m
+                m.subject = subject
+                if m.note.isEmpty { m.note = responses.words(set) }
+                return m
+            }
+        }
+    }
+
+    private func outcomes(_ arm: Arm) -> OutcomeCounts {
+        startedFrom == nil
+            ? snapshot.observations.counts(arm, since: since)
+            : snapshot.observations.summary(arm, since: since).outcomes
+    }
+
+    /// Judged requests that ended in one of these ways.
+    private func share(_ arm: Arm, _ set: ResponseSet) -> Proportion {
+        let outcomes = outcomes(arm)
+        return Proportion(outcomes.count(set), of: outcomes.judged)
+    }
+
+    /// A check of latency has the requests that it asks for, but too few of the responses can be timed.
+    var hasNothingToTime: Bool { [Arm.candidate, .baseline].contains { untimed($0) != nil } }
+
+    /// Why too few of an arm's responses can be timed; nil where that is not so.
+    private func untimed(_ arm: Arm) -> String? {
+        guard case .latency(let latency) = check.kind, latency.from == .proxy else { return nil }
+        let outcomes = snapshot.observations.summary(arm, since: since).outcomes
+        let timed = outcomes.judged - outcomes.clientError
+        guard outcomes.judged >= need, timed < need else { return nil }
+        return outcomes.responses.untimed(of: outcomes.judged, arm: arm)
     }
 
     func compare(_ errors: ErrorsCheck, candidate: Proportion, baseline: Proportion) -> [Measurement] {
@@ -71,7 +102,7 @@ extension ThresholdLook {
             let span = c.span(around: ceiling)
             let isBeyond = c.isBeyond(ceiling, quantile: p)
             if let note = fewSamples(mine.trials, nil) {
-                m.note = note
+                m.note = untimed(.candidate) ?? note
             } else if let span, !isBeyond, c.exceeding(span: span).rate ?? 0 > 1 - p {
                 m.verdict = .inconclusive
                 m.note = between(ceiling, span, c)
@@ -88,7 +119,7 @@ extension ThresholdLook {
             let mine = c.exceeding(bound)
             m.candidateSamples = mine.trials
             if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
-                m.note = note
+                m.note = untimed(.candidate) ?? untimed(.baseline) ?? note
             } else if let span = c.span(around: bound), span.upper == nil, c.exceeding(span: span).rate ?? 0 > 1 - p {
                 m.verdict = .inconclusive
                 m.note = between(bound, span, c)
@@ -127,7 +158,7 @@ extension ThresholdLook {
             m.verdict = .pass
         } else if baselineBeyond {
             m.verdict = .inconclusive
-            m.note = "the baseline is beyond this bound too, and the candidate is no worse"
+            m.note = "the baseline is beyond this bound too, and the candidate is not clearly worse"
         } else if isSurely {
             m.verdict = .fail
         } else {

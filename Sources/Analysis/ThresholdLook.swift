@@ -5,6 +5,8 @@ import Statistics
 struct ThresholdLook {
     let check: Check
     let snapshot: WindowSnapshot
+    /// What a check on client errors counts.
+    let sets: ClientErrorSets
     let now: Int64
     /// Only requests that began at or after this count; nil: all of the check's window.
     var startedFrom: Int64?
@@ -20,6 +22,7 @@ struct ThresholdLook {
     func measure() -> [Measurement] {
         switch check.kind {
         case .errors(let errors): measure(errors)
+        case .clientErrors(let clientErrors): measure(clientErrors)
         case .latency(let latency): measure(latency)
         case .quality(let quality): measure(quality)
         case .metric(let metric): measure(metric)
@@ -31,7 +34,7 @@ struct ThresholdLook {
         switch check.kind {
         case .errors where isScraped, .latency where isScraped:
             return measured == .pass ? "" : reason(measurements, measured)
-        case .errors, .latency:
+        case .errors, .clientErrors, .latency:
             for arm in [Arm.candidate, .baseline] {
                 let n = snapshot.observations.sinceStep[Int(arm.rawValue)].judged
                 if n < need { return "\(n) of \(need) requests on the \(arm.name) in this step" }
@@ -47,7 +50,7 @@ struct ThresholdLook {
         let second = ObservationWindow.cohortLength
         let step = (snapshot.observations.stepStartedAt + second - 1) / second * second
         guard startedFrom == nil, step > since else { return "" }
-        let look = ThresholdLook(check: check, snapshot: snapshot, now: now, startedFrom: step)
+        let look = ThresholdLook(check: check, snapshot: snapshot, sets: sets, now: now, startedFrom: step)
         let measurements = look.measure()
         let measured = ThresholdJudge.worst(measurements.map(\.verdict))
         return measured == .pass ? "" : "in this step: " + reason(measurements, measured)
@@ -57,7 +60,7 @@ struct ThresholdLook {
         switch check.kind {
         case .errors(let errors): errors.from == .scrape
         case .latency(let latency): latency.from == .scrape
-        case .quality, .metric: false
+        case .clientErrors, .quality, .metric: false
         }
     }
 

@@ -50,6 +50,7 @@ public enum CheckMode: String, Hashable, Codable, Sendable {
 
 public enum CheckKind: Hashable, Codable, Sendable {
     case errors(ErrorsCheck)
+    case clientErrors(ClientErrorsCheck)
     case latency(LatencyCheck)
     case quality(QualityCheck)
     case metric(MetricCheck)
@@ -60,7 +61,7 @@ public enum ObservationOrigin: String, Hashable, Codable, Sendable {
     case scrape
 }
 
-/// The share of judged requests that failed. At least one of `max` and `maxIncrease` is set.
+/// The share of judged requests that ended as errors. At least one of `max` and `maxIncrease` is set.
 public struct ErrorsCheck: Hashable, Codable, Sendable {
     /// Ceiling, a fraction 0 ... 1.
     public var max: Double?
@@ -68,15 +69,33 @@ public struct ErrorsCheck: Hashable, Codable, Sendable {
     public var maxIncrease: Double?
     /// A candidate's rate at or below this never fails `maxIncrease`. Fraction 0 ... 1.
     public var floor: Double
+    /// Statuses that count as errors, beside requests without a whole response, which always do.
+    public var statuses: ResponseSet
     public var from: ObservationOrigin
 
     public init(
-        max: Double? = nil, maxIncrease: Double? = nil, floor: Double = 0, from: ObservationOrigin = .proxy
+        max: Double? = nil, maxIncrease: Double? = nil, floor: Double = 0, statuses: ResponseSet = .serverErrors,
+        from: ObservationOrigin = .proxy
     ) {
         self.max = max
         self.maxIncrease = maxIncrease
         self.floor = floor
+        self.statuses = statuses
         self.from = from
+    }
+}
+
+/// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each compared
+/// with the baseline's.
+public struct ClientErrorsCheck: Hashable, Codable, Sendable {
+    /// Over the baseline's share, relative: 0.5 allows half as much again.
+    public var maxIncrease: Double
+    /// A candidate's share at or below this never fails. Fraction 0 ... 1.
+    public var floor: Double
+
+    public init(maxIncrease: Double, floor: Double = 0) {
+        self.maxIncrease = maxIncrease
+        self.floor = floor
     }
 }
 

@@ -82,6 +82,9 @@ public struct TrafficPhase: Hashable, Sendable {
 public struct ArmTraffic: Hashable, Sendable {
     /// Share of requests that end as a server error, each by itself. 0 ... 1.
     public var errors: Double
+    /// Shares of requests that are answered with these statuses, beside `errors`; ascending by status. The sum of all is
+    /// at most 1.
+    public var statuses: [StatusShare]
     public var latency: LatencyShape
     /// To the first byte; nil: the reply comes in one piece, so as `latency`.
     public var firstByte: LatencyShape?
@@ -89,14 +92,28 @@ public struct ArmTraffic: Hashable, Sendable {
     public var reachable: Bool
 
     public init(
-        errors: Double = 0,
+        errors: Double = 0, statuses: [StatusShare] = [],
         latency: LatencyShape = LatencyShape(p50: .milliseconds(20), p95: .milliseconds(50)),
         firstByte: LatencyShape? = nil, reachable: Bool = true
     ) {
         self.errors = errors
+        self.statuses = statuses
         self.latency = latency
         self.firstByte = firstByte
         self.reachable = reachable
+    }
+}
+
+/// How often a version answers with a status.
+public struct StatusShare: Hashable, Sendable {
+    /// 300 ... 599.
+    public var status: UInt16
+    /// 0 ... 1.
+    public var share: Double
+
+    public init(status: UInt16, share: Double) {
+        self.status = status
+        self.share = share
     }
 }
 

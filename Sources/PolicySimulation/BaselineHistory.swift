@@ -54,7 +54,7 @@ public struct BaselineHistory: Sendable {
             last = max(second, open.isEmpty ? .min : last ?? .min)
             open.append(item)
             profile.observe(item)
-            if case .errors(let tick) = item { sum += tick.tally(.baseline) }
+            if case .errors(let tick) = item { sum += tick.tally(.baseline, .errors) }
         }
         all.append(open)
         func span(_ items: [JudgedItem]) -> Int64 {
@@ -111,7 +111,7 @@ public struct BaselineHistory: Sendable {
         var starts: [Start] = []
         for (number, items) in stretches.enumerated() {
             guard let first = items.first?.second, let last = items.last?.second else { continue }
-            var profile = BaselineProfile()
+            var profile = BaselineProfile(policies)
             var next = first + Self.lead
             for (index, item) in items.enumerated() {
                 guard let second = item.second else { continue }
@@ -143,7 +143,7 @@ public struct BaselineHistory: Sendable {
             switch item {
             case .errors(let tick):
                 let assigned = assign(tick, mask, UInt16(step + 1))
-                requests += assigned.tally(.candidate).trials
+                requests += assigned.requests(.candidate)
                 judge.take(.errors(assigned))
             case .latencies(let tick): judge.take(.latencies(assign(tick, mask, UInt16(step + 1))))
             case .rows: break
@@ -163,15 +163,16 @@ public struct BaselineHistory: Sendable {
             for shard in 0..<ErrorTick.shards {
                 let i = arm(shard) * ErrorTick.shards + shard
                 assigned.trials[i] = tick.trials[shard]
-                assigned.hits[i] = tick.hits[shard]
+                assigned.responses[i] = tick.responses[shard]
             }
             return assigned
         }
         // The sub-shard of a request that was assigned by key is not recorded; any other division by key serves as well.
-        for key in tick.keys {
-            let shard = Int(TrafficSplit.mix(key >> 2) & UInt64(ErrorTick.shards - 1))
-            assigned.add(arm(shard) == 0 ? .baseline : .candidate, shard: shard, isError: key & 1 == 1)
-            assigned.keys.append(key & ~2 | UInt64(arm(shard)) << 1)
+        for response in tick.keys {
+            let shard = Int(TrafficSplit.mix(UInt64(response.key)) & UInt64(ErrorTick.shards - 1))
+            let arm: Arm = arm(shard) == 0 ? .baseline : .candidate
+            assigned.add(arm, shard: shard, response.code)
+            assigned.keys.append(KeyedResponse(key: response.key, arm, response.code))
         }
         return assigned
     }

@@ -44,7 +44,7 @@ public enum RecordedRollout {
                 begin = begin ?? second
                 now = max(now, second)
             }
-            if case .errors(let tick) = item { requests += tick.tally(.candidate).trials }
+            if case .errors(let tick) = item { requests += tick.requests(.candidate) }
             results = judge.evaluate(policies, nothing, now: now * 1_000_000_000)
             if let failing = results.first(where: { $0.isEnforced && $0.verdict == .fail }) {
                 return verdict(failing, false)

@@ -55,7 +55,7 @@ public struct RolloutSimulation: Sendable {
         let generator = TickGenerator(self)
         let profiles = (0..<max(1, min(baselines, rollouts))).map { number in
             var random = randomNumbers(for: number, of: 1)
-            var profile = BaselineProfile()
+            var profile = BaselineProfile(policies)
             let seconds = Int64(watched.seconds)
             for second in 0..<seconds {
                 let tick = generator.tick(second: Self.origin - seconds + second, step: 0, share: .zero, &random)
@@ -83,7 +83,7 @@ public struct RolloutSimulation: Sendable {
             let index = min(step, steps.count - 1)
             let tick = generator.tick(
                 second: Self.origin + second, step: UInt16(index + 1), share: steps[index].weight, &random)
-            requests += tick.errors.tally(.candidate).trials
+            requests += tick.errors.requests(.candidate)
             judge.take(.errors(tick.errors))
             if let latencies = tick.latencies { judge.take(.latencies(latencies)) }
             let standing = judge.standing

@@ -92,7 +92,7 @@ struct ScenarioRun {
         window = ObservationWindow(retention: retention, startedAt: Self.origin)
         series = SeriesWindow(span: retention + .seconds(60))
         for arm in Arm.allCases { series.setServers([SimulatedScrapes.endpoint(arm)], of: arm) }
-        judge = Judge(analysis, test.policies, profile: Self.baselineProfile(of: scenario, seed: seed))
+        judge = Judge(analysis, test.policies, profile: Self.baselineProfile(of: scenario, policies: test.policies, seed: seed))
         feed = TickFeed(now: Self.origin, isKeyed: false)
         attributes = Set(
             test.policies.flatMap(\.checks).flatMap { check -> [String] in
@@ -102,8 +102,10 @@ struct ScenarioRun {
 
     /// The profile of the baseline that an agent would have before the rollout, from half an hour of traffic as in the
     /// scenario's first phase.
-    private static func baselineProfile(of scenario: TestScenario, seed: UInt64) -> BaselineProfile {
-        var profile = BaselineProfile()
+    private static func baselineProfile(
+        of scenario: TestScenario, policies: [Policy], seed: UInt64
+    ) -> BaselineProfile {
+        var profile = BaselineProfile(policies)
         guard var first = scenario.phases.first else { return profile }
         first.duration = watched
         first.feedback = nil

@@ -75,21 +75,33 @@ struct SimulatedTraffic {
         let key = random.next()
         let arm = split.select(key)
         let traffic = phase[arm]
+        var status: UInt16 = 200
         let outcome: Outcome
         var total = LatencySampler(traffic.latency).draw(&random)
         var firstByte = traffic.firstByte.map { LatencySampler($0).draw(&random) } ?? total
         if !traffic.reachable {
             (outcome, total, firstByte) = (.connectFailure, 1000, .max)
-        } else if random.chance(traffic.errors) {
-            outcome = .serverError
         } else {
-            outcome = .success
+            status = Self.status(traffic, random.unit())
+            outcome = status >= 500 ? .serverError : status >= 400 ? .clientError : .success
         }
         return Observation(
             slot: 0, arm: arm, outcome: outcome, flags: .judged,
             place: UInt16(truncatingIfNeeded: TrafficSplit.place(of: key, salt: split.salt)),
+            status: outcome == .connectFailure ? 0 : status,
             key: UInt32(truncatingIfNeeded: TrafficSplit.mix(key ^ split.salt)),
             startedAt: origin + Int64(seconds * 1e9), requestHash: 1, firstByte: min(firstByte, total), total: total)
+    }
+
+    /// - Parameter place: 0 ..< 1, drawn for the request.
+    private static func status(_ traffic: ArmTraffic, _ place: Double) -> UInt16 {
+        var left = place - traffic.errors
+        guard left >= 0 else { return 500 }
+        for entry in traffic.statuses {
+            left -= entry.share
+            if left < 0 { return entry.status }
+        }
+        return 200
     }
 
     private mutating func label(_ o: Observation) {

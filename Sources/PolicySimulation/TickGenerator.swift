@@ -50,24 +50,35 @@ struct LatencyTable: Sendable {
     }
 }
 
-/// Generates the ticks of a judge without simulating single requests: the number of requests in a second, how many of
-/// them failed, and the latency buckets of the others.
+/// Generates the ticks of a judge without simulating single requests: the number of requests in a second, how they
+/// ended, and the latency buckets of those that can be timed.
 struct TickGenerator: Sendable {
     /// The distribution of one arm's requests.
     private struct ArmRequests: Sendable {
-        /// The probability of an error, scaled to an integer of `chanceBits` bits.
-        let errors: UInt64
+        /// The ways to end other than success, each with the sum of its probability and those before it, scaled to
+        /// an integer of `chanceBits` bits.
+        let endings: [(bound: UInt64, code: ResponseCode)]
         let total: LatencyTable
         let firstByte: LatencyTable?
 
         init(_ traffic: ArmTraffic) {
-            let failing = traffic.reachable ? min(max(traffic.errors, 0), 1) : 1
-            errors = UInt64(failing * Double(1 << Self.chanceBits))
+            var all: [(share: Double, code: ResponseCode)] = [(1, .failure)]
+            if traffic.reachable {
+                all = [(traffic.errors, 500)]
+                for entry in traffic.statuses { all.append((entry.share, ResponseCode(rawValue: entry.status))) }
+            }
+            var sum = 0.0
+            endings = all.filter { $0.share > 0 }.map { entry in
+                sum = min(sum + entry.share, 1)
+                return (UInt64(sum * Double(1 << Self.chanceBits)), entry.code)
+            }
             total = LatencyTable(traffic.latency)
             firstByte = traffic.firstByte.map { LatencyTable($0) }
         }
 
-        /// The random bits that decide whether a request fails: of its 64, three select the sub-shard and
+        func code(_ draw: UInt64) -> ResponseCode { endings.first { draw < $0.bound }?.code ?? .success }
+
+        /// The random bits that decide how a request ends: of its 64, three select the sub-shard and
         /// `LatencyTable.bits` the latency.
         static let chanceBits = 64 - 3 - LatencyTable.bits
     }
@@ -100,9 +111,10 @@ struct TickGenerator: Sendable {
             for _ in 0..<count {
                 let bits = random.next()
                 let shard = Int(bits & 7)
-                let isError = bits >> (3 + LatencyTable.bits) < requests.errors
-                errors.add(arm, shard: shard, isError: isError)
-                guard hasLatency else { continue }
+                let code = requests.code(bits >> (3 + LatencyTable.bits))
+                errors.add(arm, shard: shard, code)
+                guard hasLatency, !(400...499).contains(code.rawValue) else { continue }
+                let isError = code == .failure || code.rawValue >= 500
                 let total = isError ? LatencyEntry.slowest : requests.total[bits >> 3]
                 let first = isError ? nil : requests.firstByte.map { min($0[random.next()], total) }
                 latencies.entries.append(LatencyEntry(arm, shard: shard, total: total, firstByte: first))

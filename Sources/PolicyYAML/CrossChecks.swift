@@ -124,7 +124,7 @@ enum CrossChecks {
             case .errors(let errors) where errors.from == .scrape: needsPreset = true
             case .latency(let latency) where latency.from == .scrape: needsPreset = true
             case .metric: needsPreset = false
-            case .errors, .latency, .quality: continue
+            case .errors, .clientErrors, .latency, .quality: continue
             }
             for version in arms {
                 let metrics = version.metrics

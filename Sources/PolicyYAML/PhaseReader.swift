@@ -47,10 +47,17 @@ struct PhaseReader {
     }
 
     private func arm(_ key: String, _ part: Section, before: ArmTraffic) -> ArmTraffic {
-        let keys = ["errors", "latency", "firstByte", "reachable"]
+        let keys = ["errors", "statuses", "latency", "firstByte", "reachable"]
         guard let part = part.section(key, "'\(key)'", keys: keys) else { return before }
         var arm = before
         arm.errors = part.fraction("errors") ?? before.errors
+        arm.statuses = statuses(part) ?? before.statuses
+        let sum = arm.statuses.reduce(arm.errors) { $0 + $1.share }
+        if sum > 1 + 1e-9 {
+            report.error(
+                part.mark(part.has("statuses") ? "statuses" : "errors"),
+                "errors and statuses add up to \(Units.percent(sum)) of the requests: write 100% at most")
+        }
         arm.latency = shape("latency", part) ?? before.latency
         arm.firstByte = shape("firstByte", part) ?? before.firstByte
         arm.reachable = part.boolean("reachable") ?? before.reachable
@@ -60,6 +67,34 @@ struct PhaseReader {
                 "the first byte comes after the whole reply: write a shorter firstByte, or a longer latency")
         }
         return arm
+    }
+
+    /// A mapping from status to share.
+    private func statuses(_ part: Section) -> [StatusShare]? {
+        guard let node = part.node("statuses") else { return nil }
+        guard case .mapping(let entries) = node.content else {
+            if case .unusable = node.content { return nil }
+            report.error(node.mark, "'statuses' is a mapping such as {404: 30%}; found \(node.kind)")
+            return nil
+        }
+        guard entries.count <= ConfigurationLimits.statuses else {
+            report.error(
+                node.mark,
+                "'statuses' has \(entries.count) entries: at most \(ConfigurationLimits.statuses) are read")
+            return nil
+        }
+        let shares = entries.compactMap { entry -> StatusShare? in
+            guard let status = UInt16(entry.name), (300...599).contains(status) else {
+                report.error(entry.key, "'\(entry.name)' is no status that a test may give: write 300 to 599, such as 404")
+                return nil
+            }
+            return report.read(entry.value, "30%") { (text) throws(Mend) -> StatusShare in
+                let share = try Units.fraction(text)
+                guard (0...1).contains(share) else { throw Mend("is out of range: write a share from 0% to 100%") }
+                return StatusShare(status: status, share: share)
+            }
+        }
+        return shares.sorted { $0.status < $1.status }
     }
 
     private func shape(_ key: String, _ part: Section) -> LatencyShape? {

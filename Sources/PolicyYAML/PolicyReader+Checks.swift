@@ -2,12 +2,16 @@ import PolicyModel
 
 extension PolicyReader {
     func errors(_ check: Section) -> ErrorsCheck? {
-        guard let part = check.section("errors", "errors", keys: ["max", "maxIncrease", "floor", "from"]) else {
-            return nil
-        }
+        let keys = ["max", "maxIncrease", "floor", "statuses", "from"]
+        guard let part = check.section("errors", "errors", keys: keys) else { return nil }
         let value = ErrorsCheck(
             max: part.fraction("max"), maxIncrease: part.increase("maxIncrease"), floor: part.fraction("floor") ?? 0,
-            from: origin(part))
+            statuses: statuses(part) ?? .serverErrors, from: origin(part))
+        if value.from == .scrape, part.has("statuses") {
+            report.error(
+                part.mark("statuses"),
+                "the proxy sees statuses, a scrape has the server's own count of failures: remove 'statuses'")
+        }
         needsBound(part, ["max", "maxIncrease"], example: "max: 1%")
         if part.has("floor"), !part.has("maxIncrease") {
             report.error(
@@ -20,6 +24,51 @@ extension PolicyReader {
                     + " to 'maxIncrease': write a lower one")
         }
         return value
+    }
+
+    /// What counts as an error: classes and codes.
+    private func statuses(_ part: Section) -> ResponseSet? {
+        guard let items = part.list("statuses", "'statuses'", atMost: ConfigurationLimits.statuses) else { return nil }
+        if items.isEmpty {
+            report.error(part.mark("statuses"), "'statuses' is empty: write [5xx], or remove it for the same")
+        }
+        var statuses = ResponseSet()
+        for item in items {
+            let range = report.read(item, "5xx or 429") { (text) throws(Mend) -> ClosedRange<UInt16> in
+                let range = try Self.status(text)
+                guard !range.allSatisfy({ statuses.contains(ResponseCode(rawValue: $0)) }) else {
+                    throw Mend("is repeated, or part of what stands before it: remove it")
+                }
+                return range
+            }
+            if let range { statuses.insert(range) }
+        }
+        if !statuses.isEmpty, !ResponseSet.serverErrors.subtracting(statuses).isEmpty {
+            report.warning(
+                part.mark("statuses"), "5xx that 'statuses' does not list count as no error: add 5xx, unless that is meant")
+        }
+        return statuses
+    }
+
+    private static func status(_ text: String) throws(Mend) -> ClosedRange<UInt16> {
+        let classes: [String: ClosedRange<UInt16>] = ["3xx": 300...399, "4xx": 400...499, "5xx": 500...599]
+        if let range = classes[text.lowercased()] { return range }
+        if let code = UInt16(text), text.utf8.count == 3 {
+            guard (300...599).contains(code) else {
+                throw Mend("says that all is well: write statuses from 300 to 599")
+            }
+            return code...code
+        }
+        throw Mend("is no status: write a class such as 5xx, or a code such as 429")
+    }
+
+    func clientErrors(_ check: Section) -> ClientErrorsCheck? {
+        guard let part = check.section("clientErrors", "clientErrors", keys: ["maxIncrease", "floor"]) else {
+            return nil
+        }
+        part.require("maxIncrease", "maxIncrease: 50%")
+        return ClientErrorsCheck(
+            maxIncrease: part.increase("maxIncrease") ?? 0, floor: part.fraction("floor") ?? 0)
     }
 
     func latency(_ check: Section) -> LatencyCheck? {

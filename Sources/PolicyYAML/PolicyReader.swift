@@ -107,7 +107,7 @@ struct PolicyReader {
         return checks
     }
 
-    private static let kinds = ["errors", "latency", "quality", "metric"]
+    private static let kinds = ["errors", "clientErrors", "latency", "quality", "metric"]
     private static let checkKeys = ["name"] + kinds + ["mode", "share", "threshold"]
 
     private func kind(_ check: Section) -> CheckKind? {
@@ -115,7 +115,8 @@ struct PolicyReader {
         guard written.count == 1 else {
             if written.isEmpty {
                 report.error(
-                    check.mark, "a check needs one of errors, latency, quality or metric: write what it looks at")
+                    check.mark,
+                    "a check needs one of errors, clientErrors, latency, quality or metric: write what it looks at")
             } else {
                 let list = written.joined(separator: " and ")
                 report.error(
@@ -125,6 +126,7 @@ struct PolicyReader {
         }
         switch written[0] {
         case "errors": return errors(check).map(CheckKind.errors)
+        case "clientErrors": return clientErrors(check).map(CheckKind.clientErrors)
         case "latency": return latency(check).map(CheckKind.latency)
         case "quality": return quality(check).map(CheckKind.quality)
         default: return metric(check).map(CheckKind.metric)

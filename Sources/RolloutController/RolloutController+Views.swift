@@ -31,6 +31,10 @@ extension RolloutController {
             errorRate: minute.outcomes.errorRate, p50: minute.quantile(0.5, of: .total)?.value,
             p95: minute.quantile(0.95, of: .total)?.value, p99: minute.quantile(0.99, of: .total)?.value,
             requests: all.judged, errors: all.errors, latencyTrend: trend)
+        view.clientErrorRate = minute.outcomes.clientErrorRate
+        view.frequentStatus = minute.outcomes.responses.mostFrequent.map {
+            ($0.code.rawValue, Double($0.count) / Double(minute.outcomes.judged))
+        }
         view.states = zip(runtime.version(arm)?.servers ?? [], runtime.health[arm]?.states ?? []).map(server)
         view.failures = runtime.failures.recent(of: identity.name, now: clock.now)
         return view

@@ -60,6 +60,7 @@ final class ServiceRuntime {
         self.slot = slot
         offset = Int64(TrafficSplit.hash(key: service.name) % 600) * 1_000_000_000
         let plan = state.rollout?.plan ?? declaration.plan
+        idleProfile.learn(plan.policies)
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         series = Self.series(plan, service)
         judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky)
@@ -126,6 +127,7 @@ final class ServiceRuntime {
     func beginRollout(slot: UInt32, known: BaselineProfile?, now: Moment) {
         self.slot = slot
         idleProfile = known ?? BaselineProfile()
+        idleProfile.learn(plan.policies)
         window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
         quality = QualityTable()
         series = Self.series(plan, service)
@@ -141,6 +143,7 @@ final class ServiceRuntime {
     /// - Parameter tail: what the judge took in after `evidence` was written.
     func restore(_ evidence: Evidence, tail: [JudgedItem]) {
         if evidence.serving == state.serving { idleProfile = evidence.profile }
+        idleProfile.learn(plan.policies)
         guard let rollout = state.rollout, rollout.phase != .waiting else { return }
         guard evidence.rollout == rollout.id else { return beginAnewWithoutEvidence() }
         judge = evidence.judge
@@ -353,7 +356,7 @@ struct VersionTotals {
     var rescued: UInt64 = 0
 
     mutating func record(_ o: Observation) {
-        outcomes.add(o.outcome)
+        outcomes.add(o)
         if o.flags.contains(.keyless) { keyless += 1 }
         if o.flags.contains(.matched) { matched += 1 }
         if o.flags.contains(.rescued) { rescued += 1 }

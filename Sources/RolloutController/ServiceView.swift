@@ -89,6 +89,10 @@ public struct ArmView: Sendable {
     public var requestRate: Double
     /// 0 ... 1 over the last minute; nil without requests.
     public var errorRate: Double?
+    /// The share of 4xx over the last minute; nil without requests.
+    public var clientErrorRate: Double?
+    /// The status that most requests of the last minute ended with which did not succeed; nil where all did.
+    public var frequentStatus: (status: UInt16, share: Double)?
     /// Seconds, over the last minute; infinite among errors.
     public var p50: Double?
     public var p95: Double?

@@ -83,6 +83,7 @@ extension Standstill {
     var words: String {
         switch self {
         case .tooLittleTraffic: "more traffic"
+        case .noMeasurement: "a check that can measure nothing with the requests that come"
         case .noData: "judged requests (there are none)"
         case .providerDown: "the metric provider (it is down)"
         case .unusableSeries: "a series that a check names (it is missing, or cannot be measured)"

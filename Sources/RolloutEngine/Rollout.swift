@@ -138,6 +138,8 @@ public struct Pause: Hashable, Codable, Sendable {
 /// The reason for which a rollout that is not paused is blocked.
 public enum Standstill: String, Codable, Sendable {
     case tooLittleTraffic
+    /// Requests come, and a check can measure nothing with them.
+    case noMeasurement
     case noData
     case providerDown
     /// The servers' metrics are scraped, and a series that a check names is missing or cannot be measured.
@@ -150,7 +152,7 @@ public enum Standstill: String, Codable, Sendable {
     /// True if the reason should alert someone.
     public var isAlarm: Bool {
         switch self {
-        case .providerDown, .unusableSeries, .agentBlind, .badBaseline, .candidateDown: true
+        case .noMeasurement, .providerDown, .unusableSeries, .agentBlind, .badBaseline, .candidateDown: true
         case .tooLittleTraffic, .noData, .recovering: false
         }
     }

@@ -10,7 +10,8 @@ extension TransitionBuilder {
         if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
         if let failing = e.enforced(.fail).first {
             if e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline) {
-                return hold(.badBaseline, "\(failing.words); but \(state.serving) is down and no refuge", e)
+                let why = e.baseline.downReason
+                return hold(.badBaseline, "\(failing.words); but \(state.serving) is down (\(why)) and no refuge", e)
             }
             return revertRollout(failing.words, by: "policy", refuse: true, evaluation: e)
         }
@@ -18,7 +19,7 @@ extension TransitionBuilder {
         if rollout.isRecovering { return recover(e) }
         guard applyDeadline(e, elapsed: elapsed) else { return }
         if let (reason, message) = holdReason(e) { return hold(reason, message, e) }
-        if rollout.standstill != .tooLittleTraffic { clearHold() }
+        if rollout.standstill != .tooLittleTraffic, rollout.standstill != .noMeasurement { clearHold() }
         if rollout.pause != nil || state.freeze != nil { return }
         if !rollout.toleratesInconclusive,
             let check = e.results.first(where: { $0.isEnforced && $0.isOverInconclusiveLimit })
@@ -34,9 +35,11 @@ extension TransitionBuilder {
     private mutating func startAutomatically(_ rollout: Rollout, _ e: Evaluation) {
         guard rollout.plan.strategy.start == .automatic, state.freeze == nil, rollout.pause == nil else { return }
         if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
-        if e.baseline.isDown { return hold(.badBaseline, "\(state.serving) is down: does not start", e) }
+        if e.baseline.isDown {
+            return hold(.badBaseline, "\(state.serving) is down (\(e.baseline.downReason)): does not start", e)
+        }
         if e.candidate.isDown {
-            return hold(.candidateDown, "\(rollout.candidate) is down or cannot be found: does not start", e)
+            return hold(.candidateDown, "\(rollout.candidate) is down (\(e.candidate.downReason)): does not start", e)
         }
         clearHold()
         startRollout(by: "policy")
@@ -103,9 +106,15 @@ extension TransitionBuilder {
     /// The reason to hold the rollout although no check fails, with its message; nil if it may advance.
     private func holdReason(_ e: Evaluation) -> (Standstill, String)? {
         if !e.isDataFlowing { return (.noData, "no judged request for a while: holds, and the time does not count") }
-        if e.baseline.isDown { return (.badBaseline, "\(state.serving) is down: holds, and the time does not count") }
+        if e.baseline.isDown {
+            let why = e.baseline.downReason
+            return (.badBaseline, "\(state.serving) is down (\(why)): holds, and the time does not count")
+        }
         if e.candidate.isDown, let candidate = state.rollout?.candidate {
-            return (.candidateDown, "\(candidate) is down: holds until a check decides, and the time does not count")
+            let why = e.candidate.downReason
+            return (
+                .candidateDown, "\(candidate) is down (\(why)): holds until a check decides, and the time does not count"
+            )
         }
         if let check = e.enforced(.error).first {
             return (check.fault == nil ? .providerDown : .unusableSeries, "no measurement: \(check.words)")
@@ -135,7 +144,7 @@ extension TransitionBuilder {
                 guard rollout.held >= duration else { return }
                 switch e.verdict {
                 case .pass: enterNextStep(by: "policy")
-                case .noData: hold(.tooLittleTraffic, "the hold is over; \(firstMissing(e))", e)
+                case .noData: holdWithoutData("the hold is over", e)
                 case .inconclusive, .error, .fail: clearHold()
                 }
             case .pause(let time): if let time, rollout.held >= time { enterNextStep(by: "policy") }
@@ -159,16 +168,20 @@ extension TransitionBuilder {
             guard rollout.held >= bake else { return }
             switch e.verdict {
             case .pass: bakeOrPromote("baked", by: "policy", evaluation: e)
-            case .noData: hold(.tooLittleTraffic, "the bake is over; \(firstMissing(e))", e)
+            case .noData: holdWithoutData("the bake is over", e)
             case .inconclusive, .error, .fail: clearHold()
             }
         }
     }
 
-    /// The first check without data and what is missing, as text.
-    private func firstMissing(_ e: Evaluation) -> String {
-        let check = e.enforced(.noData).first { !$0.waitsOnlyForPromotion }
-        return check.map { "\($0.path) waits: \($0.missing)" } ?? "waits for data"
+    /// Holds for the first check without data. A check that more traffic will not help comes before the others.
+    private mutating func holdWithoutData(_ what: String, _ e: Evaluation) {
+        let checks = e.enforced(.noData).filter { !$0.waitsOnlyForPromotion }
+        if let check = checks.first(where: \.needsMoreThanTraffic) {
+            return hold(.noMeasurement, "\(what); \(check.path) can measure nothing: \(check.missing)", e)
+        }
+        let missing = checks.first.map { "\($0.path) waits: \($0.missing)" } ?? "waits for data"
+        hold(.tooLittleTraffic, "\(what); \(missing)", e)
     }
 
     /// Holds the rollout and emits an event when the reason is new.

@@ -7,6 +7,9 @@ public struct BurstCounter: Hashable, Codable, Sendable {
     public static let fewestHits = 3
     /// The smallest share of hits among the requests of a second that belongs to a burst.
     public static let share = 0.2
+    /// A second of a burst also has at least this many times the usual share of hits: where a third of the requests hit
+    /// all day, an ordinary second is no burst.
+    public static let timesUsual = 3.0
     /// The most seconds in a row that count as a burst; a longer run is an outage, which both arms share.
     public static let longest = 3
     /// The number of bursts from which on they count as usual for the service.
@@ -15,12 +18,15 @@ public struct BurstCounter: Hashable, Codable, Sendable {
     public private(set) var bursts = 0
     /// Seconds of the burst that has not ended yet.
     private var run = 0
+    private var usual = Tally()
 
     public init() {}
 
     /// Records one second of the baseline.
     public mutating func observe(_ second: Tally) {
-        if second.hits >= Self.fewestHits && Double(second.hits) >= Self.share * Double(second.trials) {
+        let share = max(Self.share, Self.timesUsual * usual.expected)
+        usual += second
+        if second.hits >= Self.fewestHits && Double(second.hits) >= share * Double(second.trials) {
             run += 1
         } else {
             if run > 0 && run <= Self.longest { bursts += 1 }

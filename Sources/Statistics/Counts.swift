@@ -13,6 +13,9 @@ public struct Tally: Hashable, Codable, Sendable {
     public static func + (a: Tally, b: Tally) -> Tally { Tally(a.hits + b.hits, of: a.trials + b.trials) }
     public static func += (a: inout Tally, b: Tally) { a = a + b }
 
+    /// The rate with half a hit and half a miss more than seen: none of few is not never.
+    public var expected: Double { (Double(hits) + 0.5) / (Double(trials) + 1) }
+
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 }
 

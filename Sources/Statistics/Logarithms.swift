@@ -19,7 +19,7 @@ public func evidence(ofLog x: Double) -> Double { cmath_exp(x) }
 @inline(__always) func expm1(_ x: Double) -> Double { cmath_expm1(x) }
 
 /// ln(eᵃ + eᵇ).
-@inline(__always) func logAddExp(_ a: Double, _ b: Double) -> Double {
+@inline(__always) public func logAddExp(_ a: Double, _ b: Double) -> Double {
     let high = max(a, b)
     return high == -.infinity ? high : high + ln1p(exp(min(a, b) - high))
 }

@@ -23,9 +23,10 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
 
     /// Takes one stratum. An outage is left out of the comparison of the arms; that follows from the margins, on which
     /// the comparison is conditional.
-    public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
+    /// - Parameter outage: the share of hits beyond which the stratum is an outage; it must follow from earlier strata alone.
+    public mutating func observe(_ stratum: Stratum, temper: Double = 1, outage: Double = Self.outage) {
         let all = stratum.candidate + stratum.baseline
-        if Double(all.hits) <= Self.outage * Double(all.trials) { relative?.observe(stratum, temper: temper) }
+        if Double(all.hits) <= outage * Double(all.trials) { relative?.observe(stratum, temper: temper) }
         absolute?.observe(stratum.candidate, temper: temper)
     }
 

@@ -187,6 +187,7 @@ final class AccessRecorder {
         case .clientClosed: line.append("client_closed")
         case .clientTimeout: line.append("client_timeout")
         case .open: line.append("open")
+        case .rejected: line.append("rejected")
         }
     }
 }

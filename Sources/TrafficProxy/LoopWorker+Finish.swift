@@ -53,7 +53,8 @@ extension LoopWorker {
         let total = UInt32(clamping: (moment - x.startedAt) / 1000)
         let first = x.firstByteAt == 0 ? UInt32.max : UInt32(clamping: (x.firstByteAt - x.startedAt) / 1000)
         return Observation(
-            slot: service.pointee.slot, arm: x.arm, outcome: x.outcome, flags: x.flags, place: x.place, key: x.key,
+            slot: service.pointee.slot, arm: x.arm, outcome: x.outcome, flags: x.flags, place: x.place,
+            status: x.serverStatus, key: x.key,
             startedAt: x.startedAt, requestHash: x.requestHash, firstByte: first, total: total)
     }
 
@@ -142,8 +143,8 @@ extension LoopWorker {
 
     /// The client's chunked coding is broken: what it means cannot be known.
     func brokenBody(_ c: Client) {
-        c.pointee.exchange.outcome = .clientError
-        if c.pointee.exchange.isAnswered { return cut(c, .badBody, .clientError) }
+        c.pointee.exchange.outcome = .rejected
+        if c.pointee.exchange.isAnswered { return cut(c, .badBody, .rejected) }
         detachUpstream(c, reuse: false)
         answer(c, .badBody, close: true)
     }

@@ -118,6 +118,7 @@ extension LoopWorker {
         }
         c.pointee.exchange.isCloseDelimited = framing == .untilClose
         c.pointee.exchange.status = UInt16(head.status)
+        c.pointee.exchange.serverStatus = UInt16(head.status)
         c.pointee.exchange.outcome = head.status >= 500 ? .serverError : head.status >= 400 ? .clientError : .success
         c.pointee.exchange.answer = ServerHealth.Answer(status: head.status)
         let states = head.framing == .none && head.status != 204

@@ -68,6 +68,7 @@ extension LoopWorker {
     /// True: the candidate's 5xx is not shown to the client, for the baseline answers instead.
     func rescueServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead, _ length: Int) -> Bool {
         c.pointee.exchange.outcome = .serverError
+        c.pointee.exchange.serverStatus = UInt16(head.status)
         guard mayRescue(c) else { return false }
         answered(u.pointee.server.unsafelyUnwrapped, ServerHealth.Answer(status: head.status))
         // An answer that is here to its last byte leaves the connection as good as any.

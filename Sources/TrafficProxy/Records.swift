@@ -85,6 +85,8 @@ struct Exchange {
     /// Why the proxy answered in the server's place or cut its response; of a rescued request, why the candidate's was not
     /// used.
     var error: ProxyError?
+    /// The status of the server's final response; 0: none yet.
+    var serverStatus: UInt16 = 0
     /// Bytes that went to the client.
     var sentBytes: Int64 = 0
     /// The last that it was sent to. Good while `service` is.

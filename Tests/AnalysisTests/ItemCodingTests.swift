@@ -82,6 +82,12 @@ struct ItemCodingTests {
         }
     }
 
+    @Test("A recording from before statuses were kept is refused, with that reason")
+    func outdated() {
+        let error = #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([1, 2, 1, 0]) }
+        #expect(error?.description.contains("did not keep the statuses") == true)
+    }
+
     @Test("Bytes that nobody wrote are read or refused", arguments: 0..<200)
     func noise(seed: UInt64) {
         var random = SplitMix64(seed: seed)
@@ -97,16 +103,21 @@ struct ItemCodingTests {
     func impossible() {
         var tick = ErrorTick(second: 1, step: 1)
         tick.trials[0] = 3
-        tick.hits[0] = 2
-        var bytes = ItemCoding.encode([.errors(tick)])
-        #expect(bytes[..<5] == [1, 2, 1, 3, 2])
-        bytes[4] = 4
-        #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode(bytes) }
-        #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([4]) }
+        tick.responses[0].add(.failure)
+        tick.responses[0].add(404)
+        let bytes = ItemCoding.encode([.errors(tick)])
+        // Tag, second, step; three requests, of which one ended as 1 and one as 404.
+        #expect(bytes[..<9] == [4, 2, 1, 3, 2, 1, 1, 0x94, 3])
+        for (place, value) in [(6, 3), (8, 5), (8, 0x7f)] as [(Int, UInt8)] {
+            var bytes = bytes
+            bytes[place] = value
+            #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode(bytes) }
+        }
+        #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([5]) }
         #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([3, 0xff, 0xff, 3]) }
-        let error = #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([1, 2, 0xff, 0xff, 0xff, 1]) }
+        let error = #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode([4, 2, 0xff, 0xff, 0xff, 1]) }
         #expect(error?.description == "the recording is damaged at byte 6")
-        tick.hits[0] = 0
+        tick.responses[0] = ResponseCounts()
         tick.trials[0] = ErrorTick.mostTrials + 1
         #expect(throws: ItemCoding.Damaged.self) { try ItemCoding.decode(ItemCoding.encode([.errors(tick)])) }
         for second in [Int64.max, .min, 9_223_372_037, -9_223_372_037] {

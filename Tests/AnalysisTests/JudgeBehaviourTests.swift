@@ -52,7 +52,7 @@ import Testing
                 let arm: Arm = random.chance(share) ? .candidate : .baseline
                 let shard = Int.random(in: 0..<8, using: &random)
                 let fails = random.chance(arm == .candidate ? candidateErrors : baselineErrors)
-                errors.add(arm, shard: shard, isError: fails)
+                errors.add(arm, shard: shard, fails ? 500 : .success)
                 latencies.assigned[Int(arm.rawValue)] += 1
                 if arm == .candidate { candidateRequests += 1 }
                 // The mean of three uniform numbers, 20 to 80 ms: a hump with a thin tail.
@@ -390,12 +390,13 @@ import Testing
             for second in 0..<900 {
                 var tick = ErrorTick(second: Int64(second), step: 1)
                 for _ in 0..<40 {
-                    let key = UInt64.random(in: 0..<400, using: &random)
+                    let key = UInt32.random(in: 0..<400, using: &random)
                     // The one whose requests always fail happens to be dealt to the candidate.
                     let arm: Arm = key < 40 ? .candidate : .baseline
                     let fails = key == 0 || random.chance(0.001)
-                    tick.add(arm, shard: Int(key % 8), isError: fails)
-                    tick.keys.append(key << 2 | UInt64(arm.rawValue) << 1 | (fails ? 1 : 0))
+                    let code: ResponseCode = fails ? 500 : .success
+                    tick.add(arm, shard: Int(key % 8), code)
+                    tick.keys.append(KeyedResponse(key: key, arm, code))
                 }
                 judge.take(.errors(tick))
             }

@@ -95,11 +95,18 @@ import Testing
         #expect(window.sinceStart[1].judged == 0)
     }
 
-    @Test("client errors are neither good nor bad") func clientErrors() {
+    @Test("an observation stays at 40 bytes, with its status") func size() {
+        #expect(MemoryLayout<Observation>.stride == 40)
+    }
+
+    @Test("client errors are requests, no errors, and not timed; a request that the proxy refused is none")
+    func clientErrors() {
         var window = window()
         window.record(request(at: 1, .clientError))
+        window.record(request(at: 1, .rejected))
         let counts = window.counts(.candidate, since: at(0))
-        #expect(counts.judged == 0 && counts.errors == 0 && counts.all == 1)
+        #expect(counts.judged == 1 && counts.errors == 0 && counts.all == 2)
+        #expect(counts.clientErrorRate == 1 && counts.count(.clientErrors) == 1)
         #expect(window.summary(.candidate, since: at(0)).quantile(0.5, of: .total) == nil)
     }
 

@@ -39,10 +39,11 @@ struct RandomItems {
         for arm in Arm.allCases {
             for _ in 0..<(8 + count(8)) {
                 let isError = random.chance(arm == .candidate ? failing : 0.002)
-                tick.add(arm, shard: count(7), isError: isError)
+                let code: ResponseCode = isError ? random.pick([500, 503, .failure]) : random.chance(0.03) ? 404 : .success
+                tick.add(arm, shard: count(7), code)
                 if isKeyed {
-                    let key = UInt64(count(400)) * 2 + UInt64(arm.rawValue)
-                    tick.keys.append(key << 2 | UInt64(arm.rawValue) << 1 | (isError ? 1 : 0))
+                    let key = UInt32(count(400)) * 2 + UInt32(arm.rawValue)
+                    tick.keys.append(KeyedResponse(key: key, arm, code))
                 }
             }
         }
@@ -86,9 +87,18 @@ struct RandomItems {
                     step: UInt16(truncatingIfNeeded: random.next()))
                 for i in tick.trials.indices where random.chance(0.5) {
                     tick.trials[i] = UInt32(random.next() >> UInt64(42 + count(22)))
-                    tick.hits[i] = tick.trials[i] == 0 ? 0 : UInt32.random(in: 0...tick.trials[i], using: &random)
+                    var left = UInt64(tick.trials[i])
+                    for _ in 0..<count(4) where left > 0 {
+                        let n = UInt64.random(in: 1...left, using: &random)
+                        tick.responses[i].add(ResponseCode(rawValue: UInt16(1 + count(598))), n)
+                        left -= n
+                    }
                 }
-                tick.keys = (0..<count(9)).map { _ in random.next() >> UInt64(count(63)) }
+                tick.keys = (0..<count(9)).map { _ in
+                    KeyedResponse(
+                        key: UInt32(truncatingIfNeeded: random.next() >> UInt64(count(63))),
+                        random.pick(Arm.allCases), ResponseCode(rawValue: UInt16(count(599))))
+                }
                 return .errors(tick)
             case 1:
                 var tick = LatencyTick(

@@ -73,17 +73,19 @@ struct TickFeedTests {
             #expect(zip(seconds, seconds.dropFirst()).allSatisfy { $0 < $1 })
         }
         for arm in Arm.allCases {
-            let judged = all.filter { $0.arm == arm && ($0.outcome == .success || $0.outcome.isError) }
-            let tallies = errors(out).map { $0.tally(arm) }
+            let judged = all.filter { $0.arm == arm && $0.outcome.isJudged }
+            let tallies = errors(out).map { $0.tally(arm, .errors) }
             #expect(tallies.reduce(0) { $0 + $1.trials } == judged.count)
             #expect(tallies.reduce(0) { $0 + $1.hits } == judged.count { $0.outcome.isError })
+            let refused = errors(out).reduce(0) { $0 + $1.tally(arm, .clientErrors).hits }
+            #expect(refused == judged.count { $0.outcome == .clientError })
             let dealt = latencies(out).reduce(0) { $0 + Int($1.assigned[Int(arm.rawValue)]) }
             #expect(dealt == all.count { $0.arm == arm })
         }
         #expect(
             errors(out).reduce(0) { $0 + $1.keys.count }
                 == errors(out).reduce(0) {
-                    $0 + $1.tally(.baseline).trials + $1.tally(.candidate).trials
+                    $0 + $1.requests(.baseline) + $1.requests(.candidate)
                 })
     }
 
@@ -124,7 +126,7 @@ struct TickFeedTests {
         feed.record(request(2.2, lasted: 60, .timeout))
         let items = errors(mature(&feed, 90))
         #expect(items.map(\.second) == [57])
-        #expect(items[0].tally(.candidate) == Tally(1, of: 1))
+        #expect(items[0].tally(.candidate, .errors) == Tally(1, of: 1))
     }
 
     @Test("What shows late is left out, of either arm and whatever it is, where the split has changed since it began")
@@ -144,7 +146,7 @@ struct TickFeedTests {
             }
             let out = errors(mature(&feed, 90))
             #expect(out.map(\.second) == [50])
-            for arm in Arm.allCases { #expect(out.first?.tally(arm) == Tally(1, of: 1)) }
+            for arm in Arm.allCases { #expect(out.first?.tally(arm, .errors) == Tally(1, of: 1)) }
         }
     }
 
@@ -183,7 +185,7 @@ struct TickFeedTests {
         feed.record(request(102.5))
         let out = mature(&feed, 120)
         #expect(errors(out).map(\.second) == [100, 102] && errors(out).map(\.step) == [4, 5])
-        #expect(errors(out)[0].tally(.candidate) == Tally(1, of: 2))
+        #expect(errors(out)[0].tally(.candidate, .errors) == Tally(1, of: 2))
         #expect(latencies(out).map(\.second) == [100, 102])
         #expect(latencies(out).map(\.share.basisPoints) == [2_500, 5_000])
     }
@@ -196,8 +198,7 @@ struct TickFeedTests {
         var keyed = TickFeed(now: 0, isKeyed: true)
         keyed.record(request(1, .serverError, key: 7))
         keyed.record(request(1.1, key: 8, flags: [.judged, .keyless]))
-        // Key, arm and outcome.
-        let expected: [UInt64] = [31, 34]
+        let expected = [KeyedResponse(key: 7, .candidate, 500), KeyedResponse(key: 8, .candidate, .success)]
         #expect(errors(mature(&keyed, 5))[0].keys == expected)
     }
 

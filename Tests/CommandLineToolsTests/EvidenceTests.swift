@@ -31,7 +31,7 @@ struct JudgedRollout {
                 tick.trials[shard] = 2
                 tick.trials[8 + shard] = 1
                 sent += 1
-                if sent % failing == 0 { tick.hits[8 + shard] = 1 }
+                if sent % failing == 0 { tick.responses[8 + shard].add(500) }
             }
             items.append(.errors(tick))
             items.append(.latencies(LatencyTick(second: Int64(100 + second), step: 1, share: Weight(clamping: 3_333))))

@@ -69,7 +69,7 @@ struct PlanningTests {
                 let shard = Int(TrafficSplit.mix(UInt64(number)) & 7)
                 let isError = TrafficSplit.mix(UInt64(number) ^ 0xffff) % 100 == 0
                 let side: Arm = arm != nil && n % 2 == 0 ? .candidate : .baseline
-                errors.add(side, shard: shard, isError: isError || side == .candidate && n == 0)
+                errors.add(side, shard: shard, isError || side == .candidate && n == 0 ? 500 : .success)
                 let total = isError ? LatencyEntry.slowest : 900 + number % 40
                 latencies.entries.append(LatencyEntry(side, shard: shard, total: total))
             }

@@ -28,7 +28,8 @@ struct BaselineHistoryTests {
             let minute = (second - begin) / 60
             if let storm, minute % storm == 0, (second - begin) % 60 < 10 {
                 let shard = Int(TrafficSplit.mix(UInt64(minute)) & 7)
-                tick.errors.hits[shard] = tick.errors.trials[shard]
+                tick.errors.responses[shard] = ResponseCounts()
+                tick.errors.responses[shard].add(500, UInt64(tick.errors.trials[shard]))
             }
             items.append(.errors(tick.errors))
             if let latencies = tick.latencies { items.append(.latencies(latencies)) }
@@ -64,7 +65,8 @@ struct BaselineHistoryTests {
         var items = Self.items(seconds: 6000)
         for i in items.indices {
             if case .errors(var tick) = items[i], tick.second > 5_700 {
-                tick.hits[3] = tick.trials[3]
+                tick.responses[3] = ResponseCounts()
+                tick.responses[3].add(500, UInt64(tick.trials[3]))
                 items[i] = .errors(tick)
             }
         }

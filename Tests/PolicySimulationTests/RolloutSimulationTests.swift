@@ -54,8 +54,8 @@ struct RolloutSimulationTests {
         var shards = [Int](repeating: 0, count: ErrorTick.shards)
         for second in 0..<4000 {
             let tick = generator.tick(second: Int64(second), step: 1, share: Weight(clamping: 2500), &random)
-            sum += tick.errors.stratum
-            for shard in shards.indices { shards[shard] += tick.errors.tally(.candidate, shard: shard).trials }
+            sum += tick.errors.stratum(.errors)
+            for shard in shards.indices { shards[shard] += tick.errors.tally(.candidate, shard: shard, .errors).trials }
             slowest += tick.latencies?.entries.count { $0.bucket(.total).bucket == LatencyEntry.slowest } ?? 0
         }
         // 200,000 requests, a quarter of them to the candidate.

@@ -16,6 +16,7 @@ struct ValuesTests {
         long.window = .seconds(5400)
         long.failureLimit = 4
         let errors = ErrorsCheck(max: 0.01, maxIncrease: 0.5, floor: 0.002, from: .scrape)
+        let queues = ErrorsCheck(maxIncrease: 0.5, statuses: ResponseSet(300...399, 429...429, 500...599))
         let first = LatencyCheck(quantile: 0.95, of: .firstByte, max: .milliseconds(250), maxIncrease: 0.1)
         let recall = QualityCheck(
             measure: .recall,
@@ -31,6 +32,10 @@ struct ValuesTests {
             name: "everything", description: "Every key that a policy knows.", onNoData: .revert(after: .seconds(600)),
             checks: [
                 Check(name: "error-rate", kind: .errors(errors), share: 2.5, limits: limits),
+                Check(name: "full-queues", kind: .errors(queues), limits: limits),
+                Check(
+                    name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)),
+                    limits: limits),
                 Check(name: "p95-latency", kind: .latency(first), limits: long),
                 Check(
                     name: "odd-quantile", kind: .latency(LatencyCheck(quantile: 0.59, max: .milliseconds(1500))),

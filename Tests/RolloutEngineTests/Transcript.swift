@@ -119,6 +119,9 @@ struct Transcript {
             case "failing-once":
                 e.results[0].verdict = .inconclusive
                 e.results[0].measured = .fail
+            case "untimed":
+                e.results[0].needsMoreThanTraffic = true
+                e.results[0].missing = "all of the candidate's responses are 404"
             case "too-often": e.results[0].isOverInconclusiveLimit = true
             case _ where word.hasPrefix("requests="): e.candidate.requests = UInt64(word.dropFirst(9))!
             default: throw Failure(description: "no such condition: \(word)")

@@ -48,7 +48,7 @@ import Testing
         let rollout = try #require(change.evidence?.rollout)
         var tick = ErrorTick(second: 7, step: 1)
         tick.trials[3] = 40
-        tick.hits[3] = 2
+        tick.responses[3].add(503, 2)
         change.recording = [RecordingPart(rollout: rollout, head: .sequential(judge))]
         try store.commit(change)
         var next = change

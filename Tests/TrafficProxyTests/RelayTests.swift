@@ -244,7 +244,7 @@ struct BodyTests {
         #expect(response.status == 400)
         #expect(response["connection"] == "close")
         #expect(client.receiveAll() == "")
-        #expect(fixture.observations(1)[0].outcome == .clientError)
+        #expect(fixture.observations(1)[0].outcome == .rejected)
     }
 }
 

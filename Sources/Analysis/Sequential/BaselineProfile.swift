@@ -41,7 +41,17 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.habit }
     }
 
-    private var errors = Clumping()
+    /// How often requests end in certain ways together.
+    private struct Counted: Hashable, Codable, Sendable {
+        var set: ResponseSet
+        var clumping = Clumping()
+    }
+
+    /// The errors that no check has to name: those come first.
+    private static let usualErrors = ResponseSet.errors
+
+    /// One for each set that a check counts.
+    private var counted = [Counted(set: usualErrors)]
     private var latency = Clumping()
     public private(set) var total = LatencyProfile()
     public private(set) var firstByte = LatencyProfile()
@@ -50,20 +60,37 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     /// A tenth of the requests is slower than this bucket.
     private var slow = Int.max
 
-    public init() {}
+    /// - Parameter policies: what these count is learned.
+    public init(_ policies: [Policy] = []) { learn(policies) }
+
+    /// Learns from now on what checks of these policies count; what was learned of other sets is forgotten.
+    public mutating func learn(_ policies: [Policy]) {
+        let sets = [Self.usualErrors] + Policy.counted(policies).filter { $0 != Self.usualErrors }
+        guard sets != counted.map(\.set) else { return }
+        counted = sets.map { set in counted.first { $0.set == set } ?? Counted(set: set) }
+    }
 
     public subscript(measure: LatencyMeasure) -> LatencyProfile { measure == .total ? total : firstByte }
 
-    public var errorLane: Lane { lane(errors) }
-    public var latencyLane: Lane { lane(latency) }
-
+    public var errorLane: Lane { lane(of: Self.usualErrors) }
     /// Bursts are of errors: a tenth of the requests is slow by definition, so that a second with many says nothing.
-    private func lane(_ clumping: Clumping) -> Lane {
-        errors.hasBursts ? .ticks : Lane(overdispersion: clumping.estimate)
+    public var latencyLane: Lane {
+        clumping(of: Self.usualErrors).hasBursts ? .ticks : Lane(overdispersion: latency.estimate)
     }
+
+    func lane(of set: ResponseSet) -> Lane {
+        let clumping = clumping(of: set)
+        return clumping.hasBursts ? .ticks : Lane(overdispersion: clumping.estimate)
+    }
+
+    private func clumping(of set: ResponseSet) -> Clumping {
+        counted.first { $0.set == set }?.clumping ?? Clumping()
+    }
+
     /// φ̂; nil before it is known.
-    public var errorOverdispersion: Double? { errors.estimate }
+    public var errorOverdispersion: Double? { overdispersion(of: Self.usualErrors) }
     public var latencyOverdispersion: Double? { latency.estimate }
+    func overdispersion(of set: ResponseSet) -> Double? { clumping(of: set).estimate }
 
     /// Of a candidate that was promoted: as fast as it was; how failures clump is the traffic's way and stays.
     func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
@@ -85,7 +112,10 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     public mutating func observe(_ tick: ErrorTick) {
         let gap = max(1, tick.second - (errorSecond ?? tick.second - 1))
         errorSecond = tick.second
-        errors.observe((0..<ErrorTick.shards).map { tick.tally(.baseline, shard: $0) }, gap: Int(min(gap, 1 << 20)))
+        for i in counted.indices {
+            let shards = (0..<ErrorTick.shards).map { tick.tally(.baseline, shard: $0, counted[i].set) }
+            counted[i].clumping.observe(shards, gap: Int(min(gap, 1 << 20)))
+        }
     }
 
     public mutating func observe(_ tick: LatencyTick) {

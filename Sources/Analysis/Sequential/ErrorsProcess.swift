@@ -1,9 +1,13 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about one bound on errors: for a revert, and for a promotion.
+/// The evidence about bounds on the share of requests that end in certain ways: for a revert, and for a promotion.
 struct ErrorsProcess: Hashable, Codable, Sendable {
     let check: ErrorsCheck
+    /// The ways to end that count against an arm.
+    let counted: ResponseSet
+    /// True where a large share of hits may be how the service is on any day: of client errors, not of errors.
+    private let mayBeUsual: Bool
     private var rate: RateProcess
     /// Where traffic is dealt by key: keys that failed for the first time.
     private var byKey: KeyedErrors?
@@ -28,8 +32,10 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         var trials = 0.0
     }
 
-    init(_ check: ErrorsCheck, lane: Lane, isKeyed: Bool) {
+    init(_ check: ErrorsCheck, counted: ResponseSet, mayBeUsual: Bool = false, lane: Lane, isKeyed: Bool) {
         self.check = check
+        self.mayBeUsual = mayBeUsual
+        self.counted = counted
         rate = RateProcess(Self.bounds(check), lane: lane)
         if isKeyed {
             byKey = KeyedErrors(bound: Self.factor(check) ?? 1)
@@ -71,17 +77,22 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         let gap = max(1, tick.second - (second ?? tick.second - 1))
         second = tick.second
         secondsInStep += gap
-        let stratum = tick.stratum
+        let stratum = tick.stratum(counted)
+        // From earlier ticks alone. Of errors a fifth is an outage, however long it lasts.
+        let outage =
+            mayBeUsual
+            ? max(NonInferiorityProcess.outage, BurstCounter.timesUsual * sinceStart.baseline.expected)
+            : NonInferiorityProcess.outage
         sinceStart += stratum
         sinceStep += stratum
         rate.observe(stratum, seconds: Int(gap))
-        byKey?.observe(tick.keys)
-        byKeyCeiling?.observe(tick.keys)
+        byKey?.observe(tick.keys, counted)
+        byKeyCeiling?.observe(tick.keys, counted)
         recent.hits += Double(stratum.candidate.hits)
         recent.trials += Double(stratum.candidate.trials)
         if recent.trials > Self.recentTrials { recent = Recent(hits: recent.hits / 2, trials: recent.trials / 2) }
         if proofBuilder.add([stratum], seconds: Int(gap), temper: rate.lane.proofTemper) {
-            proof.observe(proofBuilder.open[0], temper: proofBuilder.temper)
+            proof.observe(proofBuilder.open[0], temper: proofBuilder.temper, outage: outage)
             proofBuilder.clear()
         }
     }
@@ -142,8 +153,12 @@ struct KeyedErrors: Hashable, Codable, Sendable {
 
     init(bound: Double) { process = OddsRatioProcess(bound: bound) }
 
-    mutating func observe(_ keys: [UInt64]) {
-        for key in keys { counter.observe(key: key >> 2, isCandidate: key & 2 != 0, isHit: key & 1 != 0) }
+    mutating func observe(_ keys: [KeyedResponse], _ counted: ResponseSet) {
+        for response in keys {
+            counter.observe(
+                key: UInt64(response.key), isCandidate: response.arm == .candidate,
+                isHit: counted.contains(response.code))
+        }
         open += keys.count
         guard open >= Self.requests else { return }
         process.observe(counter.close())

@@ -6,7 +6,13 @@ public enum ItemCoding {
     /// Why bytes cannot be read.
     public struct Damaged: Error, CustomStringConvertible {
         public var place: Int
-        public var description: String { "the recording is damaged at byte \(place)" }
+        /// Written by a build that did not keep how requests ended.
+        public var isOutdated = false
+        public var description: String {
+            isOutdated
+                ? "the recording was made by an earlier build, which did not keep the statuses of responses"
+                : "the recording is damaged at byte \(place)"
+        }
     }
 
     public static func encode(_ items: [JudgedItem]) -> [UInt8] {
@@ -30,9 +36,11 @@ public enum ItemCoding {
     }
 
     private enum Tag {
-        static let errors: UInt64 = 1
+        /// Ticks that said of each request only whether it failed. What is recorded so cannot be judged by status.
+        static let errorsWithoutStatus: UInt64 = 1
         static let latencies: UInt64 = 2
         static let rows: UInt64 = 3
+        static let errors: UInt64 = 4
     }
 
     private struct Writer {
@@ -63,9 +71,23 @@ public enum ItemCoding {
             write(UInt64(tick.step))
             for i in tick.trials.indices {
                 write(UInt64(tick.trials[i]))
-                if tick.trials[i] > 0 { write(UInt64(tick.hits[i])) }
+                guard tick.trials[i] > 0 else { continue }
+                write(UInt64(tick.responses[i].entries.count))
+                for entry in tick.responses[i].entries {
+                    write(UInt64(entry.code.rawValue))
+                    write(entry.count)
+                }
             }
-            writeSorted(tick.keys)
+            // Most requests succeed: one bit says so, and a code follows where it does not.
+            write(UInt64(tick.keys.count))
+            var last: UInt64 = 0
+            for response in tick.keys.sorted() {
+                let fails = response.code != .success
+                let head = UInt64(response.key) << 2 | UInt64(response.arm.rawValue) << 1 | (fails ? 1 : 0)
+                write(head - last)
+                if fails { write(UInt64(response.code.rawValue)) }
+                last = head
+            }
         }
 
         mutating func write(_ tick: LatencyTick) {
@@ -164,6 +186,7 @@ public enum ItemCoding {
             case Tag.errors: return .errors(try errorTick())
             case Tag.latencies: return .latencies(try latencyTick())
             case Tag.rows: return .rows(try rows())
+            case Tag.errorsWithoutStatus: throw Damaged(place: place, isOutdated: true)
             default: throw damaged
             }
         }
@@ -172,13 +195,38 @@ public enum ItemCoding {
             var tick = ErrorTick(second: try second(), step: UInt16(try number(atMost: 0xffff)))
             for i in tick.trials.indices {
                 tick.trials[i] = UInt32(try number(atMost: UInt64(ErrorTick.mostTrials)))
-                if tick.trials[i] > 0 { tick.hits[i] = UInt32(try number(atMost: UInt64(tick.trials[i]))) }
+                guard tick.trials[i] > 0 else { continue }
+                var left = UInt64(tick.trials[i])
+                for _ in 0..<(try count()) {
+                    let code = try code()
+                    let n = try number(atMost: left)
+                    left -= n
+                    tick.responses[i].add(code, n)
+                }
             }
-            tick.keys = try sorted()
+            let n = try count()
+            tick.keys.reserveCapacity(n)
+            var last: UInt64 = 0
+            for _ in 0..<n {
+                let (head, overflow) = last.addingReportingOverflow(try number())
+                guard !overflow, head >> 34 == 0 else { throw damaged }
+                last = head
+                let code = head & 1 == 0 ? ResponseCode.success : try code()
+                tick.keys.append(
+                    KeyedResponse(
+                        key: UInt32(truncatingIfNeeded: head >> 2), head & 2 == 0 ? .baseline : .candidate, code))
+            }
             return tick
         }
 
         private static let mostAssigned = UInt64(ErrorTick.mostTrials) * UInt64(ErrorTick.shards)
+
+        /// Of a request that did not succeed.
+        mutating func code() throws(Damaged) -> ResponseCode {
+            let code = ResponseCode(rawValue: UInt16(try number(atMost: UInt64(ResponseCode.largest.rawValue))))
+            guard code != .success else { throw damaged }
+            return code
+        }
 
         mutating func latencyTick() throws(Damaged) -> LatencyTick {
             let second = try second()

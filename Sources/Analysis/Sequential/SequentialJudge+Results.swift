@@ -23,20 +23,47 @@ extension SequentialJudge {
         }
         let isProven = evidence.proof >= proofThreshold && verdict == .pass
         let missing = isProven ? "" : missing(state, evidence, seen)
-        return finish(state, policy, verdict, measurements, evidence, isProven, missing)
+        var result = finish(state, policy, verdict, measurements, evidence, isProven, missing)
+        result.needsMoreThanTraffic = verdict == .noData && (hasNothingToTime(state) || hasNoQuantile(state))
+        return result
     }
 
     private func missing(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
         if let latency = state.latency, !latency.isReady {
             let known = profile[latency.check.of].total
-            return known < BaselineProfile.fewestSamples
-                ? "\(known) of \(BaselineProfile.fewestSamples) requests of the baseline"
-                : "so many of the baseline's requests fail that this quantile of it is an error"
+            if known < BaselineProfile.fewestSamples {
+                return "\(known) of \(BaselineProfile.fewestSamples) requests of the baseline"
+            }
+            return hasNoQuantile(state)
+                ? "so many of the baseline's requests fail that this quantile of it is an error"
+                : "the baseline's \(latency.check.quantileName) is known, and is looked up with the next requests"
         }
+        if hasNothingToTime(state) { return untimed }
         guard seen >= Self.fewestInStep else {
             return "\(seen) of \(Self.fewestInStep) requests on the candidate in this step"
         }
-        return needs(evidence, seen)
+        return needs(state, evidence, seen)
+    }
+
+    /// The baseline's own quantile, which a check compares with, lies among its errors.
+    private func hasNoQuantile(_ state: CheckState) -> Bool {
+        guard let latency = state.latency, !latency.isReady else { return false }
+        let profile = profile[latency.check.of]
+        return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
+    }
+
+    /// The candidate has the requests of a step, but so many of its responses are 4xx, which are not timed, that the
+    /// others are too few.
+    private func hasNothingToTime(_ state: CheckState) -> Bool {
+        guard state.latency != nil, inStep.step == step, state.sinceStep.candidate.trials < Self.fewestInStep else {
+            return false
+        }
+        let timed = inStep.requests - inStep.responses.count(.untimed)
+        return inStep.requests >= Self.fewestInStep && timed < Self.fewestInStep
+    }
+
+    private var untimed: String {
+        inStep.responses.untimed(of: inStep.requests, arm: .candidate)
     }
 
     func evidence(of state: CheckState, proof: Double) -> CheckEvidence {
@@ -45,7 +72,10 @@ extension SequentialJudge {
             value: speaking.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
             weight: state.weight, part: speaking.part, trace: state.trace)
         if let errors = state.errors {
-            (evidence.lane, evidence.overdispersion) = (errors.lane, profile.errorOverdispersion)
+            (evidence.lane, evidence.overdispersion) = (errors.lane, profile.overdispersion(of: errors.counted))
+        } else if let clientErrors = state.clientErrors {
+            let loudest = clientErrors[clientErrors.loudest]
+            (evidence.lane, evidence.overdispersion) = (loudest.lane, profile.overdispersion(of: loudest.counted))
         } else if state.latency != nil {
             (evidence.lane, evidence.overdispersion) = (profile.latencyLane, profile.latencyOverdispersion)
         }
@@ -70,10 +100,13 @@ extension SequentialJudge {
     }
 
     /// `about 2,300 more requests, 14 min at this rate`.
-    private func needs(_ evidence: CheckEvidence, _ seen: Int) -> String {
+    private func needs(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
         guard let requests = evidence.requestsNeeded else {
-            if seen < Self.fewestToTell { return "\(seen) requests in this step, too few to say how many more" }
-            return "no end in sight at this rate, it is too close to the bound"
+            // What was estimated from few, or in an earlier step, says nothing yet.
+            if min(seen, state.neededFrom) < Self.fewestToTell {
+                return "\(seen) requests in this step, too few to say how many more"
+            }
+            return "no end in sight at this rate: what was seen is too close to the bound, or beyond it"
         }
         let count = CheckEvidence.about(requests)
         guard let seconds = evidence.secondsNeeded, seconds < 1e9 else { return "about \(count) more requests" }
@@ -91,6 +124,7 @@ extension SequentialJudge {
 
     private func measure(_ state: CheckState) -> [Measurement] {
         if let errors = state.errors { return measure(errors) }
+        if let clientErrors = state.clientErrors { return measure(clientErrors) }
         if let latency = state.latency { return measure(latency) }
         return []
     }
@@ -109,6 +143,19 @@ extension SequentialJudge {
             measurements.append(against("increase", max((b.rate ?? 0) * (1 + increase), errors.check.floor)))
         }
         return measurements
+    }
+
+    private func measure(_ clientErrors: ClientErrorsProcess) -> [Measurement] {
+        ClientErrorsProcess.Part.allCases.map { part in
+            var m = measure(clientErrors[part])[0]
+            m.subject = part.rawValue
+            // What is bet on are odds; where many requests are refused, they differ from the shares.
+            let odds = 1 + (clientErrors[part].check.maxIncrease ?? 0)
+            let b = m.baseline ?? 0
+            m.bound = max(odds * b / (1 - b + odds * b), clientErrors[part].check.floor)
+            m.note = inStart.words(clientErrors[part].counted)
+            return m
+        }
     }
 
     private func measure(_ latency: LatencyProcess) -> [Measurement] {

@@ -22,6 +22,15 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     /// Grows with what the baseline does.
     public private(set) var profile: BaselineProfile
     var candidate = [LatencyProfile(), LatencyProfile()]
+    /// How the candidate's requests of the current step ended.
+    struct CandidateInStep: Hashable, Codable, Sendable {
+        var step: UInt16
+        var requests: UInt64 = 0
+        var responses = ResponseCounts()
+    }
+    private(set) var inStep = CandidateInStep(step: 0)
+    /// How the candidate's requests ended since the rollout began.
+    private(set) var inStart = ResponseCounts()
     /// Of the requests that were dealt, and of the labels that came for requests of the current step.
     private var sampleRatio = SampleRatioProcess()
     private var labelRatio = SampleRatioProcess()
@@ -39,6 +48,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     public init(_ policies: [Policy], risk: Risk, isKeyed: Bool, profile: BaselineProfile = BaselineProfile()) {
         self.risk = risk
         self.isKeyed = isKeyed
+        var profile = profile
+        profile.learn(policies)
         self.profile = profile
         var checks: [(path: String, check: Check)] = []
         for policy in policies { for check in policy.checks { checks.append(("\(policy.name)/\(check.name)", check)) } }
@@ -47,9 +58,11 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
         let weights = RiskBudget(alpha: risk.falseRevert).weights(enforced.map { ($0.source, $0.share) })
         let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
+        let sets = ClientErrorSets(policies)
         let states = checks.filter { Self.source($0.check) != nil }.map { path, check in
             // What only is observed spends nothing: it is shown as if it were alone.
-            CheckState(path, check, weight: weightByPath[path] ?? 1, profile: profile, isKeyed: isKeyed)
+            CheckState(
+                path, check, weight: weightByPath[path] ?? 1, profile: profile, sets: sets, isKeyed: isKeyed)
         }
         self.states = states
         measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.measure == measure } }
@@ -60,6 +73,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     static func source(_ check: Check) -> RiskBudget.Source? {
         switch check.kind {
         case .errors(let errors): errors.from == .proxy ? .errors : nil
+        case .clientErrors: .clientErrors
         case .latency(let latency): latency.from == .proxy ? .latency : nil
         case .quality: .quality
         case .metric: nil
@@ -77,8 +91,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         case .errors(let tick):
             step = max(step, tick.step)
             profile.observe(tick)
-            for i in states.indices where states[i].errors != nil {
-                states[i].errors?.observe(tick)
+            observeCandidate(tick)
+            for i in states.indices where states[i].takesErrors {
+                states[i].observe(tick)
                 states[i].trace(at: tick.second)
             }
         case .latencies(let tick):
@@ -102,7 +117,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0]) + Int(tick.assigned[1]),
                     share: tick.share.fraction)
             }
-            for i in states.indices where states[i].errors == nil { states[i].trace(at: tick.second) }
+            for i in states.indices where !states[i].takesErrors { states[i].trace(at: tick.second) }
             look(at: tick.second)
         case .rows(let rows):
             for i in states.indices { states[i].quality?.observe(rows, current: step) }
@@ -115,16 +130,23 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
+    private mutating func observeCandidate(_ tick: ErrorTick) {
+        if inStep.step != tick.step { inStep = CandidateInStep(step: tick.step) }
+        inStep.requests += UInt64(tick.requests(.candidate))
+        for responses in tick.responses.dropFirst(ErrorTick.shards) {
+            inStep.responses.add(responses)
+            inStart.add(responses)
+        }
+    }
+
     /// What need not be done at every second.
     private mutating func look(at second: Int64) {
         // The clock begins anew when the machine does.
         guard lookedAt.map({ second < $0 || second - $0 >= Self.lookInterval }) ?? true else { return }
         lookedAt = second
-        let errorLane = profile.errorLane
-        let latencyLane = profile.latencyLane
         let promoteAt = proofThreshold
         for i in states.indices {
-            states[i].adapt(errors: errorLane, latency: latencyLane)
+            states[i].adapt(profile)
             states[i].estimate(logThreshold: promoteAt)
         }
         updateMaturity()

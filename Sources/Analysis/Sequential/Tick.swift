@@ -9,7 +9,7 @@ public enum JudgedItem: Hashable, Sendable {
     case rows([QualityRow])
 }
 
-/// The outcomes of the requests of one second on both arms.
+/// How the requests of one second ended on both arms.
 public struct ErrorTick: Hashable, Sendable {
     /// Sub-shards of an arm, by the split's own hash.
     public static let shards = OverdispersionEstimator.shards
@@ -21,44 +21,66 @@ public struct ErrorTick: Hashable, Sendable {
     public var second: Int64
     /// Grows with each step of a rollout; 0 before the first.
     public var step: UInt16
-    /// Requests by arm and shard, index `arm * shards + shard`, and how many of them were errors.
+    /// Requests by arm and shard, index `arm * shards + shard`, and how those of them ended that were no success.
     public var trials: [UInt32]
-    public var hits: [UInt32]
-    /// Where traffic is dealt by key: one for each request, `key << 2 | arm << 1 | error`.
-    public var keys: [UInt64]
+    public var responses: [ResponseCounts]
+    /// Where traffic is assigned by key: one for each request.
+    public var keys: [KeyedResponse]
 
     public init(second: Int64, step: UInt16) {
         self.second = second
         self.step = step
         trials = [UInt32](repeating: 0, count: 2 * Self.shards)
-        hits = trials
+        responses = [ResponseCounts](repeating: ResponseCounts(), count: 2 * Self.shards)
         keys = []
     }
 
     /// One arm's shard.
-    public func tally(_ arm: Arm, shard: Int) -> Tally {
+    /// - Parameter counted: the ways to end that are hits.
+    public func tally(_ arm: Arm, shard: Int, _ counted: ResponseSet) -> Tally {
         let i = Int(arm.rawValue) * Self.shards + shard
-        return Tally(Int(hits[i]), of: Int(trials[i]))
+        return Tally(Int(responses[i].count(counted)), of: Int(trials[i]))
     }
 
-    public func tally(_ arm: Arm) -> Tally {
+    public func tally(_ arm: Arm, _ counted: ResponseSet) -> Tally {
+        var sum = Tally()
+        for shard in 0..<Self.shards { sum += tally(arm, shard: shard, counted) }
+        return sum
+    }
+
+    public func requests(_ arm: Arm) -> Int {
         let first = Int(arm.rawValue) * Self.shards
-        var sum = (hits: 0, trials: 0)
-        for i in first..<first + Self.shards {
-            sum.hits += Int(hits[i])
-            sum.trials += Int(trials[i])
-        }
-        return Tally(sum.hits, of: sum.trials)
+        return trials[first..<first + Self.shards].reduce(0) { $0 + Int($1) }
     }
 
-    public var stratum: Stratum { Stratum(candidate: tally(.candidate), baseline: tally(.baseline)) }
+    public func stratum(_ counted: ResponseSet) -> Stratum {
+        Stratum(candidate: tally(.candidate, counted), baseline: tally(.baseline, counted))
+    }
 
     /// Counts one request.
-    public mutating func add(_ arm: Arm, shard: Int, isError: Bool) {
+    public mutating func add(_ arm: Arm, shard: Int, _ code: ResponseCode) {
         let i = Int(arm.rawValue) * Self.shards + shard
         trials[i] += 1
-        if isError { hits[i] += 1 }
+        responses[i].add(code)
     }
+}
+
+/// One request of a key, in 64 bits: the key's hash, the arm, and how the request ended.
+public struct KeyedResponse: Hashable, Comparable, Sendable {
+    public let bits: UInt64
+
+    private static let codeBits: UInt64 = 10
+    private static let codeMask: UInt64 = 1 << codeBits - 1
+
+    public init(key: UInt32, _ arm: Arm, _ code: ResponseCode) {
+        bits = (UInt64(key) << 1 | UInt64(arm.rawValue)) << Self.codeBits | (UInt64(code.rawValue) & Self.codeMask)
+    }
+
+    public var key: UInt32 { UInt32(truncatingIfNeeded: bits >> (Self.codeBits + 1)) }
+    public var arm: Arm { bits >> Self.codeBits & 1 == 0 ? .baseline : .candidate }
+    public var code: ResponseCode { ResponseCode(rawValue: UInt16(truncatingIfNeeded: bits & Self.codeMask)) }
+
+    public static func < (a: Self, b: Self) -> Bool { a.bits < b.bits }
 }
 
 /// The latencies of the requests that began in one second on both arms.

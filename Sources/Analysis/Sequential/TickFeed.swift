@@ -70,19 +70,16 @@ public struct TickFeed: Sendable {
     public mutating func record(_ o: Observation) {
         recordLatency(o)
         let began = o.startedAt / ObservationWindow.cohortLength
-        guard o.outcome == .success || o.outcome.isError else { return }
+        guard o.outcome.isJudged else { return }
         let ended = (o.startedAt + Int64(o.total) * 1000) / ObservationWindow.cohortLength
         let second = max(ended - began > Self.errorMaturity ? ended - Self.errorMaturity : began, errorsThrough + 1)
         // By then requests may have been dealt by another split: both arms' are left out, whatever came of them.
         let (mine, theirs) = (place(began), place(second))
         guard second == began || (mine.step == theirs.step && mine.share == theirs.share) else { return }
         let i = errorTick(second)
-        errors[i].add(o.arm, shard: Self.shard(o), isError: o.outcome.isError)
+        errors[i].add(o.arm, shard: Self.shard(o), o.code)
         // A request without a key is dealt by a number of its own, which is as good a key.
-        if isKeyed {
-            errors[i].keys.append(
-                UInt64(o.key) << 2 | UInt64(o.arm.rawValue) << 1 | (o.outcome.isError ? 1 : 0))
-        }
+        if isKeyed { errors[i].keys.append(KeyedResponse(key: o.key, o.arm, o.code)) }
     }
 
     /// Replaces the list of open requests.
@@ -135,7 +132,7 @@ public struct TickFeed: Sendable {
                 isFirstByteOutlived: o.firstByte == .max)
         case .serverError, .connectFailure, .timeout, .truncated:
             return LatencyEntry(o.arm, shard: shard, total: LatencyEntry.slowest)
-        case .clientError, .clientTimeout: return nil
+        case .clientError, .clientTimeout, .rejected: return nil
         }
     }
 

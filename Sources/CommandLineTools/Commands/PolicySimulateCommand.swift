@@ -8,8 +8,7 @@ struct PolicySimulateCommand: ParsableCommand {
         commandName: "simulate",
         abstract: "Play thousands of rollouts: how often would policies revert, and after how many requests?",
         discussion: """
-            Without --candidate-errors and --candidate-latency the candidate is like the baseline: what is reverted \
-            then is reverted falsely. Needs no agent. The same seed always gives the same answer. Requests fail \
+            Without an option --candidate-... the candidate is like the baseline: what is reverted then is reverted falsely. Needs no agent. The same seed always gives the same answer. Requests fail \
             independently here; canaryctl policy calibrate plays a service's own traffic.
             """)
 
@@ -22,6 +21,12 @@ struct PolicySimulateCommand: ParsableCommand {
         help: "Share of the candidate's requests that fail; default: as the baseline.",
         transform: ShareValue.init(written:))
     var candidateErrors: ShareValue?
+    @Option(help: "Share of the baseline's requests that are answered 404.", transform: ShareValue.init(written:))
+    var clientErrors = ShareValue(0)
+    @Option(
+        help: "Share of the candidate's requests that are answered 404; default: as the baseline.",
+        transform: ShareValue.init(written:))
+    var candidateClientErrors: ShareValue?
     @Option(
         help: ArgumentHelp("The baseline's latency; default: p50=40ms,p95=90ms.", valueName: "p50=..,p95=.."),
         transform: LatencyValue.init(written:))
@@ -63,20 +68,25 @@ struct PolicySimulateCommand: ParsableCommand {
         }
     }
 
+    private static func arm(_ errors: ShareValue, _ clientErrors: ShareValue, _ latency: LatencyValue) -> ArmTraffic {
+        let statuses = clientErrors.value > 0 ? [StatusShare(status: 404, share: clientErrors.value)] : []
+        return ArmTraffic(errors: errors.value, statuses: statuses, latency: latency.shape)
+    }
+
     func run() throws {
         let console = Console.current
         let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
         var plan = RolloutSimulation(
             policies: planned.policies, steps: steps.steps.map { ($0.weight, $0.hold) }, rate: rps,
-            baseline: ArmTraffic(errors: errors.value, latency: latency.shape),
-            candidate: ArmTraffic(
-                errors: (candidateErrors ?? errors).value, latency: (candidateLatency ?? latency).shape))
+            baseline: Self.arm(errors, clientErrors, latency),
+            candidate: Self.arm(
+                candidateErrors ?? errors, candidateClientErrors ?? clientErrors, candidateLatency ?? latency))
         plan.longest = .milliseconds(Int64(hours * 3_600_000))
         plan.watched = watched.value
         plan.risk.falseRevert = falseRevert.value
         plan.seed = seed
         let summary = plan.summary(rollouts: rollouts)
-        let isSame = candidateErrors == nil && candidateLatency == nil
+        let isSame = candidateErrors == nil && candidateClientErrors == nil && candidateLatency == nil
         let report = SimulationReport(summary, plan, leftOut: planned.leftOut)
         try console.show(report, as: output.output) {
             SimulationText.lines(summary, plan, isSame: isSame, note: planned.note)

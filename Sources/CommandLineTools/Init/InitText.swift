@@ -57,6 +57,12 @@ struct InitFiles {
                   \(Self.pad("maxIncrease: 50%")) # nor half as many again as the old version,
                   \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # where that is more than this
 
+              # Every other 4xx, and redirects: a wrong model name, a path that is gone, a queue that is full.
+              - name: client-errors
+                clientErrors:
+                  \(Self.pad("maxIncrease: 50%")) # no more than half as many again as the old version,
+                  \(Self.pad("floor: 1%")) # where that is more than this
+
               # A request that fails, or is still open, counts as slower than any bound that it has outlived.
               - name: p95-latency
 

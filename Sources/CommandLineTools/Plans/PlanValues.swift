@@ -114,6 +114,7 @@ struct PlannedPolicies {
                 let isJudged: Bool
                 switch check.kind {
                 case .errors(let errors): isJudged = errors.from == .proxy
+                case .clientErrors: isJudged = true
                 case .latency(let latency): isJudged = latency.from == .proxy
                 // Stays: it has a part of the risk.
                 case .quality:

@@ -7,6 +7,9 @@ enum StatusText {
         var lines = [styled(status.service, .bold) + ": " + headline(status)]
         lines += facts(status).lines(coloured: coloured)
         lines += [""] + arms(status).lines(coloured: coloured)
+        for (name, arm) in [("baseline", status.baseline)] + (status.candidate.map { [("candidate", $0)] } ?? []) {
+            if let text = frequent(arm) { lines.append("  " + styled("\(name): \(text)", .yellow)) }
+        }
         let down = [status.baseline, status.candidate].compactMap(\.self).flatMap(\.down)
         if !down.isEmpty {
             lines += [""]
@@ -82,13 +85,13 @@ enum StatusText {
     private static func arms(_ status: ServiceStatus) -> Table {
         var table = Table(
             ("ARM", .left), ("VERSION", .left), ("SERVERS", .right), ("REQUESTS", .right), ("REQ/S", .right),
-            ("ERRORS", .right), ("P50", .right), ("P95", .right), ("P99", .right))
+            ("ERRORS", .right), ("4XX", .right), ("P50", .right), ("P95", .right), ("P99", .right))
         func add(_ name: String, _ arm: ArmStatus) {
             table.add(
                 Cell(name), Cell(arm.version),
                 Cell("\(arm.reachable)/\(arm.servers)", arm.reachable < arm.servers ? .red : .plain),
                 Cell(Words.count(arm.requests)), Cell(Words.rate(arm.requestsPerSecond)),
-                Cell(Words.percent(arm.errorRatio)), Cell(Words.seconds(arm.p50Seconds)),
+                Cell(Words.percent(arm.errorRatio)), Cell(Words.percent(arm.clientErrorRatio)), Cell(Words.seconds(arm.p50Seconds)),
                 Cell(Words.seconds(arm.p95Seconds)), Cell(Words.seconds(arm.p99Seconds)))
         }
         add("baseline", status.baseline)
@@ -100,6 +103,14 @@ enum StatusText {
     static func failure(_ failure: FailureStatus) -> String {
         let requests = failure.count == 1 ? "1 request" : "\(Words.count(failure.count)) requests"
         return "\(requests), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
+    }
+
+    /// `all of its responses are 404`; nil where fewer than half are alike.
+    static func frequent(_ arm: ArmStatus) -> String? {
+        guard let frequent = arm.frequentStatus, frequent.ratio >= 0.5 else { return nil }
+        return frequent.ratio >= 1
+            ? "all of its responses are \(frequent.status)"
+            : "\(Words.percent(frequent.ratio)) of its responses are \(frequent.status)"
     }
 
     /// What follows a server's name.

@@ -149,6 +149,7 @@ struct WatchScreen {
             }
             line.add("   ")
             line.add(Sparkline.text(trends[place], top: top), place == 0 ? .cyan : .green)
+            if let text = StatusText.frequent(arm) { line.add("  \(text)", .yellow) }
             if arm.reachable < arm.servers { line.add("  \(arm.reachable)/\(arm.servers) servers", .red) }
             lines.append(line)
         }

@@ -5,6 +5,8 @@ import Synchronization
 final class Upstream: Sendable {
     struct Behaviour: Sendable {
         var status = 200
+        /// Every so many requests are answered with `status`, the others with 200.
+        var every = 1
         var delay: Duration = .zero
         /// What GET /metrics answers.
         var metrics = ""
@@ -34,13 +36,17 @@ final class Upstream: Sendable {
                 let type = [("Content-Type", "text/plain; version=0.0.4")]
                 return responder.respond(status: 200, headers: type, body: Array(told.metrics.utf8))
             }
-            core.hits.withLock { $0 += 1 }
+            let hit = core.hits.withLock { hits -> Int in
+                hits += 1
+                return hits
+            }
+            let status = hit % told.every == 0 ? told.status : 200
             if told.holds {
-                core.held.append((told.status, responder))
+                core.held.append((status, responder))
             } else if told.delay > .zero {
-                loop.schedule(after: told.delay) { responder.respond(status: told.status, body: Array("ok".utf8)) }
+                loop.schedule(after: told.delay) { responder.respond(status: status, body: Array("ok".utf8)) }
             } else {
-                responder.respond(status: told.status, body: Array("ok".utf8))
+                responder.respond(status: status, body: Array("ok".utf8))
             }
         }
         guard case .tcp(_, let port) = try server.listen(.tcp(host: "127.0.0.1", port: 0)) else {

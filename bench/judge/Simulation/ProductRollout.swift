@@ -63,7 +63,7 @@ struct ProductRollout {
                     arm, course.condition(candidate: arm == .candidate, at: second, seen: requests),
                     rate: rate * share, clusters: scenario == .clusters, random: &random)
             }
-            requests += ticks.errors.tally(.candidate).trials
+            requests += ticks.errors.requests(.candidate)
             // Latency is not judged on the first requests of a rollout.
             if requests <= Course.cold { ticks.latencies.entries = [] }
             judge.take(.errors(ticks.errors))
@@ -136,7 +136,7 @@ struct Ticks {
 
     /// - Parameter latency: the latency in microseconds; nil for an error.
     private mutating func add(_ arm: Arm, _ shard: Int, _ latency: Double?) {
-        errors.add(arm, shard: shard, isError: latency == nil)
+        errors.add(arm, shard: shard, latency == nil ? 500 : .success)
         let bucket = latency.map { LatencyBuckets.index(UInt32(min($0, 4e9))) } ?? LatencyEntry.slowest
         latencies.assigned[Int(arm.rawValue)] += 1
         latencies.entries.append(LatencyEntry(arm, shard: shard, total: bucket))

@@ -1,0 +1,57 @@
+import PolicyModel
+import Statistics
+
+/// The evidence about 4xx and about redirects, each with a process of its own, so that many redirects of both arms do not
+/// hide a few 4xx of one.
+struct ClientErrorsProcess: Hashable, Codable, Sendable {
+    enum Part: String, CaseIterable {
+        case clientErrors = "4xx"
+        case redirects = "3xx"
+    }
+
+    private(set) var clientErrors: ErrorsProcess
+    private(set) var redirects: ErrorsProcess
+
+    init(_ check: ClientErrorsCheck, _ sets: ClientErrorSets, _ profile: BaselineProfile, isKeyed: Bool) {
+        let bounds = ErrorsCheck(maxIncrease: check.maxIncrease, floor: check.floor)
+        func process(_ counted: ResponseSet) -> ErrorsProcess {
+            ErrorsProcess(
+                bounds, counted: counted, mayBeUsual: true, lane: profile.lane(of: counted), isKeyed: isKeyed)
+        }
+        clientErrors = process(sets.clientErrors)
+        redirects = process(sets.redirects)
+    }
+
+    subscript(part: Part) -> ErrorsProcess { part == .clientErrors ? clientErrors : redirects }
+
+    mutating func observe(_ tick: ErrorTick) {
+        clientErrors.observe(tick)
+        redirects.observe(tick)
+    }
+
+    mutating func adapt(_ profile: BaselineProfile) {
+        clientErrors.adapt(to: profile.lane(of: clientErrors.counted))
+        redirects.adapt(to: profile.lane(of: redirects.counted))
+    }
+
+    /// The part with the more evidence against the candidate.
+    var loudest: Part { redirects.evidence.value > clientErrors.evidence.value ? .redirects : .clientErrors }
+
+    /// ln E for a revert: the mean of the two, each of which has half of the risk.
+    var evidence: (value: Double, part: String) {
+        (
+            logAddExp(clientErrors.evidence.value, redirects.evidence.value) - ln(2),
+            loudest.rawValue
+        )
+    }
+
+    /// ln E for a promotion: both have to be proven.
+    var proofEvidence: Double { min(clientErrors.proofEvidence, redirects.proofEvidence) }
+
+    func requestsNeeded(logThreshold: Double) -> Double? {
+        guard let first = clientErrors.requestsNeeded(logThreshold: logThreshold),
+            let second = redirects.requestsNeeded(logThreshold: logThreshold)
+        else { return nil }
+        return max(first, second)
+    }
+}

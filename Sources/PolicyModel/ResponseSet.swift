@@ -1,0 +1,126 @@
+/// How a request ended, as one number: the status of its final response, or a number below 100 that stands for it.
+public struct ResponseCode: RawRepresentable, ExpressibleByIntegerLiteral, Hashable, Comparable, Codable, Sendable,
+    CustomStringConvertible
+{
+    public let rawValue: UInt16
+
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    public init(integerLiteral value: UInt16) { rawValue = value }
+
+    /// Any 1xx or 2xx, and 304, which is the success of a conditional request.
+    public static let success: Self = 0
+    /// No response, or none that was complete: a failed or reset connection, a timeout, a truncated response.
+    public static let failure: Self = 1
+    /// The largest code that there is; a code fits into ten bits.
+    public static let largest: Self = 599
+
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+
+    public var description: String { "\(rawValue)" }
+}
+
+/// A set of ways in which requests end: what a check counts against a version.
+public struct ResponseSet: Hashable, Codable, Sendable {
+    /// Ascending, without overlaps and without neighbors that could be one range.
+    public private(set) var ranges: [ClosedRange<UInt16>] = []
+
+    public init() {}
+
+    public init(_ ranges: ClosedRange<UInt16>...) {
+        for range in ranges { insert(range) }
+    }
+
+    public static let serverErrors = ResponseSet(500...599)
+    /// What counts as an error where nothing else is said: 5xx, and requests without a whole response.
+    public static let errors = ErrorsCheck().counted
+    /// Every 4xx but 499, which says that the client left.
+    public static let clientErrors = ResponseSet(400...498)
+    /// Every 3xx but 304.
+    public static let redirects = ResponseSet(300...303, 305...399)
+
+    public var isEmpty: Bool { ranges.isEmpty }
+
+    public func contains(_ code: ResponseCode) -> Bool { ranges.contains { $0.contains(code.rawValue) } }
+
+    public mutating func insert(_ range: ClosedRange<UInt16>) {
+        var low = range.lowerBound
+        var high = range.upperBound
+        // Codes are small: neither sum can overflow.
+        let (apart, joined) = (
+            ranges.filter { $0.upperBound + 1 < low || $0.lowerBound > high + 1 },
+            ranges.filter { !($0.upperBound + 1 < low || $0.lowerBound > high + 1) }
+        )
+        for other in joined { (low, high) = (min(low, other.lowerBound), max(high, other.upperBound)) }
+        ranges = (apart + [low...high]).sorted { $0.lowerBound < $1.lowerBound }
+    }
+
+    public mutating func insert(_ code: ResponseCode) { insert(code.rawValue...code.rawValue) }
+
+    public mutating func formUnion(_ other: ResponseSet) {
+        for range in other.ranges { insert(range) }
+    }
+
+    public func subtracting(_ other: ResponseSet) -> ResponseSet {
+        var left = ranges
+        for cut in other.ranges {
+            left = left.flatMap { range -> [ClosedRange<UInt16>] in
+                guard range.overlaps(cut) else { return [range] }
+                var parts: [ClosedRange<UInt16>] = []
+                if range.lowerBound < cut.lowerBound { parts.append(range.lowerBound...cut.lowerBound - 1) }
+                if range.upperBound > cut.upperBound { parts.append(cut.upperBound + 1...range.upperBound) }
+                return parts
+            }
+        }
+        var result = ResponseSet()
+        result.ranges = left
+        return result
+    }
+}
+
+extension ErrorsCheck {
+    /// What this check counts as an error.
+    public var counted: ResponseSet {
+        var counted = statuses
+        counted.insert(.failure)
+        return counted
+    }
+}
+
+/// What a check on client errors counts, each set by a process of its own.
+public struct ClientErrorSets: Hashable, Codable, Sendable {
+    public var clientErrors: ResponseSet
+    public var redirects: ResponseSet
+
+    /// - Parameter policies: all that a rollout is judged by. What an enforced check on errors counts, a check on client
+    ///   errors leaves to it.
+    public init(_ policies: [Policy]) {
+        var taken = ResponseSet()
+        for policy in policies {
+            for case .errors(let errors) in policy.checks.filter({ $0.mode == .enforce }).map(\.kind)
+            where errors.from == .proxy {
+                taken.formUnion(errors.statuses)
+            }
+        }
+        clientErrors = ResponseSet.clientErrors.subtracting(taken)
+        redirects = ResponseSet.redirects.subtracting(taken)
+    }
+}
+
+extension Policy {
+    /// Every set that checks of these policies count from the proxy's observations, without repeats.
+    public static func counted(_ policies: [Policy]) -> [ResponseSet] {
+        var sets: [ResponseSet] = []
+        func add(_ set: ResponseSet) { if !sets.contains(set) { sets.append(set) } }
+        for check in policies.flatMap(\.checks) {
+            switch check.kind {
+            case .errors(let errors) where errors.from == .proxy: add(errors.counted)
+            case .clientErrors:
+                let sets = ClientErrorSets(policies)
+                add(sets.clientErrors)
+                add(sets.redirects)
+            case .errors, .latency, .quality, .metric: break
+            }
+        }
+        return sets
+    }
+}
