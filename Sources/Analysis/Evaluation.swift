@@ -84,7 +84,9 @@ public struct ArmCondition: Hashable, Codable, Sendable {
 
     /// What was found where the arm is down, in words.
     public var downReason: String {
-        guard servers > 0 && reachable == 0 else { return "\(recentErrors) of its last \(recentRequests) requests failed" }
+        guard servers > 0 && reachable == 0 else {
+            return "\(recentErrors) of its last \(recentRequests) requests failed"
+        }
         return servers == 1 ? "its server cannot be reached" : "none of its \(servers) servers can be reached"
     }
 

@@ -149,7 +149,7 @@ extension WindowSnapshot {
             switch check.kind {
             case .errors(let errors): errors.from == .scrape
             case .latency(let latency): latency.from == .scrape
-            case .quality, .metric: false
+            case .clientErrors, .quality, .metric: false
             }
         }
         if usesPreset, let why = pageWithoutRequests(of: arm) {

@@ -92,7 +92,8 @@ struct ScenarioRun {
         window = ObservationWindow(retention: retention, startedAt: Self.origin)
         series = SeriesWindow(span: retention + .seconds(60))
         for arm in Arm.allCases { series.setServers([SimulatedScrapes.endpoint(arm)], of: arm) }
-        judge = Judge(analysis, test.policies, profile: Self.baselineProfile(of: scenario, policies: test.policies, seed: seed))
+        judge = Judge(
+            analysis, test.policies, profile: Self.baselineProfile(of: scenario, policies: test.policies, seed: seed))
         feed = TickFeed(now: Self.origin, isKeyed: false)
         attributes = Set(
             test.policies.flatMap(\.checks).flatMap { check -> [String] in

@@ -85,7 +85,8 @@ struct PhaseReader {
         }
         let shares = entries.compactMap { entry -> StatusShare? in
             guard let status = UInt16(entry.name), (300...599).contains(status) else {
-                report.error(entry.key, "'\(entry.name)' is no status that a test may give: write 300 to 599, such as 404")
+                report.error(
+                    entry.key, "'\(entry.name)' is no status that a test may give: write 300 to 599, such as 404")
                 return nil
             }
             return report.read(entry.value, "30%") { (text) throws(Mend) -> StatusShare in

@@ -45,7 +45,8 @@ extension PolicyReader {
         }
         if !statuses.isEmpty, !ResponseSet.serverErrors.subtracting(statuses).isEmpty {
             report.warning(
-                part.mark("statuses"), "5xx that 'statuses' does not list count as no error: add 5xx, unless that is meant")
+                part.mark("statuses"),
+                "5xx that 'statuses' does not list count as no error: add 5xx, unless that is meant")
         }
         return statuses
     }

@@ -63,7 +63,8 @@ struct Recorder {
     private static func size(_ item: JudgedItem) -> Int {
         switch item {
         case .errors(let tick):
-            350 + 12 * tick.keys.count + tick.responses.reduce(0) { $0 + ($1.entries.isEmpty ? 0 : 32 + 16 * $1.entries.count) }
+            350 + 12 * tick.keys.count
+                + tick.responses.reduce(0) { $0 + ($1.entries.isEmpty ? 0 : 32 + 16 * $1.entries.count) }
         case .latencies(let tick): 170 + 7 * tick.entries.count
         case .rows(let rows): 100 + 160 * rows.count
         }

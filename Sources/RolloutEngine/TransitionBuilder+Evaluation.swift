@@ -112,9 +112,8 @@ extension TransitionBuilder {
         }
         if e.candidate.isDown, let candidate = state.rollout?.candidate {
             let why = e.candidate.downReason
-            return (
-                .candidateDown, "\(candidate) is down (\(why)): holds until a check decides, and the time does not count"
-            )
+            let holds = "holds until a check decides, and the time does not count"
+            return (.candidateDown, "\(candidate) is down (\(why)): \(holds)")
         }
         if let check = e.enforced(.error).first {
             return (check.fault == nil ? .providerDown : .unusableSeries, "no measurement: \(check.words)")

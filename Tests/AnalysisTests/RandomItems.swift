@@ -39,7 +39,8 @@ struct RandomItems {
         for arm in Arm.allCases {
             for _ in 0..<(8 + count(8)) {
                 let isError = random.chance(arm == .candidate ? failing : 0.002)
-                let code: ResponseCode = isError ? random.pick([500, 503, .failure]) : random.chance(0.03) ? 404 : .success
+                let code: ResponseCode =
+                    isError ? random.pick([500, 503, .failure]) : random.chance(0.03) ? 404 : .success
                 tick.add(arm, shard: count(7), code)
                 if isKeyed {
                     let key = UInt32(count(400)) * 2 + UInt32(arm.rawValue)

@@ -91,7 +91,8 @@ enum StatusText {
                 Cell(name), Cell(arm.version),
                 Cell("\(arm.reachable)/\(arm.servers)", arm.reachable < arm.servers ? .red : .plain),
                 Cell(Words.count(arm.requests)), Cell(Words.rate(arm.requestsPerSecond)),
-                Cell(Words.percent(arm.errorRatio)), Cell(Words.percent(arm.clientErrorRatio)), Cell(Words.seconds(arm.p50Seconds)),
+                Cell(Words.percent(arm.errorRatio)), Cell(Words.percent(arm.clientErrorRatio)),
+                Cell(Words.seconds(arm.p50Seconds)),
                 Cell(Words.seconds(arm.p95Seconds)), Cell(Words.seconds(arm.p99Seconds)))
         }
         add("baseline", status.baseline)
