@@ -10,7 +10,9 @@ struct GrowthTests {
         { count in (0..<count).map { .errors(ErrorTick(second: Int64($0), step: 1)) } },
         { count in
             var tick = ErrorTick(second: 1, step: 1)
-            tick.keys = (0..<40 * count).map { UInt64($0) &* 0x9e37_79b9_7f4a_7c15 }
+            tick.keys = (0..<40 * count).map {
+                KeyedResponse(key: UInt32($0) &* 0x9e37_79b9, .candidate, $0 % 3 == 0 ? 404 : .success)
+            }
             return [.errors(tick)]
         },
         { count in

@@ -217,7 +217,8 @@ struct FailureTests {
             let server = try NamedServer("a", status: status)
             let fixture = try ProxyFixture(baseline: [server.port])
             #expect(fixture.exchange(Self.get).status == status)
-            #expect(fixture.observations(1)[0].outcome == outcome)
+            let seen = fixture.observations(1)[0]
+            #expect(seen.outcome == outcome && seen.status == status)
         }
     }
 }

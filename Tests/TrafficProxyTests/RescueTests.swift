@@ -64,6 +64,8 @@ struct RescueTests {
         #expect(fixture.baseline.requests.count == 1)
         let batch = fixture.proxy.proxy.drain()
         #expect(batch.ended.map(\.outcome) == [outcome])
+        // Of the candidate's response, not of what the client got.
+        if outcome == .serverError { #expect(reply.contains("HTTP/1.1 \(batch.ended[0].status) ")) }
         #expect(batch.ended.map(\.arm) == [.candidate])
         #expect(batch.ended.map(\.flags) == [[.judged, .rescued]])
         #expect(batch.ended[0].firstByte == .max || !reply.isEmpty)
