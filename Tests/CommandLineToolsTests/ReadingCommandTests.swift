@@ -43,9 +43,9 @@ struct ReadingCommandTests {
                   rollout  income-1, since 2026-11-21 03:41:30 UTC
                   next     step 2: 10% for 10m
 
-                ARM        VERSION             SERVERS  REQUESTS  REQ/S  ERRORS      P50      P95       P99
-                baseline   fp32-v1                 1/1     4,000   40.0   0.05%    42 ms    84 ms    126 ms
-                candidate  int8-v2@2026-11-20      1/1       440    4.4      0%  45.6 ms  91.2 ms  136.8 ms
+                ARM        VERSION             SERVERS  REQUESTS  REQ/S  ERRORS  4XX      P50      P95       P99
+                baseline   fp32-v1                 1/1     4,000   40.0   0.05%    –    42 ms    84 ms    126 ms
+                candidate  int8-v2@2026-11-20      1/1       440    4.4      0%    –  45.6 ms  91.2 ms  136.8 ms
 
                 CHECK                 VERDICT  OF            VALUE        BOUND  BASELINE      SAMPLES
                 standard/error-rate   pass     ceiling          0%         ≤ 1%     0.05%  440 / 4,000
