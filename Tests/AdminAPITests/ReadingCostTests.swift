@@ -76,7 +76,7 @@ struct ReadingCostTests {
             let line = shape.body(1_024).replacing("\n", with: " ")
             return request(String(repeating: line + "\n", count: count), type: "application/x-ndjson")
         }
-        #expect(ratio(body(64), body(128)) { _ = try FeedbackReader.read($0, scores: nil) } <= 2.5)
+        #expect(ratio(body(256), body(512)) { _ = try FeedbackReader.read($0, scores: nil) } <= 2.5)
     }
 
     @Test("Twice the command takes twice the time", arguments: shapes)

@@ -14,6 +14,18 @@ struct ClientErrorTests {
         // What the repository ships, as it is.
         let shipped = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         scene.policy("standard", Files.read("/\(shipped)/policies/standard.yaml"))
+        // Wide enough to be proven in seconds.
+        scene.policy(
+            "alike",
+            """
+            policy: alike
+            checks:
+              - name: error-rate
+                errors: {max: 20%}
+              - name: client-errors
+                clientErrors: {maxIncrease: 200%, floor: 5%}
+
+            """)
         scene.policy(
             "latency",
             """
@@ -45,7 +57,7 @@ struct ClientErrorTests {
 
     @Test("404 to one request in three from both arms alike is promoted")
     func promoted() async throws {
-        let scene = try scene()
+        let scene = try scene("alike")
         for server in [scene.old, scene.new] { server.behave { ($0.status, $0.every) = (404, 3) } }
         try await scene.start()
         let load = Load(port: scene.service.port, clients: 8)

@@ -54,19 +54,19 @@ struct ReplayTests {
         #expect(later.status == 0 && later.output == replay.output, "\(later)")
     }
 
-    @Test("A recorded count that was changed is found, with the check that it changes")
+    @Test("A recorded status that was changed is found, with the check that it changes")
     func changed() async throws {
         let scene = try await reverted()
         try change(scene) { db in
             for (id, body) in try bodies(db) {
-                // A tick of errors: tag, second, step, then for each shard requests and errors.
-                guard let place = failingShard(body) else { continue }
+                guard let place = failingStatus(body) else { continue }
                 var body = body
-                body[place] -= 1
+                // The low byte of 404; the high one is that of 500.
+                body[place] = 0x94
                 try db.execute(sql: "UPDATE recording SET body = ? WHERE id = ?", arguments: [Data(body), id])
                 return
             }
-            Issue.record("no failing shard was recorded")
+            Issue.record("no response with status 500 was recorded")
         }
         let replay = try await scene.ctl("explain", "web-1", "--replay")
         #expect(replay.status == 1, "\(replay)")
@@ -75,23 +75,32 @@ struct ReplayTests {
         #expect(!replay.output.contains("bit for bit"), "\(replay.output)")
     }
 
-    /// The place of an error count of the candidate in the first tick of a stretch.
-    private func failingShard(_ body: [UInt8]) -> Int? {
-        guard body.first == 1 else { return nil }
+    /// The place of a status 500 among the candidate's responses in the first tick of a stretch: tag, second, step, then
+    /// for each sub-shard the requests and, where there are any, the number of statuses, each with its count.
+    private func failingStatus(_ body: [UInt8]) -> Int? {
+        guard body.first == 4 else { return nil }
         var place = 1
-        func skip() {
-            while place < body.count, body[place] & 0x80 != 0 { place += 1 }
-            place += 1
+        func next() -> Int? {
+            var (value, shift) = (0, 0)
+            while place < body.count, shift < 56 {
+                let byte = Int(body[place])
+                place += 1
+                value |= (byte & 0x7f) << shift
+                shift += 7
+                if byte & 0x80 == 0 { return value }
+            }
+            return nil
         }
-        skip()
-        skip()
+        guard next() != nil, next() != nil else { return nil }
         for shard in 0..<16 {
-            guard place < body.count else { return nil }
-            let trials = body[place]
-            skip()
+            guard let trials = next() else { return nil }
             guard trials > 0 else { continue }
-            if shard >= 8, place < body.count, body[place] > 0 { return place }
-            skip()
+            guard let statuses = next() else { return nil }
+            for _ in 0..<statuses {
+                let start = place
+                guard let status = next(), next() != nil else { return nil }
+                if shard >= 8, status == 500 { return start }
+            }
         }
         return nil
     }

@@ -235,12 +235,16 @@ import Testing
     func bursts() {
         var counter = BurstCounter()
         func feed(_ hits: [Int]) { for k in hits { counter.observe(Tally(k, of: 10)) } }
-        feed([0, 1, 2, 0, 1])
+        for _ in 0..<20 { feed([0, 1, 2, 0, 1]) }
         #expect(counter.bursts == 0)
         feed([10, 9, 0, 0, 5, 0])
         #expect(counter.bursts == 2 && counter.isHabit)
         feed([10, 10, 10, 10, 0])
         #expect(counter.bursts == 2)
+        // A third of the requests hit all day: no second of that is a burst, and a whole second of hits still is.
+        var busy = BurstCounter()
+        for _ in 0..<20 { for k in [3, 4, 3, 2, 5] { busy.observe(Tally(k, of: 10)) } }
+        #expect(busy.bursts <= 1)
     }
 
     @Test("The state survives encoding and decoding")

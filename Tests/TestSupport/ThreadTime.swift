@@ -10,7 +10,7 @@ public enum ThreadTime {
         bound: Double, small: () throws -> Void, large: () throws -> Void
     ) rethrows -> Double {
         var least = (small: Double.infinity, large: Double.infinity)
-        for run in 1...12 {
+        for run in 1...40 {
             least.small = min(least.small, try seconds(small))
             least.large = min(least.large, try seconds(large))
             if run >= 2, least.large / least.small <= bound { break }
