@@ -6,14 +6,14 @@ public enum Growth {
     public static let limit = 2.5
 
     /// The cost of `2 * size` over that of `size`, in CPU time of this thread, so that waiting for a processor does not
-    /// count. Of several runs the cheapest counts, and a factor above the limit has to be seen three times: work that is
+    /// count. Of several runs the cheapest counts, and a factor above the limit has to be seen eight times: work that is
     /// quadratic is at 4 each time.
     public static func factor<Input>(
         _ size: Int, _ make: (Int) throws -> Input, _ work: (Input) throws -> Void
     ) rethrows -> Double {
         let inputs = [try make(size), try make(2 * size)]
         var smallest = Double.infinity
-        for _ in 0..<3 {
+        for _ in 0..<8 {
             var least = [Double.infinity, .infinity]
             for _ in 0..<4 {
                 for place in 0..<2 {

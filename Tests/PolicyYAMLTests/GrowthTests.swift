@@ -6,17 +6,20 @@ import Testing
 
 @Suite("The cost of a file grows with its size")
 struct GrowthTests {
+    /// Numbers of one width, so that twice as many entries are twice as many bytes.
+    private static func numbers(_ count: Int) -> Range<Int> { 100_000..<(100_000 + count) }
+
     static let shapes: [@Sendable (Int) -> String] = [
-        { count in (0..<count).map { "key\($0): value\n" }.joined() },
+        { count in numbers(count).map { "key\($0): value\n" }.joined() },
         { count in (0..<count).map { _ in "policy: again\n" }.joined() },
-        { count in "policies:\n" + (0..<count).map { "  - name\($0)\n" }.joined() },
-        { count in "policy: [" + (0..<count).map { "{a: \($0)}" }.joined(separator: ", ") + "]\n" },
+        { count in "policies:\n" + numbers(count).map { "  - name\($0)\n" }.joined() },
+        { count in "policy: [" + numbers(count).map { "{a: \($0)}" }.joined(separator: ", ") + "]\n" },
         { count in "policy: \"" + String(repeating: #"\x41 \n "#, count: 10 * count) + "\"\n" },
         { count in "policy: " + String(repeating: "a", count: 40 * count) + "\n" },
         { count in String(repeating: "p", count: 20 * count) + ": 1\n" },
         { count in String(repeating: "# a comment\n", count: 4 * count) + "policy: p\n" },
         { count in String(repeating: "\n", count: 10 * count) + "policy: \"" },
-        { count in (0..<count).map { "a\($0): &a\($0) {b: *a\($0)}\n" }.joined() },
+        { count in numbers(count).map { "a\($0): &a\($0) {b: *a\($0)}\n" }.joined() },
     ]
 
     @Test("a file of any kind, right or wrong", arguments: shapes.indices)
