@@ -203,9 +203,9 @@ public struct RouteStatus: Hashable, Codable, Sendable {
 
 /// Requests that the proxy answered in the server's place, or whose response it cut, for one reason.
 public struct FailureStatus: Hashable, Codable, Sendable {
-    /// As in the `x-canary-error` field and the access log, such as `response-two-content-lengths`.
+    /// The token of the reason, as the `x-canary-error` header and the access log have it: `response-two-content-lengths`.
     public var reason: String
-    /// The same in a sentence.
+    /// The reason in a sentence.
     public var message: String
     /// Since the agent started.
     public var count: UInt64

@@ -30,7 +30,7 @@ public enum MeasureUnit: String, Codable, Sendable {
 public enum MeasurementFault: String, Codable, Sendable {
     /// No scrape shows the series that the check names.
     case missingSeries
-    /// It is shown and cannot be measured: not a number, of another kind, on a page that stands still.
+    /// The scrapes show the series, but its values cannot be measured: NaN, a changed type, a page that stands still.
     case unusableSeries
 }
 
@@ -73,7 +73,7 @@ public struct Measurement: Hashable, Codable, Sendable {
     public var verdict: Verdict
     /// What is missing or uncertain, in words; empty where nothing is.
     public var note: String
-    /// Whose fault an error is; nil for other verdicts, and where the servers' metrics could not be had at all.
+    /// The reason why a scraped series gave no value; nil for other verdicts, and where the scrapes themselves failed.
     public var fault: MeasurementFault?
 
     public init(
@@ -187,7 +187,7 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var missing: String
     /// A step may end although this check has no data: only promotion waits for it.
     public var waitsOnlyForPromotion: Bool
-    /// It has no data, and more requests like those that come will give it none: `missing` says why.
+    /// True if the check has no data and more requests like the present ones would not change that; `missing` says why.
     public var needsMoreThanTraffic = false
     /// More inconclusive measurements than the policy tolerates: someone has to look.
     public var isOverInconclusiveLimit = false
@@ -218,7 +218,7 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var path: String { "\(policy)/\(check)" }
     public var isEnforced: Bool { mode == .enforce }
 
-    /// Whose fault it is that the newest measurement failed; nil where it did not, or where scrapes fail.
+    /// The reason why a scraped series gave no value in the newest measurement; nil if it gave one, or if scrapes fail.
     public var fault: MeasurementFault? {
         measured == .error ? measurements.lazy.compactMap(\.fault).first : nil
     }

@@ -4,7 +4,7 @@ import PolicyModel
 struct CountedFailure {
     /// Requests that ended before this were seen: monotonic, in nanoseconds.
     var endedUpTo: Int64 = .min
-    /// Of requests that began before this, it was seen how slow they were.
+    /// The latency of requests that began before this time has been counted already (monotonic nanoseconds).
     var startedUpTo: Int64 = .min
     /// The newest scrape of each of the candidate's servers.
     var scrapes: [Endpoint: Int64] = [:]

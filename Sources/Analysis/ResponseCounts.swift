@@ -40,13 +40,13 @@ public struct ResponseCounts: Hashable, Codable, Sendable {
 
     /// The most frequent status among those that were no success; nil where there was none.
     public var mostFrequent: Entry? {
-        // Of equals the smaller code.
+        // Equal counts: the smaller code wins.
         entries.filter { $0.code > .failure }.max { $0.count < $1.count || ($0.count == $1.count && $0.code > $1.code) }
     }
 }
 
 extension ResponseCounts {
-    /// Of the responses in a set, `404 98%, 429 2%`: at most three, the most frequent first; empty where there is none.
+    /// The most frequent codes of a set with their shares, such as `404 98%, 429 2%`: at most three; empty without any.
     func words(_ set: ResponseSet) -> String {
         let those = entries.filter { set.contains($0.code) }
         let all = those.reduce(0) { $0 + $1.count }
