@@ -38,61 +38,76 @@ private let extremes: [Double] = [
     .greatestFiniteMagnitude, .leastNonzeroMagnitude, 0.5, 1e15,
 ]
 
-/// The series of a preset, and those that the checks ask for.
+/// The series that a page shows.
 private struct Layout {
     var counters: [[UInt8]]
-    /// Each with the buckets of all `bounds`.
-    var histograms: [[UInt8]]
+    /// The name of the first counter, without labels.
+    var firstFamily: [UInt8]
+    /// The start of the histogram's lines, up to the bound.
+    var histogram: [UInt8]
 
-    init(_ counters: [String], _ histograms: [String]) {
+    init(_ counters: [String], histogram: String) {
         self.counters = counters.map { Array($0.utf8) }
-        self.histograms = histograms.map { Array("\($0)_bucket{le=\"".utf8) }
+        firstFamily = Array(counters[0].utf8.prefix { $0 != UInt8(ascii: "{") })
+        self.histogram = Array("\(histogram)_bucket{le=\"".utf8)
     }
 }
 
-private let asked = [
-    #"retries_total{handler="/a"}"#, #"retries_total{handler="/b"}"#, "queue_length", #"queue_length{gpu="0"}"#,
-]
+/// Those of each preset, then those that the metric checks ask for.
 private let layouts = [
     Layout(
         [
             #"nv_inference_request_success{model="a"}"#, #"nv_inference_request_success{model="b"}"#,
             "nv_inference_request_failure",
-        ] + asked, ["waiting_seconds"]),
+        ], histogram: "nv_inference_request_duration_seconds"),
     Layout(
-        [#"reference_requests_total{code="200"}"#, #"reference_requests_total{code="500"}"#, "reference_queue_depth"]
-            + asked, ["reference_request_duration_seconds", "waiting_seconds"]),
+        [#"reference_requests_total{code="200"}"#, #"reference_requests_total{code="500"}"#, "reference_queue_depth"],
+        histogram: "reference_request_duration_seconds"),
+    Layout(
+        [
+            #"retries_total{handler="/a"}"#, #"retries_total{handler="/b"}"#, "queue_length", #"queue_length{gpu="0"}"#,
+        ], histogram: "waiting_seconds"),
 ]
 private let bounds = ["-Inf", "1e-300", "0.1", "0.10", "0.5", "1e308", "Inf", "+Inf"].map { Array($0.utf8) }
+private let types = ["counter", "gauge", "histogram", "untyped"].map { Array($0.utf8) }
 
 /// What one server shows.
 private struct Page {
-    var counters = [Double](repeating: 0, count: 7)
-    var buckets = [Double](repeating: 0, count: 2 * bounds.count)
+    var counters = [Double](repeating: 0, count: 4)
+    var buckets = [Double](repeating: 0, count: bounds.count)
     var text: [UInt8] = []
 
     /// - Parameter hidden: bits of the series that no page of this input shows.
     mutating func render(_ layout: Layout, hidden: UInt8, _ script: inout Script) {
         text.removeAll(keepingCapacity: true)
         let change = script.byte()
+        if change & 8 != 0 {
+            text += "# TYPE ".utf8
+            text += layout.firstFamily
+            text.append(UInt8(ascii: " "))
+            text += types[Int(script.byte()) % types.count]
+            text.append(UInt8(ascii: "\n"))
+        }
+        // Explicit timestamps, in milliseconds: old, equal, of the future, or at the ends of their range.
+        let timestamp: Int64? =
+            change & 0x30 == 0x30
+            ? (change & 0x40 == 0 ? Int64(script.byte()) * 1_000 : Int64(bitPattern: script.bits())) : nil
         for place in layout.counters.indices where hidden >> UInt8(place) & 1 == 0 {
             counters[place] = script.value(after: counters[place])
-            line(layout.counters[place], counters[place])
+            line(layout.counters[place], counters[place], timestamp)
         }
         // A duplicate with another value.
-        if change & 1 != 0 { line(layout.counters[0], script.value(after: counters[0])) }
-        for (family, start) in layout.histograms.enumerated() where family == 0 || hidden & 0x80 == 0 {
-            // Usually three buckets; others where the script changes the bounds.
-            let shown = change & 2 == 0 ? 0b1001_0100 : script.byte()
-            for place in bounds.indices where shown >> UInt8(place) & 1 != 0 {
-                let bucket = family * bounds.count + place
-                buckets[bucket] = script.value(after: buckets[bucket])
-                line(start + bounds[place] + Array(#""}"#.utf8), buckets[bucket])
-            }
+        if change & 1 != 0 { line(layout.counters[0], script.value(after: counters[0]), timestamp) }
+        guard hidden & 0x80 == 0 else { return }
+        // Usually three buckets; others where the script changes the bounds.
+        let shown = change & 2 == 0 ? 0b1001_0100 : script.byte()
+        for place in bounds.indices where shown >> UInt8(place) & 1 != 0 {
+            buckets[place] = script.value(after: buckets[place])
+            line(layout.histogram + bounds[place] + Array(#""}"#.utf8), buckets[place], timestamp)
         }
     }
 
-    private mutating func line(_ start: [UInt8], _ value: Double) {
+    private mutating func line(_ start: [UInt8], _ value: Double, _ timestamp: Int64?) {
         text += start
         text.append(UInt8(ascii: " "))
         if value.isNaN {
@@ -101,6 +116,10 @@ private struct Page {
             text += (value < 0 ? "-Inf" : "+Inf").utf8
         } else {
             text += value.description.utf8
+        }
+        if let timestamp {
+            text.append(UInt8(ascii: " "))
+            text += timestamp.description.utf8
         }
         text.append(UInt8(ascii: "\n"))
     }
@@ -156,9 +175,14 @@ private let limits = ThresholdLimits(
 private let queries = Set(
     policies[1][0].checks.compactMap { check in if case .metric(let metric) = check.kind { metric.query } else { nil } }
 )
-private let readers = ["triton", "reference"].map {
-    SampleReader(preset: MetricsPreset.named($0), queries: queries)
-}
+/// One for each layout.
+private let readers = [
+    SampleReader(preset: MetricsPreset.named("triton"), queries: []),
+    SampleReader(preset: MetricsPreset.named("reference"), queries: []),
+    SampleReader(preset: MetricsPreset.named("reference"), queries: queries),
+]
+/// Mostly few pages, which keeps an input cheap.
+private let rounds = [2, 2, 3, 5]
 private let servers = [Endpoint(host: "a", port: 1), Endpoint(host: "b", port: 2)]
 private let sequential = policies.map { SequentialJudge($0, risk: Risk(), isKeyed: false) }
 private let second: Int64 = 1_000_000_000
@@ -179,14 +203,15 @@ public func fuzzEvaluation(_ input: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     var script = Script(bytes: UnsafeBufferPointer(start: input, count: size))
     let plan = script.byte()
     let hidden = script.byte()
-    let reader = readers[Int(plan & 1)]
-    let layout = layouts[Int(plan & 1)]
+    let place = plan & 0x80 == 0 ? Int(plan & 1) : 2
+    let reader = readers[place]
+    let layout = layouts[place]
     let servers = servers.prefix(plan & 0x30 == 0x30 ? 2 : 1)
     var pages = [Page](repeating: Page(), count: 2 * servers.count)
     var window = SeriesWindow()
     for arm in [Arm.baseline, .candidate] { window.setServers(Array(servers), of: arm) }
     var now: Int64 = 0
-    for _ in 0..<(2 + Int(plan >> 1 & 3)) {
+    for _ in 0..<rounds[Int(plan >> 1 & 3)] {
         now += (plan & 8 == 0 ? 5 : Int64(script.byte()) + 1) * second
         for (place, server) in servers.enumerated() {
             for arm in [Arm.baseline, .candidate] {
