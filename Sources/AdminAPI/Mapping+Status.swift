@@ -61,7 +61,7 @@ extension RolloutStatus {
                 PauseStatus(
                     cause: $0.cause.rawValue, reason: $0.reason, by: $0.by, at: Timestamp(milliseconds: $0.at))
             },
-            recovering: rollout.isRecovering, standstill: rollout.standstill?.rawValue)
+            recovering: rollout.isRecovering, holdReason: rollout.holdReason?.rawValue)
     }
 }
 

@@ -7,11 +7,11 @@ public enum AdminClientError: Error, Hashable, CustomStringConvertible {
     /// The agent responded with an error.
     case refused(status: Int, ErrorBody.Problem)
     /// The response is not that of an agent, or not that of an agent of the same version.
-    case strange(String)
+    case unexpectedResponse(String)
 
     public var description: String {
         switch self {
-        case .unreachable(let text), .strange(let text): text
+        case .unreachable(let text), .unexpectedResponse(let text): text
         case .refused(_, let problem): problem.message
         }
     }

@@ -9,9 +9,9 @@ public struct EvidenceStatus: Hashable, Codable, Sendable {
     public var promoteAt: Figure
     /// The check's share of the policy's risk, 0 ... 1.
     public var share: Double
-    /// The bound or the group that speaks loudest: `ceiling`, `increase`, `keys`, `sex=Female`; empty where none does.
+    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty where none does.
     public var part: String
-    /// How failures clump and what follows, in words; empty where that does not matter.
+    /// How failures cluster and what follows, in words; empty where that does not matter.
     public var dependence: String
     /// About how many more requests of the candidate the proof needs, and how many seconds that takes at this rate;
     /// absent where it cannot be told.

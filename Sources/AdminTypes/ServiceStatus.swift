@@ -105,11 +105,11 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
     public var recovering: Bool
     /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noMeasurement`, `noData`, `providerDown`,
     /// `unusableSeries`, `agentBlind`, `badBaseline`, `candidateDown`, `recovering`.
-    public var standstill: String?
+    public var holdReason: String?
 
     public init(
         id: String, candidate: String, startedAt: Timestamp, step: Int?, steps: [StepStatus], heldSeconds: Double,
-        pause: PauseStatus?, recovering: Bool, standstill: String?
+        pause: PauseStatus?, recovering: Bool, holdReason: String?
     ) {
         self.id = id
         self.candidate = candidate
@@ -119,7 +119,7 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
         self.heldSeconds = heldSeconds
         self.pause = pause
         self.recovering = recovering
-        self.standstill = standstill
+        self.holdReason = holdReason
     }
 }
 

@@ -109,10 +109,10 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     public var promoteAt: Double
     /// The check's share of the risk, 0 ... 1.
     public var weight: Double
-    /// The bound or the group that speaks loudest.
+    /// The bound or the group that has the strongest evidence.
     public var part: String
-    /// How failures clump, φ̂, and what follows for the bets; nil for quality, and φ̂ before it is known.
-    public var lane: Lane?
+    /// How failures cluster, φ̂, and what follows for the bets; nil for quality, and φ̂ before it is known.
+    public var mode: CountingMode?
     public var overdispersion: Double?
     /// About how many more requests of the candidate the proof needs, and how long that takes at this rate, in seconds;
     /// nil where it cannot be told.
@@ -121,8 +121,8 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     /// ln E over the rollout.
     public var trace: EvidenceTrace
 
-    /// How failures clump and what follows, in words; empty for quality.
-    public var dependence: String { lane?.words(overdispersion) ?? "" }
+    /// How failures cluster and what follows, in words; empty for quality.
+    public var dependence: String { mode?.words(overdispersion) ?? "" }
 
     /// `2,500 : 1`: the odds that were won against the candidate being sound.
     public var odds: String { Self.odds(value) }

@@ -30,7 +30,7 @@ struct Failure: Error {
     init(_ error: AdminClientError) {
         switch error {
         case .unreachable(let text): self.init(ExitStatus.unreachable, text)
-        case .strange(let text): self.init(ExitStatus.failed, text)
+        case .unexpectedResponse(let text): self.init(ExitStatus.failed, text)
         case .refused(_, let problem):
             // The list of services stands in the message already.
             let detail = problem.code == "unknown_service" ? [] : problem.detail

@@ -114,13 +114,13 @@ public struct VersionIdentity: Hashable, Codable, Sendable, CustomStringConverti
 
 public enum ServerAddress: Hashable, Codable, Sendable, CustomStringConvertible {
     case http(host: String, port: UInt16)
-    /// The embedded reference model server with this artefact: a name in the artefact folder, or a path.
-    case reference(artefact: String)
+    /// The embedded reference model server with this artifact: a name in the artifact folder, or a path.
+    case reference(artifact: String)
 
     public var description: String {
         switch self {
         case .http(let host, let port): host.contains(":") ? "http://[\(host)]:\(port)" : "http://\(host):\(port)"
-        case .reference(let artefact): "reference:\(artefact)"
+        case .reference(let artifact): "reference:\(artifact)"
         }
     }
 }

@@ -15,7 +15,7 @@ public struct BaselineHistory: Sendable {
     /// Seconds between the starts of two pseudo-rollouts.
     static let startSpacing: Int64 = 300
     /// The shortest usable history in seconds.
-    public static let least = lead + rolloutLength
+    public static let minimumSeconds = lead + rolloutLength
     /// The longest gap in seconds within one stretch of history. A longer one divides it: a rollout was under way, or the
     /// agent was not running.
     static let longestGap: Int64 = 120
@@ -61,7 +61,7 @@ public struct BaselineHistory: Sendable {
             guard let first = items.first?.second, let last = items.last?.second else { return 0 }
             return max(0, last - first + 1)
         }
-        stretches = all.filter { span($0) >= Self.least }
+        stretches = all.filter { span($0) >= Self.minimumSeconds }
         seconds = all.reduce(0) { $0 + span($1) }
         usableSeconds = stretches.reduce(0) { $0 + span($1) }
         requests = sum.trials
@@ -98,11 +98,11 @@ public struct BaselineHistory: Sendable {
 
         /// Runs the pseudo-rollout with this number, which is the same for the same seed. The number selects the start
         /// time and the order of the sub-shards.
-        public func play(_ number: Int, seed: UInt64) -> SimulatedRollout {
+        public func simulate(_ number: Int, seed: UInt64) -> SimulatedRollout {
             let start = starts[number % starts.count]
             var random = SeededGenerator(seed: TrafficSplit.mix(seed &+ UInt64(number) &* 0x9e37_79b9_7f4a_7c15))
             let order = (0..<ErrorTick.shards).map { $0 }.shuffled(using: &random)
-            return history.play(start, order, policies, risk)
+            return history.simulate(start, order, policies, risk)
         }
     }
 
@@ -127,7 +127,7 @@ public struct BaselineHistory: Sendable {
     }
 
     /// - Parameter order: the sub-shards in the order in which the candidate gets them.
-    private func play(_ start: Start, _ order: [Int], _ policies: [Policy], _ risk: Risk) -> SimulatedRollout {
+    private func simulate(_ start: Start, _ order: [Int], _ policies: [Policy], _ risk: Risk) -> SimulatedRollout {
         var judge = SequentialJudge(policies, risk: risk, isKeyed: isKeyed, profile: start.profile)
         let items = stretches[start.stretch]
         guard let begin = items[start.item].second else {

@@ -15,9 +15,9 @@ public struct RolloutSimulation: Sendable {
     public var baseline: ArmTraffic
     public var candidate: ArmTraffic
     /// The time after which a rollout counts as undecided.
-    public var longest: Duration = .seconds(7200)
+    public var maximumDuration: Duration = .seconds(7200)
     /// The time for which the baseline was observed before the rollout.
-    public var watched: Duration = .seconds(7200)
+    public var baselineHistory: Duration = .seconds(7200)
     public var seed: UInt64 = 1
 
     /// The number of simulated baselines; rollouts use them in turn.
@@ -44,8 +44,8 @@ public struct RolloutSimulation: Sendable {
         public fileprivate(set) var profiles: [BaselineProfile]
 
         /// Runs the rollout with this number, which is the same for the same seed.
-        public func play(_ number: Int) -> SimulatedRollout {
-            plan.play(number, generator, profiles[number % profiles.count])
+        public func simulate(_ number: Int) -> SimulatedRollout {
+            plan.simulate(number, generator, profiles[number % profiles.count])
         }
     }
 
@@ -56,7 +56,7 @@ public struct RolloutSimulation: Sendable {
         let profiles = (0..<max(1, min(baselines, rollouts))).map { number in
             var random = randomNumbers(for: number, of: 1)
             var profile = BaselineProfile(policies)
-            let seconds = Int64(watched.seconds)
+            let seconds = Int64(baselineHistory.seconds)
             for second in 0..<seconds {
                 let tick = generator.tick(second: Self.origin - seconds + second, step: 0, share: .zero, &random)
                 profile.observe(tick.errors)
@@ -72,13 +72,13 @@ public struct RolloutSimulation: Sendable {
         SeededGenerator(seed: TrafficSplit.mix(TrafficSplit.mix(seed ^ kind << 62) &+ UInt64(number)))
     }
 
-    private func play(_ number: Int, _ generator: TickGenerator, _ profile: BaselineProfile) -> SimulatedRollout {
+    private func simulate(_ number: Int, _ generator: TickGenerator, _ profile: BaselineProfile) -> SimulatedRollout {
         var random = randomNumbers(for: number, of: 2)
         var judge = SequentialJudge(policies, risk: risk, isKeyed: false, profile: profile)
         var step = 0
         var held: Int64 = 0
         var requests = 0
-        let seconds = Int64(longest.seconds)
+        let seconds = Int64(maximumDuration.seconds)
         for second in 0..<seconds {
             let index = min(step, steps.count - 1)
             let tick = generator.tick(

@@ -34,13 +34,13 @@ enum Addresses {
         return full
     }
 
-    /// `http://127.0.0.1:9001`, or `reference:fp32` for the embedded server. An artefact with a `/` is a path.
+    /// `http://127.0.0.1:9001`, or `reference:fp32` for the embedded server. An artifact with a `/` is a path.
     static func server(_ text: String, base: String) throws(Mend) -> ServerAddress {
         if text.hasPrefix("reference:") {
-            let artefact = String(text.dropFirst(10))
-            guard !artefact.isEmpty else { throw Mend("names no artefact: write reference:NAME") }
-            if artefact.contains("/") { return .reference(artefact: FilePaths.absolute(artefact, base: base)) }
-            return .reference(artefact: try Names.checked(artefact))
+            let artifact = String(text.dropFirst(10))
+            guard !artifact.isEmpty else { throw Mend("names no artifact: write reference:NAME") }
+            if artifact.contains("/") { return .reference(artifact: FilePaths.absolute(artifact, base: base)) }
+            return .reference(artifact: try Names.checked(artifact))
         }
         if text.hasPrefix("https://") {
             throw Mend("asks for TLS, which comes with a later release: write http:// and keep it on a trusted network")

@@ -168,9 +168,9 @@ public final class RolloutController {
         command.evaluation = runtime.evaluation
         let transition = RolloutStateMachine.handle(
             .command(command), state: runtime.state, declaration: runtime.declaration, now: now)
-        guard case .done(let message) = transition.reply else {
-            if case .refused(let refused) = transition.reply { return .refused(refused) }
-            return .refused(Refused(.nothingToDo, "nothing to do"))
+        guard case .done(let message) = transition.response else {
+            if case .refused(let refused) = transition.response { return .refused(refused) }
+            return .refused(CommandRefusal(.nothingToDo, "nothing to do"))
         }
         switch carry(transition, runtime, now: now) {
         case .durable: return .done(message: message, view: describe(runtime), durable: true)

@@ -125,7 +125,7 @@ public struct ArmView: Sendable {
 public enum CommandOutcome: Sendable {
     /// In force. `durable` is false when it could not be written yet.
     case done(message: String, view: ServiceView, durable: Bool)
-    case refused(Refused)
+    case refused(CommandRefusal)
     case unknownService(known: [String])
     /// It would have given a candidate more, and could not be written: nothing changed.
     case notWritten(String)

@@ -18,8 +18,8 @@ public struct Event: Hashable, Codable, Sendable {
         case unfrozen
         case retried
         case deadlinePassed = "deadline_passed"
-        case standstill
-        case moving
+        case held
+        case holdCleared = "hold_cleared"
         case recovering
         case recovered
         case returned
@@ -59,8 +59,8 @@ public struct Event: Hashable, Codable, Sendable {
     public var isDecision: Bool {
         switch kind {
         case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .returned, .ready: true
-        case .warmedUp, .proving, .paused, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .standstill,
-            .moving, .recovering, .recovered, .refused, .checkChanged, .configurationApplied, .alarm:
+        case .warmedUp, .proving, .paused, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .held,
+            .holdCleared, .recovering, .recovered, .refused, .checkChanged, .configurationApplied, .alarm:
             false
         }
     }

@@ -19,9 +19,9 @@ public struct Outlook: Hashable, Sendable {
         }
         if let freeze = state.freeze { waitsFor.append("unfreeze (frozen by \(freeze.by): \(freeze.reason))") }
         if let pause = rollout.pause { waitsFor.append("resume (paused by \(pause.by): \(pause.reason))") }
-        if let standstill = rollout.standstill {
-            waitsFor.append(standstill.words)
-            if standstill == .unusableSeries {
+        if let holdReason = rollout.holdReason {
+            waitsFor.append(holdReason.words)
+            if holdReason == .unusableSeries {
                 waitsFor += (evaluation?.enforced(.error) ?? []).map(\.words)
             }
         }
@@ -61,7 +61,7 @@ public struct Outlook: Hashable, Sendable {
     private static func unsettled(_ evaluation: Evaluation?, _ rollout: Rollout) -> [String] {
         (evaluation?.results ?? []).filter {
             $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
-                && !($0.verdict == .error && rollout.standstill == .unusableSeries)
+                && !($0.verdict == .error && rollout.holdReason == .unusableSeries)
         }.map { $0.missing.isEmpty ? $0.verdictWords : "\($0.path): \($0.missing)" }
     }
 
@@ -78,7 +78,7 @@ public struct Outlook: Hashable, Sendable {
     }
 }
 
-extension Standstill {
+extension HoldReason {
     /// The condition that ends the block, as text.
     var words: String {
         switch self {

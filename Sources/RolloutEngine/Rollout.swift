@@ -26,7 +26,7 @@ public struct Rollout: Hashable, Codable, Sendable {
     /// The number of unclean stops of the agent during this rollout.
     public var uncleanStops: Int
     /// The reason for which the rollout is blocked, as last reported; it is kept so that each reason is reported once.
-    public var standstill: Standstill?
+    public var holdReason: HoldReason?
     /// True once the deadline has passed and its consequence was applied.
     public var isOverdue: Bool
     /// True if someone resumed the rollout after a pause for too many inconclusive results; it is not paused for that
@@ -136,7 +136,7 @@ public struct Pause: Hashable, Codable, Sendable {
 }
 
 /// The reason for which a rollout that is not paused is blocked.
-public enum Standstill: String, Codable, Sendable {
+public enum HoldReason: String, Codable, Sendable {
     case tooLittleTraffic
     /// Requests come, and a check can measure nothing with them.
     case noMeasurement

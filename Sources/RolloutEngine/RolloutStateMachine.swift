@@ -31,7 +31,7 @@ struct TransitionBuilder {
     let declaration: Declaration
     let now: Moment
     private(set) var events: [Event] = []
-    var reply: Reply?
+    var response: CommandResponse?
 
     init(state: ServiceState, declaration: Declaration, now: Moment) {
         self.state = state
@@ -55,7 +55,7 @@ struct TransitionBuilder {
         if Routing(old) != Routing(next) { next.generation = old.generation + 1 }
         var events = events
         for i in events.indices { events[i].generation = next.generation }
-        return Transition(state: next, events: events, reply: reply)
+        return Transition(state: next, events: events, response: response)
     }
 
     /// The part of a state that the data plane depends on; the generation grows when it changes.
@@ -144,7 +144,7 @@ extension TransitionBuilder {
     mutating func enter(_ phase: Phase) {
         state.rollout?.phase = phase
         state.rollout?.held = .zero
-        state.rollout?.standstill = nil
+        state.rollout?.holdReason = nil
     }
 
     /// Emits the event for the step that was entered, or enters `proving` if the strategy has no such step.

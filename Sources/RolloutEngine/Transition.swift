@@ -70,24 +70,24 @@ public struct Transition: Hashable, Sendable {
     public var state: ServiceState
     public var events: [Event]
     /// The response to a command; nil for other inputs.
-    public var reply: Reply?
+    public var response: CommandResponse?
 
-    public init(state: ServiceState, events: [Event] = [], reply: Reply? = nil) {
+    public init(state: ServiceState, events: [Event] = [], response: CommandResponse? = nil) {
         self.state = state
         self.events = events
-        self.reply = reply
+        self.response = response
     }
 }
 
 /// The response to a command.
-public enum Reply: Hashable, Sendable {
+public enum CommandResponse: Hashable, Sendable {
     /// The command was carried out; the text says what changed.
     case done(String)
-    case refused(Refused)
+    case refused(CommandRefusal)
 }
 
 /// The reason for which a command was refused.
-public struct Refused: Error, Hashable, Sendable {
+public struct CommandRefusal: Error, Hashable, Sendable {
     public enum Code: String, Sendable {
         case staleGeneration = "stale_generation"
         case noRollout = "no_rollout"

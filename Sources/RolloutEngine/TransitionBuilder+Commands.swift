@@ -23,8 +23,8 @@ extension TransitionBuilder {
         }
     }
 
-    private mutating func refuse(_ code: Refused.Code, _ message: String) { reply = .refused(Refused(code, message)) }
-    private mutating func succeed(_ message: String) { reply = .done(message) }
+    private mutating func refuse(_ code: CommandRefusal.Code, _ message: String) { response = .refused(CommandRefusal(code, message)) }
+    private mutating func succeed(_ message: String) { response = .done(message) }
 
     private mutating func refuseWithoutRollout(_ hint: String) {
         refuse(.noRollout, "no rollout of \(state.service) is running, \(state.serving) serves all; \(hint)")

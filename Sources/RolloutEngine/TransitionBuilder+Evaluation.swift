@@ -19,7 +19,7 @@ extension TransitionBuilder {
         if rollout.isRecovering { return recover(e) }
         guard applyDeadline(e, elapsed: elapsed) else { return }
         if let (reason, message) = holdReason(e) { return hold(reason, message, e) }
-        if rollout.standstill != .tooLittleTraffic, rollout.standstill != .noMeasurement { clearHold() }
+        if rollout.holdReason != .tooLittleTraffic, rollout.holdReason != .noMeasurement { clearHold() }
         if rollout.pause != nil || state.freeze != nil { return }
         if !rollout.toleratesInconclusive,
             let check = e.results.first(where: { $0.isEnforced && $0.isOverInconclusiveLimit })
@@ -104,7 +104,7 @@ extension TransitionBuilder {
     }
 
     /// The reason to hold the rollout although no check fails, with its message; nil if it may advance.
-    private func holdReason(_ e: Evaluation) -> (Standstill, String)? {
+    private func holdReason(_ e: Evaluation) -> (HoldReason, String)? {
         if !e.isDataFlowing { return (.noData, "no judged request for a while: holds, and the time does not count") }
         if e.baseline.isDown {
             let why = e.baseline.downReason
@@ -184,16 +184,16 @@ extension TransitionBuilder {
     }
 
     /// Holds the rollout and emits an event when the reason is new.
-    private mutating func hold(_ reason: Standstill, _ message: String, _ e: Evaluation? = nil) {
-        guard state.rollout?.standstill != reason else { return }
-        state.rollout?.standstill = reason
-        emit(reason.isAlarm ? .alarm : .standstill, message, evaluation: e)
+    private mutating func hold(_ reason: HoldReason, _ message: String, _ e: Evaluation? = nil) {
+        guard state.rollout?.holdReason != reason else { return }
+        state.rollout?.holdReason = reason
+        emit(reason.isAlarm ? .alarm : .held, message, evaluation: e)
     }
 
     private mutating func clearHold() {
-        guard let reason = state.rollout?.standstill else { return }
-        state.rollout?.standstill = nil
-        if reason.isAlarm { emit(.moving, "\(reason.rawValue) is over") }
+        guard let reason = state.rollout?.holdReason else { return }
+        state.rollout?.holdReason = nil
+        if reason.isAlarm { emit(.holdCleared, "\(reason.rawValue) is over") }
     }
 
     mutating func pause(_ cause: Pause.Cause, _ reason: String, by: String) {

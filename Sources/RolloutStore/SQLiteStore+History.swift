@@ -59,7 +59,7 @@ extension SQLiteStore {
                     rollout, of: after.service, result, reason: reason(event, arms, after), decision: id,
                     requests: requests ?? 0, at: change.at, db)
             case .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .paused, .resumed, .frozen, .unfrozen,
-                .retried, .deadlinePassed, .standstill, .moving, .recovering, .recovered, .returned, .refused,
+                .retried, .deadlinePassed, .held, .holdCleared, .recovering, .recovered, .returned, .refused,
                 .checkChanged, .configurationApplied, .alarm:
                 break
             }

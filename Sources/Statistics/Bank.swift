@@ -51,9 +51,9 @@ public struct Bank: Hashable, Codable, Sendable {
 
     /// Takes one stratum.
     /// - Parameters:
-    ///   - temper: η, the discount for clustered data, 0 < η ≤ 1, fixed before the stratum.
+    ///   - discount: η, the discount for clustered data, 0 < η ≤ 1, fixed before the stratum.
     ///   - eValue: e_j of alternative j; at least 0 and never NaN.
-    public mutating func observe(temper: Double = 1, _ eValue: (_ alternative: Int) -> Double) {
+    public mutating func observe(discount: Double = 1, _ eValue: (_ alternative: Int) -> Double) {
         strata += 1
         let weight = settings.restarts.weight(strata)
         let fresh = exponent == 0 ? weight : scaled(weight, by: -exponent)
@@ -62,7 +62,7 @@ public struct Bank: Hashable, Codable, Sendable {
         var sum = 0.0
         for j in wealth.indices {
             let value = eValue(j)
-            let bet = temper == 1 ? value : exp(temper * ln(value))
+            let bet = discount == 1 ? value : exp(discount * ln(value))
             let now = max((wealth[j] + fresh) * min(bet, cap), Self.leastWealth)
             wealth[j] = now
             sum += now

@@ -18,7 +18,7 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     public let b: Double
     /// The logarithm of the mixing distribution's normalizing constant.
     private let prior: Double
-    /// Hits and misses so far, each multiplied by the discount `temper` of its stratum.
+    /// Hits and misses so far, each multiplied by the `discount` of its stratum.
     public private(set) var hits = 0.0
     public private(set) var misses = 0.0
     /// ln E.
@@ -50,11 +50,11 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     }
 
     /// Takes one stratum.
-    /// - Parameter temper: η, the discount for clustered data: the stratum's likelihood is raised to this power, which
+    /// - Parameter discount: η, the discount for clustered data: the stratum's likelihood is raised to this power, which
     ///   is the same as counting each request η times.
-    public mutating func observe(_ tally: Tally, temper: Double = 1) {
-        hits += temper * Double(tally.hits)
-        misses += temper * Double(tally.trials - tally.hits)
+    public mutating func observe(_ tally: Tally, discount: Double = 1) {
+        hits += discount * Double(tally.hits)
+        misses += discount * Double(tally.trials - tally.hits)
         logEvidence = logEvidence(hits: hits, misses: misses)
     }
 
@@ -70,10 +70,10 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
 
     /// The number of further trials after which the evidence is expected to reach a threshold if hits occur at this rate;
     /// nil if it never does.
-    public func trialsNeeded(logThreshold: Double, rate: Double, temper: Double = 1) -> Double? {
+    public func trialsNeeded(logThreshold: Double, rate: Double, discount: Double = 1) -> Double? {
         if logEvidence >= logThreshold { return 0 }
         func evidence(_ n: Double) -> Double {
-            logEvidence(hits: hits + temper * n * rate, misses: misses + temper * n * (1 - rate))
+            logEvidence(hits: hits + discount * n * rate, misses: misses + discount * n * (1 - rate))
         }
         return leastCount(from: max(hits + misses, 1), reaching: logThreshold, evidence)
     }

@@ -30,16 +30,16 @@ public struct BoundedMeanProcess: Hashable, Codable, Sendable {
     public var strata: Int { bank.strata }
 
     /// Takes one difference as a stratum of its own.
-    public mutating func observe(_ difference: Double, temper: Double = 1) {
-        observe(stratum: CollectionOfOne(difference), temper: temper)
+    public mutating func observe(_ difference: Double, discount: Double = 1) {
+        observe(stratum: CollectionOfOne(difference), discount: discount)
     }
 
     /// Takes the differences of one stratum. An empty stratum changes nothing.
     /// - Precondition: each difference is in −1 ... 1.
-    public mutating func observe(stratum differences: some Collection<Double>, temper: Double = 1) {
+    public mutating func observe(stratum differences: some Collection<Double>, discount: Double = 1) {
         guard !differences.isEmpty else { return }
         let scale = null == .atMost ? 1 / (1 + margin) : -1 / (1 - margin)
-        bank.observe(temper: temper) { [margin] j in
+        bank.observe(discount: discount) { [margin] j in
             var product = 1.0
             for d in differences {
                 precondition(abs(d) <= 1, "a difference of qualities of \(d)")

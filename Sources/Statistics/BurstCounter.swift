@@ -1,7 +1,7 @@
 /// Counts short bursts of failures of a whole arm: single seconds, or a few in a row, in which a large part of its
 /// requests failed. `OverdispersionEstimator` cannot see them, because they affect all sub-shards alike, and a single
 /// burst of one arm cannot be told from a fault of that arm. A service known to have bursts is therefore judged tick by
-/// tick (`Lane.ticks`), where bursts that are equally frequent in both arms cancel.
+/// tick (`CountingMode.ticks`), where bursts that are equally frequent in both arms cancel.
 public struct BurstCounter: Hashable, Codable, Sendable {
     /// The fewest hits in a second that belongs to a burst.
     public static let fewestHits = 3
@@ -13,7 +13,7 @@ public struct BurstCounter: Hashable, Codable, Sendable {
     /// The most seconds in a row that count as a burst; a longer run is an outage, which both arms share.
     public static let longest = 3
     /// The number of bursts from which on they count as usual for the service.
-    public static let habit = 2
+    public static let fewestUsual = 2
 
     public private(set) var bursts = 0
     /// Seconds of the burst that has not ended yet.
@@ -35,5 +35,5 @@ public struct BurstCounter: Hashable, Codable, Sendable {
     }
 
     /// True if bursts are usual for the service.
-    public var isHabit: Bool { bursts >= Self.habit }
+    public var areUsual: Bool { bursts >= Self.fewestUsual }
 }

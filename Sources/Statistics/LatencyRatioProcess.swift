@@ -40,13 +40,13 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
     /// The index of the point at which the evidence is strongest.
-    public var loudestPoint: Int { (bank.strongestAlternative ?? 0) / alternatives[0].count }
+    public var strongestPoint: Int { (bank.strongestAlternative ?? 0) / alternatives[0].count }
 
     /// Takes one tick.
     /// - Parameter slower: for each point, the requests of either arm that were slower than it.
     /// - Precondition: the same requests at each point.
-    public mutating func observe(_ slower: [Stratum], seconds: Int = 1, temper: Double = 1) {
-        if builder.add(slower, seconds: seconds, temper: temper) { close() }
+    public mutating func observe(_ slower: [Stratum], seconds: Int = 1, discount: Double = 1) {
+        if builder.add(slower, seconds: seconds, discount: discount) { close() }
     }
 
     /// Ends the open stratum because the split changed; an incomplete one is dropped.
@@ -55,14 +55,14 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
     }
 
     private mutating func close() {
-        bet(builder.open, temper: builder.temper)
+        bet(builder.open, discount: builder.discount)
         builder.clear()
     }
 
-    private mutating func bet(_ slower: [Stratum], temper: Double) {
+    private mutating func bet(_ slower: [Stratum], discount: Double) {
         guard slower.contains(where: \.isInformative) else { return }
         let values = zip(slower, alternatives).map { OddsRatio.eValues($0, against: 1, $1) }
         let oddsPerPoint = alternatives[0].count
-        bank.observe(temper: temper) { values[$0 / oddsPerPoint][$0 % oddsPerPoint] }
+        bank.observe(discount: discount) { values[$0 / oddsPerPoint][$0 % oddsPerPoint] }
     }
 }

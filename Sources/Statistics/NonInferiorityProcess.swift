@@ -24,10 +24,10 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
     /// Takes one stratum. An outage is left out of the comparison of the arms; that follows from the margins, on which
     /// the comparison is conditional.
     /// - Parameter outage: the share of hits beyond which the stratum is an outage; it must follow from earlier strata alone.
-    public mutating func observe(_ stratum: Stratum, temper: Double = 1, outage: Double = Self.outage) {
+    public mutating func observe(_ stratum: Stratum, discount: Double = 1, outage: Double = Self.outage) {
         let all = stratum.candidate + stratum.baseline
-        if Double(all.hits) <= outage * Double(all.trials) { relative?.observe(stratum, temper: temper) }
-        absolute?.observe(stratum.candidate, temper: temper)
+        if Double(all.hits) <= outage * Double(all.trials) { relative?.observe(stratum, discount: discount) }
+        absolute?.observe(stratum.candidate, discount: discount)
     }
 
     /// The share of the wealth that is bet on the floor. A larger share would prove equal arms sooner, and later those
@@ -55,7 +55,7 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
     ///   - share: the candidate's share of the requests, 0 < share < 1.
     ///   - odds: the candidate's true odds as multiples of the baseline's.
     public func requestsNeeded(
-        logThreshold: Double, rate: Double, share: Double, odds: Double = 1, temper: Double
+        logThreshold: Double, rate: Double, share: Double, odds: Double = 1, discount: Double
     ) -> Double? {
         if logEvidence >= logThreshold { return 0 }
         // A process that reaches the threshold alone has only its share of the wealth.
@@ -63,9 +63,9 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         func target(_ share: Double) -> Double { hasBoth ? logThreshold - ln(share) : logThreshold }
         let ways = [
             relative?.requestsNeeded(
-                logThreshold: target(1 - Self.absoluteShare), rate: rate, share: share, odds: odds, temper: temper),
+                logThreshold: target(1 - Self.absoluteShare), rate: rate, share: share, odds: odds, discount: discount),
             absolute?.trialsNeeded(
-                logThreshold: target(Self.absoluteShare), rate: RateCeiling.shifted(rate, oddsBy: odds), temper: temper),
+                logThreshold: target(Self.absoluteShare), rate: RateCeiling.shifted(rate, oddsBy: odds), discount: discount),
         ]
         return ways.compactMap { $0 }.min()
     }

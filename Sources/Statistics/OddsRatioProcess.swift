@@ -23,10 +23,10 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     /// Takes one stratum. A stratum that is not informative changes nothing and is not counted. Whether it is follows
     /// from its margins, on which the test is conditional, so skipping it does not select by outcome. This way a service
     /// with few errors pays for few restarts.
-    public mutating func observe(_ stratum: Stratum, temper: Double = 1) {
+    public mutating func observe(_ stratum: Stratum, discount: Double = 1) {
         guard stratum.isInformative else { return }
         let values = OddsRatio.eValues(stratum, against: bound, alternatives)
-        bank.observe(temper: temper) { values[$0] }
+        bank.observe(discount: discount) { values[$0] }
     }
 
     /// The expected number of further requests of the candidate until the evidence reaches a threshold; nil if it never
@@ -37,7 +37,7 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     ///   - share: q, the candidate's share of the requests, 0 < q < 1.
     ///   - odds: the candidate's true odds as multiples of the baseline's.
     public func requestsNeeded(
-        logThreshold: Double, rate: Double, share q: Double, odds truth: Double = 1, temper: Double = 1
+        logThreshold: Double, rate: Double, share q: Double, odds truth: Double = 1, discount: Double = 1
     ) -> Double? {
         func candidateShareOfHits(_ odds: Double) -> Double { odds * q / (odds * q + 1 - q) }
         let p = candidateShareOfHits(truth)
@@ -45,7 +45,7 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
         let hitsPerRequest = rate * (truth * q + 1 - q) / q
         let hits = bank.strataNeeded(logThreshold: logThreshold) { j in
             let bet = candidateShareOfHits(bound * alternatives[j])
-            return temper * (p * ln(bet / null) + (1 - p) * ln((1 - bet) / (1 - null)))
+            return discount * (p * ln(bet / null) + (1 - p) * ln((1 - bet) / (1 - null)))
         }
         guard let hits else { return nil }
         return hits == 0 ? 0 : hitsPerRequest > 0 ? hits / hitsPerRequest : nil

@@ -94,20 +94,20 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
 }
 
 /// The mode in which counts are bet on, chosen by their overdispersion.
-public enum Lane: Hashable, Codable, Sendable {
-    /// Likelihood ratios of counts, raised to η = `temper` as a discount for clustering.
-    case counts(temper: Double)
-    /// One bounded bet per tick (`TickLane`), for strongly clustered data.
+public enum CountingMode: Hashable, Codable, Sendable {
+    /// Likelihood ratios of counts, raised to the power η = `discount`, because failures cluster.
+    case counts(discount: Double)
+    /// One bounded bet per tick (`TickProcess`), for strongly clustered data.
     case ticks
 
     /// The largest φ̂ at which counts are not discounted.
     public static let independent = 1.5
     /// The largest φ̂ at which a discount is sufficient; beyond it the mode is `ticks`.
-    public static let clumped = 5.0
+    public static let clustered = 5.0
 
     /// - Parameter overdispersion: φ̂; nil, before it is known, is treated as 5.
     public init(overdispersion: Double?) {
-        let phi = overdispersion ?? Self.clumped
-        self = phi > Self.clumped ? .ticks : .counts(temper: phi < Self.independent ? 1 : 1 / phi)
+        let phi = overdispersion ?? Self.clustered
+        self = phi > Self.clustered ? .ticks : .counts(discount: phi < Self.independent ? 1 : 1 / phi)
     }
 }

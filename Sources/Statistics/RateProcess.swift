@@ -24,48 +24,48 @@ public struct RateProcess: Hashable, Codable, Sendable {
         case increase, ceiling
     }
 
-    /// The process of one bound. Exactly one of `odds`, `byBlock` and `lane` is set. They are optionals and not an enum
+    /// The process of one bound. Exactly one of `odds`, `byBlock` and `byTick` is set. They are optionals and not an enum
     /// because changing an enum's payload copies it, arrays included, at each tick.
     private struct Member: Hashable, Codable, Sendable {
         var part: Part
         var share: Double
         var odds: OddsRatioProcess?
         var byBlock: UnionNullProcess?
-        var lane: TickLane?
+        var byTick: TickProcess?
 
-        var logEvidence: Double { odds?.logEvidence ?? byBlock?.logEvidence ?? lane?.logEvidence ?? 0 }
+        var logEvidence: Double { odds?.logEvidence ?? byBlock?.logEvidence ?? byTick?.logEvidence ?? 0 }
     }
 
     public let bounds: RateBounds
     /// The mode in which counts are bet on.
-    public private(set) var lane: Lane
+    public private(set) var mode: CountingMode
     private var members: [Member] = []
     private var builder = StratumBuilder()
     /// Seconds since the last stratum was closed.
     private var age = 0
 
     public init(
-        _ bounds: RateBounds, lane: Lane,
+        _ bounds: RateBounds, mode: CountingMode,
         alternatives: [Double] = Alternatives.regressions,
         restarts: RestartWeights = .inverseSquare(early: 0.95)
     ) {
         self.bounds = bounds
-        self.lane = lane
+        self.mode = mode
         func byBlock(_ rate: Double, _ odds: Double) -> UnionNullProcess {
             UnionNullProcess(rateBound: rate, oddsBound: odds, alternatives: alternatives, restarts: restarts)
         }
         // The clip leaves room for a tick's rate to exceed the bound.
         func clip(_ bound: Double) -> Double { min(1, max(0.2, 2 * bound)) }
-        switch lane {
+        switch mode {
         case .ticks:
             if let factor = bounds.factor {
-                let lane = TickLane(
+                let process = TickProcess(
                     factor: factor, floor: bounds.floor, clip: clip(bounds.floor), restarts: restarts)
-                members.append(Member(part: .increase, share: 1, lane: lane))
+                members.append(Member(part: .increase, share: 1, byTick: process))
             }
             if let ceiling = bounds.ceiling {
-                let lane = TickLane(factor: 1, floor: ceiling, clip: clip(ceiling), restarts: restarts)
-                members.append(Member(part: .ceiling, share: 1, lane: lane))
+                let process = TickProcess(factor: 1, floor: ceiling, clip: clip(ceiling), restarts: restarts)
+                members.append(Member(part: .ceiling, share: 1, byTick: process))
             }
         case .counts:
             if let factor = bounds.factor {
@@ -89,15 +89,15 @@ public struct RateProcess: Hashable, Codable, Sendable {
     /// Takes one tick.
     public mutating func observe(_ tick: Stratum, seconds: Int = 1) {
         age += seconds
-        let temper: Double = if case .counts(let temper) = lane { temper } else { 1 }
-        if builder.add([tick], seconds: seconds, temper: temper) { close() }
+        let discount: Double = if case .counts(let discount) = mode { discount } else { 1 }
+        if builder.add([tick], seconds: seconds, discount: discount) { close() }
     }
 
     /// Changes the discount of bets from the next stratum on, because counts are more, or less, clustered than was
     /// assumed. The evidence stays valid as long as the discount depends on past data only. The mode `ticks` has no
     /// discount and does not change.
-    public mutating func retemper(_ temper: Double) {
-        if case .counts = lane { lane = .counts(temper: temper) }
+    public mutating func changeDiscount(to discount: Double) {
+        if case .counts = mode { mode = .counts(discount: discount) }
     }
 
     /// Ends the open stratum because the split changed; an incomplete one is dropped.
@@ -108,9 +108,9 @@ public struct RateProcess: Hashable, Codable, Sendable {
     private mutating func close() {
         let stratum = builder.open[0]
         for i in members.indices {
-            members[i].odds?.observe(stratum, temper: builder.temper)
-            members[i].byBlock?.observe(stratum, seconds: age, temper: builder.temper)
-            members[i].lane?.observe(stratum)
+            members[i].odds?.observe(stratum, discount: builder.discount)
+            members[i].byBlock?.observe(stratum, seconds: age, discount: builder.discount)
+            members[i].byTick?.observe(stratum)
         }
         builder.clear()
         age = 0

@@ -12,16 +12,16 @@ public struct StratumBuilder: Hashable, Codable, Sendable {
     public private(set) var open: [Stratum]
     /// The discount of the open stratum: the power to which its bets are raised. It was fixed when the stratum began,
     /// before any of its data was seen.
-    public private(set) var temper = 1.0
+    public private(set) var discount = 1.0
     private var age = 0
 
     public init(points: Int = 1) { open = [Stratum](repeating: Stratum(), count: points) }
 
     /// Adds a tick.
-    /// - Returns: true if the stratum is now complete; the caller then reads `open` and `temper` and calls `clear`.
-    public mutating func add(_ tick: [Stratum], seconds length: Int = 1, temper: Double = 1) -> Bool {
+    /// - Returns: true if the stratum is now complete; the caller then reads `open` and `discount` and calls `clear`.
+    public mutating func add(_ tick: [Stratum], seconds length: Int = 1, discount: Double = 1) -> Bool {
         precondition(tick.count == open.count, "a stratum for each point")
-        if age == 0 { self.temper = temper }
+        if age == 0 { self.discount = discount }
         for i in open.indices { open[i] += tick[i] }
         age += length
         return isWhole && (open[0].candidate.trials + open[0].baseline.trials >= Self.requests || age >= Self.seconds)

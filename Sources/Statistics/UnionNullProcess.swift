@@ -74,14 +74,14 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     static let outageFactor = 3.0
 
     /// Takes one tick. A tick in which an arm has no requests adds only its time.
-    public mutating func observe(_ tick: Stratum, seconds length: Int = 1, temper: Double = 1) {
+    public mutating func observe(_ tick: Stratum, seconds length: Int = 1, discount: Double = 1) {
         seconds += length
         secondsSinceRestart += length
         if tick.candidate.trials > 0 && tick.baseline.trials > 0 {
             if restartCount == 0 || restart.isDue(secondsSinceRestart, requestsSinceRestart) { addRestart() }
             requests += tick.candidate.trials
             requestsSinceRestart += tick.candidate.trials
-            bet(tick, temper: temper)
+            bet(tick, discount: discount)
             updateEvidence()
         }
         if rule.isDue(seconds, requests) { closeBlock() }
@@ -101,16 +101,16 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
         }
     }
 
-    private mutating func bet(_ tick: Stratum, temper: Double) {
+    private mutating func bet(_ tick: Stratum, discount: Double) {
         let rateCap = updateBaseline(tick.baseline) ? 0 : logCap
         for j in alternatives.indices {
             let ratio = RateCeiling.logLikelihoodRatio(tick.candidate, oddsBy: alternatives[j], against: rateBound)
-            rate[j] = max(rate[j] + min(temper * ratio, rateCap), Self.leastLogWealth)
+            rate[j] = max(rate[j] + min(discount * ratio, rateCap), Self.leastLogWealth)
         }
         guard tick.isInformative else { return }
         let values = OddsRatio.eValues(tick, against: oddsBound, alternatives)
         for j in alternatives.indices {
-            odds[j] = max(odds[j] + min(temper * ln(values[j]), logCap), Self.leastLogWealth)
+            odds[j] = max(odds[j] + min(discount * ln(values[j]), logCap), Self.leastLogWealth)
         }
     }
 

@@ -66,7 +66,7 @@ struct ClientErrorTests {
         }
         #expect(throws: AdminClientError.self) { try AdminClient(path: path).services() }
         do { _ = try AdminClient(path: path).services() } catch {
-            guard case .strange(let text) = error else {
+            guard case .unexpectedResponse(let text) = error else {
                 Issue.record("not strange: \(error)")
                 return
             }

@@ -24,7 +24,7 @@ struct FollowingTests {
     }
 
     private func tell(_ message: String, service: String = "income") {
-        api.sync { $0.record(Event(.standstill, message: message), service: service) }
+        api.sync { $0.record(Event(.held, message: message), service: service) }
     }
 
     @Test("A follower gets what happens from now on, each event with its id, and nothing of other services")

@@ -107,8 +107,8 @@ struct ReadingTests {
     func events() throws {
         api.sync { backend in
             for i in 1...5 {
-                backend.record(Event(.standstill, message: "number \(i)"), service: "income")
-                backend.record(Event(.standstill, message: "elsewhere \(i)"), service: "fraud")
+                backend.record(Event(.held, message: "number \(i)"), service: "income")
+                backend.record(Event(.held, message: "elsewhere \(i)"), service: "fraud")
             }
         }
         let last = try client.events("income", limit: 2)

@@ -101,9 +101,9 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         let transition = RolloutStateMachine.handle(
             .command(command), state: entry.state, declaration: entry.declaration,
             now: Moment(monotonic: 0, wall: now))
-        guard case .done(let message) = transition.reply else {
-            if case .refused(let refused) = transition.reply { return .refused(refused) }
-            return .refused(Refused(.nothingToDo, "no reply"))
+        guard case .done(let message) = transition.response else {
+            if case .refused(let refused) = transition.response { return .refused(refused) }
+            return .refused(CommandRefusal(.nothingToDo, "no reply"))
         }
         if let diskFault, transition.state.split.candidate > entry.state.split.candidate {
             return .notWritten(diskFault)

@@ -158,7 +158,7 @@ import Testing
         #expect(all.run(1200) == "client-errors")
     }
 
-    @Test("Clients that come in bursts do not count as many: client errors have a φ̂ of their own") func clumped() {
+    @Test("Clients that come in bursts do not count as many: client errors have a φ̂ of their own") func clustered() {
         var traffic = Traffic(Self.all, seed: 10, watched: 0)
         let sets = ClientErrorSets([traffic.policy])
         var profile = BaselineProfile([traffic.policy])
@@ -171,11 +171,11 @@ import Testing
             }
             profile.observe(tick)
         }
-        #expect(profile.lane(of: sets.clientErrors) == .ticks)
-        #expect(profile.errorLane != .ticks)
+        #expect(profile.mode(of: sets.clientErrors) == .ticks)
+        #expect(profile.errorMode != .ticks)
         traffic.judge = SequentialJudge([traffic.policy], risk: Risk(), isKeyed: false, profile: profile)
-        #expect(traffic.result("client-errors").evidence?.lane == .ticks)
-        #expect(traffic.result("errors").evidence?.lane != .ticks)
+        #expect(traffic.result("client-errors").evidence?.mode == .ticks)
+        #expect(traffic.result("errors").evidence?.mode != .ticks)
     }
 
     @Test("The shares of the risk sum to the whole, whatever checks there are", arguments: 0..<16)

@@ -150,7 +150,7 @@ import Testing
                 && words.hasSuffix(" of 20 requests on the candidate in this step"))
     }
 
-    @Test("of a candidate that is promoted its own latencies are known, and how the traffic's failures clump")
+    @Test("of a candidate that is promoted its own latencies are known, and how the traffic's failures cluster")
     func promoted() throws {
         var traffic = Traffic(seed: 6)
         (traffic.share, traffic.slowdown) = (0.5, 1.1)
@@ -175,7 +175,7 @@ import Testing
         #expect(traffic.run(600) == nil)
     }
 
-    @Test("before it is known how failures clump, bets are small; then they are not") func clumping() {
+    @Test("before it is known how failures cluster, bets are small; then they are not") func clustering() {
         var unknown = Traffic(seed: 5, watched: 0)
         var known = Traffic(seed: 5)
         for _ in 0..<5 {

@@ -11,7 +11,7 @@ import Testing
         func bucket(_ milliseconds: UInt32) -> Int { LatencyBuckets.index(milliseconds * 1000) }
         /// The baseline's P90 is 40 ms and may rise to 60: a third of the candidate's takes 50, or is given up then.
         func proof(isGivenUp: Bool) -> Double {
-            var process = LatencyProcess(LatencyCheck(quantile: 0.9, maxIncrease: 0.5), lane: .counts(temper: 1))
+            var process = LatencyProcess(LatencyCheck(quantile: 0.9, maxIncrease: 0.5), mode: .counts(discount: 1))
             var profile = BaselineProfile()
             for second in 0..<300 as Range<Int64> {
                 var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 5000))

@@ -89,7 +89,7 @@ struct EvidenceTests {
         }
     }
 
-    @Test("status shows evidence and proof of each check as odds, what is needed, and once how failures clump")
+    @Test("status shows evidence and proof of each check as odds, what is needed, and once how failures cluster")
     func status() {
         let rollout = JudgedRollout(seconds: 3)
         api.sync { $0.services["income"]?.evaluation = rollout.evaluation }

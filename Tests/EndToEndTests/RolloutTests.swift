@@ -22,7 +22,7 @@ struct RolloutTests {
         #expect(after.serving == "new" && after.previous == "old" && after.phase == .idle)
         let kinds = try scene.admin.events("web").map(\.kind)
         let expected = ["rollout_started", "warmed_up", "step_started", "step_started", "proving", "bake_started"]
-        #expect(kinds.filter { $0 != "check_changed" && $0 != "standstill" } == expected + ["promoted"])
+        #expect(kinds.filter { $0 != "check_changed" && $0 != "held" } == expected + ["promoted"])
         #expect(Client(port: scene.service.port).get()?.version == "new")
     }
 

@@ -51,7 +51,7 @@ struct WrittenTests {
         #expect(ListenAddress.tcp(host: "::1", port: 80).description == "[::1]:80")
         #expect(ListenAddress.unix(path: "/run/a.sock").description == "unix:/run/a.sock")
         #expect(ServerAddress.http(host: "::1", port: 9001).description == "http://[::1]:9001")
-        #expect(ServerAddress.reference(artefact: "int8").description == "reference:int8")
+        #expect(ServerAddress.reference(artifact: "int8").description == "reference:int8")
         #expect(VersionIdentity(name: "int8", revision: "2").description == "int8@2")
         #expect(GroupSelector(attribute: "sex", value: "Female").description == "sex=Female")
     }

@@ -37,25 +37,25 @@ struct BaselineHistoryTests {
         return items
     }
 
-    private static func play(_ history: BaselineHistory, _ count: Int) throws -> SimulationSummary {
+    private static func simulate(_ history: BaselineHistory, _ count: Int) throws -> SimulationSummary {
         let prepared = try #require(history.prepare([policy], risk: Risk()))
-        return SimulationSummary((0..<count).map { prepared.play($0, seed: 1) })
+        return SimulationSummary((0..<count).map { prepared.simulate($0, seed: 1) })
     }
 
     @Test("independent failures cause no revert, and each request counts")
     func independent() throws {
         let history = BaselineHistory(Self.items(seconds: 6000))
-        #expect(history.profile.errorOverdispersion ?? 9 < Lane.independent)
+        #expect(history.profile.errorOverdispersion ?? 9 < CountingMode.independent)
         #expect(history.disjointRollouts == 3)
-        let summary = try Self.play(history, 40)
+        let summary = try Self.simulate(history, 40)
         #expect(summary.reverted.value == 0)
     }
 
     @Test("storms in one sub-shard show as overdispersion, and the judge keeps its risk")
-    func clumping() throws {
+    func clustering() throws {
         let history = BaselineHistory(Self.items(seconds: 6000, storm: 2))
-        #expect(history.profile.errorOverdispersion ?? 0 > Lane.clumped)
-        let summary = try Self.play(history, 40)
+        #expect(history.profile.errorOverdispersion ?? 0 > CountingMode.clustered)
+        let summary = try Self.simulate(history, 40)
         // A judge that took each failure for independent would revert most of these.
         #expect(summary.reverted.value <= 0.05, "\(summary.checks)")
     }
@@ -73,13 +73,13 @@ struct BaselineHistoryTests {
         let history = BaselineHistory(items)
         let prepared = try #require(history.prepare([Self.policy], risk: Risk()))
         // The first pseudo-rollouts know the baseline from before.
-        let ends = (0..<64).map { prepared.play($0 * prepared.startCount, seed: 2) }
+        let ends = (0..<64).map { prepared.simulate($0 * prepared.startCount, seed: 2) }
         #expect(ends.contains { if case .reverted = $0.end { true } else { false } })
     }
 
     @Test("too little history is refused, and a gap divides the history")
     func tooLittle() {
-        let least = BaselineHistory.least
+        let least = BaselineHistory.minimumSeconds
         #expect(BaselineHistory([]).prepare([Self.policy], risk: Risk()) == nil)
         let short = BaselineHistory(Self.items(seconds: least - 1))
         #expect(short.prepare([Self.policy], risk: Risk()) == nil && short.seconds == least - 1)

@@ -15,7 +15,7 @@ struct RolloutSimulationTests {
             steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) }, rate: rate,
             baseline: ArmTraffic(errors: 0.001, latency: latency),
             candidate: ArmTraffic(errors: candidateErrors, latency: latency))
-        plan.longest = .seconds(1800)
+        plan.maximumDuration = .seconds(1800)
         return plan
     }
 
@@ -71,11 +71,11 @@ struct RolloutSimulationTests {
     func determinism() {
         func ends(_ seed: UInt64) -> [SimulatedRollout] {
             var plan = Self.plan(candidateErrors: 0.05)
-            plan.watched = .seconds(1800)
+            plan.baselineHistory = .seconds(1800)
             plan.baselines = 2
             plan.seed = seed
             let prepared = plan.prepare(rollouts: 4)
-            return (0..<20).map { prepared.play($0) }
+            return (0..<20).map { prepared.simulate($0) }
         }
         let first = ends(1)
         #expect(first == ends(1))
@@ -85,11 +85,11 @@ struct RolloutSimulationTests {
     @Test("5 % errors against .1 % at 10 requests/s revert after about 100 requests where the baseline is known")
     func knownCell() {
         var plan = Self.plan(candidateErrors: 0.05)
-        plan.watched = .seconds(6 * 3600)
+        plan.baselineHistory = .seconds(6 * 3600)
         plan.baselines = 2
         let prepared = plan.prepare(rollouts: 200)
         #expect(prepared.profiles.allSatisfy { $0.errorOverdispersion != nil })
-        let summary = SimulationSummary((0..<200).map { prepared.play($0) })
+        let summary = SimulationSummary((0..<200).map { prepared.simulate($0) })
         #expect(summary.reverted.value == 1)
         #expect(summary.checks.map(\.check) == ["p/error-rate"])
         let median = summary.revertRequests?.median ?? 0
@@ -99,10 +99,10 @@ struct RolloutSimulationTests {
     @Test("an equal candidate is not reverted, and is proven after enough requests")
     func sound() {
         var plan = Self.plan(candidateErrors: 0.001, rate: 100)
-        plan.longest = .seconds(7200)
+        plan.maximumDuration = .seconds(7200)
         plan.baselines = 1
         let prepared = plan.prepare(rollouts: 8)
-        let summary = SimulationSummary((0..<8).map { prepared.play($0) })
+        let summary = SimulationSummary((0..<8).map { prepared.simulate($0) })
         #expect(summary.reverted.value == 0)
         #expect(summary.promoted.value > 0.9)
         #expect(summary.promotionSeconds?.median ?? 0 >= 1800)

@@ -71,8 +71,8 @@ struct ValuesTests {
                     servers: [.http(host: "127.0.0.1", port: 9001), .http(host: "localhost", port: 80)],
                     revision: "2026-11-20", metrics: metrics),
                 Version(
-                    name: "int8-v2", servers: [.reference(artefact: "int8")], upstream: UpstreamRules(reuse: false)),
-                Version(name: "local", servers: [.reference(artefact: "\(Fixtures.folder)/artefacts/local")]),
+                    name: "int8-v2", servers: [.reference(artifact: "int8")], upstream: UpstreamRules(reuse: false)),
+                Version(name: "local", servers: [.reference(artifact: "\(Fixtures.folder)/artifacts/local")]),
             ])
         #expect(service.baseline == "fp32-v1" && service.candidate == "int8-v2")
         #expect(service.policies == ["standard", "sensitive-groups"])

@@ -121,5 +121,5 @@ extension CommandOutcome {
     var isDone: Bool { if case .done = self { true } else { false } }
     var isDurable: Bool { if case .done(_, _, let durable) = self { durable } else { false } }
     var notWritten: String? { if case .notWritten(let why) = self { why } else { nil } }
-    var refused: Refused? { if case .refused(let refused) = self { refused } else { nil } }
+    var refused: CommandRefusal? { if case .refused(let refused) = self { refused } else { nil } }
 }

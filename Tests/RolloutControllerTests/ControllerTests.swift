@@ -143,15 +143,15 @@ import Testing
         let held = agent.state().rollout!.held
         agent.clock.advance(by: .seconds(45))
         agent.controller.tick()
-        #expect(agent.state().rollout?.standstill == .agentBlind)
+        #expect(agent.state().rollout?.holdReason == .agentBlind)
         #expect(agent.state().rollout?.held == held)
         agent.run(1)
-        #expect(agent.state().rollout?.standstill == nil)
+        #expect(agent.state().rollout?.holdReason == nil)
         agent.clock.advance(by: .seconds(1))
         agent.plane.answer(100, .baseline, of: "income", now: agent.clock.now.monotonic)
         agent.plane.batch.dropped = 50
         agent.controller.tick()
-        #expect(agent.state().rollout?.standstill == .agentBlind)
+        #expect(agent.state().rollout?.holdReason == .agentBlind)
     }
 
     @Test("what hid between two looks makes the next one blind, however far apart they are") func rareLooks() throws {
@@ -163,7 +163,7 @@ import Testing
         #expect(held == .seconds(40) || held == .seconds(20))
         agent.plane.batch.dropped = 500
         agent.run(20)
-        #expect(agent.state().rollout?.standstill == .agentBlind)
+        #expect(agent.state().rollout?.holdReason == .agentBlind)
     }
 
     @Test("feedback is joined with the arm that answered") func feedback() throws {

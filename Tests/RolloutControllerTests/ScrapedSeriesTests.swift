@@ -44,7 +44,7 @@ struct ScrapedSeriesTests {
     func enforced() throws {
         let agent = try agent(.enforce)
         for _ in 0..<3 { minute(agent, .unknown(nearest: "vllm:num_requests_waiting")) }
-        #expect(agent.state().rollout?.standstill == .unusableSeries)
+        #expect(agent.state().rollout?.holdReason == .unusableSeries)
         let alarms = agent.listener.messages(of: .alarm)
         #expect(alarms.count { $0.hasPrefix("no series vllm:num_request_waiting in 3 scrapes of v2") } == 1)
         #expect(alarms.contains { $0.hasPrefix("no measurement: standard/queue") && $0.contains(text) })
@@ -52,7 +52,7 @@ struct ScrapedSeriesTests {
         #expect(view.notes.contains { $0.contains("scrapes of v2") && $0.contains(text) })
         #expect(view.waitsFor.contains { $0.contains(text) } && !view.waitsFor.contains { $0.contains("more traffic") })
         minute(agent, .shown)
-        #expect(agent.state().rollout?.standstill != .unusableSeries)
+        #expect(agent.state().rollout?.holdReason != .unusableSeries)
         let shown = try #require(agent.controller.view(of: "income"))
         #expect(shown.notes.allSatisfy { !$0.contains("no series") })
     }

@@ -245,10 +245,10 @@ import Testing
     func refusedCommands(seed: UInt64) {
         play(seed) { _, old, input, transition in
             guard case .command = input else {
-                #expect(transition.reply == nil)
+                #expect(transition.response == nil)
                 return
             }
-            switch transition.reply {
+            switch transition.response {
             case .refused:
                 #expect(transition.state == old)
                 #expect(transition.events.isEmpty)
@@ -262,12 +262,12 @@ import Testing
     func coverage() {
         var phases: Set<String> = []
         var kinds: Set<Event.Kind> = []
-        var codes: Set<Refused.Code> = []
+        var codes: Set<CommandRefusal.Code> = []
         for seed in Self.seeds {
             play(seed) { _, _, _, transition in
                 if let phase = transition.state.rollout?.phase { phases.insert(phase.name) }
                 kinds.formUnion(transition.events.map(\.kind))
-                if case .refused(let refused) = transition.reply { codes.insert(refused.code) }
+                if case .refused(let refused) = transition.response { codes.insert(refused.code) }
             }
         }
         #expect(phases == ["waiting", "warmup", "step", "proving", "ready", "baking"])

@@ -4,7 +4,7 @@ import RolloutEngine
 import TestSupport
 
 /// A conversation with the state machine as text. Settings come first (`steps: 10% 1m, pause`), then inputs, each
-/// a line that begins with `>`, each followed by what has to come of it: events, the reply, and the state after `=`.
+/// a line that begins with `>`, each followed by what has to come of it: events, the response, and the state after `=`.
 /// Lines that begin with `#`, and blank ones, say something to people only.
 struct Transcript {
     struct Failure: Error, CustomStringConvertible { var description: String }
@@ -159,7 +159,7 @@ struct Transcript {
         if transition.state.rollout?.id != state.rollout?.id { seen = nil }
         state = transition.state
         var lines = transition.events.map { "  \($0.kind.rawValue) by \($0.by): \($0.message)" }
-        switch transition.reply {
+        switch transition.response {
         case .done(let message): lines.append("  done: \(message)")
         case .refused(let refused): lines.append("  refused, \(refused.code.rawValue): \(refused.message)")
         case nil: break
@@ -178,7 +178,7 @@ struct Transcript {
             if rollout.held > .zero { parts.append("held \(rollout.held.written)") }
             if let pause = rollout.pause { parts.append("paused (\(pause.cause.rawValue))") }
             if rollout.isRecovering { parts.append("recovering") }
-            if let standstill = rollout.standstill { parts.append("stands: \(standstill.rawValue)") }
+            if let holdReason = rollout.holdReason { parts.append("stands: \(holdReason.rawValue)") }
         } else {
             parts.append("\(state.serving) serves all")
         }

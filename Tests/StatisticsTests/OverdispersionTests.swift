@@ -25,13 +25,13 @@ import Testing
     @Test("Independent failures are not overdispersed")
     func independent() throws {
         let phi = try #require(estimate { draw(10, 0.02, &$2) })
-        #expect(phi < Lane.independent)
+        #expect(phi < CountingMode.independent)
     }
 
     @Test("An outage of the whole arm is not overdispersion")
     func outage() throws {
         let phi = try #require(estimate { second, _, random in draw(10, second % 600 < 30 ? 0.9 : 0.01, &random) })
-        #expect(phi < Lane.independent)
+        #expect(phi < CountingMode.independent)
     }
 
     @Test("Retries in clusters of five are found, with about their size")
@@ -43,16 +43,16 @@ import Testing
     @Test("A user whose requests always fail is found")
     func stickyUser() throws {
         let phi = try #require(estimate { second, shard, random in shard == 3 && second % 5 == 0 ? 1 : 0 })
-        #expect(phi > Lane.clumped)
+        #expect(phi > CountingMode.clustered)
     }
 
     @Test("With too few failures there is no estimate, which is treated as clustered")
     func unknown() {
         #expect(estimate(seconds: 100) { second, shard, _ in second % 10 == 0 && shard == 0 ? 1 : 0 } == nil)
-        #expect(Lane(overdispersion: nil) == .counts(temper: 0.2))
-        #expect(Lane(overdispersion: 1.2) == .counts(temper: 1))
-        #expect(Lane(overdispersion: 4) == .counts(temper: 0.25))
-        #expect(Lane(overdispersion: 5.1) == .ticks)
+        #expect(CountingMode(overdispersion: nil) == .counts(discount: 0.2))
+        #expect(CountingMode(overdispersion: 1.2) == .counts(discount: 1))
+        #expect(CountingMode(overdispersion: 4) == .counts(discount: 0.25))
+        #expect(CountingMode(overdispersion: 5.1) == .ticks)
     }
 }
 

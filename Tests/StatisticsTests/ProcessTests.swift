@@ -31,13 +31,13 @@ import Testing
     }
 
     @Test("A discount η raises each bet to the power η")
-    func temper() {
+    func discount() {
         let stratum = Stratum(candidate: Tally(3, of: 50), baseline: Tally(1, of: 450))
         var process = OddsRatioProcess(bound: 1, alternatives: [5], restarts: .never, cap: nil)
-        process.observe(stratum, temper: 0.2)
+        process.observe(stratum, discount: 0.2)
         #expect(abs(process.logEvidence - 0.2 * 3.491237095356155) < 1e-12)
         var mixture = BetaBinomialMixture(bound: 0.01, tightestAt: 1000, alpha: 0.05)
-        mixture.observe(Tally(50, of: 1000), temper: 0.1)
+        mixture.observe(Tally(50, of: 1000), discount: 0.1)
         #expect(abs(mixture.logEvidence - 2.352950626566532) < 1e-9)
     }
 
@@ -141,13 +141,13 @@ import Testing
     }
 
     @Test("A stratum's discount is the one that was known when it began")
-    func retempered() {
+    func changedDiscount() {
         // Two ticks make a stratum.
         let tick = Stratum(candidate: Tally(3, of: 6), baseline: Tally(0, of: 6))
-        func evidence(_ tempers: [Double]) -> Double {
-            var process = RateProcess(RateBounds(factor: 1), lane: .counts(temper: tempers[0]))
-            for temper in tempers {
-                process.retemper(temper)
+        func evidence(_ discounts: [Double]) -> Double {
+            var process = RateProcess(RateBounds(factor: 1), mode: .counts(discount: discounts[0]))
+            for discount in discounts {
+                process.changeDiscount(to: discount)
                 process.observe(tick)
             }
             return process.logEvidence
@@ -164,7 +164,7 @@ import Testing
         let both = Stratum(candidate: Tally(5, of: 5), baseline: Tally(0, of: 5))
         let later = Stratum(candidate: Tally(2, of: 10), baseline: Tally(1, of: 10))
         func rate(_ before: Stratum?) -> Double {
-            var process = RateProcess(RateBounds(factor: 1), lane: .counts(temper: 1))
+            var process = RateProcess(RateBounds(factor: 1), mode: .counts(discount: 1))
             if let before { process.observe(before) }
             process.weightChanged()
             process.observe(later)
@@ -185,8 +185,8 @@ import Testing
 
     @Test("A rate beyond its bounds is found, with the bound that it violates")
     func rateProcess() {
-        func run(_ bounds: RateBounds, _ lane: Lane, candidate: Int, baseline: Int) -> RateProcess {
-            var process = RateProcess(bounds, lane: lane)
+        func run(_ bounds: RateBounds, _ mode: CountingMode, candidate: Int, baseline: Int) -> RateProcess {
+            var process = RateProcess(bounds, mode: mode)
             for _ in 0..<40 {
                 process.observe(Stratum(candidate: Tally(candidate, of: 20), baseline: Tally(baseline, of: 100)))
             }
@@ -194,25 +194,25 @@ import Testing
             return process
         }
         let both = RateBounds(ceiling: 0.3, factor: 1.5, floor: 0.01)
-        for lane in [Lane.counts(temper: 1), .counts(temper: 0.2), .ticks] {
-            let bad = run(both, lane, candidate: 10, baseline: 5)
-            #expect(bad.logEvidence > ln(100), "\(lane)")
-            #expect(run(both, lane, candidate: 1, baseline: 5).logEvidence < 1)
+        for mode in [CountingMode.counts(discount: 1), .counts(discount: 0.2), .ticks] {
+            let bad = run(both, mode, candidate: 10, baseline: 5)
+            #expect(bad.logEvidence > ln(100), "\(mode)")
+            #expect(run(both, mode, candidate: 1, baseline: 5).logEvidence < 1)
             // As bad as the baseline: under no bound.
-            #expect(run(both, lane, candidate: 20, baseline: 100).logEvidence < 1)
+            #expect(run(both, mode, candidate: 20, baseline: 100).logEvidence < 1)
         }
         // A tick's rate is clipped, but never below what can show that a ceiling is broken.
         for ceiling in [0.05, 0.2, 0.3, 0.6] {
             let broken = run(RateBounds(ceiling: ceiling), .ticks, candidate: 20, baseline: 5)
             #expect(broken.logEvidence > ln(100), "\(ceiling)")
         }
-        #expect(run(both, .counts(temper: 1), candidate: 10, baseline: 5).strongest.part == .increase)
+        #expect(run(both, .counts(discount: 1), candidate: 10, baseline: 5).strongest.part == .increase)
         let onlyCeiling = RateBounds(ceiling: 0.05)
-        #expect(run(onlyCeiling, .counts(temper: 1), candidate: 4, baseline: 5).strongest.part == .ceiling)
-        #expect(run(onlyCeiling, .counts(temper: 1), candidate: 4, baseline: 5).logEvidence > ln(100))
+        #expect(run(onlyCeiling, .counts(discount: 1), candidate: 4, baseline: 5).strongest.part == .ceiling)
+        #expect(run(onlyCeiling, .counts(discount: 1), candidate: 4, baseline: 5).logEvidence > ln(100))
         // Twice the baseline and under the floor.
         let floor = RateBounds(factor: 1.5, floor: 0.3)
-        #expect(run(floor, .counts(temper: 1), candidate: 4, baseline: 10).logEvidence < 1)
+        #expect(run(floor, .counts(discount: 1), candidate: 4, baseline: 10).logEvidence < 1)
     }
 
     @Test("A general slow-down is found near the median, a slow-down of a few requests in the tail")
@@ -238,7 +238,7 @@ import Testing
         for _ in 0..<20 { feed([0, 1, 2, 0, 1]) }
         #expect(counter.bursts == 0)
         feed([10, 9, 0, 0, 5, 0])
-        #expect(counter.bursts == 2 && counter.isHabit)
+        #expect(counter.bursts == 2 && counter.areUsual)
         feed([10, 10, 10, 10, 0])
         #expect(counter.bursts == 2)
         // A third of the requests hit all day: no second of that is a burst, and a whole second of hits still is.
@@ -249,7 +249,7 @@ import Testing
 
     @Test("The state survives encoding and decoding")
     func coding() throws {
-        var process = RateProcess(RateBounds(ceiling: 0.1, factor: 1.5, floor: 0.01), lane: .counts(temper: 1))
+        var process = RateProcess(RateBounds(ceiling: 0.1, factor: 1.5, floor: 0.01), mode: .counts(discount: 1))
         process.observe(Stratum(candidate: Tally(3, of: 20), baseline: Tally(1, of: 20)))
         let copy = try JSONDecoder().decode(RateProcess.self, from: JSONEncoder().encode(process))
         #expect(copy == process && copy.logEvidence == process.logEvidence)
@@ -306,15 +306,15 @@ import Testing
     func forecast() throws {
         var process = NonInferiorityProcess(margin: 1.5, floor: 0.002)
         let forecast = try #require(
-            process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, temper: 1))
+            process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, discount: 1))
         let taken = Self.requestsTaken(&process, rate: 0.02, until: ln(20))
         #expect(abs(Double(taken) - forecast) < 0.15 * forecast, "\(taken) taken, \(forecast) forecast")
-        #expect(process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, temper: 1) == 0)
+        #expect(process.requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, discount: 1) == 0)
 
         // From half-way, and where the floor is what proves it.
         var floor = NonInferiorityProcess(margin: 1.5, floor: 0.01)
         _ = Self.requestsTaken(&floor, rate: 0.0001, until: ln(5))
-        let rest = try #require(floor.requestsNeeded(logThreshold: ln(20), rate: 0.0001, share: 0.5, temper: 1))
+        let rest = try #require(floor.requestsNeeded(logThreshold: ln(20), rate: 0.0001, share: 0.5, discount: 1))
         let restTaken = Self.requestsTaken(&floor, rate: 0.0001, until: ln(20))
         // Taken in whole strata of fifty.
         #expect(abs(Double(restTaken) - rest) < 0.15 * rest + 50, "\(restTaken) taken, \(rest) forecast")
@@ -322,7 +322,7 @@ import Testing
         // A candidate at the margin is never proven.
         #expect(
             NonInferiorityProcess(margin: 1.5, floor: nil)
-                .requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, odds: 1.5, temper: 1) == nil)
+                .requestsNeeded(logThreshold: ln(20), rate: 0.02, share: 0.5, odds: 1.5, discount: 1) == nil)
     }
 
     /// Feeds expected strata of fifty requests an arm: hits in thirds of their expectation would be no counts, so the

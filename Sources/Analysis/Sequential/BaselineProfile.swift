@@ -2,15 +2,15 @@ import PolicyModel
 import Statistics
 
 /// What is known of the version that serves, before a rollout and while it runs: how fast it is, and how its failures
-/// clump. Kept over restarts; a new serving version begins a new one.
+/// cluster. Kept over restarts; a new serving version begins a new one.
 public struct BaselineProfile: Hashable, Codable, Sendable {
-    /// Seconds after which how failures clumped before is forgotten.
+    /// Seconds after which how failures clustered before is forgotten.
     static let memory = 6 * 3600
     /// Fewer samples make no quantile to measure others by.
     public static let fewestSamples: UInt32 = 200
 
-    /// One measure's clumping over the last `memory` to twice as long.
-    private struct Clumping: Hashable, Codable, Sendable {
+    /// One measure's clustering over the last `memory` to twice as long.
+    private struct Clustering: Hashable, Codable, Sendable {
         var now = OverdispersionEstimator()
         var before: Double?
         var bursts = BurstCounter()
@@ -38,13 +38,13 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
             return max(estimate, before ?? 1)
         }
 
-        var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.habit }
+        var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.fewestUsual }
     }
 
     /// How often requests end in certain ways together.
     private struct Counted: Hashable, Codable, Sendable {
         var set: ResponseSet
-        var clumping = Clumping()
+        var clustering = Clustering()
     }
 
     /// The errors that no check has to name: those come first.
@@ -52,7 +52,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
 
     /// One for each set that a check counts.
     private var counted = [Counted(set: usualErrors)]
-    private var latency = Clumping()
+    private var latency = Clustering()
     public private(set) var total = LatencyProfile()
     public private(set) var firstByte = LatencyProfile()
     private var errorSecond: Int64?
@@ -72,27 +72,27 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
 
     public subscript(measure: LatencyMeasure) -> LatencyProfile { measure == .total ? total : firstByte }
 
-    public var errorLane: Lane { lane(of: Self.usualErrors) }
+    public var errorMode: CountingMode { mode(of: Self.usualErrors) }
     /// Bursts are of errors: a tenth of the requests is slow by definition, so that a second with many says nothing.
-    public var latencyLane: Lane {
-        clumping(of: Self.usualErrors).hasBursts ? .ticks : Lane(overdispersion: latency.estimate)
+    public var latencyMode: CountingMode {
+        clustering(of: Self.usualErrors).hasBursts ? .ticks : CountingMode(overdispersion: latency.estimate)
     }
 
-    func lane(of set: ResponseSet) -> Lane {
-        let clumping = clumping(of: set)
-        return clumping.hasBursts ? .ticks : Lane(overdispersion: clumping.estimate)
+    func mode(of set: ResponseSet) -> CountingMode {
+        let clustering = clustering(of: set)
+        return clustering.hasBursts ? .ticks : CountingMode(overdispersion: clustering.estimate)
     }
 
-    private func clumping(of set: ResponseSet) -> Clumping {
-        counted.first { $0.set == set }?.clumping ?? Clumping()
+    private func clustering(of set: ResponseSet) -> Clustering {
+        counted.first { $0.set == set }?.clustering ?? Clustering()
     }
 
     /// φ̂; nil before it is known.
     public var errorOverdispersion: Double? { overdispersion(of: Self.usualErrors) }
     public var latencyOverdispersion: Double? { latency.estimate }
-    func overdispersion(of set: ResponseSet) -> Double? { clumping(of: set).estimate }
+    func overdispersion(of set: ResponseSet) -> Double? { clustering(of: set).estimate }
 
-    /// Of a candidate that was promoted: as fast as it was; how failures clump is the traffic's way and stays.
+    /// Of a candidate that was promoted: as fast as it was; how failures cluster is the traffic's way and stays.
     func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
         var next = self
         (next.total, next.firstByte) = (candidate[0], candidate[1])
@@ -114,7 +114,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         errorSecond = tick.second
         for i in counted.indices {
             let shards = (0..<ErrorTick.shards).map { tick.tally(.baseline, shard: $0, counted[i].set) }
-            counted[i].clumping.observe(shards, gap: Int(min(gap, 1 << 20)))
+            counted[i].clustering.observe(shards, gap: Int(min(gap, 1 << 20)))
         }
     }
 

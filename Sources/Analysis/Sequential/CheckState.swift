@@ -31,10 +31,10 @@ struct CheckState: Hashable, Codable, Sendable {
         switch check.kind {
         case .errors(let kind):
             errors = ErrorsProcess(
-                kind, counted: kind.counted, lane: profile.lane(of: kind.counted), isKeyed: isKeyed)
+                kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed)
         case .clientErrors(let kind): clientErrors = ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed)
         case .latency(let kind):
-            latency = LatencyProcess(kind, lane: profile.latencyLane)
+            latency = LatencyProcess(kind, mode: profile.latencyMode)
             measure = kind.of
         case .quality(let kind): quality = GroupsProcess(kind)
         case .metric: break
@@ -42,7 +42,7 @@ struct CheckState: Hashable, Codable, Sendable {
         self.measure = measure
     }
 
-    /// ln E for a revert, and the bound or the group that speaks loudest; for groups, after each has paid for its share.
+    /// ln E for a revert, and the bound or the group that has the strongest evidence; for groups, after each has paid for its share.
     var evidence: (value: Double, part: String) {
         errors?.evidence ?? clientErrors?.evidence ?? latency?.evidence ?? quality?.evidence ?? (0, "")
     }
@@ -72,9 +72,9 @@ struct CheckState: Hashable, Codable, Sendable {
     }
 
     mutating func adapt(_ profile: BaselineProfile) {
-        if let counted = errors?.counted { errors?.adapt(to: profile.lane(of: counted)) }
+        if let counted = errors?.counted { errors?.adapt(to: profile.mode(of: counted)) }
         clientErrors?.adapt(profile)
-        latency?.adapt(to: profile.latencyLane)
+        latency?.adapt(to: profile.latencyMode)
     }
 
     mutating func trace(at second: Int64) { trace.record(evidence.value, at: second) }

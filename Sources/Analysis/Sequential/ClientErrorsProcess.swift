@@ -16,7 +16,7 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
         let bounds = ErrorsCheck(maxIncrease: check.maxIncrease, floor: check.floor)
         func process(_ counted: ResponseSet) -> ErrorsProcess {
             ErrorsProcess(
-                bounds, counted: counted, mayBeUsual: true, lane: profile.lane(of: counted), isKeyed: isKeyed)
+                bounds, counted: counted, mayBeUsual: true, mode: profile.mode(of: counted), isKeyed: isKeyed)
         }
         clientErrors = process(sets.clientErrors)
         redirects = process(sets.redirects)
@@ -30,18 +30,18 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
     }
 
     mutating func adapt(_ profile: BaselineProfile) {
-        clientErrors.adapt(to: profile.lane(of: clientErrors.counted))
-        redirects.adapt(to: profile.lane(of: redirects.counted))
+        clientErrors.adapt(to: profile.mode(of: clientErrors.counted))
+        redirects.adapt(to: profile.mode(of: redirects.counted))
     }
 
     /// The part with the more evidence against the candidate.
-    var loudest: Part { redirects.evidence.value > clientErrors.evidence.value ? .redirects : .clientErrors }
+    var strongest: Part { redirects.evidence.value > clientErrors.evidence.value ? .redirects : .clientErrors }
 
     /// ln E for a revert: the mean of the two, each of which has half of the risk.
     var evidence: (value: Double, part: String) {
         (
             logAddExp(clientErrors.evidence.value, redirects.evidence.value) - ln(2),
-            loudest.rawValue
+            strongest.rawValue
         )
     }
 

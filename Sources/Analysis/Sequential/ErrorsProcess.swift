@@ -32,11 +32,11 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         var trials = 0.0
     }
 
-    init(_ check: ErrorsCheck, counted: ResponseSet, mayBeUsual: Bool = false, lane: Lane, isKeyed: Bool) {
+    init(_ check: ErrorsCheck, counted: ResponseSet, mayBeUsual: Bool = false, mode: CountingMode, isKeyed: Bool) {
         self.check = check
         self.mayBeUsual = mayBeUsual
         self.counted = counted
-        rate = RateProcess(Self.bounds(check), lane: lane)
+        rate = RateProcess(Self.bounds(check), mode: mode)
         if isKeyed {
             byKey = KeyedErrors(bound: Self.factor(check) ?? 1)
             if check.max != nil, check.maxIncrease != nil { byKeyCeiling = KeyedErrors(bound: 1) }
@@ -91,21 +91,21 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         recent.hits += Double(stratum.candidate.hits)
         recent.trials += Double(stratum.candidate.trials)
         if recent.trials > Self.recentTrials { recent = Recent(hits: recent.hits / 2, trials: recent.trials / 2) }
-        if proofBuilder.add([stratum], seconds: Int(gap), temper: rate.lane.proofTemper) {
-            proof.observe(proofBuilder.open[0], temper: proofBuilder.temper, outage: outage)
+        if proofBuilder.add([stratum], seconds: Int(gap), discount: rate.mode.proofDiscount) {
+            proof.observe(proofBuilder.open[0], discount: proofBuilder.discount, outage: outage)
             proofBuilder.clear()
         }
     }
 
-    /// The baseline's failures turn out to clump more, or less, than was thought.
-    mutating func adapt(to lane: Lane) {
-        switch (rate.lane, lane) {
+    /// The baseline's failures turn out to cluster more, or less, than was thought.
+    mutating func adapt(to mode: CountingMode) {
+        switch (rate.mode, mode) {
         case (.ticks, _): return
-        case (.counts, .counts(let temper)): rate.retemper(temper)
+        case (.counts, .counts(let discount)): rate.changeDiscount(to: discount)
         case (.counts, .ticks):
-            // What clumped counts have won is not to be trusted; what they lost is lost.
+            // What clustered counts have won is not to be trusted; what they lost is lost.
             carried = min(rate.logEvidence, 0)
-            rate = RateProcess(Self.bounds(check), lane: .ticks)
+            rate = RateProcess(Self.bounds(check), mode: .ticks)
         }
     }
 
@@ -129,7 +129,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     private static let recentTrials = 2000.0
 
     var proofEvidence: Double { proof.logEvidence }
-    var lane: Lane { rate.lane }
+    var mode: CountingMode { rate.mode }
 
     /// About how many more requests of the candidate prove it at this pace; nil where it never is.
     func requestsNeeded(logThreshold: Double) -> Double? {
@@ -139,7 +139,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         // Half an error more than seen: none of few is not never.
         let rate = (Double(sinceStart.baseline.hits) + 0.5) / (Double(sinceStart.baseline.trials) + 1)
         return proof.requestsNeeded(
-            logThreshold: logThreshold, rate: min(rate, 0.99), share: share, temper: lane.proofTemper)
+            logThreshold: logThreshold, rate: min(rate, 0.99), share: share, discount: mode.proofDiscount)
     }
 }
 
@@ -168,11 +168,11 @@ struct KeyedErrors: Hashable, Codable, Sendable {
     var logEvidence: Double { process.logEvidence }
 }
 
-extension Lane {
-    /// η of a proof: where counts clump beyond tempering, a tenth of them counts.
-    var proofTemper: Double {
+extension CountingMode {
+    /// η of a proof: where counts cluster beyond discounting, a tenth of them counts.
+    var proofDiscount: Double {
         switch self {
-        case .counts(let temper): temper
+        case .counts(let discount): discount
         case .ticks: 0.1
         }
     }
@@ -181,15 +181,15 @@ extension Lane {
     func words(_ overdispersion: Double?) -> String {
         guard let overdispersion else {
             return switch self {
-            case .counts(let temper):
-                "φ̂ not known yet, too few were seen: bets are raised to \(Measurement.decimals(temper, 2)) until it is"
+            case .counts(let discount):
+                "φ̂ not known yet, too few were seen: bets are raised to \(Measurement.decimals(discount, 2)) until it is"
             case .ticks: "φ̂ not known yet, and the baseline has had bursts: each second counts once"
             }
         }
         let phi = "φ̂ \(Measurement.decimals(overdispersion, 1))"
         switch self {
-        case .counts(let temper) where temper >= 1: return "\(phi): requests fail independently, each counts"
-        case .counts(let temper): return "\(phi): failures clump, bets are raised to \(Measurement.decimals(temper, 2))"
+        case .counts(let discount) where discount >= 1: return "\(phi): requests fail independently, each counts"
+        case .counts(let discount): return "\(phi): failures cluster, bets are raised to \(Measurement.decimals(discount, 2))"
         case .ticks: return "\(phi): failures come in bursts, each second counts once"
         }
     }

@@ -7,12 +7,12 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     static let refresh: Int64 = 10
 
     let check: LatencyCheck
-    /// Against the ceiling; against the baseline; the latter where requests clump.
+    /// Against the ceiling; against the baseline; the latter where requests cluster.
     private var ceiling: RateProcess?
     private var ratio: LatencyRatioProcess?
-    private var ratioLane: TickLane?
+    private var ratioByTick: TickProcess?
     private var carried = 0.0
-    private var lane: Lane
+    private var mode: CountingMode
     private var proof: LatencyProof
     private var proofBuilder = StratumBuilder()
     private var step: UInt16?
@@ -28,20 +28,20 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private(set) var sinceStep = Stratum()
     private(set) var secondsInStep: Int64 = 0
 
-    init(_ check: LatencyCheck, lane: Lane) {
+    init(_ check: LatencyCheck, mode: CountingMode) {
         self.check = check
-        self.lane = lane
+        self.mode = mode
         ceiling = check.max.map { _ in
-            RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), lane: lane)
+            RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: mode)
         }
         if check.maxIncrease != nil {
             ratio = LatencyRatioProcess()
-            if case .ticks = lane { ratioLane = Self.makeLane() }
+            if case .ticks = mode { ratioByTick = Self.makeTickProcess() }
         }
         proof = LatencyProof(check)
     }
 
-    private static func makeLane() -> TickLane { TickLane(factor: 1, clip: 0.5) }
+    private static func makeTickProcess() -> TickProcess { TickProcess(factor: 1, clip: 0.5) }
 
     private var ceilingBucket: Int {
         let microseconds = (check.max?.nanoseconds ?? 0) / 1000
@@ -84,18 +84,18 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         let own = points.count - 1
         let slower = counts.beyond(candidate: scaled[own], baseline: points[own])
         sinceStep += slower
-        if ratioLane != nil {
-            ratioLane?.observe(slower)
+        if ratioByTick != nil {
+            ratioByTick?.observe(slower)
         } else {
             let strata = (0..<own).map { counts.beyond(candidate: scaled[$0], baseline: points[$0]) }
-            ratio?.observe(strata, seconds: gap, temper: lane.proofTemper)
+            ratio?.observe(strata, seconds: gap, discount: mode.proofDiscount)
         }
         prove(counts.beyond(candidate: proofPoint, baseline: points[own], outlived: points[own]), gap)
     }
 
     private mutating func prove(_ stratum: Stratum, _ gap: Int) {
-        guard proofBuilder.add([stratum], seconds: gap, temper: lane.proofTemper) else { return }
-        proof.observe(proofBuilder.open[0], temper: proofBuilder.temper)
+        guard proofBuilder.add([stratum], seconds: gap, discount: mode.proofDiscount) else { return }
+        proof.observe(proofBuilder.open[0], discount: proofBuilder.discount)
         proofBuilder.clear()
     }
 
@@ -120,21 +120,21 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 
     /// See `ErrorsProcess.adapt`.
-    mutating func adapt(to new: Lane) {
-        switch (lane, new) {
+    mutating func adapt(to new: CountingMode) {
+        switch (mode, new) {
         case (.ticks, _): return
-        case (.counts, .counts(let temper)): ceiling?.retemper(temper)
+        case (.counts, .counts(let discount)): ceiling?.changeDiscount(to: discount)
         case (.counts, .ticks):
             carried = min(evidence.value, 0)
             if ceiling != nil {
-                ceiling = RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), lane: .ticks)
+                ceiling = RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: .ticks)
             }
             if ratio != nil {
                 ratio = LatencyRatioProcess()
-                ratioLane = Self.makeLane()
+                ratioByTick = Self.makeTickProcess()
             }
         }
-        lane = new
+        mode = new
     }
 
     /// ln E for a revert, the larger of the two bounds' with half of the risk each, and which it is.
@@ -143,18 +143,18 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         var best = (value: -Double.infinity, part: "increase")
         if let ceiling { best = (ceiling.logEvidence + half, "ceiling") }
         if let ratio {
-            let value = (ratioLane?.logEvidence ?? ratio.logEvidence) + half
+            let value = (ratioByTick?.logEvidence ?? ratio.logEvidence) + half
             if value > best.value { best = (value, "increase") }
         }
         return (best.value + carried, best.part)
     }
 
     /// The quantile at which the increase shows most: regressions differ, so it is looked for at several.
-    var loudestQuantile: Double {
-        guard let ratio, ratioLane == nil, evidence.part == "increase", evidence.value > 0 else {
+    var strongestQuantile: Double {
+        guard let ratio, ratioByTick == nil, evidence.part == "increase", evidence.value > 0 else {
             return check.quantile
         }
-        return LatencyRatioProcess.quantiles[ratio.loudestPoint]
+        return LatencyRatioProcess.quantiles[ratio.strongestPoint]
     }
 
     var proofEvidence: Double { proof.logEvidence }
@@ -171,7 +171,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         let odds = (seen / (1 - min(seen, 0.999))) / (rate / (1 - min(rate, 0.999)))
         return proof.requestsNeeded(
             logThreshold: logThreshold, rate: min(rate, 0.99), share: share, odds: min(max(odds, 0.05), 20),
-            temper: lane.proofTemper)
+            discount: mode.proofDiscount)
     }
 }
 
@@ -191,20 +191,20 @@ private struct LatencyProof: Hashable, Codable, Sendable {
         }
     }
 
-    mutating func observe(_ stratum: Stratum, temper: Double) {
-        relative?.observe(stratum, temper: temper)
-        absolute?.observe(stratum.candidate, temper: temper)
+    mutating func observe(_ stratum: Stratum, discount: Double) {
+        relative?.observe(stratum, discount: discount)
+        absolute?.observe(stratum.candidate, discount: discount)
     }
 
     var logEvidence: Double { relative?.logEvidence ?? absolute?.logEvidence ?? 0 }
 
     func requestsNeeded(
-        logThreshold: Double, rate: Double, share: Double, odds: Double, temper: Double
+        logThreshold: Double, rate: Double, share: Double, odds: Double, discount: Double
     ) -> Double? {
         relative.map {
-            $0.requestsNeeded(logThreshold: logThreshold, rate: rate, share: share, odds: odds, temper: temper)
+            $0.requestsNeeded(logThreshold: logThreshold, rate: rate, share: share, odds: odds, discount: discount)
         }
             ?? absolute?.trialsNeeded(
-                logThreshold: logThreshold, rate: RateCeiling.shifted(rate, oddsBy: odds), temper: temper)
+                logThreshold: logThreshold, rate: RateCeiling.shifted(rate, oddsBy: odds), discount: discount)
     }
 }

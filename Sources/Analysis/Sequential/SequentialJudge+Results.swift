@@ -72,12 +72,12 @@ extension SequentialJudge {
             value: speaking.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
             weight: state.weight, part: speaking.part, trace: state.trace)
         if let errors = state.errors {
-            (evidence.lane, evidence.overdispersion) = (errors.lane, profile.overdispersion(of: errors.counted))
+            (evidence.mode, evidence.overdispersion) = (errors.mode, profile.overdispersion(of: errors.counted))
         } else if let clientErrors = state.clientErrors {
-            let loudest = clientErrors[clientErrors.loudest]
-            (evidence.lane, evidence.overdispersion) = (loudest.lane, profile.overdispersion(of: loudest.counted))
+            let strongest = clientErrors[clientErrors.strongest]
+            (evidence.mode, evidence.overdispersion) = (strongest.mode, profile.overdispersion(of: strongest.counted))
         } else if state.latency != nil {
-            (evidence.lane, evidence.overdispersion) = (profile.latencyLane, profile.latencyOverdispersion)
+            (evidence.mode, evidence.overdispersion) = (profile.latencyMode, profile.latencyOverdispersion)
         }
         return evidence
     }
@@ -171,7 +171,7 @@ extension SequentialJudge {
         var measurements: [Measurement] = []
         if let max = check.max { measurements.append(against("ceiling", check.quantile) { _ in max.seconds }) }
         if let increase = check.maxIncrease {
-            let quantile = latency.loudestQuantile
+            let quantile = latency.strongestQuantile
             var m = against("increase", quantile) { ($0 ?? 0) * (1 + increase) }
             if quantile != check.quantile { m.note = "shows most at P\(Measurement.decimals(quantile * 100, 2))" }
             measurements.append(m)

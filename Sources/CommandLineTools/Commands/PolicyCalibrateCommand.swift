@@ -55,7 +55,7 @@ struct PolicyCalibrateCommand: ParsableCommand {
             throw Failure(ExitStatus.failed, Self.tooLittle(name, history))
         }
         let seed = seed
-        let summary = SimulationSummary(Cores.map(rollouts) { prepared.play($0, seed: seed) })
+        let summary = SimulationSummary(Cores.map(rollouts) { prepared.simulate($0, seed: seed) })
         let result = Calibration(
             name, summary, history, starts: prepared.startCount, risk: risk, leftOut: planned.leftOut)
         try console.show(result, as: output.output) { result.lines(note: planned.note) }
@@ -63,7 +63,7 @@ struct PolicyCalibrateCommand: ParsableCommand {
 
     /// What is missing, and how to get it.
     private static func tooLittle(_ service: String, _ history: BaselineHistory) -> String {
-        let least = Duration.seconds(BaselineHistory.least).written
+        let least = Duration.seconds(BaselineHistory.minimumSeconds).written
         let there =
             history.seconds == 0
             ? "nothing is recorded of \(service) between rollouts yet"

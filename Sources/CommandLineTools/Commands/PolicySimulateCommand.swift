@@ -81,8 +81,8 @@ struct PolicySimulateCommand: ParsableCommand {
             baseline: Self.arm(errors, clientErrors, latency),
             candidate: Self.arm(
                 candidateErrors ?? errors, candidateClientErrors ?? clientErrors, candidateLatency ?? latency))
-        plan.longest = .milliseconds(Int64(hours * 3_600_000))
-        plan.watched = watched.value
+        plan.maximumDuration = .milliseconds(Int64(hours * 3_600_000))
+        plan.baselineHistory = watched.value
         plan.risk.falseRevert = falseRevert.value
         plan.seed = seed
         let summary = plan.summary(rollouts: rollouts)
@@ -98,6 +98,6 @@ extension RolloutSimulation {
     /// On all cores.
     func summary(rollouts: Int) -> SimulationSummary {
         let prepared = prepare(rollouts: rollouts)
-        return SimulationSummary(Cores.map(rollouts) { prepared.play($0) })
+        return SimulationSummary(Cores.map(rollouts) { prepared.simulate($0) })
     }
 }

@@ -183,8 +183,8 @@ struct Examination {
                 "mend the disk under the state directory; it is retried by itself")
         }
         for note in status.notes { warn(name, note) }
-        if let rollout = status.rollout, let standstill = rollout.standstill {
-            warn(name, "\(rollout.id) stands still: \(standstill)", status.waitsFor.first.map { "it waits for \($0)" })
+        if let rollout = status.rollout, let holdReason = rollout.holdReason {
+            warn(name, "\(rollout.id) is held: \(holdReason)", status.waitsFor.first.map { "it waits for \($0)" })
         }
         for arm in [status.baseline, status.candidate].compactMap(\.self) {
             for failure in arm.failures {

@@ -33,9 +33,9 @@ struct Forecast {
                 policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
                 rate: sight.rate, baseline: ArmTraffic(errors: sight.errorRate, latency: latency),
                 candidate: ArmTraffic(errors: errors, latency: latency))
-            plan.longest = Self.longest
+            plan.maximumDuration = Self.longest
             plan.baselines = 2
-            plan.watched = watched
+            plan.baselineHistory = watched
             return plan
         }
         let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sight.rate)))
@@ -60,7 +60,7 @@ struct Forecast {
             text +=
                 "; a \(rate) error rate would be reverted after about \(Words.count(Self.rounded(requests.median)))"
                 + " requests to the new version"
-            // The judge bets less while it does not know how the old version's failures clump.
+            // The judge bets less while it does not know how the old version's failures cluster.
             if let later = known.revertRequests, 4 * later.median < 3 * requests.median {
                 text +=
                     ", after about \(Words.count(Self.rounded(later.median))) where the agent has seen "

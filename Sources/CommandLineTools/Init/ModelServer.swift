@@ -37,14 +37,14 @@ struct ModelServer {
     var models: [String] = []
 
     /// - Parameter metricsPort: nil: where servers of its kind have them.
-    /// - Throws: `PlainFetch.Failed` where nobody answers at its own port.
+    /// - Throws: `HTTPFetch.Failure` where nobody answers at its own port.
     init(_ address: ServerAddress, metricsPort: UInt16?) throws {
         self.address = address
         self.metricsPort = metricsPort ?? address.port
         var ports = [metricsPort ?? address.port]
         if metricsPort == nil {
             // Nobody there at all is what matters first.
-            _ = try PlainFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.patience)
+            _ = try HTTPFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.patience)
             for preset in MetricsPreset.all { if case .fixed(let port) = preset.port { ports.append(port) } }
         }
         for port in ports {
@@ -66,8 +66,8 @@ struct ModelServer {
     }
 
     private static func scrape(_ host: String, _ port: UInt16, path: String) throws -> Exposition {
-        let (status, body) = try PlainFetch.get(host: host, port: port, target: path, timeout: patience)
-        guard status == 200 else { throw PlainFetch.Failed(description: "answers \(status) to \(path)") }
+        let (status, body) = try HTTPFetch.get(host: host, port: port, target: path, timeout: patience)
+        guard status == 200 else { throw HTTPFetch.Failure(description: "answers \(status) to \(path)") }
         return try ExpositionParser.parse(body)
     }
 }

@@ -44,17 +44,17 @@ struct Calibration: Encodable {
         revertedBy = summary.checks.map { SimulationReport.CheckCount(check: $0.check, rollouts: $0.rollouts) }
         errorOverdispersion = history.profile.errorOverdispersion
         latencyOverdispersion = history.profile.latencyOverdispersion
-        errorsAreBets = Self.words(history.profile.errorLane)
-        latencyBets = Self.words(history.profile.latencyLane)
+        errorsAreBets = Self.words(history.profile.errorMode)
+        latencyBets = Self.words(history.profile.latencyMode)
         falseRevert = risk.falseRevert
         isTooHigh = summary.reverted.value > risk.falseRevert
         self.leftOut = leftOut
     }
 
-    private static func words(_ lane: Lane) -> String {
-        switch lane {
-        case .counts(let temper) where temper >= 1: "each request counts"
-        case .counts(let temper): "bets are raised to \(Measurement.decimals(temper, 2))"
+    private static func words(_ mode: CountingMode) -> String {
+        switch mode {
+        case .counts(let discount) where discount >= 1: "each request counts"
+        case .counts(let discount): "bets are raised to \(Measurement.decimals(discount, 2))"
         case .ticks: "each second counts once"
         }
     }

@@ -9,7 +9,7 @@ enum SimulationText {
     ) -> [String] {
         var lines = [
             "\(Words.count(summary.rollouts)) rollouts at \(Measurement.decimals(plan.rate, 2)) requests/s, "
-                + "each for at most \(Measurement.decimals(plan.longest.seconds / 3600, 1)) h",
+                + "each for at most \(Measurement.decimals(plan.maximumDuration.seconds / 3600, 1)) h",
             "  steps      " + plan.steps.map { "\($0.weight) for \($0.hold.written)" }.joined(separator: ", "),
             "  baseline   " + arm(plan.baseline),
             "  candidate  " + (isSame ? "the same" : arm(plan.candidate)),

@@ -16,7 +16,7 @@ enum EventText {
         switch kind {
         case "promoted", "recovered": .green
         case "reverted", "alarm": .red
-        case "paused", "frozen", "standstill", "deadline_passed", "recovering", "returned", "refused": .yellow
+        case "paused", "frozen", "held", "deadline_passed", "recovering", "returned", "refused": .yellow
         case "check_changed": .dim
         default: .cyan
         }

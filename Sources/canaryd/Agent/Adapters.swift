@@ -107,7 +107,7 @@ final class EventLog: EventListener {
         let level: Logger.Level =
             switch event.kind {
             case .alarm: .error
-            case .reverted, .standstill, .recovering, .deadlinePassed: .warning
+            case .reverted, .held, .recovering, .deadlinePassed: .warning
             case .checkChanged: .info
             default: .notice
             }

@@ -23,6 +23,6 @@ enum StatusLine {
     private static func held(_ rollout: Rollout) -> String {
         if rollout.pause != nil { return ", paused" }
         if rollout.isRecovering { return ", recovering" }
-        return rollout.standstill.map { ", held: \($0.rawValue)" } ?? ""
+        return rollout.holdReason.map { ", held: \($0.rawValue)" } ?? ""
     }
 }

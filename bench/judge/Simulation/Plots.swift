@@ -68,7 +68,7 @@ enum Plots {
         for (scenario, name, color) in cases {
             let settings = SequentialSettings()
             let course = Course(scenario, seconds: Steps.end, random: &random)
-            var process = RateProcess(settings.bounds, lane: .counts(temper: 1))
+            var process = RateProcess(settings.bounds, mode: .counts(discount: 1))
             var arms = (ArmSampler(points: [1]), ArmSampler(points: [1]))
             var (c, b) = (ArmCounts(points: 1), ArmCounts(points: 1))
             var points: [(x: Double, y: Double)] = [(0, 0)]

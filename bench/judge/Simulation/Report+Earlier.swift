@@ -26,7 +26,7 @@ extension Report {
             (cell.runs, cell.reverted, cell.promoted) = (runs, reverted, Int(fields[8]) ?? 0)
             (cell.medianRequests, cell.medianPromotion) = (Int(fields[7]), Int(fields[9]))
             sections[i].rows[j].cells[judge] = cell
-            if judge == 0 { sections[i].rows[j].lanes = fields[10].filter { $0 != "\"" } }
+            if judge == 0 { sections[i].rows[j].modes = fields[10].filter { $0 != "\"" } }
         }
     }
 
@@ -42,7 +42,7 @@ extension Report {
     private mutating func row(_ scenario: Scenario, in i: Int) -> Int {
         if let j = sections[i].rows.firstIndex(where: { $0.scenario == scenario }) { return j }
         sections[i].rows.append(
-            Row(scenario: scenario, cells: [Cell?](repeating: nil, count: Self.judges.count), lanes: ""))
+            Row(scenario: scenario, cells: [Cell?](repeating: nil, count: Self.judges.count), modes: ""))
         let order = Scenario.allCases
         sections[i].rows.sort { order.firstIndex(of: $0.scenario)! < order.firstIndex(of: $1.scenario)! }
         return row(scenario, in: i)

@@ -13,7 +13,7 @@ struct Report: Sendable {
         /// The results in the order of `judges`; nil if a judge was left out.
         var cells: [Cell?]
         /// The modes of the sequential judge, with the number of histories that led to each.
-        var lanes: String
+        var modes: String
     }
 
     struct Section: Sendable {
@@ -53,16 +53,16 @@ struct Report: Sendable {
             let own = arguments.peersOnly ? nil : Cell(endings)
             let cells: [Cell?] = [own] + (peers?.cells(scenario, runs: runs, random: &random) ?? none)
             complain("\(rate)/s \(scenario.rawValue): \(own?.text ?? "") \(own?.causes ?? [:])")
-            return Row(scenario: scenario, cells: cells, lanes: lanes(histories))
+            return Row(scenario: scenario, cells: cells, modes: modes(histories))
         }
         return Section(rate: rate, rows: rows, settings: peers?.labels ?? [])
     }
 
-    private static func lanes(_ histories: [History]) -> String {
-        func name(_ lane: Lane) -> String {
-            switch lane {
+    private static func modes(_ histories: [History]) -> String {
+        func name(_ mode: CountingMode) -> String {
+            switch mode {
             case .ticks: "ticks"
-            case .counts(let temper): temper == 1 ? "counts" : temper == 0.2 ? "unknown" : "tempered"
+            case .counts(let discount): discount == 1 ? "counts" : discount == 0.2 ? "unknown" : "discounted"
             }
         }
         var counts: [String: Int] = [:]
@@ -112,7 +112,7 @@ struct Report: Sendable {
     }
 
     var csv: String {
-        var text = "rate,scenario,judge,runs,reverted,low,high,median_requests,promoted,median_promotion_s,lanes\n"
+        var text = "rate,scenario,judge,runs,reverted,low,high,median_requests,promoted,median_promotion_s,modes\n"
         for section in sections {
             for row in section.rows {
                 for (judge, cell) in zip(Self.judges, row.cells) {
@@ -121,7 +121,7 @@ struct Report: Sendable {
                     text += "\(section.rate),\(row.scenario.rawValue),\(judge),\(cell.runs),\(cell.reverted),"
                     text += "\(interval.low),\(interval.high),\(cell.medianRequests.map(String.init) ?? ""),"
                     text += "\(cell.promoted),\(cell.medianPromotion.map(String.init) ?? ""),"
-                    text += judge == "sequential" ? "\"\(row.lanes)\"\n" : "\n"
+                    text += judge == "sequential" ? "\"\(row.modes)\"\n" : "\n"
                 }
             }
             for setting in section.settings { text += "# \(section.rate),\(setting)\n" }

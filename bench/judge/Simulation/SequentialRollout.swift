@@ -36,8 +36,8 @@ struct SequentialSettings {
 
 /// The modes that the agent has chosen from the baseline's history before the rollout.
 struct History {
-    var errors: Lane
-    var latency: Lane
+    var errors: CountingMode
+    var latency: CountingMode
 
     /// Simulates hours of the baseline alone and chooses the modes by φ̂ between eight sub-shards and by bursts.
     init(_ scenario: Scenario, rate: Double, settings: SequentialSettings, random: inout Random) {
@@ -66,8 +66,8 @@ struct History {
             latency.observe(slow)
             bursts.observe(failed.reduce(Tally(), +))
         }
-        self.errors = bursts.isHabit ? .ticks : Lane(overdispersion: errors.estimate)
-        self.latency = bursts.isHabit ? .ticks : Lane(overdispersion: latency.estimate)
+        self.errors = bursts.areUsual ? .ticks : CountingMode(overdispersion: errors.estimate)
+        self.latency = bursts.areUsual ? .ticks : CountingMode(overdispersion: latency.estimate)
     }
 }
 
@@ -82,8 +82,8 @@ struct SequentialRollout {
         scenario == .sticky ? runSticky(random: &random) : runCounts(random: &random)
     }
 
-    private func temper(_ lane: Lane) -> Double {
-        if case .counts(let temper) = lane { temper } else { 0.1 }
+    private func discount(_ mode: CountingMode) -> Double {
+        if case .counts(let discount) = mode { discount } else { 0.1 }
     }
 
     private func runCounts(random: inout Random) -> Ending {
@@ -100,16 +100,16 @@ struct SequentialRollout {
         let proofThreshold = RiskBudget(alpha: settings.falsePromote).logThreshold(weight: 1)
 
         var errors = RateProcess(
-            settings.bounds, lane: history.errors)
+            settings.bounds, mode: history.errors)
         var latency = LatencyRatioProcess(alternatives: settings.odds, restarts: settings.restarts)
-        var latencyLane = TickLane(factor: 1, clip: 0.5, restarts: settings.restarts)
+        var latencyByTick = TickProcess(factor: 1, clip: 0.5, restarts: settings.restarts)
         // The index of P95, which the proof is about.
         let tail = 3
         var errorsProof = NonInferiorityProcess(
             margin: settings.bounds.factor, floor: settings.bounds.floor > 0 ? settings.bounds.floor : nil)
         var latencyProof = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
-        let errorsTemper = temper(history.errors)
-        let latencyTemper = temper(history.latency)
+        let errorsDiscount = discount(history.errors)
+        let latencyDiscount = discount(history.latency)
         var slower = [Stratum](repeating: Stratum(), count: points.count)
         var proofBuilder = StratumBuilder(points: 2)
         var requests = 0
@@ -143,17 +143,17 @@ struct SequentialRollout {
                         baseline: Tally(b.errors + b.slower[i], of: b.requests))
                 }
                 switch history.latency {
-                case .counts(let temper): latency.observe(settings.mixture.map { slower[$0] }, temper: temper)
-                case .ticks: latencyLane.observe(slower[tail])
+                case .counts(let discount): latency.observe(settings.mixture.map { slower[$0] }, discount: discount)
+                case .ticks: latencyByTick.observe(slower[tail])
                 }
-                if max(latency.logEvidence, latencyLane.logEvidence) >= latencyThreshold {
+                if max(latency.logEvidence, latencyByTick.logEvidence) >= latencyThreshold {
                     return Ending(kind: .reverted, requests: requests, seconds: second, cause: "latency")
                 }
             }
             if second >= Steps.end - Steps.seconds {
                 if proofBuilder.add([failed, slower[tail]]) {
-                    errorsProof.observe(proofBuilder.open[0], temper: errorsTemper)
-                    latencyProof.observe(proofBuilder.open[1], temper: latencyTemper)
+                    errorsProof.observe(proofBuilder.open[0], discount: errorsDiscount)
+                    latencyProof.observe(proofBuilder.open[1], discount: latencyDiscount)
                     proofBuilder.clear()
                 }
                 if second >= Steps.end && errorsProof.logEvidence >= proofThreshold

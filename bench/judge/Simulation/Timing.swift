@@ -21,9 +21,9 @@ enum Timing {
         var random = Random(seed: 5)
         for rate in [10.0, 100, 1000] {
             var errors = RateProcess(
-                RateBounds(ceiling: 0.01, factor: 1.5, floor: 0.002), lane: .counts(temper: 1))
+                RateBounds(ceiling: 0.01, factor: 1.5, floor: 0.002), mode: .counts(discount: 1))
             var rates = [RateProcess](
-                repeating: RateProcess(RateBounds(factor: 1.5, floor: 0.002), lane: .counts(temper: 1)), count: 3)
+                repeating: RateProcess(RateBounds(factor: 1.5, floor: 0.002), mode: .counts(discount: 1)), count: 3)
             var latency = [LatencyRatioProcess](repeating: LatencyRatioProcess(), count: 3)
             var ceilings = [Bank](
                 repeating: Bank(BankSettings(alternatives: Alternatives.worse.count)), count: 2)

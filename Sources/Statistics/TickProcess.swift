@@ -21,7 +21,7 @@
 /// The maximum with f only subtracts, so the mean of d is at most 0 under a rate of at most f as well:
 /// E min(X, u) ≤ E X ≤ f. Clipping after the factor, min(ψ0 Y, u), would be wrong for ψ0 > 1: with one request per arm
 /// and a rate q, E min(X, u) = u ψ0 q, but E min(ψ0 Y, u) = u q.
-public struct TickLane: Hashable, Codable, Sendable {
+public struct TickProcess: Hashable, Codable, Sendable {
     /// ψ0 ≥ 1, the largest acceptable ratio of the candidate's rate to the baseline's.
     public let factor: Double
     /// u: a tick's rate is counted as at most this.

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite struct TickLaneTests {
+@Suite struct TickProcessTests {
     /// The possible environments of an arm's tick: error rates with their probabilities.
     typealias Environments = [(probability: Double, rate: Double)]
 
@@ -14,17 +14,17 @@ import Testing
         return sum
     }
 
-    static func mean(_ lane: TickLane, _ nc: Int, _ c: Environments, _ nb: Int, _ b: Environments) -> Double {
+    static func mean(_ process: TickProcess, _ nc: Int, _ c: Environments, _ nb: Int, _ b: Environments) -> Double {
         let pc = outcomes(nc, c)
         let pb = outcomes(nb, b)
-        var outcomes: [(probability: Double, apply: (inout TickLane) -> Void)] = []
+        var outcomes: [(probability: Double, apply: (inout TickProcess) -> Void)] = []
         for x in 0...nc {
             for y in 0...nb {
                 let tick = Stratum(candidate: Tally(x, of: nc), baseline: Tally(y, of: nb))
                 outcomes.append((pc[x] * pb[y], { $0.observe(tick) }))
             }
         }
-        return MeanOfEvidenceTests.bestMean(lane, steps: 2, outcomes: outcomes, logEvidence: \.logEvidence)
+        return MeanOfEvidenceTests.bestMean(process, steps: 2, outcomes: outcomes, logEvidence: \.logEvidence)
     }
 
     @Test("The mean of the evidence is at most 1, whether hits are independent, clustered or in bursts")
@@ -32,7 +32,7 @@ import Testing
         let sizes = [(1, 1), (2, 5), (5, 2), (6, 1), (4, 4)]
         for factor in [1, 1.5, 3] {
             for (nc, nb) in sizes {
-                let lane = TickLane(factor: factor)
+                let process = TickProcess(factor: factor)
                 let cases: [(String, Environments, Environments)] = [
                     ("independent", [(1, 0.1 * factor)], [(1, 0.1)]),
                     ("more frequent bursts", [(0.2 * factor, 1), (1 - 0.2 * factor, 0)], [(0.2, 1), (0.8, 0)]),
@@ -40,7 +40,7 @@ import Testing
                     ("mixed", [(0.5, 0.2), (0.5, 0.2 * factor)], [(0.5, 0.2), (0.5, 0.2)]),
                 ]
                 for (name, c, b) in cases {
-                    let mean = Self.mean(lane, nc, c, nb, b)
+                    let mean = Self.mean(process, nc, c, nb, b)
                     #expect(mean <= 1 + 1e-12, "\(name), × \(factor), \(nc) against \(nb): \(mean)")
                 }
             }
@@ -52,7 +52,7 @@ import Testing
         for (nc, nb) in [(1, 1), (3, 5), (5, 2)] {
             for pb in [0, 0.02, 0.2] {
                 for candidate in [[(1, 0.1)], [(0.1, 1), (0.9, 0)]] as [Environments] {
-                    let mean = Self.mean(TickLane(factor: 1.5, floor: 0.1), nc, candidate, nb, [(1, pb)])
+                    let mean = Self.mean(TickProcess(factor: 1.5, floor: 0.1), nc, candidate, nb, [(1, pb)])
                     #expect(mean <= 1 + 1e-12, "\(nc) against \(nb), baseline \(pb): \(mean)")
                 }
             }
@@ -61,18 +61,18 @@ import Testing
 
     @Test("Beyond the factor the evidence grows")
     func hasPower() {
-        #expect(Self.mean(TickLane(factor: 1), 4, [(1, 0.6)], 5, [(1, 0.02)]) > 1.2)
+        #expect(Self.mean(TickProcess(factor: 1), 4, [(1, 0.6)], 5, [(1, 0.02)]) > 1.2)
     }
 
     @Test("Thinning by expectation has the mean of random thinning")
     func thinning() {
         // 3 hits of 6, 2 drawn: 0, 1 or 2 hits with 3/15, 9/15, 3/15; clipped at .6.
-        let mean = TickLane.clippedMean(Tally(3, of: 6), thinnedTo: 2, clip: 0.6)
+        let mean = TickProcess.clippedMean(Tally(3, of: 6), thinnedTo: 2, clip: 0.6)
         #expect(abs(mean - (9.0 / 15 * 0.5 + 3.0 / 15 * 0.6)) < 1e-12)
-        #expect(TickLane.clippedMean(Tally(6, of: 6), thinnedTo: 2, clip: 0.2) == 0.2)
-        #expect(abs(TickLane.clippedMean(Tally(0, of: 9), thinnedTo: 4, clip: 0.2)) < 1e-15)
+        #expect(TickProcess.clippedMean(Tally(6, of: 6), thinnedTo: 2, clip: 0.2) == 0.2)
+        #expect(abs(TickProcess.clippedMean(Tally(0, of: 9), thinnedTo: 4, clip: 0.2)) < 1e-15)
         // Without clipping it is the rate itself.
-        #expect(abs(TickLane.clippedMean(Tally(3, of: 7), thinnedTo: 5, clip: 1) - 3.0 / 7) < 1e-12)
+        #expect(abs(TickProcess.clippedMean(Tally(3, of: 7), thinnedTo: 5, clip: 1) - 3.0 / 7) < 1e-12)
     }
 
     @Test("Without thinning, or with the clip put after the factor, the mean would exceed 1")

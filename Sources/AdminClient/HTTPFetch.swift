@@ -1,9 +1,9 @@
 import Glibc
 
 /// A single `GET` over plain HTTP to a server other than the agent, such as a model server that is to be examined.
-public enum PlainFetch {
+public enum HTTPFetch {
     /// The error of a request that got no response; its description is the predicate of a sentence about the server.
-    public struct Failed: Error, CustomStringConvertible {
+    public struct Failure: Error, CustomStringConvertible {
         public var description: String
 
         public init(description: String) { self.description = description }
@@ -16,7 +16,7 @@ public enum PlainFetch {
     ///   - timeout: the timeout in seconds of the connect, of each read and of the whole response.
     public static func get(
         host: String, port: UInt16, target: String, timeout: Int
-    ) throws(Failed) -> (status: Int, body: [UInt8]) {
+    ) throws(Failure) -> (status: Int, body: [UInt8]) {
         let descriptor = try connect(host, port, timeout)
         defer { close(descriptor) }
         let shown = host.contains(":") ? "[\(host)]" : host
@@ -35,12 +35,12 @@ public enum PlainFetch {
             guard count >= 0 else { throw failed() }
             // The timeout of each read does not bound a response that arrives byte by byte.
             guard seconds() <= deadline else {
-                throw Failed(description: "does not end its answer within \(timeout) s")
+                throw Failure(description: "does not end its answer within \(timeout) s")
             }
             do {
                 if count == 0 { try reader.end() } else { body += try reader.read(buffer[..<count]) }
-            } catch { throw Failed(description: "does not answer in HTTP/1.1") }
-            guard body.count <= ResponseReader.maximumBody else { throw Failed(description: "answers without end") }
+            } catch { throw Failure(description: "does not answer in HTTP/1.1") }
+            guard body.count <= ResponseReader.maximumBody else { throw Failure(description: "answers without end") }
             if count == 0 { break }
         }
         return (reader.status ?? 0, body)
@@ -52,19 +52,19 @@ public enum PlainFetch {
         return now.tv_sec
     }
 
-    private static func failed() -> Failed {
+    private static func failed() -> Failure {
         let isLate = errno == EAGAIN || errno == EINPROGRESS
-        return Failed(description: isLate ? "does not answer in time" : String(cString: strerror(errno)))
+        return Failure(description: isLate ? "does not answer in time" : String(cString: strerror(errno)))
     }
 
-    private static func connect(_ host: String, _ port: UInt16, _ timeout: Int) throws(Failed) -> Int32 {
+    private static func connect(_ host: String, _ port: UInt16, _ timeout: Int) throws(Failure) -> Int32 {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(host, "\(port)", &hints, &list)
-        guard status == 0 else { throw Failed(description: String(cString: gai_strerror(status))) }
+        guard status == 0 else { throw Failure(description: String(cString: gai_strerror(status))) }
         defer { freeaddrinfo(list) }
-        var failure = Failed(description: "has no address")
+        var failure = Failure(description: "has no address")
         var next = list
         while let entry = next {
             next = entry.pointee.ai_next
