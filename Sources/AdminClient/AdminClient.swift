@@ -88,7 +88,9 @@ public struct AdminClient: Sendable {
         _ verb: CommandVerb, service: String, _ details: CommandRequest = CommandRequest()
     ) throws(AdminClientError) -> CommandResult {
         let body: [UInt8]
-        do { body = try JSONCoding.encode(details) } catch { throw .unexpectedResponse("the command cannot be encoded: \(error)") }
+        do { body = try JSONCoding.encode(details) } catch {
+            throw .unexpectedResponse("the command cannot be encoded: \(error)")
+        }
         return try request(CommandResult.self, "POST", Self.path(service, verb.rawValue), body: body)
     }
 
@@ -159,7 +161,8 @@ public struct AdminClient: Sendable {
     }
 
     private var malformedResponse: AdminClientError {
-        .unexpectedResponse("what answers at \(path) is not canaryd's admin API; name its socket with --socket or CANARYD_SOCKET")
+        .unexpectedResponse(
+            "what answers at \(path) is not canaryd's admin API; name its socket with --socket or CANARYD_SOCKET")
     }
 
     private func head(_ method: String, _ target: String, accept: String, bodyLength: Int = 0) -> [UInt8] {

@@ -23,7 +23,9 @@ extension TransitionBuilder {
         }
     }
 
-    private mutating func refuse(_ code: CommandRefusal.Code, _ message: String) { response = .refused(CommandRefusal(code, message)) }
+    private mutating func refuse(_ code: CommandRefusal.Code, _ message: String) {
+        response = .refused(CommandRefusal(code, message))
+    }
     private mutating func succeed(_ message: String) { response = .done(message) }
 
     private mutating func refuseWithoutRollout(_ hint: String) {

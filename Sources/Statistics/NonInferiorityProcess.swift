@@ -65,7 +65,8 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
             relative?.requestsNeeded(
                 logThreshold: target(1 - Self.absoluteShare), rate: rate, share: share, odds: odds, discount: discount),
             absolute?.trialsNeeded(
-                logThreshold: target(Self.absoluteShare), rate: RateCeiling.shifted(rate, oddsBy: odds), discount: discount),
+                logThreshold: target(Self.absoluteShare), rate: RateCeiling.shifted(rate, oddsBy: odds),
+                discount: discount),
         ]
         return ways.compactMap { $0 }.min()
     }

@@ -189,7 +189,8 @@ extension CountingMode {
         let phi = "φ̂ \(Measurement.decimals(overdispersion, 1))"
         switch self {
         case .counts(let discount) where discount >= 1: return "\(phi): requests fail independently, each counts"
-        case .counts(let discount): return "\(phi): failures cluster, bets are raised to \(Measurement.decimals(discount, 2))"
+        case .counts(let discount):
+            return "\(phi): failures cluster, bets are raised to \(Measurement.decimals(discount, 2))"
         case .ticks: return "\(phi): failures come in bursts, each second counts once"
         }
     }
