@@ -16,9 +16,9 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     private var inputEnded = false
     private var answeringSince: Int64 = 0
     private var input: [UInt8] = []
-    private var scanner = HeadScanner()
-    private var checkedFirstLine = false
-    private var skippedEmptyLine = false
+    private var heads = RequestHeadReader()
+    /// The first byte of a head has come.
+    private var isInHead = false
     private var head = RequestHead()
     private var body: [UInt8] = []
     private var remaining: Int64 = 0
@@ -192,48 +192,33 @@ extension ServerConnection {
         }
     }
 
-    /// False: more bytes are needed, or nothing more will be read.
+    /// Returns false where more bytes are needed, or nothing more will be read.
     private func parseHead() -> Bool {
-        if !skippedEmptyLine, input.count >= 2, input[0] == 13, input[1] == 10 {
-            // RFC 9112, 2.2: one empty line before a request is ignored.
-            input.removeFirst(2)
-            skippedEmptyLine = true
-        }
         guard !input.isEmpty else {
             input = []
             if inputEnded { return closeWhenSentAll() }
             expect(within: server.limits.idle)
             return false
         }
-        if scanner.scanned == 0 { expect(within: server.limits.headTimeout) }
-        switch input.withUnsafeBufferPointer({ scanner.scan($0.baseAddress!, min($0.count, server.limits.maxHead)) }) {
-        case .failed(let error): return refuse(error)
-        case .incomplete: return checkIncomplete()
-        case .complete(let length):
-            let error = input.withUnsafeBufferPointer {
-                server.parser.parse(request: $0.baseAddress!, length, into: &head)
-            }
-            if let error { return refuse(error) }
-            input.withUnsafeBufferPointer { makeRequest($0.baseAddress!) }
+        if !isInHead { expect(within: server.limits.headTimeout) }
+        isInHead = true
+        let progress = input.withUnsafeBufferPointer {
+            heads.read(
+                $0.baseAddress.unsafelyUnwrapped, $0.count, maxHead: server.limits.maxHead, server.parser, into: &head)
+        }
+        switch progress {
+        case .emptyLine(let length):
             input.removeFirst(length)
-            scanner = HeadScanner()
-            checkedFirstLine = false
-            skippedEmptyLine = false
+            isInHead = !input.isEmpty
+            return true
+        case .incomplete: return inputEnded ? closeWhenSentAll() : false
+        case .refused(let error): return refuse(error)
+        case .complete(let length):
+            isInHead = false
+            input.withUnsafeBufferPointer { makeRequest($0.baseAddress.unsafelyUnwrapped) }
+            input.removeFirst(length)
             return startBody()
         }
-    }
-
-    private func checkIncomplete() -> Bool {
-        let first = input[0]
-        if ce_class(first) & UInt8(CE_TOKEN) == 0, first != 13 { return refuse(.method) }
-        let length = input.withUnsafeBufferPointer { HeadScanner.firstLine($0.baseAddress!, $0.count) }
-        if let length, !checkedFirstLine {
-            checkedFirstLine = true
-            let error = input.withUnsafeBufferPointer { server.parser.check(requestLine: $0.baseAddress!, length) }
-            if let error { return refuse(error) }
-        }
-        if input.count >= server.limits.maxHead { return refuse(length == nil ? .targetTooLong : .headTooLarge) }
-        return inputEnded ? closeWhenSentAll() : false
     }
 
     private func refuse(_ error: HeadError) -> Bool {
@@ -355,23 +340,15 @@ extension ServerConnection {
     }
 
     static func errorBody(code: String, message: String) -> [UInt8] {
-        Array("{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n".utf8)
+        Array(ResponseHeadText.errorBody(code: code, message: message).utf8)
     }
 
     private func appendHead(_ status: Int, _ headers: [(String, String)]) {
-        var text = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\nDate: \(server.date.now())\r\n"
-        for (name, value) in headers {
-            // A line break in a value would let its author write fields of their own.
-            text += "\(name): "
-            text.unicodeScalars.append(contentsOf: value.unicodeScalars.filter { $0.value >= 0x20 || $0 == "\t" })
-            text += "\r\n"
-        }
-        if !keepAlive {
-            text += "Connection: close\r\n"
-        } else if head.minor == 0 {
-            text += "Connection: keep-alive\r\n"
-        }
-        output.append(contentsOf: text.utf8)
+        var text = ResponseHeadText(status: status)
+        text.add("Date", server.date.now())
+        for (name, value) in headers { text.add(name, value) }
+        text.add(!keepAlive ? .closes : head.minor == 0 ? .keptForOldClient : .kept)
+        output.append(contentsOf: text.text.utf8)
     }
 
     func sendResponse(status: Int, headers: [(String, String)], body: [UInt8], linger: Bool = false) {

@@ -80,7 +80,7 @@ final class AccessRecorder {
     func end(_ x: Exchange, _ note: UnsafeMutablePointer<AccessNote>, client: InlineText, moment: Int64) {
         free.append(note)
         // What was rescued failed as well, though the client did not see it.
-        let isFailed = x.status >= 500 || x.rescue == .done || x.service != nil && x.outcome.isError
+        let isFailed = x.status >= 500 || x.isRescued || x.service != nil && x.outcome.isError
         guard note.pointee.isDrawn || log.settings.errors && isFailed else { return }
         let duration = max(moment - x.startedAt, 0)
         begin(endedAfter: duration)
@@ -105,9 +105,9 @@ final class AccessRecorder {
         line.append(",\"outcome\":\"")
         outcome(x.service == nil ? nil : x.outcome)
         line.append("\",\"bytesIn\":")
-        line.append(decimal: x.bodyBytes)
+        line.append(decimal: x.requestBytes)
         line.append(",\"bytesOut\":")
-        line.append(decimal: x.sentBytes)
+        line.append(decimal: x.responseBytes)
         line.append(",\"duration\":")
         line.append(seconds: duration)
         if x.firstByteAt > 0 {
@@ -118,9 +118,9 @@ final class AccessRecorder {
         text(",\"requestId\":\"", x.id)
         if x.service != nil, let server = x.server { text(",\"server\":\"", server.pointee.name) }
         line.append(",\"attempts\":")
-        line.append(decimal: Int64(x.attempts))
+        line.append(decimal: Int64(x.retry.attempts))
         if let error = x.error { reason(error) }
-        if x.rescue == .done { line.append(",\"rescued\":true") }
+        if x.isRescued { line.append(",\"rescued\":true") }
         finish()
     }
 

@@ -1,36 +1,28 @@
 import Glibc
 import HTTPEngine
 
-/// Where a body is on its way from one side to the other. Touches bytes only; sockets are someone else's.
-struct BodyRelay {
+/// Takes the HTTP/1 framing off a body. Touches bytes only.
+struct BodyReader {
     enum Kind: UInt8 { case none, length, chunked, untilClose }
 
-    enum Progress {
-        /// All input was taken.
-        case needsInput
-        /// The output is full.
-        case needsRoom
-        case done
-        /// The coding is broken.
+    enum Step {
+        /// Content, from an offset of the input on.
+        case data(start: Int, count: Int)
+        case needsMore
+        case end
+        /// The chunked coding is broken.
         case broken
     }
 
     private(set) var kind = Kind.none
+    /// The bytes that are still to come of a body whose length is announced.
     private(set) var remaining: Int64 = 0
-    private var decoder = ChunkDecoder()
-    /// Whether the outgoing side is chunked.
-    private(set) var isChunkedOut = false
     private(set) var isDone = true
-    /// At least one byte of the content itself went through `relay`; its framing does not count.
-    private(set) var hasContent = false
-
-    /// What a chunk adds: size, two line ends, and the last chunk.
-    private static let chunkOverhead = 32
+    private var decoder = ChunkDecoder()
 
     init() {}
 
-    init(_ framing: BodyFraming, chunkedOut: Bool) {
-        isChunkedOut = chunkedOut
+    init(_ framing: BodyFraming) {
         isDone = false
         switch framing {
         case .none: isDone = true
@@ -43,95 +35,137 @@ struct BodyRelay {
         }
     }
 
-    /// Bytes go through unchanged: they can be sent from where they were read.
-    @inline(__always) var isVerbatim: Bool { !isChunkedOut && (kind == .length || kind == .untilClose) }
-
-    /// Takes as much input as there is output room for.
-    mutating func relay(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
-        if isDone { return .done }
+    /// Reads the next piece of the body.
+    /// - Parameter consumed: the number of input bytes that were read, which may be more than the piece has.
+    @inline(__always)
+    mutating func next(_ input: UnsafePointer<UInt8>, _ count: Int, _ consumed: inout Int) -> Step {
         switch kind {
-        case .none: return .done
-        case .length: return relayLength(&input, &output)
-        case .chunked: return relayChunks(&input, &output)
-        case .untilClose: return relayRest(&input, &output)
+        case .none: return .end
+        case .length, .untilClose:
+            consumed = own(of: count)
+            take(consumed)
+            return consumed > 0 ? .data(start: 0, count: consumed) : isDone ? .end : .needsMore
+        case .chunked:
+            switch decoder.next(input, count, &consumed) {
+            case .needsMore: return .needsMore
+            case .data(let start, let count): return .data(start: start, count: count)
+            case .failed: return .broken
+            case .end:
+                isDone = true
+                return .end
+            }
         }
     }
 
-    /// So many bytes went out by themselves.
-    @inline(__always) mutating func sent(verbatim count: Int) {
+    /// The number of input bytes that belong to the body, where its content is not coded.
+    @inline(__always) func own(of count: Int) -> Int {
+        kind == .length ? Int(min(remaining, Int64(count))) : count
+    }
+
+    /// Takes note of content that was read by somebody else, where it is not coded.
+    @inline(__always) mutating func take(_ count: Int) {
         guard kind == .length else { return }
         remaining -= Int64(count)
         if remaining == 0 { isDone = true }
     }
 
-    /// How many bytes of the input belong to the body, for sending them as they are.
-    @inline(__always) func verbatim(of count: Int) -> Int {
-        kind == .length ? Int(min(remaining, Int64(count))) : count
+    /// The sender closed its connection. Returns true where that is how the body ends.
+    mutating func closed() -> Bool {
+        if kind == .untilClose { isDone = true }
+        return isDone
+    }
+}
+
+/// Puts the HTTP/1 framing on a body.
+struct BodyWriter {
+    private(set) var isChunked = false
+
+    /// The bytes that a piece needs beside its content: a chunk's size, two line ends, and the last chunk.
+    @inline(__always) var overhead: Int { isChunked ? 32 : 0 }
+
+    /// Appends a piece of content. The output has room for it and the overhead.
+    @inline(__always)
+    func append(_ from: UnsafePointer<UInt8>, _ count: Int, _ output: inout ByteSlice) {
+        guard isChunked else { return output.append(from, count) }
+        output.append(hexadecimal: count)
+        output.append("\r\n")
+        output.append(from, count)
+        output.append("\r\n")
     }
 
-    /// The sender closed. True where that is how the body ends; needs room for a last chunk.
-    mutating func closed(_ output: inout ByteSlice) -> Bool {
-        guard kind == .untilClose, !isDone else { return isDone }
-        if isChunkedOut { output.append("0\r\n\r\n") }
-        isDone = true
-        return true
+    @inline(__always) func end(_ output: inout ByteSlice) {
+        if isChunked { output.append("0\r\n\r\n") }
+    }
+}
+
+/// A body on its way from one side to the other: framing off, framing on.
+struct BodyRelay {
+    enum Progress {
+        /// All input was taken.
+        case needsInput
+        /// The output is full.
+        case needsRoom
+        case done
+        /// The coding is broken.
+        case broken
     }
 
-    private mutating func relayLength(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
-        let count = min(verbatim(of: input.count), output.room)
-        if count > 0 {
-            hasContent = true
-            output.append(input.first, count)
-            input.start += count
-            remaining -= Int64(count)
-        }
-        if remaining == 0 {
-            isDone = true
-            return .done
-        }
-        return input.isEmpty ? .needsInput : .needsRoom
+    private(set) var reader = BodyReader()
+    private(set) var writer = BodyWriter()
+    /// At least one byte of the content itself went through `relay`; its framing does not count.
+    private(set) var hasContent = false
+
+    init() {}
+
+    init(_ framing: BodyFraming, chunkedOut: Bool) {
+        reader = BodyReader(framing)
+        writer = BodyWriter(isChunked: chunkedOut)
     }
 
-    private mutating func relayRest(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
-        let space = output.room - (isChunkedOut ? Self.chunkOverhead : 0)
-        let count = min(input.count, max(space, 0))
-        if count > 0 {
-            hasContent = true
-            appendChunk(input.first, count, &output)
-            input.start += count
-        }
-        return input.isEmpty ? .needsInput : .needsRoom
+    /// The bytes that the end of a body may need.
+    static let endLength = 16
+
+    @inline(__always) var isDone: Bool { reader.isDone }
+
+    /// Bytes go through unchanged: they can be sent from where they were read.
+    @inline(__always) var isVerbatim: Bool {
+        !writer.isChunked && (reader.kind == .length || reader.kind == .untilClose)
     }
 
-    private mutating func relayChunks(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
+    /// The number of input bytes that can be sent as they are.
+    @inline(__always) func verbatim(of count: Int) -> Int { reader.own(of: count) }
+
+    /// Takes note of bytes that were sent as they are.
+    @inline(__always) mutating func sent(verbatim count: Int) { reader.take(count) }
+
+    /// Takes as much input as there is output room for.
+    mutating func relay(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
+        guard !reader.isDone else { return .done }
         while !input.isEmpty {
-            let space = output.room - Self.chunkOverhead
+            let space = output.room - writer.overhead
             guard space > 0 else { return .needsRoom }
-            var at = 0
-            let step = decoder.next(input.first, min(input.count, space), &at)
             let from = input.first
-            input.start += at
-            switch step {
-            case .needsMore: continue
-            case .data(let start, let count):
+            var consumed = 0
+            let step = reader.next(from, min(input.count, space), &consumed)
+            input.start += consumed
+            if case .data(let start, let count) = step {
                 hasContent = true
-                appendChunk(from + start, count, &output)
-            case .failed: return .broken
-            case .end:
-                if isChunkedOut { output.append("0\r\n\r\n") }
-                isDone = true
+                writer.append(from + start, count, &output)
+            }
+            if case .broken = step { return .broken }
+            if reader.isDone {
+                writer.end(&output)
                 return .done
             }
         }
         return .needsInput
     }
 
-    @inline(__always)
-    private func appendChunk(_ from: UnsafePointer<UInt8>, _ count: Int, _ output: inout ByteSlice) {
-        guard isChunkedOut else { return output.append(from, count) }
-        output.append(hexadecimal: count)
-        output.append("\r\n")
-        output.append(from, count)
-        output.append("\r\n")
+    /// The sender closed. Returns true where that is how the body ends; the output has room for a last chunk.
+    mutating func closed(_ output: inout ByteSlice) -> Bool {
+        guard !reader.isDone else { return true }
+        guard reader.closed() else { return false }
+        writer.end(&output)
+        return true
     }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Bytes that someone else owns.
+/// Bytes that a routing table or an access note owns; valid while it lives.
 struct Bytes {
     let start: UnsafePointer<UInt8>
     let count: Int
@@ -8,22 +8,37 @@ struct Bytes {
     @inline(__always) func equals(_ other: UnsafePointer<UInt8>, _ n: Int) -> Bool {
         n == count && memcmp(start, other, n) == 0
     }
+
+    @inline(__always) func equals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let base = other.baseAddress else { return count == 0 }
+        return equals(base, other.count)
+    }
 }
 
-/// A window of a pooled buffer: `start ..< end` is filled. Without a base it holds no buffer.
+/// A window of a pooled buffer: `start ..< end` is filled. A slice without a base holds no buffer. The record that contains
+/// the slice owns its buffer, until `BufferPool.reclaim`.
 struct ByteSlice {
     var base: UnsafeMutablePointer<UInt8>?
     var start = 0
     var end = 0
-    /// Whose bytes these are, where they are counted.
+    /// The service whose limit on buffered bytes counts this buffer.
     var owner: Gauge?
 
     @inline(__always) var count: Int { end - start }
     @inline(__always) var isEmpty: Bool { end == start }
-    /// Behind the filled part.
+    /// The number of bytes that can be appended.
     @inline(__always) var room: Int { BufferPool.bufferSize - end }
     @inline(__always) var first: UnsafeMutablePointer<UInt8> { base.unsafelyUnwrapped + start }
     @inline(__always) var free: UnsafeMutablePointer<UInt8> { base.unsafelyUnwrapped + end }
+
+    /// The filled part is as large as the buffer.
+    @inline(__always) var isFull: Bool { count == BufferPool.bufferSize }
+
+    /// Makes the slice empty; it keeps its buffer.
+    @inline(__always) mutating func clear() {
+        start = 0
+        end = 0
+    }
 
     /// Moves the filled part to the front when there is no room behind it.
     @inline(__always) mutating func makeRoom() {
@@ -37,7 +52,9 @@ struct ByteSlice {
         }
     }
 
+    /// Appends bytes. The caller has made sure that there is room for them.
     @inline(__always) mutating func append(_ from: UnsafePointer<UInt8>, _ n: Int) {
+        assert(n >= 0 && n <= room, "\(n) bytes do not fit into \(room)")
         memcpy(free, from, n)
         end += n
     }
@@ -47,6 +64,7 @@ struct ByteSlice {
     @inline(__always) mutating func append(_ bytes: Bytes) { append(bytes.start, bytes.count) }
 
     @inline(__always) mutating func append(byte: UInt8) {
+        assert(room > 0, "no room for a byte")
         free.pointee = byte
         end += 1
     }
@@ -73,34 +91,5 @@ struct ByteSlice {
             append(byte: digit < 10 ? 0x30 + digit : 0x61 + digit - 10)
             shift -= 4
         }
-    }
-}
-
-/// Buffers of one size, last in first out, so that a few warm ones do all the work. Idle connections hold none.
-struct BufferPool {
-    /// Holds the largest head with all that is added to it; large bodies move in pieces of this size.
-    static let bufferSize = 64 << 10
-    /// Kept for reuse; more goes back to the system.
-    private static let kept = 64
-
-    private var free: [UnsafeMutablePointer<UInt8>] = []
-    /// Handed out now.
-    private(set) var inUse = 0
-
-    init() { free.reserveCapacity(Self.kept) }
-
-    @inline(__always) mutating func take() -> UnsafeMutablePointer<UInt8> {
-        inUse += 1
-        return free.popLast() ?? .allocate(capacity: Self.bufferSize)
-    }
-
-    @inline(__always) mutating func put(_ buffer: UnsafeMutablePointer<UInt8>) {
-        inUse -= 1
-        if free.count < Self.kept { free.append(buffer) } else { buffer.deallocate() }
-    }
-
-    mutating func deallocate() {
-        for buffer in free { buffer.deallocate() }
-        free = []
     }
 }

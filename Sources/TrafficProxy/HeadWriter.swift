@@ -39,7 +39,7 @@ private struct FieldCopier {
     }
 }
 
-/// What a request says of its client, as its service and the trust in this client have it.
+/// The fields that tell the server of the client, by the service's rules and the trust in this client.
 struct Forwarding {
     var isTrusted: Bool
     /// What the client itself sent stays.
@@ -56,7 +56,7 @@ struct Forwarding {
     }
 }
 
-/// What of it the client sent, and stays.
+/// The forwarding fields that the client sent and that stay.
 private struct GivenForwarding {
     var addresses = false
     var elements = false
@@ -68,9 +68,12 @@ extension ByteSlice {
     static let headSlack = 1024
 
     mutating func appendRequestHead(
-        _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
-        address: InlineText, id: InlineText, forwarding: Forwarding, isUpgrade: Bool, closes: Bool
+        _ request: RequestMessage, address: InlineText, id: InlineText, forwarding: Forwarding, isUpgrade: Bool,
+        closes: Bool
     ) {
+        let head = request.head
+        let fields = request.fields.first
+        let p = request.base
         append(p + Int(head.method.start), Int(head.method.length))
         append(byte: 0x20)
         if head.path.isEmpty { append(byte: 0x2f) } else { append(p + Int(head.path.start), Int(head.path.length)) }
@@ -123,7 +126,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// All that came, in order, and then the client.
+    /// Appends `x-forwarded-for`: the addresses that came, in order, and then the client's.
     private mutating func appendForwardedFor(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
         _ address: InlineText, _ hasSome: Bool
@@ -138,7 +141,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// RFC 7239: an IPv6 address in brackets and quotes; a client without an address is unknown.
+    /// Appends `Forwarded` (RFC 7239): an IPv6 address in brackets and quotes; a client without an address is unknown.
     private mutating func appendForwarded(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
         _ address: InlineText, _ hasSome: Bool, isAdding: Bool
@@ -155,7 +158,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// The values of all fields of a kind, with commas. True: there is none.
+    /// Appends the values of all fields of a kind, with commas between them. Returns true where there is none.
     private mutating func appendList(
         _ kind: FieldName, _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>
     ) -> Bool {
@@ -181,13 +184,15 @@ extension ByteSlice {
     }
 
     /// - Parameters:
-    ///   - framing: as it goes to the client.
-    ///   - statedLength: of a bodiless answer that still says how long the body would be; negative: it does not.
+    ///   - framing: the body's framing towards the client.
+    ///   - statedLength: the length that a response without a body still states; negative: it states none.
     mutating func appendResponseHead(
-        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
-        framing: BodyFraming, statedLength: Int64, versionLine: Bytes, id: InlineText, close: Bool,
-        keepAlive: Bool
+        _ response: ResponseMessage, framing: BodyFraming, statedLength: Int64, versionLine: Bytes, id: InlineText,
+        connection: ResponseHeadText.Connection
     ) {
+        let head = response.head
+        let fields = response.fields.first
+        let p = response.base
         appendStatusLine(head, p)
         var copier = FieldCopier(p)
         for i in 0..<head.fields.count {
@@ -214,27 +219,28 @@ extension ByteSlice {
         } else {
             appendFraming(framing, zeroLength: false)
         }
-        if close { append("connection: close\r\n") } else if keepAlive { append("connection: keep-alive\r\n") }
+        switch connection {
+        case .kept: break
+        case .keptForOldClient: append("connection: keep-alive\r\n")
+        case .closes: append("connection: close\r\n")
+        }
         append("\r\n")
     }
 
-    /// 101: what follows it is no HTTP any more.
-    mutating func appendSwitchHead(
-        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>, versionLine: Bytes,
-        id: InlineText
-    ) {
+    /// Appends the head of a 101: what follows it is no HTTP any more.
+    mutating func appendSwitchHead(_ response: ResponseMessage, versionLine: Bytes, id: InlineText) {
         appendResponseHead(
-            head, fields, p, framing: .none, statedLength: -1, versionLine: versionLine, id: id, close: false,
-            keepAlive: false)
+            response, framing: .none, statedLength: -1, versionLine: versionLine, id: id, connection: .kept)
         // Behind the empty line that ends the head.
         end -= 2
         append("connection: upgrade\r\nupgrade: websocket\r\n\r\n")
     }
 
-    /// 1xx: passed on without anything of ours.
-    mutating func appendInterimHead(
-        _ head: ResponseHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>
-    ) {
+    /// Appends the head of an interim response (1xx), without fields of the proxy's own.
+    mutating func appendInterimHead(_ response: ResponseMessage) {
+        let head = response.head
+        let fields = response.fields.first
+        let p = response.base
         appendStatusLine(head, p)
         var copier = FieldCopier(p)
         for i in 0..<head.fields.count where !fields[i].isHopByHop {

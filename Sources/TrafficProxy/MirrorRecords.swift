@@ -1,66 +1,71 @@
 import HTTPEngine
 
-// What the loop keeps of mirrored requests: plain memory, bounded, and the first to be dropped.
+// What a loop keeps of mirrored requests: plain data, bounded, and the first to be dropped.
 
 typealias MirrorCopy = UnsafeMutablePointer<MirrorRecord>
 
-/// A copy of one request, from the begin of the primary to the end of its own answer.
+/// A copy of one request, from the beginning of the primary to the end of the copy's own response.
 struct MirrorRecord {
     var isInUse = false
     var service: UnsafeMutablePointer<ServicePlan>?
-    /// Nil until it is sent.
+    /// Nil until the copy is sent.
     var upstream: Upstream?
     var deadline: Int64 = .max
     var requestHash: UInt64 = 0
     var isHead = false
-    /// Empty until the primary was answered.
+    /// Empty until the primary has its response.
     var request = ByteSlice()
-    /// A buffer of the pool: the first half is for the primary's body, the second for the copy's.
+    /// A buffer of the pool: its first half is for the primary's body, the second for the copy's.
     var bodies: UnsafeMutablePointer<UInt8>?
-    var primary = KeptAnswer()
-    var copy = KeptAnswer()
+    var primary = KeptResponse()
+    var copy = KeptResponse()
 
     /// Bytes of each body that are kept.
     static let bodyLimit = BufferPool.bufferSize / 2
 }
 
-/// What is kept of an answer.
-struct KeptAnswer {
+/// The part of a response that is kept.
+struct KeptResponse {
     /// 0: none yet.
-    var status: UInt16 = 0
-    var count = 0
+    private(set) var status: UInt16 = 0
+    private(set) var count = 0
     /// More came than is kept.
-    var isCut = false
-    /// Takes the framing off.
-    var body = BodyRelay()
+    private(set) var isCut = false
+    private(set) var reader = BodyReader()
 
     init() {}
 
     init(_ head: ResponseHead) {
         status = UInt16(truncatingIfNeeded: head.status)
-        body = BodyRelay(head.framing, chunkedOut: false)
+        reader = BodyReader(head.framing)
+    }
+
+    /// Takes the framing off new input and keeps what there is room for. Returns false where the coding is broken.
+    mutating func keep(_ input: inout ByteSlice, in place: UnsafeMutablePointer<UInt8>) -> Bool {
+        while !input.isEmpty, !reader.isDone {
+            let from = input.first
+            var consumed = 0
+            let step = reader.next(from, input.count, &consumed)
+            input.start += consumed
+            switch step {
+            case .broken: return false
+            case .needsMore, .end: break
+            case .data(let start, let length):
+                let kept = min(length, MirrorRecord.bodyLimit - count)
+                (place + count).update(from: from + start, count: kept)
+                count += kept
+                if kept < length { isCut = true }
+            }
+        }
+        return true
     }
 }
 
-/// Two answers to one request, waiting to be drained.
+/// Two responses to one request, waiting to be drained.
 struct KeptPair {
     var slot: UInt32
     var requestHash: UInt64
-    var primary: KeptAnswer
-    var copy: KeptAnswer
+    var primary: KeptResponse
+    var copy: KeptResponse
     var bodies: UnsafeMutablePointer<UInt8>
-}
-
-struct MirrorState {
-    var records = Slab(blank: MirrorRecord())
-    /// Answered primaries whose copies go out when the turn's events are done with.
-    var due: [MirrorCopy] = []
-    /// The oldest first.
-    var pairs: [KeptPair] = []
-    var counts = MirrorCounts()
-
-    mutating func deallocate() {
-        records.deallocate()
-        for pair in pairs { pair.bodies.deallocate() }
-    }
 }

@@ -23,18 +23,18 @@ public struct MirroredPair: Hashable, Sendable {
     public var slot: UInt32
     /// As `Observation.requestHash`.
     public var requestHash: UInt64
-    public var primary: MirroredAnswer
-    public var copy: MirroredAnswer
+    public var primary: MirroredResponse
+    public var copy: MirroredResponse
 }
 
-public struct MirroredAnswer: Hashable, Sendable {
+public struct MirroredResponse: Hashable, Sendable {
     public var status: Int
     /// Without its framing; content codings are as they came.
     public var body: [UInt8]
     /// The body was longer: these are its first 32 KiB.
     public var isCut: Bool
 
-    init(_ answer: KeptAnswer, _ start: UnsafePointer<UInt8>) {
+    init(_ answer: KeptResponse, _ start: UnsafePointer<UInt8>) {
         status = Int(answer.status)
         body = Array(UnsafeBufferPointer(start: start, count: answer.count))
         isCut = answer.isCut
@@ -44,7 +44,7 @@ public struct MirroredAnswer: Hashable, Sendable {
 extension TrafficProxy {
     /// The pairs since the last call, of each loop in the order in which they were completed. The loops keep only the
     /// newest of what is not drained.
-    public func drainMirrored() -> [MirroredPair] { onLoops { $0.drainPairs() }.flatMap { $0 } }
+    public func drainMirrored() -> [MirroredPair] { onLoops { $0.mirror.drainPairs() }.flatMap { $0 } }
 
     public var mirrorCounts: MirrorCounts { onLoops { $0.mirror.counts }.reduce(into: MirrorCounts()) { $0 += $1 } }
 }

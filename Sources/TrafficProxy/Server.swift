@@ -96,6 +96,17 @@ struct ArmPlan {
         return best
     }
 
+    /// Says whether `pick` would find a server for a new request.
+    func canServe(_ now: Int64) -> Bool {
+        (0..<count).contains { place in
+            switch servers[place].pointee.health.standing(now) {
+            case .up, .refusing: true
+            case .ejected, .unhealthy: isLastResort
+            case .hanging, .unresolved: false
+            }
+        }
+    }
+
     /// Servers that are ejected now.
     func ejected(_ now: Int64) -> Int {
         (0..<count).reduce(0) { $0 + (servers[$1].pointee.health.ejectedUntil > now ? 1 : 0) }

@@ -12,7 +12,10 @@ struct Slab<Record> {
     private(set) var inUse = 0
     private let blank: Record
 
-    init(blank: Record) { self.blank = blank }
+    init(blank: Record) {
+        assert(_isPOD(Record.self), "\(Record.self) is no plain data: a slab neither destroys nor retains")
+        self.blank = blank
+    }
 
     mutating func take() -> Pointer {
         inUse += 1
@@ -42,6 +45,12 @@ struct Slab<Record> {
         func forEach(_ body: (Pointer) -> Void) {
             for chunk in chunks { for i in 0..<Slab.chunkSize { body(chunk + i) } }
         }
+    }
+
+    /// The first record for which something holds.
+    func first(where holds: (Pointer) -> Bool) -> Pointer? {
+        for chunk in chunks { for i in 0..<Self.chunkSize where holds(chunk + i) { return chunk + i } }
+        return nil
     }
 
     /// How many records there are, and the one at an index below that.

@@ -172,19 +172,19 @@ public final class TrafficProxy: @unchecked Sendable {
     /// Client connections that are open, over all loops.
     public var connectionCount: Int {
         guard !isShutDown else { return 0 }
-        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.inUse }) ?? 0) }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.count }) ?? 0) }
     }
 
     /// Connections to servers that are open, idle ones too, over all loops.
     public var upstreamConnectionCount: Int {
         guard !isShutDown else { return 0 }
-        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.upstreams.inUse }) ?? 0) }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.pool.count }) ?? 0) }
     }
 
     /// Upgraded connections that are open, over all loops.
     public var tunnelCount: Int {
         guard !isShutDown else { return 0 }
-        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.tunnels }) ?? 0) }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.driver.tunnels }) ?? 0) }
     }
 
     /// Buffers that connections hold now, each of 64 KiB, over all loops.
@@ -308,9 +308,8 @@ private struct LoopReport: @unchecked Sendable {
     var failures: [FailureKey: UInt64]
 
     init(_ worker: LoopWorker) {
-        (ended, dropped) = worker.log.swap()
-        failures = worker.failures
-        if !failures.isEmpty { worker.failures = [:] }
+        (ended, dropped) = worker.driver.log.swap()
+        failures = worker.driver.drainFailures()
         (open, health) = worker.report()
     }
 }

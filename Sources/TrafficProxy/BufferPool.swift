@@ -1,0 +1,73 @@
+import Synchronization
+
+/// One loop's buffers, all of one size, last in first out, so that a few warm ones do all the work. Idle connections hold
+/// none. The pool is a handle: its copies lend the same buffers. The loop's worker owns it and frees it at its end.
+struct BufferPool {
+    /// Room for the largest head with all that is added to it; large bodies move in pieces of this size.
+    static let bufferSize = 64 << 10
+    /// The number of free buffers that are kept for reuse; others go back to the system.
+    private static let kept = 64
+
+    private struct Stock {
+        var free: [UnsafeMutablePointer<UInt8>] = []
+        var lent = 0
+    }
+
+    private let stock: UnsafeMutablePointer<Stock>
+
+    init() {
+        stock = .allocate(capacity: 1)
+        stock.initialize(to: Stock())
+        stock.pointee.free.reserveCapacity(Self.kept)
+    }
+
+    /// The number of buffers that are lent now.
+    var inUse: Int { stock.pointee.lent }
+
+    @inline(__always) func take() -> UnsafeMutablePointer<UInt8> {
+        stock.pointee.lent += 1
+        return stock.pointee.free.popLast() ?? .allocate(capacity: Self.bufferSize)
+    }
+
+    @inline(__always) func put(_ buffer: UnsafeMutablePointer<UInt8>) {
+        stock.pointee.lent -= 1
+        if stock.pointee.free.count < Self.kept { stock.pointee.free.append(buffer) } else { buffer.deallocate() }
+    }
+
+    /// Gives a slice a buffer where it has none, and counts it against an owner where the owner counts its buffers.
+    @inline(__always) func supply(_ slice: inout ByteSlice, for owner: Gauge?) {
+        guard slice.base == nil else { return }
+        slice.base = take()
+        if let owner { slice.charge(owner) }
+    }
+
+    /// Takes the buffer back from a slice, which is empty afterwards.
+    @inline(__always) func reclaim(_ slice: inout ByteSlice) {
+        guard let base = slice.base else { return }
+        put(base)
+        slice.discharge()
+        slice = ByteSlice()
+    }
+
+    func deallocate() {
+        for buffer in stock.pointee.free { buffer.deallocate() }
+        stock.deinitialize(count: 1)
+        stock.deallocate()
+    }
+}
+
+extension ByteSlice {
+    /// Counts this slice's buffer against an owner, once.
+    mutating func charge(_ owner: Gauge) {
+        guard base != nil, self.owner == nil else { return }
+        self.owner = owner
+        owner.pointee.bytes.add(BufferPool.bufferSize, ordering: .relaxed)
+    }
+
+    /// Takes this slice's buffer off its owner's count.
+    @inline(__always) mutating func discharge() {
+        guard let owner else { return }
+        owner.pointee.bytes.subtract(BufferPool.bufferSize, ordering: .relaxed)
+        self.owner = nil
+    }
+}

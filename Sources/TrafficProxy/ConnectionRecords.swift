@@ -1,0 +1,197 @@
+import Analysis
+import HTTPEngine
+import PolicyModel
+
+// Connections are plain data in slabs: an event, a read or a write touches no reference count and allocates nothing. A
+// slab owns its records for as long as its loop runs; a pointer to one is good until the record is put back.
+
+typealias Client = UnsafeMutablePointer<ClientRecord>
+typealias Upstream = UnsafeMutablePointer<UpstreamRecord>
+
+/// The kind of record that an epoll event is for, in bits of the record's address, which is aligned to 16.
+enum RecordKind: UInt64 {
+    case client = 0
+    case upstream = 2
+    case listener = 4
+
+    static let mask: UInt64 = 6
+}
+
+/// A client's connection and the one request that is under way on it.
+struct ClientRecord {
+    enum Phase: UInt8 {
+        /// The connection waits for a head, or is in the middle of one. To `exchange` when it is complete, to `lingering`
+        /// when it is refused.
+        case head
+        /// A request is under way. To `head` when it has its response and the connection is kept, else to `lingering`; to
+        /// `tunnel` when the server switches protocols.
+        case exchange
+        /// Bytes go both ways as they are, until both sides have ended.
+        case tunnel
+        /// The last response is out; what the client still sends is thrown away until it closes.
+        case lingering
+    }
+
+    var transport = Transport()
+    var phase = Phase.head
+    /// Guards against recursion: a request that ends while it is being read is followed by a loop, not by a call.
+    var isAdvancing = false
+    /// The client is in a network whose fields on addresses and routing are believed. Looked up once, when it connects.
+    var isTrusted = false
+    /// A request head came over this connection before.
+    var hasAsked = false
+    /// The client sends nothing more; it may still read.
+    var inputEnded = false
+    var listener: UnsafeMutablePointer<ListenerRecord>?
+    var deadline: Int64 = .max
+    var heads = RequestHeadReader()
+    /// The time of the first byte of the head that is being read; 0 before it.
+    var headStartedAt: Int64 = 0
+    /// The time at which the connection began to wait for a request head.
+    var waitingSince: Int64 = 0
+    /// The time of the last bytes from the client.
+    var heardAt: Int64 = 0
+    var input = ByteSlice()
+    var output = ByteSlice()
+    /// The request as it goes to the server: its head, and the part of its body that could not go straight through.
+    var toServer = ByteSlice()
+    var exchange = Exchange()
+    var codec = HTTP1Exchange()
+    var tunnel = TunnelState()
+    /// The service that counts this connection.
+    var gauge: Gauge?
+    var address = InlineText()
+}
+
+/// The part of an exchange that HTTP/1 has and a later version does not: the framing of its bodies, and what becomes of the
+/// connection behind it.
+struct HTTP1Exchange {
+    enum Ending: UInt8 {
+        /// The connection is kept for another request.
+        case keeps
+        case closes
+        /// The end of the connection is the end of the response's body.
+        case delimits
+    }
+
+    var requestBody = BodyRelay()
+    var responseBody = BodyRelay()
+    var ending = Ending.closes
+    /// The client's minor version.
+    var minor: UInt8 = 1
+
+    var connection: ResponseHeadText.Connection {
+        ending != .keeps ? .closes : minor == 0 ? .keptForOldClient : .kept
+    }
+}
+
+/// A connection to a server: busy with one request, or idle.
+struct UpstreamRecord {
+    enum Phase: UInt8 {
+        /// To `busy` when the connection stands.
+        case connecting
+        /// To `idle` after a response that keeps the connection.
+        case busy
+        /// The connection is in its server's list. To `busy` when it is taken from there.
+        case idle
+    }
+
+    var transport = Transport()
+    var phase = Phase.connecting
+    /// It served a request before this one.
+    var isReused = false
+    /// The response's head says that the connection stays.
+    var keepsAlive = false
+    /// Another request may follow this one: the version allows it, and the server has not spoken out of turn.
+    var isReusable = true
+    var server: UnsafeMutablePointer<Server>?
+    /// The server's `Server.move` when the connection was opened.
+    var move: UInt32 = 0
+    /// The client whose request it carries, or the copy; one of the two while it is busy.
+    var client: Client?
+    var mirror: MirrorCopy?
+    var deadline: Int64 = .max
+    var scanner = HeadScanner()
+    /// Bytes of the response.
+    var received: Int64 = 0
+    /// Bytes of the request that the kernel took.
+    var sent: Int64 = 0
+    var input = ByteSlice()
+    var next: Upstream?
+    var previous: Upstream?
+}
+
+/// A listening socket as one loop holds it.
+struct ListenerRecord {
+    var fd: Int32 = -1
+    var isUnix = false
+    var isShared = false
+    var isPaused = false
+    var routes = ListenerRoutes()
+    /// Nanoseconds that a connection may wait for its first request.
+    var idleTimeout: Int64 = 60_000_000_000
+}
+
+extension UnsafeMutablePointer where Pointee == ClientRecord {
+    @inline(__always) var record: UInt64 { UInt64(UInt(bitPattern: self)) }
+
+    @inline(__always) var transport: Transport {
+        _read { yield pointee.transport }
+        nonmutating _modify { yield &pointee.transport }
+    }
+    @inline(__always) var phase: ClientRecord.Phase {
+        get { pointee.phase }
+        nonmutating set { pointee.phase = newValue }
+    }
+    @inline(__always) var input: ByteSlice {
+        _read { yield pointee.input }
+        nonmutating _modify { yield &pointee.input }
+    }
+    @inline(__always) var output: ByteSlice {
+        _read { yield pointee.output }
+        nonmutating _modify { yield &pointee.output }
+    }
+    @inline(__always) var toServer: ByteSlice {
+        _read { yield pointee.toServer }
+        nonmutating _modify { yield &pointee.toServer }
+    }
+    @inline(__always) var exchange: Exchange {
+        _read { yield pointee.exchange }
+        nonmutating _modify { yield &pointee.exchange }
+    }
+    @inline(__always) var codec: HTTP1Exchange {
+        _read { yield pointee.codec }
+        nonmutating _modify { yield &pointee.codec }
+    }
+    @inline(__always) var inputEnded: Bool {
+        get { pointee.inputEnded }
+        nonmutating set { pointee.inputEnded = newValue }
+    }
+    @inline(__always) var isOpen: Bool { pointee.transport.isOpen }
+    @inline(__always) var upstream: Upstream? { pointee.exchange.upstream }
+    @inline(__always) var service: UnsafeMutablePointer<ServicePlan>? { pointee.exchange.service }
+}
+
+extension UnsafeMutablePointer where Pointee == UpstreamRecord {
+    @inline(__always) var record: UInt64 { UInt64(UInt(bitPattern: self)) | RecordKind.upstream.rawValue }
+
+    @inline(__always) var transport: Transport {
+        _read { yield pointee.transport }
+        nonmutating _modify { yield &pointee.transport }
+    }
+    @inline(__always) var phase: UpstreamRecord.Phase {
+        get { pointee.phase }
+        nonmutating set { pointee.phase = newValue }
+    }
+    @inline(__always) var input: ByteSlice {
+        _read { yield pointee.input }
+        nonmutating _modify { yield &pointee.input }
+    }
+    @inline(__always) var isOpen: Bool { pointee.transport.isOpen }
+    @inline(__always) var client: Client? {
+        get { pointee.client }
+        nonmutating set { pointee.client = newValue }
+    }
+    /// The server that the connection leads to. Every open connection has one.
+    @inline(__always) var server: UnsafeMutablePointer<Server> { pointee.server.unsafelyUnwrapped }
+}

@@ -1,0 +1,333 @@
+import Analysis
+import PolicyModel
+
+/// One request, from its head to the end of its observation, as a state machine: each event has a function, which moves the
+/// state on and returns what is to be done. An exchange knows neither sockets nor the syntax of HTTP/1, and calls nothing;
+/// times are given, in monotonic nanoseconds. Plain data.
+struct Exchange {
+    enum State: UInt8, CaseIterable {
+        /// No request is under way. To `connecting`, or to `finishing` for a request that no server gets.
+        case idle
+        /// The request needs a connection to a server. To `requesting`; to `finishing` where none can be had.
+        case connecting
+        /// The request goes out, or has gone out; its final response has not begun. To `responding`; back to `connecting`
+        /// for another attempt; to `tunnel`; to `finishing` where the proxy responds itself.
+        case requesting
+        /// As `requesting`, but a part of an interim response has gone out: what follows has to follow it.
+        case interimSent
+        /// The final response's head waits in the client's output. To `relaying` when some of it may go out; back to
+        /// `connecting` for a rescue; to `finishing`.
+        case responding
+        /// Some of the response may be out: a failure can only truncate it. To `finishing`.
+        case relaying
+        /// The response is complete, but for what waits in the client's output. To `idle`.
+        case finishing
+        /// The server switched protocols: bytes go both ways as they are. To `idle`.
+        case tunnel
+    }
+
+    /// What the client still owes of its request.
+    enum RequestState: UInt8, CaseIterable {
+        /// It owes body, and waits for 100 Continue before it sends it.
+        case awaitsContinue
+        case receiving
+        case complete
+    }
+
+    struct Traits: OptionSet {
+        let rawValue: UInt8
+        /// Its method is HEAD: the response has no body.
+        static let head = Traits(rawValue: 1)
+        /// It asks for WebSocket, and the server is asked for it.
+        static let upgrade = Traits(rawValue: 2)
+        /// The request is held from its first byte, for sending it again. Not beyond the first byte of the response.
+        static let isHeld = Traits(rawValue: 4)
+    }
+
+    private(set) var state = State.idle
+    private(set) var request = RequestState.complete
+    var traits: Traits = []
+    var retry = RetryPolicy()
+
+    // The request.
+
+    /// The service; nil for a request that fits none.
+    var service: UnsafeMutablePointer<ServicePlan>?
+    var startedAt: Int64 = 0
+    var requestHash: UInt64 = 0
+    var id = InlineText()
+    var arm = Arm.baseline
+    var flags = Observation.Flags()
+    /// Its place in the split, in basis points.
+    var place: UInt16 = 0
+    var key: UInt32 = 0
+
+    // What it holds: the driver's, who lets go of each.
+
+    var upstream: Upstream?
+    /// The last server that it was sent to. Good while `service` is.
+    var server: UnsafeMutablePointer<Server>?
+    /// The services that count this request and its buffers.
+    var requestGauge: Gauge?
+    var bufferGauge: Gauge?
+    /// For the access log; nil where it does not ask for this request.
+    var note: UnsafeMutablePointer<AccessNote>?
+    /// Its copy for the candidate; nil where there is to be none.
+    var mirror: MirrorCopy?
+
+    // What came of it.
+
+    private(set) var outcome = Outcome.success
+    /// The status that the client was told; 0: none yet.
+    var status: UInt16 = 0
+    /// The status of the server's final response; 0: none yet.
+    private(set) var serverStatus: UInt16 = 0
+    /// Why the proxy responded in the server's place or truncated its response; of a rescued request, why the candidate's
+    /// response was not used.
+    private(set) var error: ProxyError?
+    /// What the final response's status says of the server.
+    private(set) var serverVerdict = ServerHealth.Answer.good
+    /// The time of the first byte of the response's body, or of the end of a response without one; 0: not yet.
+    private(set) var firstByteAt: Int64 = 0
+    private(set) var requestBytes: Int64 = 0
+    /// Bytes that went to the client.
+    var responseBytes: Int64 = 0
+    var bodyClock = BodyClock()
+    private var interim = InterimCount()
+
+    /// The request is under way and its response not complete.
+    var isUnderWay: Bool {
+        switch state {
+        case .connecting, .requesting, .interimSent, .responding, .relaying: true
+        case .idle, .finishing, .tunnel: false
+        }
+    }
+
+    /// The head of a response, the server's or the proxy's own, is in the client's output or beyond.
+    var hasResponse: Bool {
+        switch state {
+        case .responding, .relaying, .finishing, .tunnel: true
+        case .idle, .connecting, .requesting, .interimSent: false
+        }
+    }
+
+    var owesBody: Bool { request != .complete }
+    var isRescued: Bool { retry.rescue == .done }
+}
+
+// MARK: The request
+
+extension Exchange {
+    /// A head was read.
+    init(startedAt: Int64, request: RequestState, isHead: Bool, isIdempotent: Bool, asksForUpgrade: Bool) {
+        self.startedAt = startedAt
+        self.request = request
+        if isHead { traits.insert(.head) }
+        if asksForUpgrade { traits.insert(.upgrade) }
+        retry.isIdempotent = isIdempotent
+        state = .connecting
+    }
+
+    /// A connection stands, and the request goes out over it.
+    mutating func connected() {
+        if state == .connecting { state = .requesting }
+    }
+
+    /// The attempt is over; the request needs another connection.
+    mutating func disconnected() {
+        switch state {
+        case .connecting, .requesting: state = .connecting
+        case .idle, .interimSent, .responding, .relaying, .finishing, .tunnel: break
+        }
+    }
+
+    /// Bytes of the body came.
+    @inline(__always) mutating func requestBytes(_ count: Int) {
+        guard count > 0 else { return }
+        requestBytes += Int64(count)
+        if request == .awaitsContinue { request = .receiving }
+    }
+
+    /// The body is complete.
+    @inline(__always) mutating func requestEnded() { request = .complete }
+
+    /// The request's framing is broken: what it means cannot be known.
+    mutating func requestBroken(_ kept: KeptRequest) -> Action { failed(.badBody, .rejected, kept) }
+}
+
+// MARK: The response
+
+extension Exchange {
+    /// An interim response came. It shows that the server is alive and at work, and ends a wait for 100 Continue.
+    mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action {
+        guard interim.add(limit: limit, now: now) else { return failed(.interimStorm, .truncated, kept) }
+        if request == .awaitsContinue { request = .receiving }
+        return .relayInterim
+    }
+
+    /// A part of an interim response is out and cannot be taken back.
+    mutating func interimWentOut() {
+        if state == .requesting { state = .interimSent }
+    }
+
+    /// The server's final response begins.
+    mutating func response(status: Int, _ kept: @autoclosure () -> KeptRequest) -> Action {
+        assert(state == .requesting || state == .interimSent, "a response in \(state)")
+        serverStatus = UInt16(truncatingIfNeeded: status)
+        outcome = status >= 500 ? .serverError : status >= 400 ? .clientError : .success
+        serverVerdict = ServerHealth.Answer(status: status)
+        if status >= 500, state == .requesting, retry.mayRescue(outcome, kept()) { return .rescue }
+        self.status = serverStatus
+        state = state == .interimSent ? .relaying : .responding
+        return .relay
+    }
+
+    /// The server switches protocols, as it was asked to.
+    mutating func switched() {
+        outcome = .success
+        status = 101
+        traits.remove(.isHeld)
+        state = .tunnel
+    }
+
+    /// Some of the response may go out from here on: nothing can be sent again.
+    @inline(__always) mutating func responseGoesOut() {
+        if state == .responding { state = .relaying }
+    }
+
+    /// Notes the time once: of the first byte of the response's body, or of the end of a response that has none. The head
+    /// is no measure: servers that stream send it before they begin to work.
+    @inline(__always) mutating func firstByte(at now: @autoclosure () -> Int64) {
+        if firstByteAt == 0 { firstByteAt = now() }
+    }
+
+    /// The response is complete.
+    @inline(__always) mutating func responseEnded() {
+        assert(state == .responding || state == .relaying, "a response ends in \(state)")
+        state = .finishing
+    }
+
+    /// The proxy responds in the server's place.
+    mutating func proxyResponds(_ error: ProxyError) {
+        self.error = error
+        status = UInt16(truncatingIfNeeded: error.status)
+        traits.remove(.isHeld)
+        state = .finishing
+    }
+
+    /// The connection to the server ended, and no framing says that this ends the response.
+    mutating func serverEnded(isReused: Bool, sent: Int64, received: Int64, _ kept: KeptRequest) -> Action {
+        guard state == .requesting || state == .interimSent else { return failed(.responseCut, .truncated, kept) }
+        if retry.maySendAgain(isReused: isReused, sent: sent, received: received, kept) { return .retry }
+        // The connection may have been stale, but this request must not be sent twice.
+        return failed(.upstreamClosed, received == 0 ? .connectFailure : .truncated, kept)
+    }
+}
+
+// MARK: Ends
+
+extension Exchange {
+    /// The request cannot be completed by this server: nothing came of it, or no whole response.
+    mutating func failed(_ error: ProxyError, _ outcome: Outcome, _ kept: KeptRequest) -> Action {
+        self.error = error
+        self.outcome = outcome
+        switch state {
+        case .connecting, .requesting, .responding:
+            return retry.mayRescue(outcome, kept) ? .rescue : .respond(error)
+        case .interimSent: return .respond(error)
+        case .relaying: return .truncate
+        case .idle, .finishing, .tunnel:
+            assertionFailure("a request fails in \(state)")
+            return .truncate
+        }
+    }
+
+    /// The baseline takes the request over from here on, as if nothing had been sent. What is open on the baseline is not
+    /// of its population.
+    mutating func rescued() {
+        retry.rescued()
+        arm = .baseline
+        flags.remove(.judged)
+        outcome = .success
+        firstByteAt = 0
+        state = .connecting
+    }
+
+    /// The response is out to its last byte.
+    mutating func ended() { state = .idle }
+
+    /// The client left, or cannot be served any more.
+    /// - Parameter outcome: `clientClosed` only where it was the client that ended the connection.
+    mutating func clientGone(_ outcome: Outcome) { self.outcome = outcome }
+
+    /// The deadline has passed.
+    /// - Parameters:
+    ///   - owesOutput: the client has not taken what waits for it.
+    ///   - serverBlocks: the server does not take the request, so that the client's time does not run.
+    mutating func expired(owesOutput: Bool, serverBlocks: Bool, _ kept: KeptRequest) -> Action {
+        if owesOutput { return .drop(.clientTimeout) }
+        switch state {
+        case .idle, .finishing, .tunnel: return .drop(.clientTimeout)
+        case .connecting: return .connectTimedOut
+        case .requesting, .interimSent, .responding, .relaying: break
+        }
+        guard owesBody, !serverBlocks else { return failed(.responseTimeout, .timeout, kept) }
+        if request == .awaitsContinue {
+            request = .receiving
+            return .sendContinue
+        }
+        return hasResponse ? .drop(.clientTimeout) : failed(.bodyTimeout, .clientTimeout, kept)
+    }
+}
+
+// MARK: The observation
+
+extension Exchange {
+    /// The observation of a request that ends at this moment.
+    func observation(_ service: UnsafeMutablePointer<ServicePlan>, at moment: Int64) -> Observation {
+        Observation(
+            slot: service.pointee.slot, arm: arm, outcome: outcome, flags: flags, place: place, status: serverStatus,
+            key: key, startedAt: startedAt, requestHash: requestHash,
+            firstByte: firstByteAt == 0 ? .max : UInt32(clamping: (firstByteAt - startedAt) / 1000),
+            total: UInt32(clamping: (moment - startedAt) / 1000))
+    }
+}
+
+/// What the driver of an exchange is to do after an event.
+enum ExchangeAction: Equatable {
+    /// Send the request again from its first byte, over a new connection.
+    case retry
+    /// Write the candidate's observation, and send the request to the baseline.
+    case rescue
+    /// The server did not take the connection in time: look for another.
+    case connectTimedOut
+    case sendContinue
+    case relayInterim
+    /// Relay the response.
+    case relay
+    /// Respond in the server's place.
+    case respond(ProxyError)
+    /// Close the client's connection so that it sees that the response is incomplete.
+    case truncate
+    /// Close the client's connection without a word.
+    case drop(Outcome)
+}
+
+extension Exchange { typealias Action = ExchangeAction }
+
+/// Interim responses within a second.
+private struct InterimCount {
+    private var count: UInt8 = 0
+    private var since: Int64 = 0
+    private static let window: Int64 = 1_000_000_000
+
+    /// Counts one more. Returns false where it is beyond the limit.
+    mutating func add(limit: Int, now: Int64) -> Bool {
+        if now - since > Self.window {
+            since = now
+            count = 0
+        }
+        count += count < .max ? 1 : 0
+        return Int(count) <= limit
+    }
+}

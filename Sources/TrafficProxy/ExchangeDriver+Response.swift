@@ -1,0 +1,233 @@
+import Analysis
+import HTTPEngine
+import PolicyModel
+
+// A response on its way back.
+
+extension ExchangeDriver {
+    /// Larger pieces go out from where they were read; smaller ones are joined with the head.
+    private static let verbatimSize = 8 << 10
+
+    func upstreamReadable(_ u: Upstream, _ c: Client) {
+        buffers.supply(&u.input, for: c.exchange.bufferGauge)
+        u.input.makeRoom()
+        // Full and still reporting: the connection was reset while the client did not read.
+        guard u.input.room > 0 else { return fail(c, .responseCut, .truncated) }
+        let before = u.input.count
+        switch u.transport.receive(into: &u.input) {
+        case .bytes: break
+        case .blocked:
+            if u.input.isEmpty { buffers.reclaim(&u.input) }
+            return
+        case .ended: return serverEnded(u, c, isBroken: false)
+        case .broken: return serverEnded(u, c, isBroken: true)
+        }
+        let count = u.input.count - before
+        u.pointee.received += Int64(count)
+        u.server.pointee.health.lastHeard = now
+        let hadResponse = c.exchange.hasResponse
+        if !hadResponse { guard readResponseHead(u, c) else { return } }
+        if let copy = c.exchange.mirror { mirror.keepPrimary(copy, u.input, last: hadResponse ? count : u.input.count) }
+        pumpResponse(c)
+    }
+
+    /// Returns true where a final head went into the client's output.
+    private func readResponseHead(_ u: Upstream, _ c: Client) -> Bool {
+        while !u.input.isEmpty {
+            let p = UnsafePointer(u.input.first)
+            switch u.pointee.scanner.scan(p, min(u.input.count, limits.maxHead)) {
+            case .incomplete:
+                if u.input.count >= limits.maxHead { fail(c, .response(.headTooLarge), .truncated) }
+                return false
+            case .failed(let error):
+                fail(c, .response(error), .truncated)
+                return false
+            case .complete(let length):
+                u.pointee.scanner = HeadScanner()
+                var head = ResponseHead()
+                let isToHead = c.exchange.traits.contains(.head)
+                if let error = parser.parse(response: p, length, toHead: isToHead, into: &head) {
+                    fail(c, .response(error), .truncated)
+                    return false
+                }
+                u.input.start += length
+                let fields = FieldList(first: UnsafePointer(parser.fields), count: head.fields.count, base: p)
+                let message = ResponseMessage(head: head, fields: fields)
+                if head.status >= 200 { return startResponse(u, c, message) }
+                guard head.status == 101 ? takeSwitch(u, c, message) : passInterim(u, c, message) else { return false }
+            }
+        }
+        buffers.reclaim(&u.input)
+        return false
+    }
+
+    /// Takes a 101. Returns false: no response follows it.
+    private func takeSwitch(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
+        if c.exchange.traits.contains(.upgrade), message.switchesToWebSocket {
+            startTunnel(c, u, message)
+        } else {
+            fail(c, .unaskedSwitch, .truncated)
+        }
+        return false
+    }
+
+    /// Returns false where the client is gone, or the server sends nothing but interim responses.
+    private func passInterim(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
+        let action = c.exchange.interimResponse(limit: limits.maxInterim, now: now, kept(c))
+        guard action == .relayInterim else {
+            finishAttempt(c, action)
+            return false
+        }
+        // The server is alive and at work (RFC 2518, 10.1): its time begins anew, and after a 100 the client's for its body.
+        if u.transport.wantsWrite, let service = c.service {
+            clients.expect(c, by: now + service.pointee.responseTimeout)
+        } else {
+            requestSent(c)
+        }
+        // HTTP/1.0 knows no interim responses.
+        guard c.codec.minor == 1 else { return true }
+        buffers.supply(&c.output, for: c.exchange.bufferGauge)
+        guard c.output.room > limits.maxHead + ByteSlice.headSlack else { return true }
+        c.output.appendInterimHead(message)
+        guard flush(c) else { return false }
+        // Half an interim head cannot be taken back: what follows has to follow it.
+        if !c.output.isEmpty { c.exchange.interimWentOut() }
+        return true
+    }
+
+    /// Takes the head of the final response. Returns false where the request goes to the baseline instead.
+    private func startResponse(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
+        let head = message.head
+        guard c.exchange.response(status: head.status, kept(c)) == .relay else {
+            rescueServerError(u, c, head)
+            return false
+        }
+        u.pointee.keepsAlive = head.keepsAlive && head.framing != .untilClose
+        var framing = head.framing
+        if framing == .untilClose || framing == .chunked { framing = c.codec.minor == 0 ? .untilClose : .chunked }
+        c.codec.responseBody = BodyRelay(head.framing, chunkedOut: framing == .chunked)
+        // A client that still owes body would have it taken for the next request.
+        let isLast = c.inputEnded && c.input.isEmpty
+        if c.exchange.owesBody || isStopping || isLast { c.codec.ending = .closes }
+        if framing == .untilClose { c.codec.ending = .delimits }
+        buffers.supply(&c.output, for: c.exchange.bufferGauge)
+        c.output.makeRoom()
+        c.output.appendResponseHead(
+            message, framing: framing,
+            statedLength: head.framing == .none && head.status != 204 ? head.fields.contentLength : -1,
+            versionLine: versionLine(c), id: c.exchange.id, connection: c.codec.connection)
+        if let copy = c.exchange.mirror { mirror.primaryBegan(copy, head) }
+        return true
+    }
+
+    /// The candidate's 5xx is not shown to the client, for the baseline responds instead.
+    private func rescueServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead) {
+        servers.count(ServerHealth.Answer(status: head.status), of: u.server, now)
+        // A response that is here to its last byte leaves the connection as good as any.
+        let rest = Int64(u.input.count)
+        let isWhole = head.framing == .none && rest == 0 || head.framing == .length(rest)
+        if isWhole { u.input.start = u.input.end }
+        detach(c, reuse: isWhole && head.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
+        perform(.rescue, c)
+    }
+
+    @inline(__always) func versionLine(_ c: Client) -> Bytes {
+        let service = c.service.unsafelyUnwrapped
+        return c.exchange.arm == .candidate
+            ? service.pointee.candidate.versionLine : service.pointee.baseline.versionLine
+    }
+
+    /// Some of the response may go out now: nothing can be sent again.
+    private func responseGoesOut(_ c: Client) {
+        c.exchange.responseGoesOut()
+        guard c.exchange.traits.contains(.isHeld), !mirror.keepsRequest(c) else { return }
+        c.exchange.traits.remove(.isHeld)
+        if c.toServer.isEmpty { buffers.reclaim(&c.toServer) }
+    }
+
+    /// Moves the response on until the input is empty, the client takes no more, or it is complete.
+    func pumpResponse(_ c: Client) {
+        while c.isOpen {
+            if c.exchange.state == .responding || c.exchange.state == .relaying, !relayBody(c) { return }
+            if c.exchange.hasResponse { responseGoesOut(c) }
+            guard flush(c) else { return }
+            guard c.output.isEmpty else { return holdBack(c) }
+            if c.exchange.state == .finishing { return finish(c) }
+            guard let u = c.upstream else { return }
+            if u.input.isEmpty { return awaitMore(c, u) }
+            // A partial head waits for more.
+            guard c.exchange.hasResponse else { return }
+        }
+    }
+
+    /// All that came of the response is out.
+    private func awaitMore(_ c: Client, _ u: Upstream) {
+        buffers.reclaim(&u.input)
+        pool.watch(u, reading: true, writing: u.transport.wantsWrite)
+        if !c.exchange.owesBody, let service = c.service {
+            clients.expect(c, by: now + service.pointee.responseTimeout)
+        }
+    }
+
+    /// The client does not take more for now: nothing more is read for it.
+    private func holdBack(_ c: Client) {
+        guard let u = c.upstream else { return }
+        pool.watch(u, reading: false, writing: u.transport.wantsWrite)
+    }
+
+    /// Moves the response's body from the server's input to the client's output, or straight out. Returns false where the
+    /// exchange is over.
+    private func relayBody(_ c: Client) -> Bool {
+        guard let u = c.upstream else { return true }
+        if c.output.isEmpty, c.exchange.state == .relaying, c.codec.responseBody.isVerbatim,
+            u.input.count >= Self.verbatimSize
+        {
+            c.exchange.firstByte(at: EventLoop.clock())
+            switch c.transport.send(u.input.first, c.codec.responseBody.verbatim(of: u.input.count)) {
+            case .bytes(let n):
+                u.input.start += n
+                c.exchange.responseBytes += Int64(n)
+                c.codec.responseBody.sent(verbatim: n)
+            case .blocked: break
+            case .broken:
+                clientGone(c)
+                return false
+            }
+        }
+        if !u.input.isEmpty {
+            buffers.supply(&c.output, for: c.exchange.bufferGauge)
+            c.output.makeRoom()
+            if case .broken = c.codec.responseBody.relay(&u.input, &c.output) {
+                fail(c, .responseCoding, .truncated)
+                return false
+            }
+            if c.codec.responseBody.hasContent { c.exchange.firstByte(at: EventLoop.clock()) }
+        }
+        if c.codec.responseBody.isDone { responseComplete(c, u) }
+        return true
+    }
+
+    /// The server has sent all: its connection is free before the client has read all.
+    private func responseComplete(_ c: Client, _ u: Upstream) {
+        c.exchange.responseEnded()
+        c.exchange.firstByte(at: EventLoop.clock())
+        servers.count(c.exchange.serverVerdict, of: u.server, now)
+        detach(c, reuse: u.pointee.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
+        if let copy = c.exchange.mirror { mirror.primaryEnded(copy, c) }
+        buffers.reclaim(&c.toServer)
+    }
+
+    /// The server closed, or the connection broke.
+    private func serverEnded(_ u: Upstream, _ c: Client, isBroken: Bool) {
+        if !isBroken, c.exchange.hasResponse {
+            buffers.supply(&c.output, for: c.exchange.bufferGauge)
+            if c.output.room > BodyRelay.endLength, c.codec.responseBody.closed(&c.output) {
+                responseComplete(c, u)
+                return pumpResponse(c)
+            }
+        }
+        let action = c.exchange.serverEnded(
+            isReused: u.pointee.isReused, sent: u.pointee.sent, received: u.pointee.received, kept(c))
+        if action == .retry { perform(.retry, c) } else { finishAttempt(c, action) }
+    }
+}

@@ -1,0 +1,271 @@
+import HTTPEngine
+
+/// Sends copies of requests that the baseline served to the candidate, when the turn in which that happened is over. Nothing
+/// waits for them, no observation comes of them, and what befalls them says nothing of a server's health.
+final class RequestMirror {
+    private enum Result { case completed, failed, dropped }
+
+    private unowned(unsafe) let loop: EventLoop
+    private let buffers: BufferPool
+    private let pool: UpstreamPool
+    private let parser: HeadParser
+    private let limits: ProxyLimits
+    private var records = Slab(blank: MirrorRecord())
+    /// Copies whose primaries have their responses: they go out when the turn's events are done with.
+    private var due: [MirrorCopy] = []
+    /// The oldest first.
+    private var pairs: [KeptPair] = []
+    private(set) var counts = MirrorCounts()
+    /// The time at which the first copy takes too long, as far as it is known.
+    private(set) var nextDeadline = Int64.max
+
+    init(_ loop: EventLoop, _ buffers: BufferPool, _ pool: UpstreamPool, _ parser: HeadParser, _ limits: ProxyLimits) {
+        self.loop = loop
+        self.buffers = buffers
+        self.pool = pool
+        self.parser = parser
+        self.limits = limits
+    }
+
+    deinit {
+        records.deallocate()
+        for pair in pairs { pair.bodies.deallocate() }
+    }
+}
+
+// MARK: The primary
+
+extension RequestMirror {
+    /// Plans a copy of a request from its beginning on, since the response is kept as it passes.
+    func begin(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) {
+        guard records.inUse < limits.maxCopies else {
+            counts.dropped += 1
+            return
+        }
+        let copy = records.take()
+        copy.pointee.isInUse = true
+        copy.pointee.service = service
+        copy.pointee.requestHash = c.exchange.requestHash
+        copy.pointee.isHead = c.exchange.traits.contains(.head)
+        copy.pointee.bodies = buffers.take()
+        service.pointee.copies += 1
+        c.exchange.mirror = copy
+    }
+
+    func primaryBegan(_ copy: MirrorCopy, _ head: ResponseHead) { copy.pointee.primary = KeptResponse(head) }
+
+    /// Keeps the last bytes of the server's input, which are new. What is broken in them is found where they are relayed.
+    func keepPrimary(_ copy: MirrorCopy, _ input: ByteSlice, last count: Int) {
+        guard let bodies = copy.pointee.bodies, !copy.pointee.primary.isCut else { return }
+        var new = input
+        new.start = new.end - count
+        _ = copy.pointee.primary.keep(&new, in: bodies)
+    }
+
+    /// Says whether the request stays in `toServer` beyond the beginning of its response. A copy that cannot be had whole is
+    /// dropped.
+    func keepsRequest(_ c: Client) -> Bool {
+        guard let copy = c.exchange.mirror else { return false }
+        let isWhole = !c.exchange.owesBody && c.toServer.isEmpty && c.toServer.base != nil
+        if isWhole, !c.exchange.outcome.isError { return true }
+        drop(copy, c)
+        return false
+    }
+
+    /// The primary has its whole response: its copy is next.
+    func primaryEnded(_ copy: MirrorCopy, _ c: Client) {
+        guard c.exchange.traits.contains(.isHeld), keepsRequest(c), !pool.isDraining else {
+            if c.exchange.mirror != nil { drop(copy, c) }
+            return
+        }
+        c.exchange.mirror = nil
+        copy.pointee.request = c.toServer
+        copy.pointee.request.start = 0
+        c.toServer = ByteSlice()
+        // A copy takes nothing of what its service may buffer for requests.
+        copy.pointee.request.discharge()
+        due.append(copy)
+    }
+
+    func drop(_ copy: MirrorCopy, _ c: Client) {
+        c.exchange.mirror = nil
+        counts.dropped += 1
+        forget(copy)
+    }
+}
+
+// MARK: The copy
+
+extension RequestMirror {
+    /// The turn's events are done with: copies go out.
+    @inline(__always) func turnEnded() {
+        records.turnEnded()
+        guard !due.isEmpty else { return }
+        for copy in due { start(copy) }
+        due.removeAll(keepingCapacity: true)
+    }
+
+    private func start(_ copy: MirrorCopy) {
+        let service = copy.pointee.service.unsafelyUnwrapped
+        guard copy.pointee.request.markAsCopy() else { return end(copy, .dropped) }
+        // What is known to be down is left to requests that matter to find out about.
+        guard let server = service.pointee.candidate.pick(loop.now, besides: TriedServers()),
+            server.pointee.health.standing(loop.now) == .up, let u = connection(to: server)
+        else { return end(copy, .failed) }
+        pool.lend(u)
+        u.pointee.mirror = copy
+        copy.pointee.upstream = u
+        copy.pointee.deadline = loop.now + service.pointee.responseTimeout
+        nextDeadline = min(nextDeadline, copy.pointee.deadline)
+        if u.phase == .busy { send(copy, u) }
+    }
+
+    private func connection(to server: UnsafeMutablePointer<Server>) -> Upstream? {
+        if let u = pool.takeIdle(server) { return u }
+        guard !pool.isFull else { return nil }
+        switch pool.open(server) {
+        case .connected(let u), .connecting(let u): return u
+        case .refused, .exhausted: return nil
+        }
+    }
+
+    func ready(_ copy: MirrorCopy, _ u: Upstream, _ events: ReadyEvents) {
+        if u.phase == .connecting {
+            guard !u.transport.hasFailed, events.isDisjoint(with: [.failed, .hungUp]) else { return end(copy, .failed) }
+            guard events.contains(.writable) else { return }
+            u.phase = .busy
+            if events.contains(.readable) { u.pointee.isReusable = false }
+        }
+        if events.contains(.writable) { return send(copy, u) }
+        receive(copy, u)
+    }
+
+    private func send(_ copy: MirrorCopy, _ u: Upstream) {
+        guard u.transport.sendAll(of: &copy.pointee.request) != nil else { return end(copy, .failed) }
+        let isWriting = !copy.pointee.request.isEmpty
+        if !isWriting { buffers.reclaim(&copy.pointee.request) }
+        pool.watch(u, reading: true, writing: isWriting)
+    }
+
+    private func receive(_ copy: MirrorCopy, _ u: Upstream) {
+        buffers.supply(&u.input, for: nil)
+        u.input.makeRoom()
+        guard u.input.room > 0 else { return end(copy, .failed) }
+        switch u.transport.receive(into: &u.input) {
+        case .bytes: break
+        case .blocked: return
+        case .broken: return end(copy, .failed)
+        case .ended:
+            let endsSo = copy.pointee.copy.status > 0 && copy.pointee.copy.reader.kind == .untilClose
+            return end(copy, endsSo ? .completed : .failed)
+        }
+        guard readHeads(copy, u), let bodies = copy.pointee.bodies else { return end(copy, .failed) }
+        guard copy.pointee.copy.status > 0 else { return }
+        guard copy.pointee.copy.keep(&u.input, in: bodies + MirrorRecord.bodyLimit) else { return end(copy, .failed) }
+        if copy.pointee.copy.reader.isDone { end(copy, .completed) }
+    }
+
+    /// Reads the response's head; interim ones are skipped. Returns false where it is no HTTP.
+    private func readHeads(_ copy: MirrorCopy, _ u: Upstream) -> Bool {
+        while copy.pointee.copy.status == 0, !u.input.isEmpty {
+            let p = UnsafePointer(u.input.first)
+            switch u.pointee.scanner.scan(p, min(u.input.count, limits.maxHead)) {
+            case .failed: return false
+            case .incomplete: return u.input.count < limits.maxHead
+            case .complete(let length):
+                u.pointee.scanner = HeadScanner()
+                var head = ResponseHead()
+                guard parser.parse(response: p, length, toHead: copy.pointee.isHead, into: &head) == nil,
+                    head.status != 101
+                else { return false }
+                u.input.start += length
+                guard head.status >= 200 else { continue }
+                u.pointee.keepsAlive = head.keepsAlive && head.framing != .untilClose
+                copy.pointee.copy = KeptResponse(head)
+            }
+        }
+        return true
+    }
+
+    /// Counts how the copy ended. Where both responses are there they become a pair.
+    private func end(_ copy: MirrorCopy, _ result: Result) {
+        let isCompleted = result == .completed
+        switch result {
+        case .completed: counts.answered += 1
+        case .failed: counts.failed += 1
+        case .dropped: counts.dropped += 1
+        }
+        if let u = copy.pointee.upstream {
+            let isClean = isCompleted && u.pointee.keepsAlive && copy.pointee.request.isEmpty
+            pool.release(u, reuse: isClean, idleTimeout: copy.pointee.service.unsafelyUnwrapped.pointee.idleTimeout)
+        }
+        if isCompleted, let bodies = copy.pointee.bodies, let service = copy.pointee.service {
+            copy.pointee.bodies = nil
+            add(
+                KeptPair(
+                    slot: service.pointee.slot, requestHash: copy.pointee.requestHash, primary: copy.pointee.primary,
+                    copy: copy.pointee.copy, bodies: bodies))
+        }
+        forget(copy)
+    }
+
+    private func forget(_ copy: MirrorCopy) {
+        copy.pointee.service.unsafelyUnwrapped.pointee.copies -= 1
+        buffers.reclaim(&copy.pointee.request)
+        if let bodies = copy.pointee.bodies { buffers.put(bodies) }
+        records.put(copy)
+    }
+
+    /// Ends copies that take too long.
+    func expire(now: Int64) {
+        guard now >= nextDeadline else { return }
+        nextDeadline = .max
+        guard records.inUse > 0 else { return }
+        records.all.forEach { copy in
+            guard copy.pointee.isInUse else { return }
+            if copy.pointee.deadline <= now { return end(copy, .failed) }
+            nextDeadline = min(nextDeadline, copy.pointee.deadline)
+        }
+    }
+
+    func endAll() {
+        due.removeAll()
+        records.all.forEach { if $0.pointee.isInUse { end($0, .dropped) } }
+    }
+}
+
+// MARK: The pairs
+
+extension RequestMirror {
+    private func add(_ pair: KeptPair) {
+        if pairs.count >= max(limits.maxPairs, 1) {
+            buffers.put(pairs.removeFirst().bodies)
+            counts.lostPairs += 1
+        }
+        pairs.append(pair)
+    }
+
+    func drainPairs() -> [MirroredPair] {
+        defer { pairs.removeAll(keepingCapacity: true) }
+        return pairs.map { pair in
+            defer { buffers.put(pair.bodies) }
+            return MirroredPair(
+                slot: pair.slot, requestHash: pair.requestHash, primary: MirroredResponse(pair.primary, pair.bodies),
+                copy: MirroredResponse(pair.copy, pair.bodies + MirrorRecord.bodyLimit))
+        }
+    }
+}
+
+extension ByteSlice {
+    /// Puts the copy's field behind the request line, in place. Returns false where there is no room for it.
+    fileprivate mutating func markAsCopy() -> Bool {
+        let mark: StaticString = "x-canary-mirror: 1\r\n"
+        let length = mark.utf8CodeUnitCount
+        guard room >= length, let lineEnd = (0..<count).first(where: { first[$0] == 10 }) else { return false }
+        let rest = first + lineEnd + 1
+        (rest + length).update(from: rest, count: free - rest)
+        rest.update(from: mark.utf8Start, count: length)
+        end += length
+        return true
+    }
+}

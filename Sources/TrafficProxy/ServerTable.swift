@@ -1,0 +1,156 @@
+import Analysis
+import CLinuxEngine
+import HTTPEngine
+import PolicyModel
+
+/// The servers of one loop and the routing tables that name them: plans come in, what responses say of servers is counted,
+/// and how servers do is reported. Owns the servers' records; a table lives for as long as a request uses it.
+final class ServerTable {
+    private let board: HealthBoard
+    private let gauges: ServiceGauges
+    private let pool: UpstreamPool
+    private(set) var current: RouteTable?
+    /// Tables that are no longer in force but still in use.
+    private var retired: [RouteTable] = []
+    private var servers: [ServerKey: UnsafeMutablePointer<Server>] = [:]
+    /// Tells the other loops of an ejection.
+    var onEjection: ((ServerKey, _ until: Int64, _ ejections: UInt16) -> Void)?
+
+    init(board: HealthBoard, gauges: ServiceGauges, pool: UpstreamPool) {
+        self.board = board
+        self.gauges = gauges
+        self.pool = pool
+    }
+
+    deinit { for pointer in servers.values { pointer.deallocate() } }
+
+    var hasRetired: Bool { !retired.isEmpty }
+
+    /// Puts a plan in force on this loop: the next request is routed by it.
+    func adopt(_ plan: RoutingPlan) -> RouteTable {
+        let content = board.snapshot
+        let fresh = RouteTable(plan, gauges: gauges) { [self] key in
+            if let known = servers[key] { return known }
+            let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
+            var server = Server()
+            server.name.fill { InlineText.copy(key.endpoint.description, to: $0) }
+            if let rules = key.outliers { server.rules = OutlierRules(rules) }
+            server.reusesConnections = key.upstream.reuse
+            pointer.initialize(to: server)
+            servers[key] = pointer
+            return pointer
+        }
+        for (key, server) in servers { read(content, key, server) }
+        for server in fresh.servers { server.pointee.tables += 1 }
+        if let current { retired.append(current) }
+        current = fresh
+        return fresh
+    }
+
+    /// Frees the tables that no request uses any more, and the servers that no table names.
+    func freeRetired() {
+        guard !retired.isEmpty else { return }
+        retired.removeAll { table in
+            guard table.isUnused else { return false }
+            for server in table.servers { server.pointee.tables -= 1 }
+            return true
+        }
+        for (key, server) in servers where server.pointee.tables == 0 && server.pointee.outstanding == 0 {
+            pool.closeIdle(server)
+            servers[key] = nil
+            server.deallocate()
+        }
+    }
+
+    // MARK: Health
+
+    /// Counts what a request that the server had taken says of it.
+    @inline(__always) func count(
+        _ verdict: ServerHealth.Answer, of server: UnsafeMutablePointer<Server>, _ now: Int64
+    ) {
+        guard server.pointee.rules.isOn else { return }
+        if server.pointee.health.answered(verdict, server.pointee.rules, now) { eject(server, now) }
+    }
+
+    /// Responses are counted by each loop for itself, without a word to the others; what follows from them is rare, and the
+    /// others are told, so that an outlier is out for the whole agent.
+    private func eject(_ server: UnsafeMutablePointer<Server>, _ now: Int64) {
+        guard canSpare(server, now), let key = servers.first(where: { $0.value == server })?.key else { return }
+        server.pointee.health.eject(server.pointee.rules, now)
+        onEjection?(key, server.pointee.health.ejectedUntil, server.pointee.health.ejections)
+    }
+
+    /// Takes over an ejection that another loop decided.
+    func eject(_ key: ServerKey, until: Int64, ejections: UInt16, _ now: Int64) {
+        guard let server = servers[key], canSpare(server, now) else { return }
+        server.pointee.health.eject(until: until, ejections: ejections)
+    }
+
+    /// Says whether every version that has this server can do without it.
+    private func canSpare(_ server: UnsafeMutablePointer<Server>, _ now: Int64) -> Bool {
+        guard let current else { return false }
+        for arm in current.arms where arm.plan.pointee.contains(server) {
+            let out = arm.plan.pointee.ejected(now)
+            guard server.pointee.rules.spares(out, of: arm.plan.pointee.count) else { return false }
+        }
+        return true
+    }
+
+    /// Takes from the board what changed.
+    func readBoard() {
+        let content = board.snapshot
+        for (key, server) in servers { read(content, key, server) }
+    }
+
+    private func read(_ content: HealthBoard.Content, _ key: ServerKey, _ server: UnsafeMutablePointer<Server>) {
+        if let check = key.healthCheck {
+            server.pointee.health.isUnhealthy =
+                content.unhealthy[ProbeKey(endpoint: key.endpoint, check: check)] != nil
+        }
+        guard let address = content.addresses[key.endpoint] else { return }
+        if server.pointee.health.isResolved {
+            guard !server.pointee.address.isSame(as: address) else { return }
+            // The server moved: idle connections lead to where it was, and what is under way may end there.
+            server.pointee.move &+= 1
+            pool.closeIdle(server)
+            server.pointee.health.connected()
+        }
+        server.pointee.address = address
+        server.pointee.health.isResolved = true
+    }
+
+    /// Reports how the servers of each arm do.
+    func health(_ now: Int64) -> [ArmHealth] { (current?.arms ?? []).map { health(of: $0, now) } }
+
+    private func health(of arm: RouteTable.ArmEntry, _ now: Int64) -> ArmHealth {
+        let plan = arm.plan
+        let standings = (0..<plan.pointee.count).map { plan.pointee.servers[$0].pointee.health.reported(now) }
+        var reachable = standings.count { $0 == .up }
+        // Ejected servers are used as a last resort, and what comes of it shows in the requests.
+        if reachable == 0, plan.pointee.isLastResort { reachable = standings.count { $0 == .ejected } }
+        var health = ArmHealth(slot: arm.slot, arm: arm.arm, servers: standings.count, reachable: reachable)
+        let content = standings.allSatisfy { $0 == .up } ? nil : board.snapshot
+        for (i, standing) in standings.enumerated() {
+            health.states.append(
+                state(standing, arm.keys[i], plan.pointee.servers[i].pointee.health.ejectedUntil, content))
+        }
+        return health
+    }
+
+    private func state(
+        _ standing: ServerHealth.Standing, _ key: ServerKey, _ ejectedUntil: Int64, _ content: HealthBoard.Content?
+    ) -> ServerState {
+        switch standing {
+        case .up: return .healthy
+        case .ejected: return .ejected(until: ejectedUntil)
+        case .refusing: return .refusing
+        case .hanging: return .hanging
+        case .unresolved: return .unresolved(reason: content?.unresolved[key.endpoint] ?? "it is being looked up")
+        case .unhealthy:
+            let reason = key.healthCheck.flatMap {
+                content?.unhealthy[ProbeKey(endpoint: key.endpoint, check: $0)]
+            }
+            return .unhealthy(reason: reason ?? "fails its health check")
+        }
+    }
+}

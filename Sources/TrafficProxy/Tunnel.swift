@@ -1,0 +1,106 @@
+import HTTPEngine
+
+/// How far the two directions of a tunnel have come.
+struct TunnelState {
+    /// Each side sends nothing more.
+    var clientEnded = false
+    var serverEnded = false
+    /// Each side was told that nothing more comes.
+    var clientShut = false
+    var serverShut = false
+}
+
+/// Carries bytes both ways as they are, once a server has switched protocols. Each direction holds at most one buffer: who
+/// does not read is not read for.
+struct Tunnel {
+    enum Progress { case open, ended, broken }
+
+    unowned(unsafe) let loop: EventLoop
+    let buffers: BufferPool
+
+    /// The client's side has something to report.
+    func clientReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
+        if !c.pointee.tunnel.clientEnded, !c.input.isFull {
+            if !isOnlyWritable(events) {
+                switch fill(&c.input, from: c.transport, for: c.exchange.bufferGauge) {
+                case .bytes, .blocked: break
+                case .ended: c.pointee.tunnel.clientEnded = true
+                case .broken: return .broken
+                }
+            }
+        } else if events.contains(.failed) {
+            return .broken
+        }
+        return move(c, u)
+    }
+
+    /// The server's side has something to report.
+    func serverReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
+        if !c.pointee.tunnel.serverEnded, !u.input.isFull {
+            if !isOnlyWritable(events) {
+                switch fill(&u.input, from: u.transport, for: c.exchange.bufferGauge) {
+                case .bytes: u.server.pointee.health.lastHeard = loop.now
+                case .blocked: break
+                case .ended: c.pointee.tunnel.serverEnded = true
+                case .broken: return .broken
+                }
+            }
+        } else if events.contains(.failed) {
+            return .broken
+        }
+        return move(c, u)
+    }
+
+    /// Sends on what is there in both directions, hands ends on behind it, and asks for what comes next.
+    func move(_ c: Client, _ u: Upstream) -> Progress {
+        // The 101 goes first.
+        guard let head = c.transport.sendAll(of: &c.output) else { return .broken }
+        var toClient = head
+        if c.output.isEmpty {
+            guard let sent = c.transport.sendAll(of: &u.input) else { return .broken }
+            toClient += sent
+        }
+        guard let toServer = u.transport.sendAll(of: &c.input) else { return .broken }
+        c.exchange.responseBytes += Int64(toClient)
+        c.exchange.requestBytes(toServer)
+        if c.output.isEmpty { buffers.reclaim(&c.output) }
+        if u.input.isEmpty { buffers.reclaim(&u.input) }
+        if c.input.isEmpty { buffers.reclaim(&c.input) }
+        var state = c.pointee.tunnel
+        let owesClient = !c.output.isEmpty || !u.input.isEmpty
+        let owesServer = !c.input.isEmpty
+        if state.clientEnded, !owesServer, !state.serverShut {
+            state.serverShut = true
+            u.transport.endOutput()
+        }
+        if state.serverEnded, !owesClient, !state.clientShut {
+            state.clientShut = true
+            c.transport.endOutput()
+        }
+        c.pointee.tunnel = state
+        if state.clientShut, state.serverShut { return .ended }
+        c.transport.watch(
+            interest(reads: !state.clientEnded && !c.input.isFull, writes: owesClient), on: loop, record: c.record)
+        u.transport.watch(
+            interest(reads: !state.serverEnded && !u.input.isFull, writes: owesServer), on: loop, record: u.record)
+        return .open
+    }
+
+    private func fill(_ slice: inout ByteSlice, from transport: Transport, for owner: Gauge?) -> Transport.Received {
+        buffers.supply(&slice, for: owner)
+        slice.makeRoom()
+        guard slice.room > 0 else { return .blocked }
+        let received = transport.receive(into: &slice)
+        if slice.isEmpty { buffers.reclaim(&slice) }
+        return received
+    }
+
+    @inline(__always) private func isOnlyWritable(_ events: ReadyEvents) -> Bool { events == .writable }
+
+    /// A side of which nothing is wanted for now would report its end at every turn.
+    @inline(__always) private func interest(reads: Bool, writes: Bool) -> ReadyEvents {
+        var wanted: ReadyEvents = reads ? .readable : []
+        if writes { wanted.insert(.writable) }
+        return wanted.isEmpty ? .changesOnly : wanted
+    }
+}
