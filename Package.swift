@@ -1,19 +1,20 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// One room a target; docs/ARCHITECTURE.md says what each is for and scripts/check-layers holds the
+// One module a target; docs/ARCHITECTURE.md says what each is for and scripts/check-layers holds the
 // imports to the arrows drawn here.
 
 let core: [Target] = [
     .target(name: "CMath", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Statistics", dependencies: ["CMath"]),
     .target(name: "PlainText"),
+    .target(name: "Vocabulary"),
     .target(name: "PolicyModel", dependencies: ["PlainText"]),
-    .target(name: "Analysis", dependencies: ["Statistics", "PolicyModel"]),
-    .target(name: "RolloutEngine", dependencies: ["Analysis", "PolicyModel"]),
+    .target(name: "Analysis", dependencies: ["Vocabulary", "Statistics", "PolicyModel"]),
+    .target(name: "RolloutEngine", dependencies: ["Vocabulary", "Analysis", "PolicyModel"]),
     .target(
         name: "PolicySimulation",
-        dependencies: ["CMath", "Statistics", "PolicyModel", "Analysis", "RolloutEngine"]),
+        dependencies: ["Vocabulary", "CMath", "Statistics", "PolicyModel", "Analysis", "RolloutEngine"]),
     .target(name: "PrometheusText"),
 ]
 
@@ -32,7 +33,9 @@ let shells: [Target] = [
     .target(name: "HTTPEngine", dependencies: ["Threading", "CLinuxEngine"]),
     .target(
         name: "TrafficProxy",
-        dependencies: ["Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine"]),
+        dependencies: [
+            "Vocabulary", "Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine",
+        ]),
     .target(name: "PolicyYAML", dependencies: ["PolicyModel", "CYAML"]),
     .target(
         name: "MetricsScrape",
@@ -40,17 +43,17 @@ let shells: [Target] = [
     .target(
         name: "RolloutStore",
         dependencies: [
-            "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
+            "Vocabulary", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),
     .target(
         name: "RolloutController",
-        dependencies: ["PolicyModel", "Statistics", "Analysis", "RolloutEngine", "PrometheusText"]),
-    .target(name: "AdminTypes", dependencies: ["PlainText"]),
+        dependencies: ["Vocabulary", "PolicyModel", "Statistics", "Analysis", "RolloutEngine", "PrometheusText"]),
+    .target(name: "AdminTypes", dependencies: ["Vocabulary", "PlainText"]),
     .target(
         name: "AdminAPI",
         dependencies: [
-            "AdminTypes", "HTTPEngine", "PlainText", "PolicyModel", "Analysis", "RolloutEngine",
+            "Vocabulary", "AdminTypes", "HTTPEngine", "PlainText", "PolicyModel", "Analysis", "RolloutEngine",
             "RolloutController", "PrometheusText",
         ]),
     .target(name: "AdminClient", dependencies: ["AdminTypes", "CLinuxEngine"]),
@@ -60,7 +63,7 @@ let shells: [Target] = [
     .target(
         name: "CommandLineTools",
         dependencies: [
-            "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML", "PolicySimulation",
+            "Vocabulary", "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML", "PolicySimulation",
             "Analysis",
             "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -76,7 +79,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
         dependencies: [
-            "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML", "MetricsScrape",
+            "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML", "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -89,7 +92,7 @@ let mains: [Target] = [
     .executableTarget(
         name: "thousand-bench",
         dependencies: [
-            "PolicyModel", "PolicyYAML", "Analysis", "MetricsScrape", "PrometheusText", "RolloutEngine",
+            "Vocabulary", "PolicyModel", "PolicyYAML", "Analysis", "MetricsScrape", "PrometheusText", "RolloutEngine",
             "RolloutController", "RolloutStore",
         ],
         path: "bench/thousand/Simulation",
@@ -115,17 +118,17 @@ let mains: [Target] = [
 let tests: [Target] = [
     .target(
         name: "TestSupport",
-        dependencies: ["Statistics", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
+        dependencies: ["Vocabulary", "Statistics", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
         path: "Tests/TestSupport"),
     // How the cost of a reader grows with its input.
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
-    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
+    .testTarget(name: "AnalysisTests", dependencies: ["Vocabulary", "Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
     .testTarget(
-        name: "PolicySimulationTests", dependencies: ["PolicySimulation", "PolicyYAML"]),
+        name: "PolicySimulationTests", dependencies: ["Vocabulary", "PolicySimulation", "PolicyYAML"]),
     .testTarget(
-        name: "RolloutEngineTests", dependencies: ["RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
+        name: "RolloutEngineTests", dependencies: ["Vocabulary", "RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(name: "ThreadingTests", dependencies: ["Threading", "CLinuxEngine"]),
@@ -134,17 +137,17 @@ let tests: [Target] = [
         name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "GrowthMeasure"]),
-    .testTarget(name: "RolloutStoreTests", dependencies: ["RolloutStore", "TestSupport"]),
-    .testTarget(name: "RolloutControllerTests", dependencies: ["RolloutController", "TestSupport"]),
+    .testTarget(name: "RolloutStoreTests", dependencies: ["Vocabulary", "RolloutStore", "TestSupport"]),
+    .testTarget(name: "RolloutControllerTests", dependencies: ["Vocabulary", "RolloutController", "TestSupport"]),
     .target(
         name: "AdminTestSupport",
         dependencies: [
-            "AdminTypes", "AdminAPI", "HTTPEngine", "PolicyModel", "Analysis", "RolloutEngine",
+            "Vocabulary", "AdminTypes", "AdminAPI", "HTTPEngine", "PolicyModel", "Analysis", "RolloutEngine",
             "RolloutController", "PrometheusText",
         ],
         path: "Tests/AdminTestSupport"),
     .testTarget(
-        name: "AdminAPITests", dependencies: ["AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
+        name: "AdminAPITests", dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
     .testTarget(
         name: "ReferenceModelTests",
         dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure"]),
@@ -152,13 +155,13 @@ let tests: [Target] = [
     .testTarget(
         name: "EndToEndTests",
         dependencies: [
-            "canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText",
+            "Vocabulary", "canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText",
             // To change what an agent has written.
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),
     .testTarget(
         name: "CommandLineToolsTests",
-        dependencies: ["CommandLineTools", "AdminTestSupport", "PlainText", "TestSupport"]),
+        dependencies: ["Vocabulary", "CommandLineTools", "AdminTestSupport", "PlainText", "TestSupport"]),
 ]
 
 let package = Package(

@@ -2,37 +2,21 @@ import AdminTypes
 import Analysis
 import PolicyModel
 
-extension CheckVerdict {
-    init(_ verdict: Verdict) {
-        switch verdict {
-        case .pass: self = .pass
-        case .fail: self = .fail
-        case .inconclusive: self = .inconclusive
-        case .noData: self = .noData
-        case .error: self = .error
-        }
-    }
-}
-
-extension FigureUnit {
-    init(_ unit: MeasureUnit) {
-        switch unit {
-        case .ratio: self = .ratio
-        case .points: self = .points
-        case .score: self = .score
-        case .seconds: self = .seconds
-        case .plain: self = .plain
-        }
-    }
-}
-
 extension MeasurementStatus {
     init(_ m: Measurement) {
         self.init(
-            subject: m.subject, unit: FigureUnit(m.unit), candidate: m.candidate.map(Figure.init(_:)),
+            subject: m.subject, unit: m.unit, candidate: m.candidate.map(Figure.init(_:)),
             baseline: m.baseline.map(Figure.init(_:)), candidateSamples: m.candidateSamples,
             baselineSamples: m.baselineSamples, value: m.value.map(Figure.init(_:)), bound: Figure(m.bound),
-            atMost: m.atMost, verdict: CheckVerdict(m.verdict), note: m.note)
+            atMost: m.atMost, verdict: m.verdict, notes: m.notes.map(NoteStatus.init))
+    }
+}
+
+extension NoteStatus {
+    init(_ note: MeasurementNote) {
+        var quantile: Double?
+        if case .strongestAtQuantile(let value) = note { quantile = value }
+        self.init(kind: note.kind, text: note.words, quantile: quantile)
     }
 }
 
@@ -56,7 +40,7 @@ extension CheckStatus {
     init(_ result: CheckResult, traced: Bool) {
         self.init(
             policy: result.policy, check: result.check, enforced: result.isEnforced,
-            verdict: CheckVerdict(result.verdict), measured: CheckVerdict(result.measured),
+            verdict: result.verdict, measured: result.measured,
             measurements: result.measurements.map(MeasurementStatus.init), failures: result.failures,
             failureLimit: result.failureLimit, inconclusives: result.inconclusives,
             consecutiveErrors: result.consecutiveErrors, proven: result.proven, missing: result.missing,
@@ -77,7 +61,7 @@ extension EvaluationStatus {
     /// - Parameter traced: with the evidence of each check over time.
     init(_ evaluation: Evaluation, traced: Bool) {
         self.init(
-            verdict: CheckVerdict(evaluation.verdict), dataFlowing: evaluation.isDataFlowing,
+            verdict: evaluation.verdict, dataFlowing: evaluation.isDataFlowing,
             blindness: evaluation.blindness, baseline: ArmCondition(evaluation.baseline),
             candidate: ArmCondition(evaluation.candidate),
             checks: evaluation.results.map { CheckStatus($0, traced: traced) },

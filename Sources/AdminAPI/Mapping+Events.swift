@@ -23,16 +23,10 @@ extension DecisionRecord {
 
 extension HistoryEntry {
     init(_ record: RolloutRecord) {
-        let result: AdminTypes.RolloutResult =
-            switch record.result {
-            case .running: .running
-            case .promoted: .promoted
-            case .reverted: .reverted
-            }
         self.init(
             id: record.id, baseline: record.baseline.description, candidate: record.candidate.description,
             startedAt: Timestamp(milliseconds: record.startedAt),
-            endedAt: record.endedAt.map { Timestamp(milliseconds: $0) }, result: result, reason: record.reason,
+            endedAt: record.endedAt.map { Timestamp(milliseconds: $0) }, result: record.result, reason: record.reason,
             decision: record.decision, candidateRequests: record.candidateRequests)
     }
 }

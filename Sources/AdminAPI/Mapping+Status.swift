@@ -9,13 +9,13 @@ extension ServiceStatus {
         let state = view.state
         self.init(
             service: view.service.name, generation: state.generation,
-            phase: state.rollout.map { ServicePhase($0.phase) } ?? .idle, serving: state.serving.description,
+            phase: state.rollout.map { $0.phase.kind } ?? .idle, serving: state.serving.description,
             previous: state.previous?.description, candidateWeight: Share(state.split.candidate),
             rollout: state.rollout.map(RolloutStatus.init), baseline: ArmStatus(view.baseline),
             candidate: view.candidate.map(ArmStatus.init),
             evaluation: view.evaluation.map { EvaluationStatus($0, traced: false) },
             waitsFor: view.waitsFor,
-            needsPerson: state.needsPerson.map { PersonNeededStatus(action: $0.action.rawValue, reason: $0.reason) },
+            needsPerson: state.needsPerson.map { PersonNeededStatus(action: $0.action, reason: $0.reason) },
             next: view.next, holdLeftSeconds: view.holdLeft?.seconds,
             feedback: FeedbackCountsStatus(view.feedback),
             refused: state.refused.map {
@@ -36,19 +36,6 @@ extension Share {
     init(_ weight: Weight) { self.init(basisPoints: weight.basisPoints) }
 }
 
-extension ServicePhase {
-    init(_ phase: Phase) {
-        switch phase {
-        case .waiting: self = .waiting
-        case .warmup: self = .warmup
-        case .step: self = .step
-        case .proving: self = .proving
-        case .ready: self = .ready
-        case .baking: self = .baking
-        }
-    }
-}
-
 extension RolloutStatus {
     init(_ rollout: Rollout) {
         var step: Int?
@@ -59,9 +46,9 @@ extension RolloutStatus {
             steps: rollout.plan.strategy.steps.map(StepStatus.init), heldSeconds: rollout.held.seconds,
             pause: rollout.pause.map {
                 PauseStatus(
-                    cause: $0.cause.rawValue, reason: $0.reason, by: $0.by, at: Timestamp(milliseconds: $0.at))
+                    cause: $0.cause, reason: $0.reason, by: $0.by, at: Timestamp(milliseconds: $0.at))
             },
-            recovering: rollout.isRecovering, holdReason: rollout.holdReason?.rawValue)
+            recovering: rollout.isRecovering, holdReason: rollout.holdReason)
     }
 }
 
@@ -81,7 +68,7 @@ extension ArmStatus {
             down: arm.states.filter { !$0.state.isHealthy }.map(DownServer.init),
             failures: arm.failures.map {
                 FailureStatus(
-                    reason: $0.reason, message: $0.message, count: $0.count,
+                    stage: $0.stage, reason: $0.reason, message: $0.message, count: $0.count,
                     lastAt: Timestamp(milliseconds: $0.lastAt))
             },
             requestsPerSecond: arm.requestRate, errorRatio: arm.errorRate, clientErrorRatio: arm.clientErrorRate,
@@ -95,21 +82,8 @@ extension ArmStatus {
 extension DownServer {
     init(_ server: ServerView) {
         self.init(
-            server: server.address.description, state: ServerCondition(server.state), detail: server.state.detail,
+            server: server.address.description, state: server.state.condition, detail: server.state.detail,
             until: server.until.map { Timestamp(milliseconds: $0) })
-    }
-}
-
-extension ServerCondition {
-    public init(_ state: ServerState) {
-        switch state {
-        case .healthy: self = .healthy
-        case .ejected: self = .ejected
-        case .unhealthy: self = .unhealthy
-        case .refusing: self = .refusing
-        case .hanging: self = .hanging
-        case .unresolved: self = .unresolved
-        }
     }
 }
 

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// `GET /v1/version`: which agent this is, and what it was started with.
 public struct AgentStatus: Hashable, Codable, Sendable {
     public var version: String
@@ -136,21 +138,6 @@ public struct TargetStatus: Hashable, Codable, Sendable {
         self.until = until
         self.scrape = scrape
     }
-}
-
-/// What keeps a server from being given requests.
-public enum ServerCondition: String, CaseIterable, Codable, Sendable {
-    case healthy
-    /// Left out for a while because it kept failing.
-    case ejected
-    /// Its health check says so.
-    case unhealthy
-    /// It refuses connections.
-    case refusing
-    /// It does not take connections in time.
-    case hanging
-    /// Its name has no address.
-    case unresolved
 }
 
 /// A server that is not healthy.

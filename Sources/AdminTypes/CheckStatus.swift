@@ -1,33 +1,10 @@
-/// The answer of a check.
-public enum CheckVerdict: String, CaseIterable, Codable, Sendable {
-    case pass
-    case fail
-    /// There are data, and they do not tell.
-    case inconclusive
-    /// Too little to look at.
-    case noData
-    /// The measurement itself failed: the provider of the data is down.
-    case error
-}
-
-/// What a figure counts.
-public enum FigureUnit: String, CaseIterable, Codable, Sendable {
-    /// A fraction, 0 ... 1.
-    case ratio
-    /// A difference of fractions: 0.05 is 5 percentage points.
-    case points
-    /// A difference of scores in their own unit.
-    case score
-    case seconds
-    /// As the server exports it.
-    case plain
-}
+import Vocabulary
 
 /// One comparison of a value with a bound, with every number that it rests on.
 public struct MeasurementStatus: Hashable, Codable, Sendable {
     /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
     public var subject: String
-    public var unit: FigureUnit
+    public var unit: MeasureUnit
     /// Absent where there was no sample.
     public var candidate: Figure?
     public var baseline: Figure?
@@ -38,13 +15,14 @@ public struct MeasurementStatus: Hashable, Codable, Sendable {
     public var bound: Figure
     /// True: the value may be at most the bound; false: at least.
     public var atMost: Bool
-    public var verdict: CheckVerdict
-    /// What is missing or uncertain; empty where nothing is.
-    public var note: String
+    public var verdict: Verdict
+    /// What is missing or uncertain, and what decided.
+    public var notes: [NoteStatus]
 
     public init(
-        subject: String, unit: FigureUnit, candidate: Figure?, baseline: Figure?, candidateSamples: UInt64,
-        baselineSamples: UInt64, value: Figure?, bound: Figure, atMost: Bool, verdict: CheckVerdict, note: String
+        subject: String, unit: MeasureUnit, candidate: Figure?, baseline: Figure?, candidateSamples: UInt64,
+        baselineSamples: UInt64, value: Figure?, bound: Figure, atMost: Bool, verdict: Verdict,
+        notes: [NoteStatus]
     ) {
         self.subject = subject
         self.unit = unit
@@ -56,20 +34,34 @@ public struct MeasurementStatus: Hashable, Codable, Sendable {
         self.bound = bound
         self.atMost = atMost
         self.verdict = verdict
-        self.note = note
+        self.notes = notes
     }
 }
 
-/// One check at one look.
+/// A fact about a measurement, for programs by its kind and for people by its text.
+public struct NoteStatus: Hashable, Codable, Sendable {
+    public var kind: NoteKind
+    public var text: String
+    /// The quantile at which the increase is largest, 0 ... 1; absent for notes of other kinds.
+    public var quantile: Double?
+
+    public init(kind: NoteKind, text: String, quantile: Double? = nil) {
+        self.kind = kind
+        self.text = text
+        self.quantile = quantile
+    }
+}
+
+/// The result of one check at one evaluation.
 public struct CheckStatus: Hashable, Codable, Sendable {
     public var policy: String
     public var check: String
     /// False: measured and shown, never decides.
     public var enforced: Bool
     /// What the check decides.
-    public var verdict: CheckVerdict
+    public var verdict: Verdict
     /// What the newest measurement alone says.
-    public var measured: CheckVerdict
+    public var measured: Verdict
     public var measurements: [MeasurementStatus]
     /// Failed measurements so far, and how many are tolerated.
     public var failures: Int
@@ -86,7 +78,7 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var evidence: EvidenceStatus?
 
     public init(
-        policy: String, check: String, enforced: Bool, verdict: CheckVerdict, measured: CheckVerdict,
+        policy: String, check: String, enforced: Bool, verdict: Verdict, measured: Verdict,
         measurements: [MeasurementStatus], failures: Int, failureLimit: Int, inconclusives: Int,
         consecutiveErrors: Int, proven: Bool, missing: String, summary: String, evidence: EvidenceStatus? = nil
     ) {
@@ -117,8 +109,14 @@ public struct CheckStatus: Hashable, Codable, Sendable {
 }
 
 extension MeasurementStatus {
-    /// A group with fewer rows than its check asks for: shown, and decides nothing.
-    public var isTooSmall: Bool { note.hasPrefix("too small to judge") }
+    /// True for a group with fewer rows than its check asks for, which is shown and decides nothing.
+    public var isTooSmall: Bool { note(.tooSmallToJudge) != nil }
+
+    /// The first note of a kind.
+    public func note(_ kind: NoteKind) -> NoteStatus? { notes.first { $0.kind == kind } }
+
+    /// The notes in one line; empty if there are none.
+    public var note: String { notes.map(\.text).joined(separator: "; ") }
 
     /// How far the value is beyond the bound; negative within it.
     fileprivate var excess: Double {
@@ -130,7 +128,7 @@ extension MeasurementStatus {
 /// All checks at one look, and what the look itself was worth.
 public struct EvaluationStatus: Hashable, Codable, Sendable {
     /// Over the enforced checks.
-    public var verdict: CheckVerdict
+    public var verdict: Verdict
     public var dataFlowing: Bool
     /// Why the agent cannot trust its own view; absent where it can.
     public var blindness: String?
@@ -169,7 +167,7 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     }
 
     public init(
-        verdict: CheckVerdict, dataFlowing: Bool, blindness: String?, baseline: ArmCondition, candidate: ArmCondition,
+        verdict: Verdict, dataFlowing: Bool, blindness: String?, baseline: ArmCondition, candidate: ArmCondition,
         checks: [CheckStatus], items: Int? = nil
     ) {
         self.verdict = verdict

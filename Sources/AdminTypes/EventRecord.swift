@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Something that happened to a service, as the journal keeps it.
 public struct EventRecord: Hashable, Codable, Sendable {
     /// Grows with each entry of the agent. Absent for an event that is in force and not in the journal yet: it comes
@@ -5,7 +7,7 @@ public struct EventRecord: Hashable, Codable, Sendable {
     public var id: Int64?
     public var service: String
     public var at: Timestamp
-    /// `rollout_started`, `reverted`, ...: later agents may know more kinds.
+    /// The kind as text, because a later agent may know more kinds than this program.
     public var kind: String
     public var rollout: String?
     /// One line in words.
@@ -33,6 +35,9 @@ public struct EventRecord: Hashable, Codable, Sendable {
         self.candidateWeight = candidateWeight
         self.decision = decision
     }
+
+    /// The kind; nil if only a later version knows it.
+    public var knownKind: EventKind? { EventKind(rawValue: kind) }
 }
 
 /// `GET /v1/services/S/events`.
@@ -54,8 +59,6 @@ public struct DecisionRecord: Hashable, Codable, Sendable {
         self.evaluation = evaluation
     }
 }
-
-public enum RolloutResult: String, CaseIterable, Codable, Sendable { case running, promoted, reverted }
 
 /// A rollout as the history shows it.
 public struct HistoryEntry: Hashable, Codable, Sendable {

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// `GET /v1/services`.
 public struct ServiceList: Hashable, Codable, Sendable {
     /// Sorted by name.
@@ -75,20 +77,6 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     }
 }
 
-public enum ServicePhase: String, CaseIterable, Codable, Sendable {
-    /// No rollout.
-    case idle
-    /// For `canaryctl start`.
-    case waiting
-    case warmup
-    case step
-    /// Steps done; waits until every enforced check is proven.
-    case proving
-    /// Proven; waits for `canaryctl promote`.
-    case ready
-    case baking
-}
-
 /// The attempt under way.
 public struct RolloutStatus: Hashable, Codable, Sendable {
     /// `income-12`.
@@ -103,13 +91,12 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
     public var pause: PauseStatus?
     /// The candidate gets nothing until a first healthy evaluation after a restart.
     public var recovering: Bool
-    /// Why it does not move although nobody paused it: `tooLittleTraffic`, `noMeasurement`, `noData`, `providerDown`,
-    /// `unusableSeries`, `agentBlind`, `badBaseline`, `candidateDown`, `recovering`.
-    public var holdReason: String?
+    /// The reason for which the rollout does not move although nobody paused it; absent while it moves.
+    public var holdReason: HoldReason?
 
     public init(
         id: String, candidate: String, startedAt: Timestamp, step: Int?, steps: [StepStatus], heldSeconds: Double,
-        pause: PauseStatus?, recovering: Bool, holdReason: String?
+        pause: PauseStatus?, recovering: Bool, holdReason: HoldReason?
     ) {
         self.id = id
         self.candidate = candidate
@@ -135,13 +122,12 @@ public struct StepStatus: Hashable, Codable, Sendable {
 }
 
 public struct PauseStatus: Hashable, Codable, Sendable {
-    /// `manual`, `inconclusive` or `deadline`.
-    public var cause: String
+    public var cause: PauseCause
     public var reason: String
     public var by: String
     public var at: Timestamp
 
-    public init(cause: String, reason: String, by: String, at: Timestamp) {
+    public init(cause: PauseCause, reason: String, by: String, at: Timestamp) {
         self.cause = cause
         self.reason = reason
         self.by = by
@@ -151,12 +137,11 @@ public struct PauseStatus: Hashable, Codable, Sendable {
 
 /// What `--wait` ends for.
 public struct PersonNeededStatus: Hashable, Codable, Sendable {
-    /// The command: `unfreeze`, `resume`, `start` or `promote`.
-    public var action: String
-    /// Why the rollout stands still without it.
+    public var action: PersonAction
+    /// The reason for which the rollout does not go on without the action.
     public var reason: String
 
-    public init(action: String, reason: String) {
+    public init(action: PersonAction, reason: String) {
         self.action = action
         self.reason = reason
     }
@@ -203,6 +188,7 @@ public struct RouteStatus: Hashable, Codable, Sendable {
 
 /// Requests that the proxy answered in the server's place, or whose response it cut, for one reason.
 public struct FailureStatus: Hashable, Codable, Sendable {
+    public var stage: FailureStage
     /// The token of the reason, as the `x-canary-error` header and the access log have it: `response-two-content-lengths`.
     public var reason: String
     /// The reason in a sentence.
@@ -211,7 +197,8 @@ public struct FailureStatus: Hashable, Codable, Sendable {
     public var count: UInt64
     public var lastAt: Timestamp
 
-    public init(reason: String, message: String, count: UInt64, lastAt: Timestamp) {
+    public init(stage: FailureStage, reason: String, message: String, count: UInt64, lastAt: Timestamp) {
+        self.stage = stage
         self.reason = reason
         self.message = message
         self.count = count

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// The bucket that a bound lies in, where it lies on no edge: how many values are beyond the bound cannot be told, only how
 /// many are beyond either edge.
 public struct BucketSpan: Hashable, Sendable {

@@ -1,51 +1,13 @@
 import PolicyModel
 import Statistics
-
-/// The answer of a check, or of all of them.
-public enum Verdict: String, CaseIterable, Codable, Sendable {
-    case pass
-    case fail
-    /// There are data, and they do not tell.
-    case inconclusive
-    /// Too little to look at.
-    case noData
-    /// The measurement itself failed: the provider of the data is down.
-    case error
-}
-
-/// What a number counts.
-public enum MeasureUnit: String, Codable, Sendable {
-    /// A fraction, shown as per cent.
-    case ratio
-    /// A difference of fractions, shown as percentage points.
-    case points
-    /// A difference of scores in their own unit.
-    case score
-    case seconds
-    /// As the server exports it.
-    case plain
-}
+import Vocabulary
 
 /// Why a measurement failed although the servers' metrics were scraped.
-public enum MeasurementFault: String, Codable, Sendable {
+public enum MeasurementFault: Sendable {
     /// No scrape shows the series that the check names.
     case missingSeries
     /// The scrapes show the series, but its values cannot be measured: NaN, a changed type, a page that stands still.
     case unusableSeries
-}
-
-extension MeasureUnit {
-    /// The unit of the two values that a difference is of; other values are of the measurement's own.
-    public var ofValues: MeasureUnit {
-        switch self {
-        case .points: .ratio
-        case .score: .plain
-        case .ratio, .seconds, .plain: self
-        }
-    }
-
-    /// Whether the value is the difference of the two arms' values.
-    public var isDifference: Bool { ofValues != self }
 }
 
 extension QualityCheck {
@@ -71,15 +33,13 @@ public struct Measurement: Hashable, Codable, Sendable {
     /// True: the value may be at most the bound; false: at least.
     public var atMost: Bool
     public var verdict: Verdict
-    /// What is missing or uncertain, in words; empty where nothing is.
-    public var note: String
-    /// The reason why a scraped series gave no value; nil for other verdicts, and where the scrapes themselves failed.
-    public var fault: MeasurementFault?
+    /// What is missing or uncertain, and what decided.
+    public var notes: [MeasurementNote]
 
     public init(
         subject: String, unit: MeasureUnit, candidate: Double? = nil, baseline: Double? = nil,
         candidateSamples: UInt64 = 0, baselineSamples: UInt64 = 0, bound: Double, value: Double? = nil,
-        atMost: Bool = true, verdict: Verdict, note: String = ""
+        atMost: Bool = true, verdict: Verdict, notes: [MeasurementNote] = []
     ) {
         self.subject = subject
         self.unit = unit
@@ -91,7 +51,15 @@ public struct Measurement: Hashable, Codable, Sendable {
         self.value = value.map(Self.finite)
         self.atMost = atMost
         self.verdict = verdict
-        self.note = note
+        self.notes = notes
+    }
+
+    /// The reason for which a scraped series gave no value; nil for other verdicts, and where the scrapes themselves
+    /// failed.
+    public var fault: MeasurementFault? {
+        guard verdict == .error else { return nil }
+        if notes.contains(where: { $0.kind == .missingSeries }) { return .missingSeries }
+        return notes.contains { $0.kind == .unusableSeries } ? .unusableSeries : nil
     }
 
     private static func finite(_ x: Double) -> Double {

@@ -18,8 +18,6 @@ struct CountedFailure {
         return endedUpTo < .max - second && endedUpTo > .min + second
             ? (endedUpTo + second - 1) / second * second : endedUpTo
     }
-
-    static let note = "counted already: what came since keeps the bound"
 }
 
 extension ThresholdLook {

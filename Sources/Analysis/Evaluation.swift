@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// All checks of a rollout at one look, and what the look itself was worth. The only thing that the state machine
 /// learns of the world.

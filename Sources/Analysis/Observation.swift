@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// How a relayed request ended, seen from the proxy.
 public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
@@ -154,15 +155,17 @@ public struct ObservationBatch: Sendable {
 public struct FailureCount: Hashable, Sendable {
     public var slot: UInt32
     public var arm: Arm
+    public var stage: FailureStage
     /// The token of the `x-canary-error` field, such as `response-two-content-lengths`.
     public var reason: String
     /// The same in a sentence.
     public var message: String
     public var count: UInt64
 
-    public init(slot: UInt32, arm: Arm, reason: String, message: String, count: UInt64) {
+    public init(slot: UInt32, arm: Arm, stage: FailureStage, reason: String, message: String, count: UInt64) {
         self.slot = slot
         self.arm = arm
+        self.stage = stage
         self.reason = reason
         self.message = message
         self.count = count
@@ -204,20 +207,17 @@ public enum ServerState: Hashable, Sendable {
 
     public var isHealthy: Bool { self == .healthy }
 
-    /// As the agent's own metrics name it.
-    public var label: String {
+    /// The state without its details.
+    public var condition: ServerCondition {
         switch self {
-        case .healthy: "healthy"
-        case .ejected: "ejected"
-        case .unhealthy: "unhealthy"
-        case .refusing: "refusing"
-        case .hanging: "hanging"
-        case .unresolved: "unresolved"
+        case .healthy: .healthy
+        case .ejected: .ejected
+        case .unhealthy: .unhealthy
+        case .refusing: .refusing
+        case .hanging: .hanging
+        case .unresolved: .unresolved
         }
     }
-
-    /// All labels but that of a healthy one.
-    public static let troubles = ["ejected", "unhealthy", "refusing", "hanging", "unresolved"]
 }
 
 /// Request ids are joined with feedback by hash, so that the data plane keeps no strings.

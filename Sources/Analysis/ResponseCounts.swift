@@ -47,6 +47,11 @@ public struct ResponseCounts: Hashable, Codable, Sendable {
 
 extension ResponseCounts {
     /// The most frequent codes of a set with their shares, such as `404 98%, 429 2%`: at most three; empty without any.
+    func statuses(_ set: ResponseSet) -> [MeasurementNote] {
+        let text = words(set)
+        return text.isEmpty ? [] : [.responseStatuses(text)]
+    }
+
     func words(_ set: ResponseSet) -> String {
         let those = entries.filter { set.contains($0.code) }
         let all = those.reduce(0) { $0 + $1.count }

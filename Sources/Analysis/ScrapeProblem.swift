@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// Something about the scraped pages of an arm that an operator has to know of, because a check does not measure what
 /// its author meant.

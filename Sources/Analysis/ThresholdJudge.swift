@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// Bounds at each interval, counted as Argo Rollouts counts them: a check fails when more measurements failed than
 /// `failureLimit` tolerates, over the whole rollout. A measurement fails when a bound is crossed by more than two
@@ -104,7 +105,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
                 counted[path] = position
             } else {
                 for i in measurements.indices where measurements[i].verdict == .fail {
-                    measurements[i].note = CountedFailure.note
+                    measurements[i].notes = [.countedAlready]
                 }
             }
         case .inconclusive: tally.inconclusives += 1

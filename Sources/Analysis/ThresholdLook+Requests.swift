@@ -1,5 +1,6 @@
 import PolicyModel
 import Statistics
+import Vocabulary
 
 extension ThresholdLook {
     func measure(_ errors: ErrorsCheck) -> [Measurement] {
@@ -15,7 +16,7 @@ extension ThresholdLook {
             compare(bounds, candidate: share(.candidate, set), baseline: share(.baseline, set)).map { m in
                 var m = m
                 m.subject = subject
-                if m.note.isEmpty { m.note = responses.words(set) }
+                if m.notes.isEmpty { m.notes = responses.statuses(set) }
                 return m
             }
         }
@@ -36,13 +37,13 @@ extension ThresholdLook {
     /// A check of latency has the requests that it asks for, but too few of the responses can be timed.
     var hasNothingToTime: Bool { [Arm.candidate, .baseline].contains { untimed($0) != nil } }
 
-    /// Why too few of an arm's responses can be timed; nil where that is not so.
-    private func untimed(_ arm: Arm) -> String? {
+    /// The reason for which too few of an arm's responses can be timed; nil if enough can.
+    private func untimed(_ arm: Arm) -> MeasurementNote? {
         guard case .latency(let latency) = check.kind, latency.from == .proxy else { return nil }
         let outcomes = snapshot.observations.summary(arm, since: since).outcomes
         let timed = outcomes.judged - outcomes.clientError
         guard outcomes.judged >= need, timed < need else { return nil }
-        return outcomes.responses.untimed(of: outcomes.judged, arm: arm)
+        return .untimedResponses(outcomes.responses.untimed(of: outcomes.judged, arm: arm))
     }
 
     func compare(_ errors: ErrorsCheck, candidate: Proportion, baseline: Proportion) -> [Measurement] {
@@ -50,7 +51,7 @@ extension ThresholdLook {
         if let ceiling = errors.max {
             var m = measurement("ceiling", .ratio, candidate, baseline, bound: ceiling)
             if let few = fewSamples(candidate.trials, nil) {
-                m.note = few
+                m.notes = [few]
             } else {
                 decide(
                     &m, isBeyond: candidate.rate ?? 0 > ceiling, isSurely: candidate.lowerBound() > ceiling,
@@ -62,7 +63,7 @@ extension ThresholdLook {
             let bound = max((baseline.rate ?? 0) * (1 + increase), errors.floor)
             var m = measurement("increase", .ratio, candidate, baseline, bound: bound)
             if let few = fewSamples(candidate.trials, baseline.trials) {
-                m.note = few
+                m.notes = [few]
             } else {
                 decide(
                     &m, isBeyond: candidate.rate ?? 0 > bound,
@@ -102,10 +103,10 @@ extension ThresholdLook {
             let span = c.span(around: ceiling)
             let isBeyond = c.isBeyond(ceiling, quantile: p)
             if let note = fewSamples(mine.trials, nil) {
-                m.note = untimed(.candidate) ?? note
+                m.notes = [untimed(.candidate) ?? note]
             } else if let span, !isBeyond, c.exceeding(span: span).rate ?? 0 > 1 - p {
                 m.verdict = .inconclusive
-                m.note = between(ceiling, span, c)
+                m.notes = [between(ceiling, span, c)]
             } else {
                 decide(
                     &m, isBeyond: isBeyond, isSurely: mine.lowerBound() > 1 - p,
@@ -119,28 +120,28 @@ extension ThresholdLook {
             let mine = c.exceeding(bound)
             m.candidateSamples = mine.trials
             if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
-                m.note = untimed(.candidate) ?? untimed(.baseline) ?? note
+                m.notes = [untimed(.candidate) ?? untimed(.baseline) ?? note]
             } else if let span = c.span(around: bound), span.upper == nil, c.exceeding(span: span).rate ?? 0 > 1 - p {
                 m.verdict = .inconclusive
-                m.note = between(bound, span, c)
+                m.notes = [between(bound, span, c)]
             } else if bound.isFinite {
                 let theirs = b.exceeding(baseline?.value ?? 0)
                 decide(
                     &m, isBeyond: c.isBeyond(bound, quantile: p) || candidate.map { $0.value > bound } ?? false,
                     isSurely: mine.isAbove(theirs, times: 1))
                 if m.verdict == .inconclusive, let span = c.span(around: bound), mine.rate ?? 0 <= theirs.rate ?? 0 {
-                    m.note = between(bound, span, c)
+                    m.notes = [between(bound, span, c)]
                 }
             } else {
                 m.verdict = .inconclusive
-                m.note = "the baseline fails so often that its \(latency.quantileName) is an error"
+                m.notes = [.baselineQuantileIsError(latency.quantileName)]
             }
             measurements.append(m)
         }
         return measurements
     }
 
-    private func between(_ bound: Double, _ span: BucketSpan, _ sample: some LatencySample) -> String {
+    private func between(_ bound: Double, _ span: BucketSpan, _ sample: some LatencySample) -> MeasurementNote {
         func share(_ proportion: Proportion) -> String { Measurement.format(proportion.rate ?? 0, .ratio) }
         var note = "\(Measurement.format(bound, .seconds)) lies \(span.words(.seconds))"
         if let lower = span.lower {
@@ -149,7 +150,7 @@ extension ThresholdLook {
         if let upper = span.upper {
             note += "; \(share(sample.exceeding(upper))) longer than \(Measurement.format(upper, .seconds))"
         }
-        return "\(note); \(span.advice(.seconds))"
+        return .boundBetweenEdges("\(note); \(span.advice(.seconds))")
     }
 
     /// - Parameter baselineBeyond: the baseline is beyond this bound as surely, and the candidate is no worse.
@@ -158,12 +159,12 @@ extension ThresholdLook {
             m.verdict = .pass
         } else if baselineBeyond {
             m.verdict = .inconclusive
-            m.note = "the baseline is beyond this bound too, and the candidate is not clearly worse"
+            m.notes = [.baselineBeyondBound]
         } else if isSurely {
             m.verdict = .fail
         } else {
             m.verdict = .inconclusive
-            m.note = "beyond the bound, but by less than two standard errors"
+            m.notes = [.withinError]
         }
     }
 

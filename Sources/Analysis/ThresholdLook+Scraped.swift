@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// Checks whose data come from the servers' own metrics.
 extension ThresholdLook {
@@ -27,7 +28,7 @@ extension ThresholdLook {
                 return [
                     Measurement(
                         subject: "errors", unit: .ratio, bound: bound, verdict: .noData,
-                        note: "the servers show no requests and errors yet")
+                        notes: [.noCountersYet])
                 ]
             }
             guard let proportion = Proportion(counted: failed, of: max(requests, failed)) else {
@@ -64,8 +65,7 @@ extension ThresholdLook {
     ) -> Measurement {
         Measurement(
             subject: subject, unit: unit, bound: bound, verdict: .error,
-            note: "the \(arm.name)'s metrics grew by \(requests) requests within the window, which cannot be counted: "
-                + "check what the servers show")
+            notes: [.uncountable(arm, requests: requests)])
     }
 
     /// A gauge as a plain bound over fresh scrapes in a row; a rate or a histogram's quantile over the window, of both
@@ -106,7 +106,7 @@ extension ThresholdLook {
         }
         if values.isEmpty { return [absent(metric, [.candidate])] }
         var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
-        if m.verdict == .noData { m.note = "\(values.count) of \(metric.forScrapes) fresh scrapes" }
+        if m.verdict == .noData { m.notes = [.fewFreshScrapes(seen: values.count, needed: metric.forScrapes)] }
         return [m]
     }
 
@@ -165,7 +165,7 @@ extension ThresholdLook {
         let few = fewSamples(mine, metric.maxIncrease == nil ? nil : theirs)
         guard few == nil, let estimate = candidate.quantile(quantile) else {
             var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
-            if m.verdict == .noData { m.note = few ?? "no observation in the window" }
+            if m.verdict == .noData { m.notes = [few ?? .noObservations] }
             return [m]
         }
         var measurements = bounds(metric, candidate: [estimate.value], baseline: baseline?.quantile(quantile)?.value)
@@ -184,8 +184,7 @@ extension ThresholdLook {
             histogram.edge(atOrAbove: m.bound) == histogram.edge(atOrAbove: estimate.upper)
         {
             m.verdict = .inconclusive
-            m.note =
-                "the quantile lies in the bucket that ends at the bound, and may be at it; write a lower bucket edge"
+            m.notes = [.quantileInBoundBucket]
         }
         guard m.verdict == .pass || m.verdict == .fail else { return }
         guard let span = histogram.span(around: m.bound) else {
@@ -197,8 +196,8 @@ extension ThresholdLook {
             estimate.upper > m.bound && (span.lower ?? -.infinity) <= estimate.lower && estimate.lower < m.bound
         guard isInside, m.verdict == .fail || m.subject != Self.increase || estimate.isLowerBound else { return }
         m.verdict = .inconclusive
-        m.note =
-            "\(Measurement.format(m.bound, .plain)) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))"
+        let bound = Measurement.format(m.bound, .plain)
+        m.notes = [.boundBetweenEdges("\(bound) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))")]
     }
 
     static let increase = "increase"
@@ -221,7 +220,7 @@ extension ThresholdLook {
                 // The loader asks for a floor; plans that were pinned before it did have none.
                 if m.verdict == .fail, baseline == 0, metric.floor == nil {
                     m.verdict = .inconclusive
-                    m.note = "the baseline is at 0, which nothing can be compared with: give the check a floor"
+                    m.notes = [.baselineIsZero]
                 }
                 measurements.append(m)
             } else {
@@ -237,9 +236,7 @@ extension ThresholdLook {
     }
 
     private func unusable(_ subject: String, _ unit: MeasureUnit, _ bound: Double, _ why: String) -> Measurement {
-        var m = Measurement(subject: subject, unit: unit, bound: bound, verdict: .error, note: why)
-        m.fault = .unusableSeries
-        return m
+        Measurement(subject: subject, unit: unit, bound: bound, verdict: .error, notes: [.unusableSeries(why)])
     }
 
     /// Nothing was measured: an arm does not show the series, or scrapes are still to come.
@@ -248,11 +245,8 @@ extension ThresholdLook {
         guard m.verdict == .noData,
             let missing = arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
         else { return m }
-        m.note = missing.words
-        if missing.scrapes >= MissingSeries.patience {
-            m.verdict = .error
-            m.fault = .missingSeries
-        }
+        m.notes = [.missingSeries(missing.words)]
+        if missing.scrapes >= MissingSeries.patience { m.verdict = .error }
         return m
     }
 
@@ -263,16 +257,16 @@ extension ThresholdLook {
             if servers.isEmpty {
                 return Measurement(
                     subject: subject, unit: unit, bound: bound, verdict: .error,
-                    note: "the \(arm.name) is not scraped: give its version metrics: {preset: …} in the service's file")
+                    notes: [.notScraped(arm)])
             }
             let isStale = servers.allSatisfy { ($0.lastSuccess ?? .min) < since && $0.consecutiveFailures > 0 }
             if isStale, let worst = servers.first {
                 return Measurement(
                     subject: subject, unit: unit, bound: bound, verdict: .error,
-                    note: "\(worst.server) could not be scraped: \(worst.lastFailure ?? "")")
+                    notes: [.scrapesFail(server: "\(worst.server)", reason: worst.lastFailure ?? "")])
             }
         }
         return Measurement(
-            subject: subject, unit: unit, bound: bound, verdict: .noData, note: "too few scrapes of both arms yet")
+            subject: subject, unit: unit, bound: bound, verdict: .noData, notes: [.fewScrapes])
     }
 }

@@ -1,5 +1,6 @@
 import PolicyModel
 import Statistics
+import Vocabulary
 
 /// One measurement of one check by its bounds.
 struct ThresholdLook {
@@ -66,14 +67,14 @@ struct ThresholdLook {
 
     private func reason(_ measurements: [Measurement], _ measured: Verdict) -> String {
         let notes = measurements.filter { $0.verdict == measured }.map { m in
-            m.note.isEmpty ? m.subject : "\(m.subject): \(m.note)"
+            m.notes.isEmpty ? m.subject : "\(m.subject): \(m.note)"
         }
         return notes.isEmpty ? "no measurement yet" : notes.joined(separator: "; ")
     }
 
-    func fewSamples(_ candidate: UInt64, _ baseline: UInt64?) -> String? {
-        if candidate < need { return "\(candidate) of \(need) samples on the candidate" }
-        if let baseline, baseline < need { return "\(baseline) of \(need) samples on the baseline" }
+    func fewSamples(_ candidate: UInt64, _ baseline: UInt64?) -> MeasurementNote? {
+        if candidate < need { return .fewSamples(.candidate, seen: candidate, needed: need) }
+        if let baseline, baseline < need { return .fewSamples(.baseline, seen: baseline, needed: need) }
         return nil
     }
 
@@ -105,7 +106,7 @@ struct ThresholdLook {
     private func unseen(_ selector: GroupSelector, _ quality: QualityCheck) -> Measurement {
         Measurement(
             subject: selector.description, unit: quality.unit, bound: quality.maxDrop ?? quality.maxRise ?? 0,
-            verdict: quality.small == .report ? .pass : .noData, note: "no feedback with this attribute yet")
+            verdict: quality.small == .report ? .pass : .noData, notes: [.unseenAttribute])
     }
 
     /// - Parameter sign: 1 for a drop against the baseline, −1 for a rise.
@@ -122,10 +123,13 @@ struct ThresholdLook {
             verdict: .noData)
         let needed = after == nil ? UInt64(max(quality.minSamples, 1)) : 1
         guard let b = baseline, let c = candidate, b.samples >= needed, c.samples >= needed else {
-            m.note =
-                "\(m.candidateSamples) of \(needed) samples on the candidate, \(m.baselineSamples) on the baseline"
-            m.verdict = quality.small == .report ? .pass : .noData
-            if m.verdict == .pass { m.note = "\(Measurement.tooSmall): \(m.note)" }
+            let (mine, theirs) = (m.candidateSamples, m.baselineSamples)
+            switch quality.small {
+            case .report:
+                m.verdict = .pass
+                m.notes = [.tooSmallToJudge(candidate: mine, baseline: theirs, needed: needed)]
+            case .block: m.notes = [.fewRows(candidate: mine, baseline: theirs, needed: needed)]
+            }
             return m
         }
         let value = sign * (b.value - c.value)
@@ -137,7 +141,7 @@ struct ThresholdLook {
             m.verdict = .fail
         } else {
             m.verdict = .inconclusive
-            m.note = "beyond the bound, but by less than two standard errors"
+            m.notes = [.withinError]
         }
         return m
     }

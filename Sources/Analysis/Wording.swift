@@ -1,22 +1,22 @@
 import PolicyModel
+import Vocabulary
 
 extension Measurement {
-    /// How the note begins where failed requests are what made the latency fail.
-    public static let failsMore = "fails more often, and failed requests count as the slowest"
+    /// True for a group that is shown and decides nothing.
+    var isTooSmall: Bool { value == nil || notes.contains { $0.kind == .tooSmallToJudge } }
 
-    /// How the note begins of a group that is shown and decides nothing.
-    public static let tooSmall = "too small to judge"
-
-    var isTooSmall: Bool { value == nil || note.hasPrefix(Self.tooSmall) }
+    /// The notes for people; empty if there are none.
+    public var note: String { notes.map(\.words).joined(separator: "; ") }
 
     /// More requests failed than its quantile leaves out.
     var hasNoEnd: Bool { unit == .seconds && value == .greatestFiniteMagnitude }
 
     /// One line for people: `sex=Female: 17.3% against 53.9% on the baseline, a drop of 36.6 points (at most 15)`.
     public var words: String {
+        let note = note
         guard let value else { return note.isEmpty ? subject : "\(subject): \(note)" }
         let limit = "\(atMost ? "at most" : "at least") \(Self.format(bound, unit))"
-        if hasNoEnd, note.hasPrefix(Self.failsMore) { return "\(subject): \(note)" }
+        if hasNoEnd, notes.first?.kind == .failsMore { return "\(subject): \(note)" }
         var text = subject + ": "
         switch unit {
         case .points, .score:

@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// Judges the recording of a rollout again, by other policies.
 public enum RecordedRollout {

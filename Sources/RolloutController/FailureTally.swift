@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 /// Why requests of a service failed in the data plane, by version and reason: what `status` shows, and when the log says
 /// something about it. Pure: times are given.
@@ -13,6 +14,7 @@ struct FailureTally {
     }
 
     private struct Entry {
+        var stage: FailureStage
         var message: String
         var count: UInt64 = 0
         /// Milliseconds since 1970.
@@ -35,7 +37,7 @@ struct FailureTally {
     /// - Returns: what to report now; nil if this reason was reported a moment ago.
     mutating func record(_ failures: FailureCount, version: String, now: Moment) -> FailureReport? {
         let key = Key(version: version, reason: failures.reason)
-        var entry = entries[key] ?? Entry(message: failures.message)
+        var entry = entries[key] ?? Entry(stage: failures.stage, message: failures.message)
         entry.count &+= failures.count
         entry.unreported &+= failures.count
         entry.lastAt = now.wall
@@ -60,7 +62,8 @@ struct FailureTally {
         .sorted { ($1.value.lastAt, $0.key) < ($0.value.lastAt, $1.key) }
         .map {
             FailureView(
-                reason: $0.key.reason, message: $0.value.message, count: $0.value.count, lastAt: $0.value.lastAt)
+                stage: $0.value.stage, reason: $0.key.reason, message: $0.value.message, count: $0.value.count,
+                lastAt: $0.value.lastAt)
         }
     }
 

@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 // What the controller sees of its surroundings. Each port has a real implementation in a shell and a simulated one in
 // the tests; all are called on the control thread only.
@@ -224,7 +225,6 @@ public struct JournalEntry: Hashable, Sendable {
 
 /// A rollout as the history shows it.
 public struct RolloutRecord: Hashable, Sendable {
-    public enum Result: String, Codable, Sendable { case running, promoted, reverted }
     public var id: String
     public var service: String
     public var baseline: VersionIdentity
@@ -232,7 +232,7 @@ public struct RolloutRecord: Hashable, Sendable {
     public var startedAt: Int64
     /// Nil while it runs.
     public var endedAt: Int64?
-    public var result: Result
+    public var result: RolloutResult
     /// Of its end; empty while it runs.
     public var reason: String
     /// Journal id of the event that ended it.
@@ -242,7 +242,7 @@ public struct RolloutRecord: Hashable, Sendable {
 
     public init(
         id: String, service: String, baseline: VersionIdentity, candidate: VersionIdentity, startedAt: Int64,
-        endedAt: Int64? = nil, result: Result = .running, reason: String = "", decision: Int64? = nil,
+        endedAt: Int64? = nil, result: RolloutResult = .running, reason: String = "", decision: Int64? = nil,
         candidateRequests: UInt64 = 0
     ) {
         self.id = id

@@ -2,6 +2,7 @@ import Analysis
 import PolicyModel
 import PrometheusText
 import RolloutEngine
+import Vocabulary
 
 extension RolloutController {
     /// The controller's part of the agent's own /metrics. One label set for each service and version.
@@ -95,9 +96,10 @@ extension RolloutController {
                     "canaryd_servers", labels + [("state", "reachable")], value: runtime.health[arm]?.reachable ?? known
                 )
                 let states = runtime.health[arm]?.states ?? []
-                for name in ServerState.troubles {
+                for condition in ServerCondition.allCases where condition != .healthy {
                     w.sample(
-                        "canaryd_servers", labels + [("state", name)], value: states.count { $0.label == name })
+                        "canaryd_servers", labels + [("state", condition.rawValue)],
+                        value: states.count { $0.condition == condition })
                 }
             }
         }

@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 /// The reconcile loop: takes in what was seen, evaluates, decides, writes down, acts. Confined to the control thread;
 /// nothing here waits for anything but the disk and the data plane's acknowledgement of a new plan.
@@ -227,5 +228,5 @@ struct ControllerCounters {
     var failedWrites: UInt64 = 0
     var publications: UInt64 = 0
     /// By kind.
-    var events: [Event.Kind: UInt64] = [:]
+    var events: [EventKind: UInt64] = [:]
 }

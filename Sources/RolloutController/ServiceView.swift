@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 /// Everything that a reader may want to know of a service now.
 public struct ServiceView: Sendable {
@@ -59,6 +60,7 @@ public struct ServerView: Sendable {
 
 /// Why requests failed in the data plane, and how many.
 public struct FailureView: Hashable, Sendable {
+    public var stage: FailureStage
     /// The token of the `x-canary-error` field.
     public var reason: String
     /// The same in a sentence.
@@ -68,7 +70,8 @@ public struct FailureView: Hashable, Sendable {
     /// Milliseconds since 1970.
     public var lastAt: Int64
 
-    public init(reason: String, message: String, count: UInt64, lastAt: Int64) {
+    public init(stage: FailureStage, reason: String, message: String, count: UInt64, lastAt: Int64) {
+        self.stage = stage
         self.reason = reason
         self.message = message
         self.count = count

@@ -1,38 +1,16 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// Something that happened to a service, as the journal records it.
 public struct Event: Hashable, Codable, Sendable {
-    public enum Kind: String, CaseIterable, Codable, Sendable {
-        case rolloutStarted = "rollout_started"
-        case warmedUp = "warmed_up"
-        case stepStarted = "step_started"
-        case proving
-        case ready
-        case bakeStarted = "bake_started"
-        case promoted
-        case reverted
-        case paused
-        case resumed
-        case frozen
-        case unfrozen
-        case retried
-        case deadlinePassed = "deadline_passed"
-        case held
-        case holdCleared = "hold_cleared"
-        case recovering
-        case recovered
-        case returned
-        case refused
-        case checkChanged = "check_changed"
-        case configurationApplied = "configuration_applied"
-        case alarm
-    }
-    public var kind: Kind
+    public var kind: EventKind
     /// The id of the rollout that the event belongs to.
     public var rollout: String?
     /// A description in one line.
     public var message: String
+    /// The reason of a revert, without the sentence around it; nil for other kinds, whose message says it all.
+    public var reason: String?
     /// The name of the person who decided, or `policy`, `agent` or `file`.
     public var by: String
     /// The generation in force after the event.
@@ -43,12 +21,13 @@ public struct Event: Hashable, Codable, Sendable {
     public var evaluation: Evaluation?
 
     public init(
-        _ kind: Kind, rollout: String? = nil, message: String, by: String = "policy", generation: UInt64 = 0,
+        _ kind: EventKind, rollout: String? = nil, message: String, reason: String? = nil, by: String = "policy", generation: UInt64 = 0,
         weight: Weight = .zero, evaluation: Evaluation? = nil
     ) {
         self.kind = kind
         self.rollout = rollout
         self.message = message
+        self.reason = reason
         self.by = by
         self.generation = generation
         self.weight = weight

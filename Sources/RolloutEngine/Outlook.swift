@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// A summary of what a rollout waits for and what comes next, for display. No decision depends on it.
 public struct Outlook: Hashable, Sendable {

@@ -1,15 +1,10 @@
 import PolicyModel
+import Vocabulary
 
 /// What only a person can do to let a rollout go on. It may still end by itself: a check that fails reverts it.
 public struct PersonNeeded: Hashable, Sendable {
-    public enum Action: String, Hashable, Sendable {
-        case unfreeze
-        case resume
-        case start
-        case promote
-    }
-    public var action: Action
-    /// Why it stands still without that.
+    public var action: PersonAction
+    /// The reason for which the rollout does not go on without the action.
     public var reason: String
 }
 

@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// One attempt to replace the baseline by the candidate.
 public struct Rollout: Hashable, Codable, Sendable {
@@ -108,26 +109,24 @@ public enum Phase: Hashable, Codable, Sendable {
     /// no check fails.
     case baking
 
-    public var name: String {
+    /// The phase without its step.
+    public var kind: ServicePhase {
         switch self {
-        case .waiting: "waiting"
-        case .warmup: "warmup"
-        case .step: "step"
-        case .proving: "proving"
-        case .ready: "ready"
-        case .baking: "baking"
+        case .waiting: .waiting
+        case .warmup: .warmup
+        case .step: .step
+        case .proving: .proving
+        case .ready: .ready
+        case .baking: .baking
         }
     }
+
+    public var name: String { kind.rawValue }
 }
 
 /// A stop of a rollout that can be resumed.
 public struct Pause: Hashable, Codable, Sendable {
-    public enum Cause: String, Codable, Sendable {
-        case manual
-        case inconclusive
-        case deadline
-    }
-    public var cause: Cause
+    public var cause: PauseCause
     public var reason: String
     /// The name of the person who paused the rollout, or `policy`.
     public var by: String
@@ -135,25 +134,3 @@ public struct Pause: Hashable, Codable, Sendable {
     public var at: Int64
 }
 
-/// The reason for which a rollout that is not paused is blocked.
-public enum HoldReason: String, Codable, Sendable {
-    case tooLittleTraffic
-    /// Requests come, and a check can measure nothing with them.
-    case noMeasurement
-    case noData
-    case providerDown
-    /// The servers' metrics are scraped, and a series that a check names is missing or cannot be measured.
-    case unusableSeries
-    case agentBlind
-    case badBaseline
-    case candidateDown
-    case recovering
-
-    /// True if the reason should alert someone.
-    public var isAlarm: Bool {
-        switch self {
-        case .noMeasurement, .providerDown, .unusableSeries, .agentBlind, .badBaseline, .candidateDown: true
-        case .tooLittleTraffic, .noData, .recovering: false
-        }
-    }
-}

@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// Decides the course of a service's rollouts. It is a pure and total function: the same state, input and instant always
 /// give the same transition, and every input is defined in every state.
@@ -41,12 +42,12 @@ struct TransitionBuilder {
 
     /// Adds an event with the weight in force at this point. `finish` adds the generation.
     mutating func emit(
-        _ kind: Event.Kind, _ message: String, by: String = "policy", evaluation: Evaluation? = nil,
-        rollout: String? = nil
+        _ kind: EventKind, _ message: String, reason: String? = nil, by: String = "policy",
+        evaluation: Evaluation? = nil, rollout: String? = nil
     ) {
         events.append(
             Event(
-                kind, rollout: rollout ?? state.rollout?.id, message: message, by: by,
+                kind, rollout: rollout ?? state.rollout?.id, message: message, reason: reason, by: by,
                 weight: state.split.candidate, evaluation: evaluation))
     }
 
@@ -211,7 +212,7 @@ extension TransitionBuilder {
             state.refused = Refusal(identity: rollout.candidate, reason: reason, at: now.wall, times: before + 1)
         }
         emit(
-            .reverted, "\(rollout.candidate) reverted, \(state.serving) serves all: \(reason)", by: by,
+            .reverted, "\(rollout.candidate) reverted, \(state.serving) serves all: \(reason)", reason: reason, by: by,
             evaluation: evaluation, rollout: rollout.id)
     }
 }

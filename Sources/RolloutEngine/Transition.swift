@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// An input of the state machine.
 public enum Input: Sendable {
@@ -88,21 +89,11 @@ public enum CommandResponse: Hashable, Sendable {
 
 /// The reason for which a command was refused.
 public struct CommandRefusal: Error, Hashable, Sendable {
-    public enum Code: String, Sendable {
-        case staleGeneration = "stale_generation"
-        case noRollout = "no_rollout"
-        case wrongPhase = "wrong_phase"
-        case frozen
-        case checkFailing = "check_failing"
-        case baselineDown = "baseline_down"
-        case unknownVersion = "unknown_version"
-        case nothingToDo = "nothing_to_do"
-    }
-    public var code: Code
+    public var code: RefusalCode
     /// A text that says why the command was refused and what to do instead.
     public var message: String
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: RefusalCode, _ message: String) {
         self.code = code
         self.message = message
     }

@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 extension TransitionBuilder {
     mutating func apply(_ command: Command) {
@@ -23,9 +24,7 @@ extension TransitionBuilder {
         }
     }
 
-    private mutating func refuse(_ code: CommandRefusal.Code, _ message: String) {
-        response = .refused(CommandRefusal(code, message))
-    }
+    private mutating func refuse(_ code: RefusalCode, _ message: String) { response = .refused(CommandRefusal(code, message)) }
     private mutating func succeed(_ message: String) { response = .done(message) }
 
     private mutating func refuseWithoutRollout(_ hint: String) {

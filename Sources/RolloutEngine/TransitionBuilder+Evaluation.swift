@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 extension TransitionBuilder {
     /// Applies the evaluation of one tick: first reverts, then the conditions under which time does not count, then
@@ -196,7 +197,7 @@ extension TransitionBuilder {
         if reason.isAlarm { emit(.holdCleared, "\(reason.rawValue) is over") }
     }
 
-    mutating func pause(_ cause: Pause.Cause, _ reason: String, by: String) {
+    mutating func pause(_ cause: PauseCause, _ reason: String, by: String) {
         state.rollout?.pause = Pause(cause: cause, reason: reason, by: by, at: now.wall)
         emit(.paused, "paused at \(state.split.candidate): \(reason)", by: by)
     }

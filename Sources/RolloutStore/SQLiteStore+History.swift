@@ -2,6 +2,7 @@ import GRDB
 import PolicyModel
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 extension SQLiteStore {
     public func history(service: String, limit: Int) throws -> [RolloutRecord] {
@@ -24,7 +25,7 @@ extension SQLiteStore {
             baseline: VersionIdentity(name: row["baseline"], revision: row["baseline_revision"]),
             candidate: VersionIdentity(name: row["candidate"], revision: row["candidate_revision"]),
             startedAt: row["started_at"], endedAt: row["ended_at"],
-            result: RolloutRecord.Result(rawValue: row["result"]) ?? .reverted, reason: row["reason"],
+            result: RolloutResult(rawValue: row["result"]) ?? .reverted, reason: row["reason"],
             decision: row["decision"], candidateRequests: UInt64(bitPattern: row["candidate_requests"]))
         // A running rollout's count is in its evidence, which is written often; its row is not.
         if let text: String = row["evidence"], let evidence = try? json.value(Evidence.self, text) {
@@ -54,9 +55,9 @@ extension SQLiteStore {
                     event.evaluation?.candidate.requests, before.candidateRequests(of: rollout),
                     change.evidence?.candidateRequests(of: rollout),
                 ].compactMap(\.self).max()
-                let result = event.kind == .promoted ? RolloutRecord.Result.promoted : .reverted
+                let result = event.kind == .promoted ? RolloutResult.promoted : .reverted
                 try close(
-                    rollout, of: after.service, result, reason: reason(event, arms, after), decision: id,
+                    rollout, of: after.service, result, reason: event.reason ?? event.message, decision: id,
                     requests: requests ?? 0, at: change.at, db)
             case .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .paused, .resumed, .frozen, .unfrozen,
                 .retried, .deadlinePassed, .held, .holdCleared, .recovering, .recovered, .returned, .refused,
@@ -78,16 +79,6 @@ extension SQLiteStore {
             old, of: change.state.service, .reverted,
             reason: alarm?.0.message ?? "given up: \(change.state.serving) serves all", decision: alarm?.1,
             requests: before.candidateRequests(of: old) ?? 0, at: change.at, db)
-    }
-
-    /// The refusal's reason where this event made it, since it says no more than why.
-    private func reason(_ event: Event, _ arms: Arms, _ after: ServiceState) -> String {
-        if event.kind == .reverted, let refused = after.refused, refused.identity == arms.candidate,
-            event.message.hasSuffix(refused.reason)
-        {
-            return refused.reason
-        }
-        return event.message
     }
 
     private func running(_ id: String, of service: String, _ db: Database) throws -> Int64? {
@@ -113,7 +104,7 @@ extension SQLiteStore {
     }
 
     private func close(
-        _ id: String, of service: String, _ result: RolloutRecord.Result, reason: String, decision: Int64?,
+        _ id: String, of service: String, _ result: RolloutResult, reason: String, decision: Int64?,
         requests: UInt64, at: Int64, _ db: Database
     ) throws {
         try db.execute(

@@ -3,6 +3,7 @@ import GRDB
 import PolicyModel
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 extension SQLiteStore {
     /// Entries that one call returns at most, whatever was asked for: a page, not the journal.
@@ -25,18 +26,18 @@ extension SQLiteStore {
     ) throws -> Int64 {
         try db.cachedStatement(
             sql: """
-                INSERT INTO journal (at, service, rollout, kind, decision, generation, weight, by, message, evaluation)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                INSERT INTO journal (at, service, rollout, kind, decision, generation, weight, by, message, reason, evaluation)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """
         ).execute(arguments: [
             at, service, event.rollout, event.kind.rawValue, event.isDecision, Int64(bitPattern: event.generation),
-            event.weight.basisPoints, event.by, event.message, evaluation,
+            event.weight.basisPoints, event.by, event.message, event.reason, evaluation,
         ])
         return db.lastInsertedRowID
     }
 
     /// Kinds that only a later version knows are left out.
-    private static let knownKinds = Event.Kind.allCases.map { "'\($0.rawValue)'" }.joined(separator: ",")
+    private static let knownKinds = EventKind.allCases.map { "'\($0.rawValue)'" }.joined(separator: ",")
 
     private func entries(
         _ condition: String, _ arguments: StatementArguments, service: String?, order: String, limit: Int
@@ -53,7 +54,7 @@ extension SQLiteStore {
     }
 
     private func entry(_ row: Row) -> JournalEntry? {
-        guard let kind = Event.Kind(rawValue: row["kind"]) else { return nil }
+        guard let kind = EventKind(rawValue: row["kind"]) else { return nil }
         var message: String = row["message"]
         var evaluation: Evaluation?
         if let text: String = row["evaluation"] {
@@ -62,7 +63,7 @@ extension SQLiteStore {
             }
         }
         let event = Event(
-            kind, rollout: row["rollout"], message: message, by: row["by"],
+            kind, rollout: row["rollout"], message: message, reason: row["reason"], by: row["by"],
             generation: UInt64(bitPattern: row["generation"]), weight: Weight(clamping: row["weight"]),
             evaluation: evaluation)
         return JournalEntry(id: row["id"], service: row["service"], at: row["at"], event: event)

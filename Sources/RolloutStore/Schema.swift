@@ -130,6 +130,10 @@ enum Schema {
                     ALTER TABLE evidence ADD COLUMN evidence_checksum INTEGER;
                     """)
         }
+        migrator.registerMigration("5-renamed-keys") { db in
+            try db.execute(sql: "ALTER TABLE journal ADD COLUMN reason TEXT")
+            try RenamedKeys.migrate(db)
+        }
         return migrator
     }
 

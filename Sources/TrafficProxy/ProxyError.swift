@@ -1,6 +1,7 @@
 import Analysis
 import HTTPEngine
 import PolicyModel
+import Vocabulary
 
 /// Why the proxy answered by itself, or cut a response. The token goes into the `x-canary-error` field, the access log,
 /// `status` and the agent's log; the message into the body.
@@ -41,6 +42,15 @@ enum ProxyError: Hashable, Sendable {
         case .badBody: 400
         case .connectRefused: 501
         case .expectation: 417
+        }
+    }
+
+    var stage: FailureStage {
+        switch self {
+        case .request, .noService, .bodyTimeout, .badBody, .requestTimeout, .connectRefused, .expectation: .request
+        case .noServer, .connectFailed, .connectTimeout, .upstreamClosed: .server
+        case .response, .unaskedSwitch, .interimStorm, .responseCoding, .responseCut, .responseTimeout: .response
+        case .tooManyConnections, .tooManyRequests, .tooMuchBuffered: .limit
         }
     }
 

@@ -151,7 +151,8 @@ public final class TrafficProxy: @unchecked Sendable {
         for arm in health.values where arm.reachable < arm.servers { hasten(arm) }
         batch.failures = failures.map { key, count in
             FailureCount(
-                slot: key.slot, arm: key.arm, reason: "\(key.error.token)", message: key.error.message, count: count)
+                slot: key.slot, arm: key.arm, stage: key.error.stage, reason: "\(key.error.token)",
+                message: key.error.message, count: count)
         }
         batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
         return batch

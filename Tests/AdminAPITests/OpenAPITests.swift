@@ -7,6 +7,7 @@ import PolicyModel
 import RolloutController
 import RolloutEngine
 import Testing
+import Vocabulary
 
 /// `docs/openapi.json`, and whether a JSON value is as one of its schemas says.
 struct OpenAPIDocument {
@@ -218,6 +219,25 @@ struct OpenAPITests {
         try check(client, "POST", template, "/v1/services/nope/feedback", body: "{}")
         api.sync { $0.feedbackRoom = 0 }
         try check(client, "POST", template, target, body: #"{"inference_id":"a","score":1}"#)
+    }
+
+    @Test("The enums of the document have the cases of the types")
+    func vocabulary() {
+        func compare<Value: CaseIterable & RawRepresentable>(_: Value.Type) where Value.RawValue == String {
+            let schema = document.root["components"]?["schemas"]?["\(Value.self)"]
+            #expect(document.strings(schema?["enum"]) == Value.allCases.map(\.rawValue), "\(Value.self)")
+        }
+        compare(Verdict.self)
+        compare(MeasureUnit.self)
+        compare(NoteKind.self)
+        compare(ServicePhase.self)
+        compare(HoldReason.self)
+        compare(PauseCause.self)
+        compare(PersonAction.self)
+        compare(RolloutResult.self)
+        compare(EventKind.self)
+        compare(FailureStage.self)
+        compare(ServerCondition.self)
     }
 
     @Test("The check itself notices what is missing, undocumented or of another type")

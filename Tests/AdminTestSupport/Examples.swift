@@ -77,7 +77,7 @@ public enum Example {
         let recall = Measurement(
             subject: "sex=Female", unit: .points, candidate: nil, baseline: 0.539, candidateSamples: 12,
             baselineSamples: 431, bound: 0.15, verdict: .noData,
-            note: "12 of 100 samples on the candidate, 431 on the baseline")
+            notes: [.fewRows(candidate: 12, baseline: 431, needed: 100)])
         return Evaluation(
             results: [
                 CheckResult(

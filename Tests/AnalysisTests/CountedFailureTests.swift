@@ -2,6 +2,7 @@ import Foundation
 import PolicyModel
 import TestSupport
 import Testing
+import Vocabulary
 
 @testable import Analysis
 

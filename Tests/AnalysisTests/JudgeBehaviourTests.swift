@@ -2,6 +2,7 @@ import PolicyModel
 import Statistics
 import TestSupport
 import Testing
+import Vocabulary
 
 @testable import Analysis
 
@@ -238,7 +239,7 @@ import Testing
         var traffic = Traffic([Policy(name: "standard", checks: checks)], seed: 1, watched: 30)
         for _ in 0..<60 { traffic.tick() }
         for check in checks { #expect(traffic.judge.states.contains { $0.check.name == check.name }) }
-        #expect(traffic.judge.states.allSatisfy { !$0.evidence.value.isNaN })
+        #expect(traffic.judge.states.allSatisfy { !$0.process.evidence.value.isNaN })
     }
 
     @Test("a baseline that fails now and then is still one to measure latency by") func failingBaseline() {

@@ -2,6 +2,7 @@ import Foundation
 import PolicyModel
 import TestSupport
 import Testing
+import Vocabulary
 
 @testable import Analysis
 
@@ -446,7 +447,7 @@ private struct Scene {
             drop.words
                 == "sex=Female: 17.3% against 53.9% on the baseline, worse by 36.6 points (at most 15 points), 120 and 130 samples"
         )
-        let none = Measurement(subject: "ceiling", unit: .ratio, bound: 0.01, verdict: .noData, note: "3 of 50 samples")
+        let none = Measurement(subject: "ceiling", unit: .ratio, bound: 0.01, verdict: .noData, notes: [.other("3 of 50 samples")])
         #expect(none.words == "ceiling: 3 of 50 samples")
     }
 

@@ -176,7 +176,7 @@ struct ChangingCommandTests {
         let result = CommandRun("promote", "--force", "--wait", "-o", "json", socket: api.adminSocket)
         #expect(result.status == 5)
         let status = try JSONCoding.decode(ServiceStatus.self, from: Array(result.output.utf8))
-        #expect(status.needsPerson == PersonNeededStatus(action: "unfreeze", reason: "frozen by bob: holidays"))
+        #expect(status.needsPerson == PersonNeededStatus(action: .unfreeze, reason: "frozen by bob: holidays"))
     }
 
     @Test(

@@ -63,7 +63,7 @@ struct DoctorTests {
         api.sync { backend in
             backend.services["income"]?.candidate?.failures = [
                 FailureView(
-                    reason: "response-two-content-lengths",
+                    stage: .response, reason: "response-two-content-lengths",
                     message: "the server's response is refused: there is more than one Content-Length", count: 1_200,
                     lastAt: 1_795_248_000_000)
             ]

@@ -125,10 +125,12 @@ struct EvidenceTests {
     }
 
     @Test("explain says of a candidate that is reverted for latency by its errors that it fails") func failsMore() {
-        let words = "\(Analysis.Measurement.failsMore): 12 of 140 against 1 of 1,260 on the baseline"
+        let note = MeasurementNote.failsMore(
+            candidate: .init(failed: 12, total: 140), baseline: .init(failed: 1, total: 1260))
+        let words = note.words
         let m = Analysis.Measurement(
             subject: "increase", unit: .seconds, candidate: .infinity, baseline: 0.02, candidateSamples: 140,
-            baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail, note: words + "; evidence 807 : 1")
+            baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail, notes: [note, .other("evidence 807 : 1")])
         #expect(m.words == "increase: \(words); evidence 807 : 1")
         let rollout = JudgedRollout(seconds: 60)
         api.sync { backend in

@@ -37,7 +37,7 @@ struct HostileTextTests {
             evaluation.results[place].missing = text
             for m in evaluation.results[place].measurements.indices {
                 evaluation.results[place].measurements[m].subject += text
-                evaluation.results[place].measurements[m].note = text
+                evaluation.results[place].measurements[m].notes = [.other(text)]
             }
         }
         let version = VersionIdentity(name: "v" + text, revision: text)

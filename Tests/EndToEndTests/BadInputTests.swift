@@ -50,7 +50,7 @@ struct BadInputTests {
         try await until("the check says what is missing", or: { "\(String(describing: try? scene.status()))" }) {
             try scene.status().evaluation?.checks.first?.summary.contains("no series no_such_series in ") == true
         }
-        try await scene.wait("it is held for the series") { $0.rollout?.holdReason == "unusableSeries" }
+        try await scene.wait("it is held for the series") { $0.rollout?.holdReason == .unusableSeries }
         #expect(try scene.status().notes.contains { $0.contains("no series no_such_series in ") })
         _ = try await load.end()
     }
@@ -101,7 +101,7 @@ struct BadInputTests {
         scene.service.candidate = "third"
         scene.write()
         try await scene.start()
-        try await scene.wait("it does not start") { $0.rollout?.holdReason == "candidateDown" }
+        try await scene.wait("it does not start") { $0.rollout?.holdReason == .candidateDown }
         for _ in 0..<20 {
             let reply = Client(port: scene.service.port).get()
             #expect(reply?.version == "new" && reply?.status == 200)
@@ -251,7 +251,7 @@ struct BadInputTests {
             let scrapes = try scene.admin.targets(of: "web").compactMap(\.scrape)
             return scrapes.count == 2 && scrapes.allSatisfy { !$0.ok && $0.problem.contains("line 2") }
         }
-        try await scene.wait("the provider is down") { $0.rollout?.holdReason == "providerDown" }
+        try await scene.wait("the provider is down") { $0.rollout?.holdReason == .providerDown }
         let report = try await load.end()
         #expect(report.failed == 0, "\(report.failures)")
     }

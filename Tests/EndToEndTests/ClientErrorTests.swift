@@ -72,7 +72,7 @@ struct ClientErrorTests {
         scene.new.behave { $0.status = 404 }
         try await scene.start()
         let load = Load(port: scene.service.port)
-        try await scene.wait("it stands for the right reason") { $0.rollout?.holdReason == "noMeasurement" }
+        try await scene.wait("it stands for the right reason") { $0.rollout?.holdReason == .noMeasurement }
         let status = try scene.status()
         #expect(status.candidate?.frequentStatus == FrequentStatus(status: 404, ratio: 1))
         #expect(!status.waitsFor.contains { $0.contains("traffic") }, "\(status.waitsFor)")

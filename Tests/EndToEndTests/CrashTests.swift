@@ -122,7 +122,7 @@ struct CrashTests {
         try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints == 9_900 }
         try await scene.kill()
         try await scene.start()
-        try await scene.wait("a look at nothing") { $0.rollout?.holdReason == "recovering" }
+        try await scene.wait("a look at nothing") { $0.rollout?.holdReason == .recovering }
         #expect(try scene.status().candidateWeight.basisPoints == 0)
         #expect(Client(port: scene.service.port).get()?.version == "old")
         try await scene.wait("the split is in force again") { $0.candidateWeight.basisPoints == 9_900 }

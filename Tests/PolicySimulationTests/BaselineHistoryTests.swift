@@ -2,6 +2,7 @@ import Analysis
 import PolicyModel
 import Statistics
 import Testing
+import Vocabulary
 
 @testable import PolicySimulation
 

@@ -8,7 +8,7 @@ import Testing
 @Suite("Why requests failed")
 struct FailureTallyTests {
     private func failures(_ count: UInt64, _ reason: String = "response-timeout") -> FailureCount {
-        FailureCount(slot: 1, arm: .candidate, reason: reason, message: "in words", count: count)
+        FailureCount(slot: 1, arm: .candidate, stage: .response, reason: reason, message: "in words", count: count)
     }
 
     private func moment(_ seconds: Int64) -> Moment {

@@ -4,6 +4,7 @@ import PolicyModel
 import RolloutEngine
 import TestSupport
 import Testing
+import Vocabulary
 
 /// Random inputs in random order, and what has to hold after each of them.
 @Suite struct InterleavingTests {
@@ -261,8 +262,8 @@ import Testing
     @Test("random play reaches every phase, event and refusal")
     func coverage() {
         var phases: Set<String> = []
-        var kinds: Set<Event.Kind> = []
-        var codes: Set<CommandRefusal.Code> = []
+        var kinds: Set<EventKind> = []
+        var codes: Set<RefusalCode> = []
         for seed in Self.seeds {
             play(seed) { _, _, _, transition in
                 if let phase = transition.state.rollout?.phase { phases.insert(phase.name) }
@@ -272,7 +273,7 @@ import Testing
         }
         #expect(phases == ["waiting", "warmup", "step", "proving", "ready", "baking"])
         // These the shell tells, not the machine.
-        let missing = Set(Event.Kind.allCases).subtracting(kinds)
+        let missing = Set(EventKind.allCases).subtracting(kinds)
         #expect(missing == [.refused, .checkChanged, .configurationApplied])
         #expect(
             codes == [

@@ -2,6 +2,7 @@ import Analysis
 import PolicyModel
 import RolloutEngine
 import TestSupport
+import Vocabulary
 
 /// A conversation with the state machine as text. Settings come first (`steps: 10% 1m, pause`), then inputs, each
 /// a line that begins with `>`, each followed by what has to come of it: events, the response, and the state after `=`.

@@ -110,7 +110,7 @@ struct Scene {
     static func evaluation(requests: UInt64 = 412) -> Evaluation {
         let measurement = Measurement(
             subject: "ceiling", unit: .seconds, candidate: .infinity, baseline: 0.1 + 0.2, candidateSamples: .max,
-            baselineSamples: 1, bound: 0.2, value: nil, verdict: .fail, note: "ü \"quoted\"\n")
+            baselineSamples: 1, bound: 0.2, value: nil, verdict: .fail, notes: [.other("ü \"quoted\"\n")])
         let result = CheckResult(
             policy: "standard", check: "p95", mode: .enforce, verdict: .fail, measured: .fail,
             measurements: [measurement])

@@ -3,6 +3,7 @@ import PolicyModel
 import RolloutController
 import RolloutEngine
 import Testing
+import Vocabulary
 
 @testable import RolloutStore
 
@@ -109,7 +110,7 @@ import Testing
 @Suite struct RetentionTests {
     let directory = TemporaryDirectory()
 
-    private func decide(_ kind: Event.Kind, _ n: Int, _ store: SQLiteStore, at: Int64) throws {
+    private func decide(_ kind: EventKind, _ n: Int, _ store: SQLiteStore, at: Int64) throws {
         var scene = Scene()
         for i in 0..<n {
             var change = scene.feed()

@@ -1,5 +1,6 @@
 import Analysis
 import PolicyModel
+import Vocabulary
 
 extension Service {
     /// `income`: v1 serves, v2 is the candidate, v3 is known; one step of 10 % for a minute and one of 50 %.

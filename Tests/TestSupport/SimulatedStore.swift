@@ -3,6 +3,7 @@ import FoundationEssentials
 import PolicyModel
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 /// A disk that may be full.
 public struct DiskFull: Error, CustomStringConvertible {
@@ -191,8 +192,8 @@ public final class RecordingListener: EventListener {
         told.append(Told(event: event, service: service, isDurable: isDurable))
     }
 
-    public var kinds: [Event.Kind] { told.map(\.event.kind) }
-    public func messages(of kind: Event.Kind) -> [String] {
+    public var kinds: [EventKind] { told.map(\.event.kind) }
+    public func messages(of kind: EventKind) -> [String] {
         told.filter { $0.event.kind == kind }.map(\.event.message)
     }
 }

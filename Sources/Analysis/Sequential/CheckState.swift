@@ -1,89 +1,83 @@
 import PolicyModel
 import Statistics
 
-/// One check with its processes. One of the four is set.
-struct CheckState: Hashable, Codable, Sendable {
+/// One check of the risk with its evidence.
+struct CheckState: Hashable, Sendable {
+    /// `policy/check`, by which a check and its state are paired.
     let path: String
     let check: Check
-    /// Its share of the risk.
+    /// The check's share of the risk, 0 ... 1.
     let weight: Double
-    /// What latency it asks for; nil for others.
-    let measure: LatencyMeasure?
-    var errors: ErrorsProcess?
-    var clientErrors: ClientErrorsProcess?
-    var latency: LatencyProcess?
-    var quality: GroupsProcess?
+    var process: CheckProcess
     private(set) var trace = EvidenceTrace()
-    /// Requests of the candidate that are still needed for the proof, about; nil where no number of them suffices at
-    /// this pace, or too few were seen to tell.
+    /// About how many more requests of the candidate the proof needs; nil if no number of them suffices at this pace, or
+    /// if too few were seen to tell.
     private(set) var needed: Double?
-    /// Requests of the candidate in its step that `needed` was estimated from.
+    /// The candidate's requests in its step from which `needed` was estimated.
     private(set) var neededFrom = 0
 
-    /// - Parameter sets: what a check on client errors counts.
-    init(
-        _ path: String, _ check: Check, weight: Double, profile: BaselineProfile, sets: ClientErrorSets, isKeyed: Bool
-    ) {
+    init(_ path: String, _ check: Check, weight: Double, _ process: CheckProcess) {
         self.path = path
         self.check = check
         self.weight = weight
-        var measure: LatencyMeasure?
-        switch check.kind {
-        case .errors(let kind):
-            errors = ErrorsProcess(
-                kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed)
-        case .clientErrors(let kind): clientErrors = ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed)
-        case .latency(let kind):
-            latency = LatencyProcess(kind, mode: profile.latencyMode)
-            measure = kind.of
-        case .quality(let kind): quality = GroupsProcess(kind)
-        case .metric: break
-        }
-        self.measure = measure
+        self.process = process
     }
 
-    /// ln E for a revert, and the bound or the group that has the strongest evidence; for groups, after each has paid for its share.
-    var evidence: (value: Double, part: String) {
-        errors?.evidence ?? clientErrors?.evidence ?? latency?.evidence ?? quality?.evidence ?? (0, "")
+    /// The latency that the check measures; nil for other checks.
+    var measure: LatencyMeasure? { if case .latency(let latency) = check.kind { latency.of } else { nil } }
+
+    /// True if the state is that of this check of this policy.
+    func isOf(_ policy: Policy, _ check: Check) -> Bool {
+        self.check.name == check.name && path.utf8.count == policy.name.utf8.count + 1 + check.name.utf8.count
+            && path.utf8.starts(with: policy.name.utf8)
     }
 
-    /// Takes ticks of errors, not of latencies.
-    var takesErrors: Bool { errors != nil || clientErrors != nil }
-
-    // MARK: - Of errors and latency
-
-    /// ln E for a promotion.
-    var proof: Double { errors?.proofEvidence ?? clientErrors?.proofEvidence ?? latency?.proofEvidence ?? 0 }
-    /// Requests judged in this step, and the time that they took to come.
-    var sinceStep: Stratum {
-        errors?.sinceStep ?? clientErrors?.clientErrors.sinceStep ?? latency?.sinceStep ?? Stratum()
-    }
-    var secondsInStep: Int64 {
-        errors?.secondsInStep ?? clientErrors?.clientErrors.secondsInStep ?? latency?.secondsInStep ?? 0
-    }
-    /// What the candidate is held against is known.
-    var isReady: Bool { latency?.isReady ?? true }
-
-    // MARK: - Taking in
-
-    mutating func observe(_ tick: ErrorTick) {
-        errors?.observe(tick)
-        clientErrors?.observe(tick)
-    }
-
-    mutating func adapt(_ profile: BaselineProfile) {
-        if let counted = errors?.counted { errors?.adapt(to: profile.mode(of: counted)) }
-        clientErrors?.adapt(profile)
-        latency?.adapt(to: profile.latencyMode)
-    }
-
-    mutating func trace(at second: Int64) { trace.record(evidence.value, at: second) }
+    mutating func trace(at second: Int64) { trace.record(process.evidence.value, at: second) }
 
     mutating func estimate(logThreshold: Double) {
-        neededFrom = sinceStep.candidate.trials
-        needed =
-            errors?.requestsNeeded(logThreshold: logThreshold)
-            ?? clientErrors?.requestsNeeded(logThreshold: logThreshold)
-            ?? latency?.requestsNeeded(logThreshold: logThreshold)
+        neededFrom = process.sinceStep.candidate.trials
+        needed = process.requestsNeeded(logThreshold: logThreshold)
+    }
+}
+
+/// A state is stored with its process under the name of the kind.
+extension CheckState: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case path, check, weight, errors, clientErrors, latency, quality, trace, needed, neededFrom
+    }
+
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        path = try values.decode(String.self, forKey: .path)
+        check = try values.decode(Check.self, forKey: .check)
+        weight = try values.decode(Double.self, forKey: .weight)
+        if let process = try values.decodeIfPresent(ErrorsProcess.self, forKey: .errors) {
+            self.process = .errors(process)
+        } else if let process = try values.decodeIfPresent(ClientErrorsProcess.self, forKey: .clientErrors) {
+            self.process = .clientErrors(process)
+        } else if let process = try values.decodeIfPresent(LatencyProcess.self, forKey: .latency) {
+            self.process = .latency(process)
+        } else {
+            process = .quality(try values.decode(GroupsProcess.self, forKey: .quality))
+        }
+        trace = try values.decode(EvidenceTrace.self, forKey: .trace)
+        needed = try values.decodeIfPresent(Double.self, forKey: .needed)
+        neededFrom = try values.decode(Int.self, forKey: .neededFrom)
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(path, forKey: .path)
+        try values.encode(check, forKey: .check)
+        try values.encode(weight, forKey: .weight)
+        switch process {
+        case .errors(let process): try values.encode(process, forKey: .errors)
+        case .clientErrors(let process): try values.encode(process, forKey: .clientErrors)
+        case .latency(let process): try values.encode(process, forKey: .latency)
+        case .quality(let process): try values.encode(process, forKey: .quality)
+        }
+        try values.encode(trace, forKey: .trace)
+        try values.encodeIfPresent(needed, forKey: .needed)
+        try values.encode(neededFrom, forKey: .neededFrom)
     }
 }

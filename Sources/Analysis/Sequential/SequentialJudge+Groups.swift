@@ -1,5 +1,6 @@
 import PolicyModel
 import Statistics
+import Vocabulary
 
 /// What a check of quality says of its groups.
 extension SequentialJudge {
@@ -25,23 +26,22 @@ extension SequentialJudge {
         if let last = unproven.min(by: { $0.proofEvidence < $1.proofEvidence }) {
             missing.append(words(last, weakest.name, others: unproven.count - 1))
         }
-        func add(_ subject: String, _ verdict: Verdict, _ note: String) {
+        func add(_ subject: String, _ verdict: Verdict, _ note: MeasurementNote) {
             let bound = quality.check.maxDrop ?? quality.check.maxRise ?? 0
             measurements.append(
                 Measurement(
-                    subject: subject, unit: quality.check.unit, bound: bound, verdict: verdict, note: note))
+                    subject: subject, unit: quality.check.unit, bound: bound, verdict: verdict, notes: [note]))
         }
         for attribute in quality.unseen {
-            let note = "no feedback with this attribute yet"
+            let note = MeasurementNote.unseenAttribute
             let isReported = quality.check.small == .report
             add(attribute, isReported ? .pass : .noData, note)
-            if !isReported { missing.append("\(attribute): \(note)") }
+            if !isReported { missing.append("\(attribute): \(note.words)") }
         }
         if quality.overflow {
-            let note =
-                "more than \(GroupsProcess.maximumGroups) groups: the others are not judged; name those that matter"
+            let note = MeasurementNote.tooManyGroups(limit: GroupsProcess.maximumGroups)
             add("further groups", .noData, note)
-            missing.append(note)
+            missing.append(note.words)
         }
         // Small groups may stand aside of others, never of nothing.
         if !isAnyJudged {
@@ -74,21 +74,18 @@ extension SequentialJudge {
         let value = bound.evidence - group.penalty
         if value >= revertAt {
             m.verdict = .fail
-            m.note =
-                "evidence \(CheckEvidence.odds(value)) against a sound candidate, reverts at "
-                + CheckEvidence.odds(revertAt)
+            m.notes = [.evidence(value: value, revertAt: revertAt)]
         } else if min(rows.rows(.candidate), rows.rows(.baseline)) < check.minSamples {
-            m.note = "\(m.candidateSamples) and \(m.baselineSamples) of \(check.minSamples) samples"
-            if check.small == .report {
-                m.note = "\(Measurement.tooSmall): \(m.note)"
-            } else {
+            let needed = UInt64(max(check.minSamples, 0))
+            let (mine, theirs) = (m.candidateSamples, m.baselineSamples)
+            switch check.small {
+            case .report: m.notes = [.tooSmallToJudge(candidate: mine, baseline: theirs, needed: needed)]
+            case .block:
                 m.verdict = .noData
+                m.notes = [.fewRows(candidate: mine, baseline: theirs, needed: needed)]
             }
         }
-        if bound.outside > 0 {
-            let words = "\(bound.outside) scores outside \(bound.range ?? .unit) are not counted"
-            m.note = m.note.isEmpty ? words : "\(m.note); \(words)"
-        }
+        if bound.outside > 0 { m.notes.append(.scoresOutOfRange(count: bound.outside, bound.range ?? .unit)) }
         return m
     }
 

@@ -1,5 +1,6 @@
 import PolicyModel
 import Statistics
+import Vocabulary
 
 extension SequentialJudge {
     /// What each check holds, `policy/check` with it: what a replay is compared by.
@@ -11,15 +12,16 @@ extension SequentialJudge {
     }
 
     func result(of state: CheckState, policy: String) -> CheckResult {
-        if let quality = state.quality { return result(of: quality, state, policy) }
+        if case .quality(let quality) = state.process { return result(of: quality, state, policy) }
         let measurements = measure(state)
-        var evidence = evidence(of: state, proof: state.proof)
+        var evidence = evidence(of: state, proof: state.process.proof)
         let fails = evidence.value >= evidence.revertAt
-        let seen = state.sinceStep.candidate.trials
-        let verdict: Verdict = fails ? .fail : !state.isReady || seen < Self.fewestInStep ? .noData : .pass
+        let seen = state.process.sinceStep.candidate.trials
+        let verdict: Verdict = fails ? .fail : !(state.process.latency?.isReady ?? true) || seen < Self.fewestInStep ? .noData : .pass
         evidence.requestsNeeded = state.needed
-        if let needed = state.needed, seen > 0, state.secondsInStep > 0 {
-            evidence.secondsNeeded = needed * Double(state.secondsInStep) / Double(seen)
+        let seconds = state.process.secondsInStep
+        if let needed = state.needed, seen > 0, seconds > 0 {
+            evidence.secondsNeeded = needed * Double(seconds) / Double(seen)
         }
         let isProven = evidence.proof >= proofThreshold && verdict == .pass
         let missing = isProven ? "" : missing(state, evidence, seen)
@@ -29,7 +31,7 @@ extension SequentialJudge {
     }
 
     private func missing(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
-        if let latency = state.latency, !latency.isReady {
+        if let latency = state.process.latency, !latency.isReady {
             let known = profile[latency.check.of].total
             if known < BaselineProfile.fewestSamples {
                 return "\(known) of \(BaselineProfile.fewestSamples) requests of the baseline"
@@ -47,7 +49,7 @@ extension SequentialJudge {
 
     /// The baseline's own quantile, which a check compares with, lies among its errors.
     private func hasNoQuantile(_ state: CheckState) -> Bool {
-        guard let latency = state.latency, !latency.isReady else { return false }
+        guard let latency = state.process.latency, !latency.isReady else { return false }
         let profile = profile[latency.check.of]
         return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
     }
@@ -55,9 +57,9 @@ extension SequentialJudge {
     /// The candidate has the requests of a step, but so many of its responses are 4xx, which are not timed, that the
     /// others are too few.
     private func hasNothingToTime(_ state: CheckState) -> Bool {
-        guard state.latency != nil, inStep.step == step, state.sinceStep.candidate.trials < Self.fewestInStep else {
-            return false
-        }
+        guard state.measure != nil, inStep.step == step,
+            state.process.sinceStep.candidate.trials < Self.fewestInStep
+        else { return false }
         let timed = inStep.requests - inStep.responses.count(.untimed)
         return inStep.requests >= Self.fewestInStep && timed < Self.fewestInStep
     }
@@ -67,17 +69,18 @@ extension SequentialJudge {
     }
 
     func evidence(of state: CheckState, proof: Double) -> CheckEvidence {
-        let speaking = state.evidence
+        let strongest = state.process.evidence
         var evidence = CheckEvidence(
-            value: speaking.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
-            weight: state.weight, part: speaking.part, trace: state.trace)
-        if let errors = state.errors {
+            value: strongest.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
+            weight: state.weight, part: strongest.part, trace: state.trace)
+        switch state.process {
+        case .errors(let errors):
             (evidence.mode, evidence.overdispersion) = (errors.mode, profile.overdispersion(of: errors.counted))
-        } else if let clientErrors = state.clientErrors {
-            let strongest = clientErrors[clientErrors.strongest]
-            (evidence.mode, evidence.overdispersion) = (strongest.mode, profile.overdispersion(of: strongest.counted))
-        } else if state.latency != nil {
-            (evidence.mode, evidence.overdispersion) = (profile.latencyMode, profile.latencyOverdispersion)
+        case .clientErrors(let clientErrors):
+            let part = clientErrors[clientErrors.strongest]
+            (evidence.mode, evidence.overdispersion) = (part.mode, profile.overdispersion(of: part.counted))
+        case .latency: (evidence.mode, evidence.overdispersion) = (profile.latencyMode, profile.latencyOverdispersion)
+        case .quality: break
         }
         return evidence
     }
@@ -90,7 +93,7 @@ extension SequentialJudge {
         for i in measurements.indices {
             let speaks = measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
             measurements[i].verdict = verdict == .fail && !speaks ? .pass : verdict
-            if verdict == .fail, speaks { measurements[i].note = notes(state, measurements[i], evidence) }
+            if verdict == .fail, speaks { measurements[i].notes = notes(state, measurements[i], evidence) }
         }
         var result = CheckResult(
             policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
@@ -123,10 +126,12 @@ extension SequentialJudge {
     // MARK: - What was measured
 
     private func measure(_ state: CheckState) -> [Measurement] {
-        if let errors = state.errors { return measure(errors) }
-        if let clientErrors = state.clientErrors { return measure(clientErrors) }
-        if let latency = state.latency { return measure(latency) }
-        return []
+        switch state.process {
+        case .errors(let errors): measure(errors)
+        case .clientErrors(let clientErrors): measure(clientErrors)
+        case .latency(let latency): measure(latency)
+        case .quality: []
+        }
     }
 
     private func measure(_ errors: ErrorsProcess) -> [Measurement] {
@@ -153,7 +158,7 @@ extension SequentialJudge {
             let odds = 1 + (clientErrors[part].check.maxIncrease ?? 0)
             let b = m.baseline ?? 0
             m.bound = max(odds * b / (1 - b + odds * b), clientErrors[part].check.floor)
-            m.note = inStart.words(clientErrors[part].counted)
+            m.notes = inStart.statuses(clientErrors[part].counted)
             return m
         }
     }
@@ -173,29 +178,28 @@ extension SequentialJudge {
         if let increase = check.maxIncrease {
             let quantile = latency.strongestQuantile
             var m = against("increase", quantile) { ($0 ?? 0) * (1 + increase) }
-            if quantile != check.quantile { m.note = "shows most at P\(Measurement.decimals(quantile * 100, 2))" }
+            if quantile != check.quantile { m.notes = [.strongestAtQuantile(quantile)] }
             measurements.append(m)
         }
         return measurements
     }
 
-    /// What a failed measurement needs beside its numbers.
-    private func notes(_ state: CheckState, _ m: Measurement, _ evidence: CheckEvidence) -> String {
-        let failures = state.latency.map { self.failures($0.check.of, beyond: m.bound) } ?? ""
-        let quantile = !failures.isEmpty && m.hasNoEnd ? "" : m.note
-        let odds =
-            "evidence \(evidence.odds) against a sound candidate, reverts at \(CheckEvidence.odds(evidence.revertAt))"
-        return [failures, quantile, odds].filter { !$0.isEmpty }.joined(separator: "; ")
+    /// The notes of a measurement that fails its check.
+    private func notes(_ state: CheckState, _ m: Measurement, _ evidence: CheckEvidence) -> [MeasurementNote] {
+        let failures = state.measure.flatMap { self.failures($0, beyond: m.bound) }
+        let others = failures != nil && m.hasNoEnd ? [] : m.notes
+        return [failures].compactMap(\.self) + others
+            + [.evidence(value: evidence.value, revertAt: evidence.revertAt)]
     }
 
-    /// Where most of what was too slow are failed requests, that is said; otherwise nothing.
-    private func failures(_ measure: LatencyMeasure, beyond seconds: Double) -> String {
+    /// The counts of failed requests, if they are most of what was too slow; otherwise nil.
+    private func failures(_ measure: LatencyMeasure, beyond seconds: Double) -> MeasurementNote? {
         let mine = candidate[measure == .total ? 0 : 1]
         let theirs = profile[measure]
-        guard 2 * mine.failed > mine.slower(than: seconds), mine.failedShare > theirs.failedShare else { return "" }
-        func count(_ arm: LatencyProfile) -> String {
-            "\(CheckEvidence.grouped(UInt64(arm.failed))) of \(CheckEvidence.grouped(UInt64(arm.total)))"
+        guard 2 * mine.failed > mine.slower(than: seconds), mine.failedShare > theirs.failedShare else { return nil }
+        func count(_ arm: LatencyProfile) -> MeasurementNote.FailedRequests {
+            MeasurementNote.FailedRequests(failed: UInt64(arm.failed), total: UInt64(arm.total))
         }
-        return "\(Measurement.failsMore): \(count(mine)) against \(count(theirs)) on the baseline"
+        return .failsMore(candidate: count(mine), baseline: count(theirs))
     }
 }

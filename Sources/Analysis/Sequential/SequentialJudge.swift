@@ -59,10 +59,11 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         let weights = RiskBudget(alpha: risk.falseRevert).weights(enforced.map { ($0.source, $0.share) })
         let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
         let sets = ClientErrorSets(policies)
-        let states = checks.filter { Self.source($0.check) != nil }.map { path, check in
-            // What only is observed spends nothing: it is shown as if it were alone.
-            CheckState(
-                path, check, weight: weightByPath[path] ?? 1, profile: profile, sets: sets, isKeyed: isKeyed)
+        let states = checks.compactMap { path, check in
+            // A check that is only observed spends nothing: it is shown as if it were alone.
+            CheckProcess(check, profile: profile, sets: sets, isKeyed: isKeyed).map {
+                CheckState(path, check, weight: weightByPath[path] ?? 1, $0)
+            }
         }
         self.states = states
         measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.measure == measure } }
@@ -92,8 +93,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             step = max(step, tick.step)
             profile.observe(tick)
             observeCandidate(tick)
-            for i in states.indices where states[i].takesErrors {
-                states[i].observe(tick)
+            for i in states.indices where states[i].process.takesErrors {
+                states[i].process.observe(tick)
                 states[i].trace(at: tick.second)
             }
         case .latencies(let tick):
@@ -101,7 +102,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             for measure in measures {
                 let counts = LatencyCounts(tick, measure)
                 for i in states.indices where states[i].measure == measure {
-                    states[i].latency?.observe(tick, counts, profile)
+                    states[i].process.observe(tick, counts, profile)
                 }
             }
             profile.observe(tick)
@@ -117,10 +118,10 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0]) + Int(tick.assigned[1]),
                     share: tick.share.fraction)
             }
-            for i in states.indices where !states[i].takesErrors { states[i].trace(at: tick.second) }
+            for i in states.indices where !states[i].process.takesErrors { states[i].trace(at: tick.second) }
             look(at: tick.second)
         case .rows(let rows):
-            for i in states.indices { states[i].quality?.observe(rows, current: step) }
+            for i in states.indices { states[i].process.observe(rows, current: step) }
             // Since the step began both arms have had the same time to be labelled in.
             let recent = rows.filter { $0.step == step && $0.step == shareStep }
             if !isKeyed, share > .zero, step > 0 {
@@ -146,14 +147,14 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         lookedAt = second
         let promoteAt = proofThreshold
         for i in states.indices {
-            states[i].adapt(profile)
+            states[i].process.adapt(profile)
             states[i].estimate(logThreshold: promoteAt)
         }
         updateMaturity()
     }
 
     private mutating func updateMaturity() {
-        let longest = states.compactMap { $0.latency?.longestThreshold }.max() ?? 0
+        let longest = states.compactMap { $0.process.latency?.longestThreshold }.max() ?? 0
         latencyMaturity = Int64(saturating: min(longest.rounded(.up) + 1, Double(TickFeed.longestMaturity)))
     }
 
@@ -176,16 +177,14 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     }
 
     private func results(_ policies: [Policy], _ bounded: [CheckResult]) -> [CheckResult] {
-        // Both are in the order of the policies and their checks.
-        var (judged, asked) = (states.indices.makeIterator(), bounded.makeIterator())
         var results: [CheckResult] = []
         results.reserveCapacity(states.count + bounded.count)
         for policy in policies {
             for check in policy.checks {
-                if Self.source(check) == nil {
-                    asked.next().map { results.append($0) }
-                } else {
-                    judged.next().map { results.append(result(of: states[$0], policy: policy.name)) }
+                if let state = states.first(where: { $0.isOf(policy, check) }) {
+                    results.append(result(of: state, policy: policy.name))
+                } else if let result = bounded.first(where: { $0.policy == policy.name && $0.check == check.name }) {
+                    results.append(result)
                 }
             }
         }
@@ -195,26 +194,23 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
 
     /// The arms are not what is compared: the split is not the intended one, or the labels of one arm are missing.
     private var mismatches: [CheckResult] {
-        func mismatch(_ check: String, _ process: SampleRatioProcess, _ subject: String, _ note: String) -> CheckResult?
-        {
+        func mismatch(
+            _ check: String, _ process: SampleRatioProcess, _ subject: String, _ note: MeasurementNote
+        ) -> CheckResult? {
             let bound = -ln(Self.mismatchAlpha)
             guard process.logEvidence >= bound else { return nil }
             let m = Measurement(
                 subject: subject, unit: .plain, bound: bound, value: process.logEvidence, verdict: .inconclusive,
-                note: note)
+                notes: [note])
             return CheckResult(
                 policy: "canaryd", check: check, mode: .enforce, verdict: .inconclusive, measured: .inconclusive,
-                measurements: [m], missing: note)
+                measurements: [m], missing: note.words)
         }
         return [
             mismatch(
-                "sample-ratio", sampleRatio, "evidence that requests are not dealt as intended",
-                "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for clients "
-                    + "that choose their arm, and for retries that land on the other one"),
+                "sample-ratio", sampleRatio, "evidence that requests are not split as intended", .splitMismatch),
             mismatch(
-                "label-ratio", labelRatio, "evidence that one arm's answers are labelled less often",
-                "labels come for one arm more often than for the other, so quality cannot be compared: nothing "
-                    + "advances. Look for label jobs that depend on what the model answered"),
+                "label-ratio", labelRatio, "evidence that one arm's responses are labeled less often", .labelMismatch),
         ].compactMap(\.self)
     }
 }

@@ -4,6 +4,7 @@ import Analysis
 import ArgumentParser
 import PolicyModel
 import PolicySimulation
+import Vocabulary
 
 struct PolicyReplayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

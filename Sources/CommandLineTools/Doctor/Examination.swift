@@ -184,13 +184,13 @@ struct Examination {
         }
         for note in status.notes { warn(name, note) }
         if let rollout = status.rollout, let holdReason = rollout.holdReason {
-            warn(name, "\(rollout.id) is held: \(holdReason)", status.waitsFor.first.map { "it waits for \($0)" })
+            warn(name, "\(rollout.id) is held: \(holdReason.rawValue)", status.waitsFor.first.map { "it waits for \($0)" })
         }
         for arm in [status.baseline, status.candidate].compactMap(\.self) {
             for failure in arm.failures {
                 warn(
                     "\(name)/\(arm.version)", "failed in the proxy: \(StatusText.failure(failure))",
-                    failure.reason.hasPrefix("response-")
+                    failure.stage == .response
                         ? "look at what its server sends, with curl -v past canaryd" : "look into its servers' logs")
             }
         }

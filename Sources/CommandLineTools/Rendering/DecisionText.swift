@@ -28,7 +28,7 @@ enum DecisionText {
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
         for check in evaluation.checks {
             // Nobody asks for the proof after a revert, nor in the bake after it.
-            let asksProof = event.kind != "reverted" && provenAt == nil
+            let asksProof = event.knownKind != .reverted && provenAt == nil
             lines += [""] + explain(check, asksProof, EvidencePlot(isUnicode: isUnicode), styled: styled)
         }
         if let dependence = EvidenceText.dependence(evaluation.checks) { lines += ["", plain(dependence)] }

@@ -1,4 +1,5 @@
 import AdminTypes
+import Vocabulary
 
 /// An event as one line.
 enum EventText {
@@ -7,18 +8,20 @@ enum EventText {
         func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
         let id = event.id.map { "#\($0)" } ?? "(not on disk)"
         return [
-            event.at.short + " UTC", styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.kind)),
+            event.at.short + " UTC", styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.knownKind)),
             plain(event.message) + (["policy", "agent"].contains(event.by) ? "" : " (\(plain(event.by)))"),
         ].joined(separator: "  ")
     }
 
-    static func style(_ kind: String) -> Style {
+    static func style(_ kind: EventKind?) -> Style {
         switch kind {
-        case "promoted", "recovered": .green
-        case "reverted", "alarm": .red
-        case "paused", "frozen", "held", "deadline_passed", "recovering", "returned", "refused": .yellow
-        case "check_changed": .dim
-        default: .cyan
+        case .promoted, .recovered: .green
+        case .reverted, .alarm: .red
+        case .paused, .frozen, .held, .deadlinePassed, .recovering, .returned, .refused: .yellow
+        case .checkChanged: .dim
+        case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .resumed, .unfrozen, .retried,
+            .holdCleared, .configurationApplied, nil:
+            .cyan
         }
     }
 

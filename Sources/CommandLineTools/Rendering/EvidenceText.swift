@@ -90,11 +90,9 @@ enum EvidenceText {
         check.measurements.first { $0.subject == evidence.part && $0.verdict == check.verdict } ?? check.decisive
     }
 
-    /// Where the judge names it in the note.
+    /// The quantile at which the increase is largest, if it is not the check's own.
     private static func quantile(_ m: MeasurementStatus) -> String {
-        let lead = "shows most at "
-        guard m.note.hasPrefix(lead) else { return "its quantile" }
-        return plain(String(m.note.dropFirst(lead.count).prefix { $0 != ";" }))
+        m.note(.strongestAtQuantile)?.quantile.map(MeasurementNote.name(ofQuantile:)) ?? "its quantile"
     }
 
     /// `The candidate failed 12 of 214 requests (5.61%), the baseline 3 of 1,900 (0.16%); allowed is at most 0.5%.`
@@ -111,9 +109,8 @@ enum EvidenceText {
             let users = isKeyed ? " Counted are users, each when it fails for the first time." : ""
             return "The candidate failed \(failed(candidate, m.candidateSamples)), the baseline "
                 + "\(failed(m.baseline, m.baselineSamples)); allowed is \(allowed).\(users)"
-        case .seconds where m.note.hasPrefix(Measurement.failsMore):
-            return "The candidate \(plain(String(m.note.prefix { $0 != ";" })))."
         case .seconds:
+            if let failures = m.note(.failsMore) { return "The candidate \(plain(failures.text))." }
             let slow =
                 candidate.value.isInfinite ? "failed too often to have a time" : "took \(Words.seconds(candidate))"
             return

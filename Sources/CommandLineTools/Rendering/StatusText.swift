@@ -1,4 +1,5 @@
 import AdminTypes
+import Vocabulary
 
 /// One service in full.
 enum StatusText {

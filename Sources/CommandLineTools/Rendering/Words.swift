@@ -1,6 +1,7 @@
 import AdminTypes
 import Analysis
 import PolicyModel
+import Vocabulary
 
 /// How values are written for people, the same in every command.
 enum Words {
@@ -29,8 +30,8 @@ enum Words {
 
     static func seconds(_ figure: Figure?) -> String { value(figure, .seconds) }
 
-    static func value(_ figure: Figure?, _ unit: FigureUnit) -> String {
-        figure.map { Measurement.format($0.value, unit.measure) } ?? nothing
+    static func value(_ figure: Figure?, _ unit: MeasureUnit) -> String {
+        figure.map { Measurement.format($0.value, unit) } ?? nothing
     }
 
     /// `1m42s`: whole seconds, at least one while anything is left.
@@ -58,7 +59,7 @@ enum Words {
     /// The value that is held against the bound.
     static func held(_ m: MeasurementStatus) -> String {
         guard let figure = m.value else { return nothing }
-        guard m.unit.measure.isDifference else { return value(figure, m.unit) }
+        guard m.unit.isDifference else { return value(figure, m.unit) }
         return figure.value >= 0
             ? "worse by " + value(figure, m.unit) : "better by " + value(Figure(-figure.value), m.unit)
     }
@@ -71,28 +72,7 @@ enum Words {
     }
 }
 
-extension FigureUnit {
-    /// The unit of the two arms' values: of a difference, not its own.
-    var ofValues: FigureUnit {
-        switch self {
-        case .points: .ratio
-        case .score: .plain
-        case .ratio, .seconds, .plain: self
-        }
-    }
-
-    var measure: MeasureUnit {
-        switch self {
-        case .ratio: .ratio
-        case .points: .points
-        case .score: .score
-        case .seconds: .seconds
-        case .plain: .plain
-        }
-    }
-}
-
-extension CheckVerdict {
+extension Verdict {
     /// For people: `no data`.
     var words: String {
         switch self {

@@ -243,7 +243,7 @@ struct WatchScreen {
     private func event(_ event: EventRecord) -> Line {
         var line = Line()
         line.add(event.at.clockTime + "  ", .dim)
-        line.add(EventText.pad(plain(event.kind), 15), EventText.style(event.kind))
+        line.add(EventText.pad(plain(event.kind), 15), EventText.style(event.knownKind))
         line.add("  " + plain(event.message))
         return line
     }

@@ -60,7 +60,7 @@ final class Backend: AdminBackend {
         }
         return TargetStatus(
             version: arm.identity.name, server: endpoint?.description ?? server.address.description,
-            reachable: server.state.isHealthy, state: ServerCondition(server.state), detail: server.state.detail,
+            reachable: server.state.isHealthy, state: server.state.condition, detail: server.state.detail,
             until: server.until.map { Timestamp(milliseconds: $0) }, scrape: last.map { scrape($0.key, $0.value) })
     }
 

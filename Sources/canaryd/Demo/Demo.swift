@@ -4,6 +4,7 @@ import Glibc
 import ReferenceModel
 import Synchronization
 import Threading
+import Vocabulary
 
 /// Runs the demo: trains the models, starts the processes, replays traffic, rolls out one candidate after the other and
 /// explains the decisions.

@@ -1,5 +1,6 @@
 import AdminTypes
 import Glibc
+import Vocabulary
 
 /// The output of the demo. On a terminal it is a log with a block below that is updated in place; elsewhere it is plain
 /// lines.
@@ -41,7 +42,7 @@ final class DemoShow: @unchecked Sendable {
     /// Restores the terminal.
     func close() { if isTerminal { put("\u{1b}[?25h") } }
 
-    func mark(_ verdict: CheckVerdict) -> String {
+    func mark(_ verdict: Verdict) -> String {
         let text = verdict == .noData ? "no data" : verdict.rawValue
         guard hasColor else { return text }
         let code =

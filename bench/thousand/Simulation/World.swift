@@ -4,6 +4,7 @@ import PolicyModel
 import PrometheusText
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 /// Clocks that are advanced by hand.
 final class SteppedClock: ControlClock {
@@ -130,7 +131,7 @@ final class SimulatedScrapes: MetricSource {
 
 /// Counts events by kind.
 final class Listener: EventListener {
-    private(set) var kinds: [Event.Kind: Int] = [:]
+    private(set) var kinds: [EventKind: Int] = [:]
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
         kinds[event.kind, default: 0] += 1
     }

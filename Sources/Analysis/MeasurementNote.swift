@@ -1,0 +1,153 @@
+import PolicyModel
+import Vocabulary
+
+/// A fact that a measurement needs beside its numbers: what is missing, what is uncertain, what decided.
+public enum MeasurementNote: Hashable, Codable, Sendable {
+    /// An arm has `seen` of the `needed` samples.
+    case fewSamples(Arm, seen: UInt64, needed: UInt64)
+    /// The histogram has no observation in the window.
+    case noObservations
+    /// A group of which each arm needs `needed` rows.
+    case fewRows(candidate: UInt64, baseline: UInt64, needed: UInt64)
+    /// A group with too few rows, which is shown and decides nothing.
+    case tooSmallToJudge(candidate: UInt64, baseline: UInt64, needed: UInt64)
+    case unseenAttribute
+    case tooManyGroups(limit: Int)
+    case scoresOutOfRange(count: Int, ScoreRange)
+    case withinError
+    case baselineBeyondBound
+    case countedAlready
+    /// The increase is largest at this quantile, which is not the check's own.
+    case strongestAtQuantile(Double)
+    /// Failed requests are what made the latency fail.
+    case failsMore(candidate: FailedRequests, baseline: FailedRequests)
+    /// The logarithm of the evidence against the candidate, and of what reverts.
+    case evidence(value: Double, revertAt: Double)
+    /// The most frequent statuses: `404 80%, 401 20%`.
+    case responseStatuses(String)
+    /// The reason for which too few responses can be timed.
+    case untimedResponses(String)
+    /// The bucket edges around the bound, and what to write instead.
+    case boundBetweenEdges(String)
+    case quantileInBoundBucket
+    /// The name of the quantile, such as `P95`.
+    case baselineQuantileIsError(String)
+    case baselineIsZero
+    case noCountersYet
+    /// The growth of an arm's request counter.
+    case uncountable(Arm, requests: Double)
+    case fewFreshScrapes(seen: Int, needed: Int)
+    case fewScrapes
+    case notScraped(Arm)
+    /// The server, and the reason of the last failure.
+    case scrapesFail(server: String, reason: String)
+    /// The description of the series that is missing, with a hint.
+    case missingSeries(String)
+    /// The reason for which the series cannot be measured.
+    case unusableSeries(String)
+    case splitMismatch
+    case labelMismatch
+    /// The words of a note from before notes had kinds.
+    case other(String)
+
+    /// Failed requests of an arm, and all of its requests.
+    public struct FailedRequests: Hashable, Codable, Sendable {
+        public var failed: UInt64
+        public var total: UInt64
+
+        public init(failed: UInt64, total: UInt64) {
+            self.failed = failed
+            self.total = total
+        }
+
+        var words: String { "\(CheckEvidence.grouped(failed)) of \(CheckEvidence.grouped(total))" }
+    }
+
+    public var kind: NoteKind {
+        switch self {
+        case .fewSamples, .noObservations, .fewRows: .fewSamples
+        case .tooSmallToJudge: .tooSmallToJudge
+        case .unseenAttribute: .unseenAttribute
+        case .tooManyGroups: .tooManyGroups
+        case .scoresOutOfRange: .scoresOutOfRange
+        case .withinError: .withinError
+        case .baselineBeyondBound: .baselineBeyondBound
+        case .countedAlready: .countedAlready
+        case .strongestAtQuantile: .strongestAtQuantile
+        case .failsMore: .failsMore
+        case .evidence: .evidence
+        case .responseStatuses: .responseStatuses
+        case .untimedResponses: .untimedResponses
+        case .boundBetweenEdges, .quantileInBoundBucket: .boundBetweenEdges
+        case .baselineQuantileIsError: .baselineQuantileIsError
+        case .baselineIsZero: .baselineIsZero
+        case .noCountersYet: .noCountersYet
+        case .uncountable: .uncountable
+        case .fewFreshScrapes, .fewScrapes: .fewScrapes
+        case .notScraped: .notScraped
+        case .scrapesFail: .scrapesFail
+        case .missingSeries: .missingSeries
+        case .unusableSeries: .unusableSeries
+        case .splitMismatch: .splitMismatch
+        case .labelMismatch: .labelMismatch
+        case .other: .other
+        }
+    }
+
+    /// The note for people, without the subject of the measurement.
+    public var words: String {
+        switch self {
+        case .fewSamples(let arm, let seen, let needed): "\(seen) of \(needed) samples on the \(arm.name)"
+        case .noObservations: "no observation in the window"
+        case .fewRows(let candidate, let baseline, let needed): Self.rows(candidate, baseline, needed)
+        case .tooSmallToJudge(let candidate, let baseline, let needed):
+            "too small to judge: \(Self.rows(candidate, baseline, needed))"
+        case .unseenAttribute: "no feedback with this attribute yet"
+        case .tooManyGroups(let limit): "more than \(limit) groups: the others are not judged; name those that matter"
+        case .scoresOutOfRange(let count, let range): "\(count) scores outside \(range) are not counted"
+        case .withinError: "beyond the bound, but by less than two standard errors"
+        case .baselineBeyondBound:
+            "the baseline is beyond this bound too, and the candidate is not clearly worse"
+        case .countedAlready: "counted already: what came since keeps the bound"
+        case .strongestAtQuantile(let quantile): "shows most at \(Self.name(ofQuantile: quantile))"
+        case .failsMore(let candidate, let baseline):
+            "fails more often, and failed requests count as the slowest: \(candidate.words) against \(baseline.words) "
+                + "on the baseline"
+        case .evidence(let value, let revertAt):
+            "evidence \(CheckEvidence.odds(value)) against a sound candidate, reverts at \(CheckEvidence.odds(revertAt))"
+        case .responseStatuses(let text), .untimedResponses(let text), .boundBetweenEdges(let text),
+            .missingSeries(let text), .unusableSeries(let text), .other(let text):
+            text
+        case .quantileInBoundBucket:
+            "the quantile lies in the bucket that ends at the bound, and may be at it; write a lower bucket edge"
+        case .baselineQuantileIsError(let quantile):
+            "the baseline fails so often that its \(quantile) is an error"
+        case .baselineIsZero:
+            "the baseline is at 0, which nothing can be compared with: give the check a floor"
+        case .noCountersYet: "the servers show no requests and errors yet"
+        case .uncountable(let arm, let requests):
+            "the \(arm.name)'s metrics grew by \(requests) requests within the window, which cannot be counted: check "
+                + "what the servers show"
+        case .fewFreshScrapes(let seen, let needed): "\(seen) of \(needed) fresh scrapes"
+        case .fewScrapes: "too few scrapes of both arms yet"
+        case .notScraped(let arm):
+            "the \(arm.name) is not scraped: give its version metrics: {preset: …} in the service's file"
+        case .scrapesFail(let server, let reason): "\(server) could not be scraped: \(reason)"
+        case .splitMismatch:
+            "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for clients that "
+                + "choose their arm, and for retries that land on the other one"
+        case .labelMismatch:
+            "labels come for one arm more often than for the other, so quality cannot be compared: nothing advances. Look "
+                + "for label jobs that depend on the model's response"
+        }
+    }
+
+    private static func rows(_ candidate: UInt64, _ baseline: UInt64, _ needed: UInt64) -> String {
+        "\(candidate) of \(needed) samples on the candidate, \(baseline) on the baseline"
+    }
+
+    /// `P99.9`.
+    public static func name(ofQuantile quantile: Double) -> String {
+        "P\(Measurement.decimals(quantile * 100, 2))"
+    }
+}

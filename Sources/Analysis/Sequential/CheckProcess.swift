@@ -1,0 +1,145 @@
+import PolicyModel
+import Statistics
+
+/// The evidence of a check, by the kind of the check.
+enum CheckProcess: Hashable, Sendable {
+    case errors(ErrorsProcess)
+    case clientErrors(ClientErrorsProcess)
+    case latency(LatencyProcess)
+    case quality(GroupsProcess)
+
+    /// Nil for checks outside the risk, which have no evidence.
+    /// - Parameter sets: what a check on client errors counts.
+    init?(_ check: Check, profile: BaselineProfile, sets: ClientErrorSets, isKeyed: Bool) {
+        guard SequentialJudge.source(check) != nil else { return nil }
+        switch check.kind {
+        case .errors(let kind):
+            self = .errors(
+                ErrorsProcess(kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed))
+        case .clientErrors(let kind): self = .clientErrors(ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed))
+        case .latency(let kind): self = .latency(LatencyProcess(kind, mode: profile.latencyMode))
+        case .quality(let kind): self = .quality(GroupsProcess(kind))
+        case .metric: return nil
+        }
+    }
+
+    // MARK: - Evidence
+
+    /// ln E for a revert, and the bound or the group with the strongest evidence; for groups, after each has paid for its
+    /// share of the risk.
+    var evidence: (value: Double, part: String) {
+        switch self {
+        case .errors(let process): process.evidence
+        case .clientErrors(let process): process.evidence
+        case .latency(let process): process.evidence
+        case .quality(let process): process.evidence
+        }
+    }
+
+    /// ln E for a promotion; 0 for quality, whose groups are proven one by one.
+    var proof: Double {
+        switch self {
+        case .errors(let process): process.proofEvidence
+        case .clientErrors(let process): process.proofEvidence
+        case .latency(let process): process.proofEvidence
+        case .quality: 0
+        }
+    }
+
+    /// The requests that were judged in the current step; none for quality, which counts rows.
+    var sinceStep: Stratum {
+        switch self {
+        case .errors(let process): process.sinceStep
+        case .clientErrors(let process): process.clientErrors.sinceStep
+        case .latency(let process): process.sinceStep
+        case .quality: Stratum()
+        }
+    }
+
+    /// The time in which the requests of the current step came.
+    var secondsInStep: Int64 {
+        switch self {
+        case .errors(let process): process.secondsInStep
+        case .clientErrors(let process): process.clientErrors.secondsInStep
+        case .latency(let process): process.secondsInStep
+        case .quality: 0
+        }
+    }
+
+    /// About how many more requests of the candidate prove it at this pace; nil if no number does, and for quality.
+    func requestsNeeded(logThreshold: Double) -> Double? {
+        switch self {
+        case .errors(let process): process.requestsNeeded(logThreshold: logThreshold)
+        case .clientErrors(let process): process.requestsNeeded(logThreshold: logThreshold)
+        case .latency(let process): process.requestsNeeded(logThreshold: logThreshold)
+        case .quality: nil
+        }
+    }
+
+    /// True if the process counts how requests end, which is known before their latencies are.
+    var takesErrors: Bool {
+        switch self {
+        case .errors, .clientErrors: true
+        case .latency, .quality: false
+        }
+    }
+
+    /// The process of a latency check.
+    var latency: LatencyProcess? { if case .latency(let process) = self { process } else { nil } }
+
+    // MARK: - Observations
+
+    // Each method consumes the enum and puts it together again, so that the arrays of the process are not copied.
+
+    mutating func observe(_ tick: ErrorTick) {
+        switch consume self {
+        case .errors(var process):
+            process.observe(tick)
+            self = .errors(process)
+        case .clientErrors(var process):
+            process.observe(tick)
+            self = .clientErrors(process)
+        case .latency(let process): self = .latency(process)
+        case .quality(let process): self = .quality(process)
+        }
+    }
+
+    /// - Parameter counts: the tick's counts of the check's measure.
+    mutating func observe(_ tick: LatencyTick, _ counts: LatencyCounts, _ profile: BaselineProfile) {
+        switch consume self {
+        case .latency(var process):
+            process.observe(tick, counts, profile)
+            self = .latency(process)
+        case .errors(let process): self = .errors(process)
+        case .clientErrors(let process): self = .clientErrors(process)
+        case .quality(let process): self = .quality(process)
+        }
+    }
+
+    mutating func observe(_ rows: [QualityRow], current step: UInt16) {
+        switch consume self {
+        case .quality(var process):
+            process.observe(rows, current: step)
+            self = .quality(process)
+        case .errors(let process): self = .errors(process)
+        case .clientErrors(let process): self = .clientErrors(process)
+        case .latency(let process): self = .latency(process)
+        }
+    }
+
+    /// Changes how counts are bet on to what is now known of the baseline.
+    mutating func adapt(_ profile: BaselineProfile) {
+        switch consume self {
+        case .errors(var process):
+            process.adapt(to: profile.mode(of: process.counted))
+            self = .errors(process)
+        case .clientErrors(var process):
+            process.adapt(profile)
+            self = .clientErrors(process)
+        case .latency(var process):
+            process.adapt(to: profile.latencyMode)
+            self = .latency(process)
+        case .quality(let process): self = .quality(process)
+        }
+    }
+}
