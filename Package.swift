@@ -56,7 +56,7 @@ let shells: [Target] = [
             "Vocabulary", "AdminTypes", "HTTPEngine", "PlainText", "PolicyModel", "Analysis", "RolloutEngine",
             "RolloutController", "PrometheusText",
         ]),
-    .target(name: "AdminClient", dependencies: ["AdminTypes", "CLinuxEngine"]),
+    .target(name: "AdminClient", dependencies: ["AdminTypes", "HTTPEngine"]),
     .target(
         name: "ReferenceModel",
         dependencies: ["Threading", "HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
@@ -147,7 +147,7 @@ let tests: [Target] = [
         ],
         path: "Tests/AdminTestSupport"),
     .testTarget(
-        name: "AdminAPITests", dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport"]),
+        name: "AdminAPITests", dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport", "GrowthMeasure"]),
     .testTarget(
         name: "ReferenceModelTests",
         dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure"]),

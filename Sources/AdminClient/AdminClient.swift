@@ -191,7 +191,7 @@ public struct AdminClient: Sendable {
     private func decode<Value: Decodable>(_ type: Value.Type, _ body: [UInt8]) throws(AdminClientError) -> Value {
         do { return try JSONCoding.decode(type, from: body) } catch {
             throw .unexpectedResponse(
-                "the agent at \(path) answers in a form that this canaryctl does not know; are both of one version?")
+                "the agent at \(path) responds in a form that this canaryctl does not know; are both of one version?")
         }
     }
 

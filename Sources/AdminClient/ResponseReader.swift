@@ -1,115 +1,121 @@
-/// An incremental reader of one HTTP/1.1 response: a head, then a body that ends by Content-Length, by chunks, or with the
-/// connection.
+import HTTPEngine
+
+/// An incremental reader of one HTTP/1.1 response, on the parser and the chunk decoder of the HTTP engine. Its work is
+/// linear in the bytes, however they are divided.
 struct ResponseReader {
     /// The largest head in bytes; the agent's heads have a few hundred.
     static let maximumHead = 16 << 10
     /// The largest body in bytes; 1,000 events have about half a megabyte.
     static let maximumBody = 32 << 20
+    /// The most interim responses (1xx) before the final one.
+    static let maximumInterim = 16
 
-    /// The way in which the end of the body is found, with the bytes that are still missing.
-    private enum Framing {
-        case length(Int)
-        case chunked(left: Int)
-        case untilEnd
+    /// The error for bytes that are not an HTTP/1.1 response.
+    struct Malformed: Error {}
+
+    private enum State {
+        case head
+        case length(Int64)
+        case chunks
+        case untilClose
+        case complete
     }
 
     /// The status code; nil until the head is complete.
     private(set) var status: Int?
-    private(set) var isComplete = false
-    /// Bytes that were received and not yet read.
-    private var pending: [UInt8] = []
-    private var framing = Framing.untilEnd
+    var isComplete: Bool { if case .complete = state { true } else { false } }
 
-    /// The error for bytes that are not a response of the agent.
-    struct Malformed: Error {}
+    private var state = State.head
+    /// The bytes of the head that have come so far.
+    private var head: [UInt8] = []
+    private var scanner = HeadScanner()
+    private let parser = HeadParser()
+    private var interim = 0
+    private var decoder = ChunkDecoder()
 
     /// Reads the next bytes of the response.
-    /// - Returns: the bytes of the body among them.
-    mutating func read(_ bytes: some Sequence<UInt8>) throws(Malformed) -> [UInt8] {
-        pending += bytes
-        while status == nil || status == 100 {
-            guard let end = Self.endOfHead(pending) else {
-                guard pending.count <= Self.maximumHead else { throw Malformed() }
-                return []
-            }
-            let head = String(decoding: pending[..<end], as: UTF8.self)
-            pending.removeFirst(end + 4)
-            try parseHead(head)
+    /// - Returns: the bytes of the body among them. Bytes behind the end of the response are ignored.
+    mutating func read(_ bytes: ArraySlice<UInt8>) throws(Malformed) -> [UInt8] {
+        var rest = bytes
+        while case .head = state {
+            guard let body = try readHead(rest) else { return [] }
+            rest = body
         }
-        return try readBody()
+        switch state {
+        case .head, .complete: return []
+        case .untilClose: return Array(rest)
+        case .length(let left):
+            let body = rest.prefix(Int(min(left, Int64(rest.count))))
+            let missing = left - Int64(body.count)
+            state = missing == 0 ? .complete : .length(missing)
+            return Array(body)
+        case .chunks: return try decode(rest)
+        }
     }
 
     /// Handles the end of the connection.
     mutating func end() throws(Malformed) {
-        guard status != nil else { throw Malformed() }
-        switch framing {
-        case .untilEnd: isComplete = true
-        case .length(let left): if left > 0 { throw Malformed() }
-        case .chunked: if !isComplete { throw Malformed() }
+        switch state {
+        case .complete: break
+        case .untilClose: state = .complete
+        case .head, .length, .chunks: throw Malformed()
         }
     }
 
-    private static func endOfHead(_ bytes: [UInt8]) -> Int? {
-        guard bytes.count >= 4 else { return nil }
-        for i in 0...(bytes.count - 4) where bytes[i] == 13 && bytes[i + 1] == 10 && bytes[i + 2] == 13 { return i }
-        return nil
-    }
-
-    private mutating func parseHead(_ head: String) throws(Malformed) {
-        let lines = head.split(separator: "\r\n", omittingEmptySubsequences: false)
-        let start = lines[0].split(separator: " ", maxSplits: 2)
-        guard start.count >= 2, start[0].hasPrefix("HTTP/1."), let code = Int(start[1]) else { throw Malformed() }
-        status = code
-        framing = .untilEnd
-        for line in lines.dropFirst() {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2 else { continue }
-            let value = parts[1].drop { $0 == " " || $0 == "\t" }
-            switch parts[0].lowercased() {
-            case "content-length":
-                guard let length = Int(value), length >= 0 else { throw Malformed() }
-                framing = .length(length)
-                isComplete = length == 0
-            case "transfer-encoding": framing = .chunked(left: 0)
-            default: break
+    /// Reads on in the head of this response, or of an interim one before it.
+    /// - Returns: the bytes behind the head; nil if it is not complete yet.
+    private mutating func readHead(_ bytes: ArraySlice<UInt8>) throws(Malformed) -> ArraySlice<UInt8>? {
+        head += bytes
+        let found = head.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map { scanner.scan($0, buffer.count) } ?? .incomplete
+        }
+        switch found {
+        case .failed: throw Malformed()
+        case .incomplete:
+            guard head.count <= Self.maximumHead else { throw Malformed() }
+            return nil
+        case .complete(let length):
+            guard length <= Self.maximumHead else { throw Malformed() }
+            var parsed = ResponseHead()
+            let error = head.withUnsafeBufferPointer { buffer in
+                buffer.baseAddress.flatMap { parser.parse(response: $0, length, toHead: false, into: &parsed) }
             }
+            guard error == nil else { throw Malformed() }
+            let rest = head[length...]
+            head = []
+            scanner = HeadScanner()
+            if parsed.status < 200, parsed.status != 101 {
+                interim += 1
+                guard interim <= Self.maximumInterim else { throw Malformed() }
+                return rest
+            }
+            status = parsed.status
+            switch parsed.framing {
+            case .none: state = .complete
+            case .length(let count): state = .length(count)
+            case .chunked: state = .chunks
+            case .untilClose: state = .untilClose
+            }
+            return rest
         }
     }
 
-    private mutating func readBody() throws(Malformed) -> [UInt8] {
-        switch framing {
-        case .untilEnd: return removeFirst(pending.count)
-        case .length(let left):
-            let body = removeFirst(min(left, pending.count))
-            framing = .length(left - body.count)
-            isComplete = left == body.count
-            return body
-        case .chunked(var left):
-            var body: [UInt8] = []
-            while !pending.isEmpty, !isComplete {
-                if left > 0 {
-                    let part = removeFirst(min(left, pending.count))
-                    body += part
-                    left -= part.count
-                    continue
+    private mutating func decode(_ bytes: ArraySlice<UInt8>) throws(Malformed) -> [UInt8] {
+        var body: [UInt8] = []
+        let isWhole: Bool? = bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return false }
+            var place = 0
+            while true {
+                switch decoder.next(start, buffer.count, &place) {
+                case .needsMore: return false
+                case .data(let offset, let count): body += buffer[offset..<offset + count]
+                case .end: return true
+                case .failed: return nil
                 }
-                // The line break that ends the chunk before.
-                if pending.starts(with: [13, 10]) { pending.removeFirst(2) }
-                guard let end = pending.firstIndex(of: 10) else { break }
-                let line = String(decoding: pending[..<end].prefix { $0 != 13 && $0 != 0x3b }, as: UTF8.self)
-                guard let size = Int(line, radix: 16), size >= 0 else { throw Malformed() }
-                pending.removeFirst(end + 1)
-                if size == 0 { isComplete = true }
-                left = size
             }
-            framing = .chunked(left: left)
-            return body
         }
-    }
-
-    private mutating func removeFirst(_ count: Int) -> [UInt8] {
-        let part = Array(pending.prefix(count))
-        pending.removeFirst(count)
-        return part
+        guard let isWhole else { throw Malformed() }
+        if isWhole { state = .complete }
+        return body
     }
 }
