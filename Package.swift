@@ -43,7 +43,7 @@ let shells: [Target] = [
     .target(
         name: "RolloutStore",
         dependencies: [
-            "Vocabulary", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
+            "Vocabulary", "PlainText", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),
     .target(
@@ -59,11 +59,12 @@ let shells: [Target] = [
     .target(name: "AdminClient", dependencies: ["AdminTypes", "HTTPEngine"]),
     .target(
         name: "ReferenceModel",
-        dependencies: ["Threading", "HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
+        dependencies: ["Threading", "PlainText", "HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
     .target(
         name: "CommandLineTools",
         dependencies: [
-            "Vocabulary", "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML", "PolicySimulation",
+            "Vocabulary", "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML",
+            "PolicySimulation",
             "Analysis",
             "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -79,7 +80,8 @@ let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
         dependencies: [
-            "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML", "MetricsScrape",
+            "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML",
+            "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -124,11 +126,13 @@ let tests: [Target] = [
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
-    .testTarget(name: "AnalysisTests", dependencies: ["Vocabulary", "Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
+    .testTarget(
+        name: "AnalysisTests", dependencies: ["Vocabulary", "Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
     .testTarget(
         name: "PolicySimulationTests", dependencies: ["Vocabulary", "PolicySimulation", "PolicyYAML"]),
     .testTarget(
-        name: "RolloutEngineTests", dependencies: ["Vocabulary", "RolloutEngine", "TestSupport"], exclude: ["Transcripts"]),
+        name: "RolloutEngineTests", dependencies: ["Vocabulary", "RolloutEngine", "TestSupport"],
+        exclude: ["Transcripts"]),
     .testTarget(
         name: "PrometheusTextTests", dependencies: ["PrometheusText", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(name: "ThreadingTests", dependencies: ["Threading", "CLinuxEngine"]),
@@ -147,7 +151,8 @@ let tests: [Target] = [
         ],
         path: "Tests/AdminTestSupport"),
     .testTarget(
-        name: "AdminAPITests", dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport", "GrowthMeasure"]),
+        name: "AdminAPITests",
+        dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport", "GrowthMeasure"]),
     .testTarget(
         name: "ReferenceModelTests",
         dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure"]),

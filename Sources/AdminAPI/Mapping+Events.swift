@@ -1,6 +1,7 @@
 import AdminTypes
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 extension EventRecord {
     /// - Parameter id: nil while it is not in the journal.

@@ -3,6 +3,7 @@ import Analysis
 import PolicyModel
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 extension ServiceStatus {
     init(_ view: ServiceView) {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Vocabulary
 
 /// `GET /v1/services/S/recording`: a stretch of what a service's judge took in. A judge is a fold over these items, so
 /// that whoever has the judge as it was before the first of them can make every later one again.

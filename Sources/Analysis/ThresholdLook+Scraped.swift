@@ -197,7 +197,9 @@ extension ThresholdLook {
         guard isInside, m.verdict == .fail || m.subject != Self.increase || estimate.isLowerBound else { return }
         m.verdict = .inconclusive
         let bound = Measurement.format(m.bound, .plain)
-        m.notes = [.boundBetweenEdges("\(bound) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))")]
+        m.notes = [
+            .boundBetweenEdges("\(bound) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))")
+        ]
     }
 
     static let increase = "increase"

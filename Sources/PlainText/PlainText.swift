@@ -58,3 +58,26 @@ public func escapedForDisplay(json: [UInt8]) -> [UInt8] {
     }
     return Array(result.utf8)
 }
+
+extension [UInt8] {
+    /// Appends a JSON string with its quotes; of its content only what RFC 8259 asks for is escaped.
+    public mutating func append(jsonString text: String) {
+        append(UInt8(ascii: "\""))
+        defer { append(UInt8(ascii: "\"")) }
+        func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") }
+        guard !text.utf8.allSatisfy(isPlain) else { return append(contentsOf: text.utf8) }
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                append(UInt8(ascii: "\\"))
+                append(byte)
+            case 0..<0x20:
+                let low = byte & 15
+                append(contentsOf: "\\u00".utf8)
+                append(UInt8(ascii: "0") + byte >> 4)
+                append(low < 10 ? UInt8(ascii: "0") + low : UInt8(ascii: "a") + low - 10)
+            default: append(byte)
+            }
+        }
+    }
+}

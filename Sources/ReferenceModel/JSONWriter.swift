@@ -1,3 +1,5 @@
+import PlainText
+
 /// Writes JSON to bytes. The caller is responsible for the structure; commas are added automatically.
 struct JSONWriter {
     private(set) var bytes: [UInt8] = []
@@ -16,17 +18,7 @@ struct JSONWriter {
 
     mutating func string(_ text: String) {
         separate()
-        bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                bytes += Array("\\u00".utf8) + [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            default: bytes.append(byte)
-            }
-        }
-        bytes.append(UInt8(ascii: "\""))
+        bytes.append(jsonString: text)
     }
 
     mutating func boolean(_ value: Bool) { raw(value ? "true" : "false") }

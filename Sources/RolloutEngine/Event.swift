@@ -21,7 +21,8 @@ public struct Event: Hashable, Codable, Sendable {
     public var evaluation: Evaluation?
 
     public init(
-        _ kind: EventKind, rollout: String? = nil, message: String, reason: String? = nil, by: String = "policy", generation: UInt64 = 0,
+        _ kind: EventKind, rollout: String? = nil, message: String, reason: String? = nil, by: String = "policy",
+        generation: UInt64 = 0,
         weight: Weight = .zero, evaluation: Evaluation? = nil
     ) {
         self.kind = kind

@@ -133,4 +133,3 @@ public struct Pause: Hashable, Codable, Sendable {
     /// Milliseconds since 1970 UTC.
     public var at: Int64
 }
-

@@ -24,7 +24,9 @@ extension TransitionBuilder {
         }
     }
 
-    private mutating func refuse(_ code: RefusalCode, _ message: String) { response = .refused(CommandRefusal(code, message)) }
+    private mutating func refuse(_ code: RefusalCode, _ message: String) {
+        response = .refused(CommandRefusal(code, message))
+    }
     private mutating func succeed(_ message: String) { response = .done(message) }
 
     private mutating func refuseWithoutRollout(_ hint: String) {

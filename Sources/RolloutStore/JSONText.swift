@@ -1,3 +1,5 @@
+import PlainText
+
 /// Writes JSON as it comes: several times faster than Foundation's encoder, which builds a tree of objects first. With a
 /// thousand services that made a third of all that the agent computed. Keys stand in the order of their declaration;
 /// what is not finite is written as a string.
@@ -89,24 +91,7 @@ final class JSONText {
         bytes[first...].reverse()
     }
 
-    private func write(text: String) {
-        bytes.append(UInt8(ascii: "\""))
-        defer { bytes.append(UInt8(ascii: "\"")) }
-        func isPlain(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\") }
-        guard !text.utf8.allSatisfy(isPlain) else { return append(text) }
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                bytes.append(UInt8(ascii: "\\"))
-                bytes.append(byte)
-            case 0..<0x20:
-                append("\\u00")
-                append(byte < 16 ? "0" : "1")
-                bytes.append(Array("0123456789abcdef".utf8)[Int(byte & 15)])
-            default: bytes.append(byte)
-            }
-        }
-    }
+    private func write(text: String) { bytes.append(jsonString: text) }
 
     private func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
 }

@@ -3,6 +3,7 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 import PolicyModel
+import Statistics
 
 /// What a line needs of a head that will be overwritten, with the text behind it. From a pool.
 struct AccessNote {
@@ -51,7 +52,7 @@ final class AccessRecorder {
     }
 
     /// Nil: however it ends, it is not logged.
-    func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout LoopRandom)
+    func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout SplitMix64)
         -> UnsafeMutablePointer<AccessNote>?
     {
         let isDrawn = isDrawn(&random)
@@ -74,7 +75,7 @@ final class AccessRecorder {
             .bindMemory(to: AccessNote.self, capacity: 1)
     }
 
-    private func isDrawn(_ random: inout LoopRandom) -> Bool { draws == .max || random.next() < draws }
+    private func isDrawn(_ random: inout SplitMix64) -> Bool { draws == .max || random.next() < draws }
 
     /// The line of a request that ended, and its note back.
     func end(_ x: Exchange, _ note: UnsafeMutablePointer<AccessNote>, client: InlineText, moment: Int64) {
@@ -125,7 +126,7 @@ final class AccessRecorder {
     }
 
     /// A head that was refused: of what it holds nothing is certain, so nothing of it is shown.
-    func refused(_ error: ProxyError, client: InlineText, bytes: Int, _ random: inout LoopRandom) {
+    func refused(_ error: ProxyError, client: InlineText, bytes: Int, _ random: inout SplitMix64) {
         guard isDrawn(&random) else { return }
         begin(endedAfter: 0)
         status(UInt16(error.status))

@@ -1,3 +1,5 @@
+import Vocabulary
+
 extension ByteSlice {
     /// Inside of a JSON string. What is not visible ASCII is escaped byte by byte, so that no text, however hostile, can
     /// end the string, the line, or the encoding.
@@ -31,18 +33,12 @@ extension ByteSlice {
     /// `2026-11-21T08:30:00.123Z`. - Parameter milliseconds: since 1970, not before.
     mutating func append(time milliseconds: Int64) {
         let seconds = milliseconds / 1000
-        // Days to a date by the eras of 400 years that begin on 1 March.
-        let shifted = seconds / 86_400 + 719_468
-        let era = shifted / 146_097
-        let day = shifted - era * 146_097
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
-        let dayOfYear = day - (365 * year + year / 4 - year / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        append(year + era * 400 + (month >= 10 ? 1 : 0), digits: 4)
+        let (year, month, date) = Timestamp.civil(seconds / 86_400)
+        append(year, digits: 4)
         append(byte: 0x2d)
-        append(month < 10 ? month + 3 : month - 9, digits: 2)
+        append(month, digits: 2)
         append(byte: 0x2d)
-        append(dayOfYear - (153 * month + 2) / 5 + 1, digits: 2)
+        append(date, digits: 2)
         append(byte: 0x54)
         append(seconds / 3600 % 24, digits: 2)
         append(byte: 0x3a)

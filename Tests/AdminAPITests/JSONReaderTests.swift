@@ -1,5 +1,6 @@
 import AdminTypes
 import Testing
+import Vocabulary
 
 @Suite("The strict JSON reader")
 struct JSONReaderTests {

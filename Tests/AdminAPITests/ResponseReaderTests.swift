@@ -23,18 +23,25 @@ struct ResponseReaderTests {
     static let whole = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, more", 200, "hello"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=1\r\nhe\r\n3\r\nllo\r\n0\r\nA: b\r\n\r\n", 200, "hello"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=1\r\nhe\r\n3\r\nllo\r\n0\r\nA: b\r\n\r\n", 200,
+            "hello"
+        ),
         ("HTTP/1.0 200 OK\r\n\r\nhello", 200, "hello"),
         ("HTTP/1.1 204 No Content\r\n\r\n", 204, ""),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, ""),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok"),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            200, "ok"
+        ),
     ]
 
     @Test("A response is read whole, however its bytes are divided", arguments: [1, 2, 3, 7, .max])
     func divided(pieces: Int) {
         for (text, status, body) in Self.whole {
             let read = read(text, pieces: pieces)
-            #expect(read?.status == status && read?.body == body && read?.isComplete == true, "\(text.debugDescription)")
+            #expect(
+                read?.status == status && read?.body == body && read?.isComplete == true, "\(text.debugDescription)")
         }
     }
 

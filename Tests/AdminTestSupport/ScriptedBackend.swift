@@ -5,6 +5,7 @@ import PolicyModel
 import PrometheusText
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 /// A controller without a data plane, a clock or a disk: states move by the real state machine, evaluations and
 /// failures come from the test. Touched on the loop's thread, or before the loop starts.

@@ -447,7 +447,8 @@ private struct Scene {
             drop.words
                 == "sex=Female: 17.3% against 53.9% on the baseline, worse by 36.6 points (at most 15 points), 120 and 130 samples"
         )
-        let none = Measurement(subject: "ceiling", unit: .ratio, bound: 0.01, verdict: .noData, notes: [.other("3 of 50 samples")])
+        let none = Measurement(
+            subject: "ceiling", unit: .ratio, bound: 0.01, verdict: .noData, notes: [.other("3 of 50 samples")])
         #expect(none.words == "ceiling: 3 of 50 samples")
     }
 

@@ -2,6 +2,7 @@ import AdminTestSupport
 import AdminTypes
 import RolloutController
 import Testing
+import Vocabulary
 
 @testable import CommandLineTools
 

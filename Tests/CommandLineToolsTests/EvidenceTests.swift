@@ -7,6 +7,7 @@ import PolicyModel
 import RolloutController
 import RolloutEngine
 import Testing
+import Vocabulary
 
 @testable import CommandLineTools
 
@@ -130,7 +131,8 @@ struct EvidenceTests {
         let words = note.words
         let m = Analysis.Measurement(
             subject: "increase", unit: .seconds, candidate: .infinity, baseline: 0.02, candidateSamples: 140,
-            baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail, notes: [note, .other("evidence 807 : 1")])
+            baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail,
+            notes: [note, .other("evidence 807 : 1")])
         #expect(m.words == "increase: \(words); evidence 807 : 1")
         let rollout = JudgedRollout(seconds: 60)
         api.sync { backend in

@@ -7,6 +7,7 @@ import PlainText
 import PolicyModel
 import RolloutController
 import Testing
+import Vocabulary
 
 @testable import CommandLineTools
 @testable import RolloutEngine

@@ -15,7 +15,7 @@ struct PlanningTests {
 
     @Test("simulate says how often a policy reverts and after how many requests, and JSON has the same numbers")
     func simulate() throws {
-        let arguments = ["--rps", "40", "--candidate-errors", "50%", "--rollouts", "12", "--watched", "10m"]
+        let arguments = ["--rps", "40", "--candidate-errors", "50%", "--rollouts", "12", "--baseline-history", "10m"]
         let run = CommandRun(all: ["policy", "simulate", standard] + arguments)
         #expect(run.status == 0 && run.errors == "")
         #expect(run.output.contains("reverted     100% (95 % interval 73.54% to 100%)"), "\(run.output)")

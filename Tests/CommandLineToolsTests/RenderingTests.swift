@@ -1,5 +1,6 @@
 import AdminTypes
 import Testing
+import Vocabulary
 
 @testable import CommandLineTools
 

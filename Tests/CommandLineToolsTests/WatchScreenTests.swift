@@ -2,6 +2,7 @@ import AdminClient
 import AdminTestSupport
 import AdminTypes
 import Testing
+import Vocabulary
 
 @testable import CommandLineTools
 

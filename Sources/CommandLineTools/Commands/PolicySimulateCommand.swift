@@ -41,8 +41,8 @@ struct PolicySimulateCommand: ParsableCommand {
         transform: StepsValue.init(written:))
     var steps = StepsValue.standard
     @Option(help: "A rollout that has not ended after so many hours counts as undecided.") var hours = 2.0
-    @Option(help: "For how long the baseline was watched before.", transform: TimeValue.init(written:))
-    var watched = TimeValue(.seconds(2 * 3600))
+    @Option(help: "The baseline's traffic before the rollout, as time.", transform: TimeValue.init(written:))
+    var baselineHistory = TimeValue(.seconds(2 * 3600))
     @Option(help: "How many.") var rollouts = 1000
     @Option(
         help: "The risk of a false revert, as analysis.risk.falseRevert of a service.",
@@ -82,7 +82,7 @@ struct PolicySimulateCommand: ParsableCommand {
             candidate: Self.arm(
                 candidateErrors ?? errors, candidateClientErrors ?? clientErrors, candidateLatency ?? latency))
         plan.maximumDuration = .milliseconds(Int64(hours * 3_600_000))
-        plan.baselineHistory = watched.value
+        plan.baselineHistory = baselineHistory.value
         plan.risk.falseRevert = falseRevert.value
         plan.seed = seed
         let summary = plan.summary(rollouts: rollouts)

@@ -2,6 +2,7 @@ import AdminClient
 import AdminTypes
 import ArgumentParser
 import Glibc
+import Vocabulary
 
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

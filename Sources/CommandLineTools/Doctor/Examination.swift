@@ -2,6 +2,7 @@ import AdminClient
 import AdminTypes
 import Glibc
 import PolicyYAML
+import Vocabulary
 
 /// One look over agent, host and services. Reads only.
 struct Examination {
@@ -184,7 +185,9 @@ struct Examination {
         }
         for note in status.notes { warn(name, note) }
         if let rollout = status.rollout, let holdReason = rollout.holdReason {
-            warn(name, "\(rollout.id) is held: \(holdReason.rawValue)", status.waitsFor.first.map { "it waits for \($0)" })
+            warn(
+                name, "\(rollout.id) is held: \(holdReason.rawValue)",
+                status.waitsFor.first.map { "it waits for \($0)" })
         }
         for arm in [status.baseline, status.candidate].compactMap(\.self) {
             for failure in arm.failures {

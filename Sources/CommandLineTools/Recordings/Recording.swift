@@ -1,6 +1,7 @@
 import AdminClient
 import AdminTypes
 import Analysis
+import Vocabulary
 
 /// What a service's judge took in, fetched from the agent.
 struct Recording {

@@ -8,7 +8,8 @@ enum EventText {
         func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
         let id = event.id.map { "#\($0)" } ?? "(not on disk)"
         return [
-            event.at.short + " UTC", styled(pad(id, 6), .dim), styled(pad(plain(event.kind), 15), style(event.knownKind)),
+            event.at.short + " UTC", styled(pad(id, 6), .dim),
+            styled(pad(plain(event.kind), 15), style(event.knownKind)),
             plain(event.message) + (["policy", "agent"].contains(event.by) ? "" : " (\(plain(event.by)))"),
         ].joined(separator: "  ")
     }

@@ -1,4 +1,5 @@
 import AdminTypes
+import Vocabulary
 
 /// What `watch` shows: one screen from one look. Pure: the same look and size give the same lines.
 struct WatchScreen {

@@ -10,6 +10,7 @@ import PolicyYAML
 import RolloutController
 import RolloutStore
 import TrafficProxy
+import Vocabulary
 
 /// The agent: everything wired together. One control thread ticks, decides and serves the admin API; the data plane
 /// and the scrapes have threads of their own; the main thread waits for signals.

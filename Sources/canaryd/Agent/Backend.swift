@@ -8,6 +8,7 @@ import PolicyModel
 import PrometheusText
 import RolloutController
 import RolloutEngine
+import Vocabulary
 
 /// The agent as the admin API sees it.
 final class Backend: AdminBackend {

@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import PlainText
 import PolicyModel
+import Vocabulary
 
 /// The agent's own log, on standard error.
 enum Logs {
@@ -86,12 +87,6 @@ private struct LineHandler: LogHandler {
     private static func clock() -> String {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
-        var parts = tm()
-        gmtime_r(&now.tv_sec, &parts)
-        var buffer = [CChar](repeating: 0, count: 32)
-        strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
-        let thousandths = "\(1000 + now.tv_nsec / 1_000_000)".dropFirst()
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            + ".\(thousandths)Z"
+        return Timestamp(milliseconds: Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000).description
     }
 }

@@ -71,7 +71,8 @@ extension Timestamp: CustomStringConvertible {
 
     // The proleptic Gregorian calendar, counted in years that begin in March so that the leap day comes last.
 
-    private static func civil(_ daysSince1970: Int64) -> (year: Int64, month: Int64, date: Int64) {
+    /// The date of a day in the proleptic Gregorian calendar.
+    public static func civil(_ daysSince1970: Int64) -> (year: Int64, month: Int64, date: Int64) {
         let (era, dayOfEra) = floorDivide(daysSince1970 + 719_468, 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
         let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
