@@ -97,11 +97,6 @@ public struct JSONReader {
         return true
     }
 
-    /// Goes to the start of the next line.
-    public mutating func skipLine() {
-        while place < bytes.count, bytes[place] != 0x0a { place += 1 }
-    }
-
     public func fault(_ problem: String) -> JSONError { JSONError(line: line, problem: problem) }
 
     public mutating func value(depth: Int = 0) throws(JSONError) -> JSONValue {

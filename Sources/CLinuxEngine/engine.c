@@ -156,7 +156,6 @@ int ce_socket_error(int fd) {
 int ce_set_reuse_address(int fd) { return set(fd, SOL_SOCKET, SO_REUSEADDR, 1); }
 int ce_set_reuse_port(int fd) { return set(fd, SOL_SOCKET, SO_REUSEPORT, 1); }
 int ce_set_no_delay(int fd) { return set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
-int ce_set_v6_only(int fd, int on) { return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, on); }
 int ce_set_nonblocking(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0) return -errno;
@@ -175,11 +174,6 @@ int ce_set_buffers(int fd, int send, int receive) {
 int ce_local_address(int fd, ce_address *out) {
     out->length = sizeof out->storage;
     return ce_result(getsockname(fd, (struct sockaddr *)&out->storage, &out->length));
-}
-
-int ce_peer_address(int fd, ce_address *out) {
-    out->length = sizeof out->storage;
-    return ce_result(getpeername(fd, (struct sockaddr *)&out->storage, &out->length));
 }
 
 int ce_describe(const ce_address *address, char *host, size_t capacity, uint16_t *port) {

@@ -74,14 +74,6 @@ static inline ssize_t ce_send(int fd, const void *from, size_t count, int more) 
     return n < 0 ? -errno : n;
 }
 
-// Two pieces in one call.
-static inline ssize_t ce_send2(int fd, const void *a, size_t an, const void *b, size_t bn) {
-    struct iovec parts[2] = {{(void *)a, an}, {(void *)b, bn}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
-    return n < 0 ? -errno : n;
-}
-
 // Non-blocking, close-on-exec.
 int ce_accept(int fd);
 // An address as 128 bits, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2), both halves in the order of the host.
@@ -128,13 +120,11 @@ int ce_socket_error(int fd);
 int ce_set_reuse_address(int fd);
 int ce_set_reuse_port(int fd);
 int ce_set_no_delay(int fd);
-int ce_set_v6_only(int fd, int on);
 int ce_set_nonblocking(int fd);
 // A close sends RST and drops what was not sent.
 int ce_set_reset_on_close(int fd);
 int ce_set_buffers(int fd, int send, int receive);
 int ce_local_address(int fd, ce_address *out);
-int ce_peer_address(int fd, ce_address *out);
 // Host without brackets; port 0 for Unix sockets. -1 where it is neither.
 int ce_describe(const ce_address *address, char *host, size_t capacity, uint16_t *port);
 // Who is at the other end of a Unix socket.
