@@ -95,11 +95,14 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     /// `2,500 : 1`: the odds that were won against the candidate being sound.
     public var odds: String { Self.odds(value) }
 
-    public static func odds(_ logEvidence: Double) -> String {
-        if let power = power(logEvidence) { return "more than \(power) : 1" }
+    public static func odds(_ logEvidence: Double) -> String { "\(oddsToOne(logEvidence)) : 1" }
+
+    /// `2,500` of odds of 2,500 : 1.
+    public static func oddsToOne(_ logEvidence: Double) -> String {
+        if let power = power(logEvidence) { return "more than \(power)" }
         // What was 1/0.01 before its logarithm was taken is not to be shown as 99.
         let e = evidence(ofLog: logEvidence) * (1 + 1e-9)
-        return e < 10 ? "\(Measurement.decimals(e, 1)) : 1" : "\(grouped(UInt64(saturating: e.rounded(.down)))) : 1"
+        return e < 10 ? Measurement.decimals(e, 1) : grouped(UInt64(saturating: e.rounded(.down)))
     }
 
     /// `1 of 2,500`: how often bets that are fair win as much, at most.

@@ -135,7 +135,7 @@ struct Waiting {
             if output != .table { try console.show(status, as: output) { [] } }
             throw Failure(
                 ExitStatus.needsPerson,
-                "\(rollout) waits for a person: canaryctl \(needed.action) \(service) (\(needed.reason))")
+                "\(rollout) waits for a person: canaryctl \(needed.action.rawValue) \(service) (\(needed.reason))")
         }
         guard let outcome else {
             throw Failure(

@@ -10,6 +10,11 @@ enum EvidenceText {
         figure.value < 0.05 ? "none" : CheckEvidence.odds(figure.value)
     }
 
+    /// `12` of odds of 12 : 1; `none` as in `odds`.
+    static func oddsToOne(_ figure: Figure) -> String {
+        figure.value < 0.05 ? "none" : CheckEvidence.oddsToOne(figure.value)
+    }
+
     private static func chance(_ figure: Figure) -> String { CheckEvidence.chance(figure.value) }
 
     /// Evidence and proof of each check that has some; empty where none has.

@@ -231,8 +231,7 @@ struct WatchScreen {
 
     /// `12 of 400 : 1`
     private static func odds(_ value: Figure, _ threshold: Figure) -> String {
-        let odds = EvidenceText.odds(value)
-        return "\(odds.hasSuffix(" : 1") ? String(odds.dropLast(4)) : odds) of \(EvidenceText.odds(threshold))"
+        "\(EvidenceText.oddsToOne(value)) of \(EvidenceText.odds(threshold))"
     }
 
     private func notes(_ status: ServiceStatus) -> [Line] {
