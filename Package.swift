@@ -29,6 +29,7 @@ let shims: [Target] = [
 ]
 
 let shells: [Target] = [
+    .target(name: "FileAccess"),
     .target(name: "Threading", dependencies: ["CLinuxEngine"]),
     .target(name: "HTTPEngine", dependencies: ["Threading", "CLinuxEngine"]),
     .target(
@@ -36,14 +37,14 @@ let shells: [Target] = [
         dependencies: [
             "Vocabulary", "Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine",
         ]),
-    .target(name: "PolicyYAML", dependencies: ["PolicyModel", "CYAML"]),
+    .target(name: "PolicyYAML", dependencies: ["FileAccess", "PolicyModel", "CYAML"]),
     .target(
         name: "MetricsScrape",
         dependencies: ["Threading", "PlainText", "PolicyModel", "Analysis", "PrometheusText", "CCurl"]),
     .target(
         name: "RolloutStore",
         dependencies: [
-            "Vocabulary", "PlainText", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
+            "FileAccess", "Vocabulary", "PlainText", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController",
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),
     .target(
@@ -59,7 +60,9 @@ let shells: [Target] = [
     .target(name: "AdminClient", dependencies: ["AdminTypes", "HTTPEngine"]),
     .target(
         name: "ReferenceModel",
-        dependencies: ["Threading", "PlainText", "HTTPEngine", "CKernels", "PrometheusText", "Statistics"]),
+        dependencies: [
+            "FileAccess", "Threading", "PlainText", "HTTPEngine", "CKernels", "PrometheusText", "Statistics",
+        ]),
     .target(
         name: "CommandLineTools",
         dependencies: [
@@ -80,7 +83,8 @@ let mains: [Target] = [
     .executableTarget(
         name: "canaryd",
         dependencies: [
-            "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel", "PolicyYAML",
+            "FileAccess", "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel",
+            "PolicyYAML",
             "MetricsScrape",
             "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
@@ -124,6 +128,7 @@ let tests: [Target] = [
         path: "Tests/TestSupport"),
     // How the cost of a reader grows with its input.
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
+    .testTarget(name: "FileAccessTests", dependencies: ["FileAccess"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(

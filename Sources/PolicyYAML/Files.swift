@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 
 /// Paths as text: no links are followed.
@@ -48,25 +49,15 @@ enum Files {
 
     /// The text of a file of at most `ConfigurationLimits.fileBytes`.
     static func read(_ path: String) throws(Mend) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Mend(explanation(errno)) }
-        defer { close(descriptor) }
-        // Refused before reading: a FIFO or a device never ends.
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw Mend(explanation(errno)) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw Mend("is not a regular file: name a YAML file") }
-        let limit = ConfigurationLimits.fileBytes
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw Mend(explanation(errno))
+        var bytes: [UInt8]
+        do throws(FileReader.Problem) {
+            bytes = try FileReader.read(path, limit: ConfigurationLimits.fileBytes)
+        } catch {
+            switch error {
+            case .system(let code): throw Mend(explanation(code))
+            case .notRegular: throw Mend("is not a regular file: name a YAML file")
+            case .tooLarge: throw Mend("is larger than 1 MiB, the most that is read: split it up")
             }
-            if count == 0 { break }
-            bytes += chunk[0..<count]
-            if bytes.count > limit { throw Mend("is larger than 1 MiB, the most that is read: split it up") }
         }
         // Some editors begin a file with it; it says nothing about UTF-8.
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }

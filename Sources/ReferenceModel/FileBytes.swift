@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 
 /// A file that could not be read or written, or whose content is not what it has to be.
@@ -17,32 +18,14 @@ public struct FileError: Error, Hashable, CustomStringConvertible, Sendable {
 enum FileBytes {
     /// Reads a whole file of at most `limit` bytes.
     static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure(path, "cannot be opened") }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure(path, "cannot be examined") }
-        guard status.st_mode & S_IFMT == S_IFREG else {
-            throw FileError(path: path, message: "is not a regular file")
-        }
-        let size = Int(status.st_size)
-        guard size <= limit else {
-            throw FileError(path: path, message: "has \(size) bytes, more than the limit of \(limit)")
-        }
-        var done = 0
-        var problem: FileError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while done < size {
-                let got = Glibc.read(descriptor, buffer.baseAddress! + done, size - done)
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { problem = failure(path, "cannot be read") }
-                if got <= 0 { break }
-                done += got
+        do throws(FileReader.Problem) { return try FileReader.read(path, limit: limit) } catch {
+            switch error {
+            case .system(let code):
+                throw FileError(path: path, message: "cannot be opened: \(String(cString: strerror(code)))")
+            case .notRegular: throw FileError(path: path, message: "is not a regular file")
+            case .tooLarge: throw FileError(path: path, message: "has more than the limit of \(limit) bytes")
             }
-            count = done
         }
-        if let problem { throw problem }
-        return bytes
     }
 
     /// Writes a file and renames it into place, so that a reader sees either the old or the new content, never a part.

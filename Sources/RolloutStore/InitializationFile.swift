@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 
 /// A file in the state directory that tells a first start from a loss: it is written after the first commit, so a
@@ -23,12 +24,8 @@ struct InitializationFile {
 
     /// Why the state is gone; nil where nothing was lost, or something was committed since.
     var loss: String? {
-        let fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard fd >= 0 else { return nil }
-        defer { close(fd) }
-        var bytes = [UInt8](repeating: 0, count: Self.maximumSize)
-        let count = read(fd, &bytes, bytes.count)
-        let text = String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
+        guard let bytes = try? FileReader.read(path, limit: Self.maximumSize, followsLink: false) else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self)
         guard text.hasPrefix(Self.lossMark) else { return nil }
         return String(text.dropFirst(Self.lossMark.count).prefix { $0 != "\n" })
     }

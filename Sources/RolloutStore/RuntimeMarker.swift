@@ -1,3 +1,4 @@
+import FileAccess
 import Glibc
 import RolloutController
 import RolloutEngine
@@ -89,22 +90,15 @@ public final class RuntimeMarker: LoweringMarker {
     }
 
     private func contents(_ file: String) throws(StoreError) -> String {
-        let fd = Glibc.open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard fd >= 0 else { throw StoreError(.io, String(cString: strerror(errno))) }
-        defer { close(fd) }
-        var info = stat()
-        guard fstat(fd, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_size <= Self.maximumSize else {
-            throw StoreError(.unreadable, "not a file of at most \(Self.maximumSize >> 20) MiB")
+        do throws(FileReader.Problem) {
+            return String(
+                decoding: try FileReader.read(file, limit: Self.maximumSize, followsLink: false), as: UTF8.self)
+        } catch {
+            switch error {
+            case .system(let code): throw StoreError(.io, String(cString: strerror(code)))
+            case .notRegular, .tooLarge:
+                throw StoreError(.unreadable, "not a file of at most \(Self.maximumSize >> 20) MiB")
+            }
         }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= Self.maximumSize {
-            let n = Glibc.read(fd, &buffer, buffer.count)
-            if n < 0, errno == EINTR { continue }
-            guard n >= 0 else { throw StoreError(.io, String(cString: strerror(errno))) }
-            if n == 0 { break }
-            bytes += buffer[..<n]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -1,5 +1,6 @@
 import AdminClient
 import AdminTypes
+import FileAccess
 import Glibc
 import ReferenceModel
 
@@ -135,19 +136,18 @@ final class DemoStage {
         fclose(file)
     }
 
+    /// The largest file of the example in bytes.
+    private static let maximumFile = 1 << 20
+
     private static func contents(_ path: String) throws(DemoError) -> String {
-        guard let file = fopen(path, "r") else {
-            throw DemoError("\(path) cannot be read: \(String(cString: strerror(errno)))")
+        do throws(FileReader.Problem) {
+            return String(decoding: try FileReader.read(path, limit: maximumFile), as: UTF8.self)
+        } catch {
+            switch error {
+            case .system(let code): throw DemoError("\(path) cannot be read: \(String(cString: strerror(code)))")
+            case .notRegular, .tooLarge: throw DemoError("\(path) is not a file of the demo")
+            }
         }
-        defer { fclose(file) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let n = fread(&chunk, 1, chunk.count, file)
-            if n == 0 { break }
-            bytes += chunk[..<n]
-        }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// Removes a folder and its content without following symbolic links.
