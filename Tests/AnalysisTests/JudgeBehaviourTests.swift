@@ -227,6 +227,45 @@ import Vocabulary
         #expect(ticks.map { $0.assigned[0] } == [10, 10, 10, 0])
     }
 
+    @Test("results belong to their checks by name, in whatever order the policies come") func pairs() {
+        // `a/b` and `a-/b` differ only where the policy's name ends.
+        let policies = ["a", "a-", "b"].map { name in
+            Policy(
+                name: name,
+                checks: [
+                    Check(name: "b", kind: .errors(ErrorsCheck(max: name == "a-" ? 0.9 : 0.0001))),
+                    Check(
+                        name: "gauge", kind: .metric(MetricCheck(series: "x", aggregate: .max, max: 1)), mode: .observe),
+                ])
+        }
+        var traffic = Traffic(policies, seed: 5, watched: 30)
+        traffic.candidateErrors = 0.5
+        for _ in 0..<120 { traffic.tick() }
+        let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        for policies in [policies, policies.reversed()] {
+            let results = traffic.judge.evaluate(policies, empty, now: 0)
+            #expect(results.map(\.path) == policies.flatMap { ["\($0.name)/b", "\($0.name)/gauge"] })
+            for result in results where result.check == "b" {
+                #expect((result.verdict == .fail) == (result.policy != "a-"), "\(result.path)")
+            }
+        }
+    }
+
+    @Test("every kind of note has words, and a kind of its own where a program has to tell it apart") func notes() {
+        let notes: [MeasurementNote] = [
+            .tooSmallToJudge(candidate: 3, baseline: 40, needed: 50),
+            .fewRows(candidate: 3, baseline: 40, needed: 50), .strongestAtQuantile(0.999),
+            .failsMore(candidate: .init(failed: 12, total: 140), baseline: .init(failed: 1, total: 1260)),
+        ]
+        #expect(notes.map(\.kind) == [.tooSmallToJudge, .fewSamples, .strongestAtQuantile, .failsMore])
+        #expect(
+            notes.map(\.words) == [
+                "too small to judge: 3 of 50 samples on the candidate, 40 on the baseline",
+                "3 of 50 samples on the candidate, 40 on the baseline", "shows most at P99.9",
+                "fails more often, and failed requests count as the slowest: 12 of 140 against 1 of 1,260 on the baseline",
+            ])
+    }
+
     @Test("bounds at the ends of their ranges are judged, not crashed on") func extremes() {
         let checks = [
             Check(name: "floor", kind: .errors(ErrorsCheck(maxIncrease: 0.5, floor: 1))),

@@ -144,6 +144,22 @@ struct EvidenceTests {
         #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
     }
 
+    @Test("explain names the quantile at which a slow candidate is slowest, whatever else is noted of it")
+    func quantile() {
+        let m = Analysis.Measurement(
+            subject: "increase", unit: .seconds, candidate: 0.09, baseline: 0.02, candidateSamples: 140,
+            baselineSamples: 1260, bound: 0.03, value: 0.09, verdict: .fail,
+            notes: [.other("something else"), .strongestAtQuantile(0.999), .evidence(value: 7, revertAt: 5)])
+        let rollout = JudgedRollout(seconds: 60)
+        api.sync { backend in
+            var evaluation = rollout.evaluation
+            evaluation.results[0].measurements = [m]
+            _ = backend.handle(.evaluated(evaluation, elapsed: .seconds(1)), service: "income")
+        }
+        let flat = run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(flat.contains("At P99.9 the candidate took 90 ms, the baseline 20 ms"), "\(flat)")
+    }
+
     @Test("explain of a promotion points at the proof; in the bake none is asked for") func promoted() throws {
         revert(JudgedRollout(seconds: 60), nil)
         let json = run("explain", "--output=json").output
