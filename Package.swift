@@ -143,7 +143,8 @@ let tests: [Target] = [
     .testTarget(name: "ThreadingTests", dependencies: ["Threading", "CLinuxEngine"]),
     .testTarget(name: "HTTPEngineTests", dependencies: ["HTTPEngine", "CLinuxEngine", "TestSupport", "GrowthMeasure"]),
     .testTarget(
-        name: "TrafficProxyTests", dependencies: ["TrafficProxy", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
+        name: "TrafficProxyTests",
+        dependencies: ["TrafficProxy", "Statistics", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "GrowthMeasure"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["Vocabulary", "RolloutStore", "TestSupport"]),

@@ -1,6 +1,7 @@
 import Analysis
 import HTTPEngine
 import PolicyModel
+import Statistics
 
 /// The arm of a request, and what of the decision is observed.
 struct ArmAssignment {
@@ -14,7 +15,7 @@ struct ArmAssignment {
 
 extension ServicePlan {
     /// Assigns a request to an arm: by a rule that matches it, else by the hash of its sticky key, else at random.
-    func assign(_ request: RequestMessage, isTrusted: Bool, _ random: inout LoopRandom) -> ArmAssignment {
+    func assign(_ request: RequestMessage, isTrusted: Bool, _ random: inout SplitMix64) -> ArmAssignment {
         var flags = Observation.Flags()
         let hash: UInt64
         if let key = stickyKey(request, isTrusted: isTrusted), key.count > 0 {

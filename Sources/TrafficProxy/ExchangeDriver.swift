@@ -1,6 +1,7 @@
 import Analysis
 import HTTPEngine
 import PolicyModel
+import Statistics
 
 /// Carries the requests of one loop: turns what its sockets report into events of `Exchange`, and does what each asks for.
 /// Speaks HTTP/1 to both sides.
@@ -17,7 +18,7 @@ final class ExchangeDriver {
     let access: AccessRecorder?
     let logsAccess: Bool
     var log = ObservationLog()
-    var random = LoopRandom()
+    var random = SplitMix64(seed: .random(in: 0 ... .max))
     var requestIDs = RequestIDs()
     /// Failed requests since the last report, by arm and reason.
     private var failures: [FailureKey: UInt64] = [:]

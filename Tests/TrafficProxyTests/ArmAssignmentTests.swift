@@ -1,13 +1,14 @@
 import Analysis
 import HTTPEngine
 import PolicyModel
+import Statistics
 import Testing
 
 @testable import TrafficProxy
 
 @Suite struct ArmAssignmentTests {
     private func assign(_ plan: PlanFixture, _ head: String, isTrusted: Bool = true) -> ArmAssignment {
-        var random = LoopRandom()
+        var random = SplitMix64(seed: .random(in: 0 ... .max))
         return withMessage(head) { plan.service.pointee.assign($0, isTrusted: isTrusted, &random) }
     }
 
@@ -70,7 +71,7 @@ import Testing
         ]
         for (line, expected) in cases {
             withMessage("\(line) HTTP/1.1\r\nHost: h") { message in
-                var random = LoopRandom()
+                var random = SplitMix64(seed: .random(in: 0 ... .max))
                 var assignment = plan.service.pointee.assign(message, isTrusted: true, &random)
                 #expect(plan.service.pointee.rescue(of: message, assignment) == expected, "\(line)")
                 assignment.flags.insert(.matched)

@@ -84,6 +84,16 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
+    /// False while a latency check does not know the baseline's quantiles yet.
+    var isReady: Bool {
+        switch self {
+        case .latency(let process): process.isReady
+        case .errors, .clientErrors, .quality: true
+        }
+    }
+
+    var isQuality: Bool { if case .quality = self { true } else { false } }
+
     /// The process of a latency check.
     var latency: LatencyProcess? { if case .latency(let process) = self { process } else { nil } }
 

@@ -18,7 +18,7 @@ extension SequentialJudge {
         let fails = evidence.value >= evidence.revertAt
         let seen = state.process.sinceStep.candidate.trials
         let verdict: Verdict =
-            fails ? .fail : !(state.process.latency?.isReady ?? true) || seen < Self.fewestInStep ? .noData : .pass
+            fails ? .fail : !state.process.isReady || seen < Self.fewestInStep ? .noData : .pass
         evidence.requestsNeeded = state.needed
         let seconds = state.process.secondsInStep
         if let needed = state.needed, seen > 0, seconds > 0 {

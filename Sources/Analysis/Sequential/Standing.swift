@@ -15,13 +15,14 @@ extension SequentialJudge {
     public var standing: Standing {
         var standing = Standing()
         // A copy of a state counts the references of all its arrays.
-        for i in states.indices where states[i].check.mode == .enforce && states[i].quality == nil {
-            if standing.reverts == nil, states[i].evidence.value >= threshold(states[i]) {
+        for i in states.indices where states[i].check.mode == .enforce && !states[i].process.isQuality {
+            if standing.reverts == nil, states[i].process.evidence.value >= threshold(states[i]) {
                 standing.reverts = states[i].path
             }
             standing.isReady =
-                standing.isReady && states[i].isReady && states[i].sinceStep.candidate.trials >= Self.fewestInStep
-            standing.isProven = standing.isProven && standing.isReady && states[i].proof >= proofThreshold
+                standing.isReady && states[i].process.isReady
+                && states[i].process.sinceStep.candidate.trials >= Self.fewestInStep
+            standing.isProven = standing.isProven && standing.isReady && states[i].process.proof >= proofThreshold
         }
         return standing
     }
