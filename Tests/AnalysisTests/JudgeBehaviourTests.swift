@@ -114,7 +114,8 @@ import Vocabulary
         while traffic.result("p95").verdict != .fail { traffic.tick() }
         let words = traffic.result("p95").words
         let failed = try #require(words.firstMatch(of: /p95: increase: (.*): ([0-9]+) of ([0-9]+) against ([0-9]+) of/))
-        #expect(failed.1 == Measurement.failsMore, "\(words)")
+        #expect(failed.1 == "fails more often, and failed requests count as the slowest", "\(words)")
+        #expect(traffic.result("p95").decisive?.notes.first?.kind == .failsMore)
         #expect(Int(failed.3) == traffic.candidateRequests)
         #expect(try #require(Int(failed.2)) > traffic.candidateRequests / 30, "\(words)")
         traffic = Traffic(seed: 2)
