@@ -12,6 +12,11 @@ public struct ScrapeSample: Hashable, Sendable {
     public var latency: LatencyReading
     /// The histogram holds answered requests only, so that failures have to be added as slower than every bound.
     public var latencyExcludesErrors: Bool
+    /// `requests`, `errors` and `latency` by their series, from which the window learns how they grew; nil: there is
+    /// one series of each. The window does not keep them.
+    public var presetReadings: PresetReadings?
+    /// Since the scrape before of the same server; set by the window.
+    var growth = CounterGrowth()
     /// Gauge: requests that wait or are worked on, as the server counts them.
     public var queue: Double?
     /// Gauge: 0 ... 1.
@@ -44,6 +49,22 @@ public struct ScrapeSample: Hashable, Sendable {
     }
 }
 
+/// What a preset's counters and its latency histogram show, by labels. Nil: no series was shown.
+public struct PresetReadings: Hashable, Sendable {
+    public var requests: [String: Double]?
+    public var errors: [String: Double]?
+    public var latency: [String: CumulativeHistogram]?
+
+    public init(
+        requests: [String: Double]? = nil, errors: [String: Double]? = nil,
+        latency: [String: CumulativeHistogram]? = nil
+    ) {
+        self.requests = requests
+        self.errors = errors
+        self.latency = latency
+    }
+}
+
 public enum LatencyReading: Hashable, Sendable {
     case histogram(CumulativeHistogram)
     /// The server would show it but has not yet.
@@ -63,6 +84,16 @@ public struct SeriesQuery: Hashable, Sendable {
     public init(selector: String, kind: Kind) {
         self.selector = selector
         self.kind = kind
+    }
+
+    /// Whether the selector names labels; a name in quotes, `{"my.metric"}`, is none.
+    var hasLabelConditions: Bool {
+        var isQuoted = false
+        for byte in selector.utf8 {
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            if byte == UInt8(ascii: "="), !isQuoted { return true }
+        }
+        return false
     }
 }
 

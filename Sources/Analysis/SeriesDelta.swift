@@ -76,16 +76,14 @@ extension SeriesDelta {
         from = scrapes.first!.at
         to = last.at
         servers = 1
-        requests = CounterIncrease.over(scrapes.lazy.map(\.requests))
-        errors = CounterIncrease.over(scrapes.lazy.map(\.errors))
+        let steps = scrapes.dropFirst().lazy.map(\.growth)
+        requests = steps.compactMap(\.requests).sum
+        errors = steps.compactMap(\.errors).sum
         slower = last.latencyExcludesErrors ? errors ?? 0 : 0
         if case .unavailable = last.latency {
             latency = last.latency
         } else {
-            let readings = scrapes.lazy.map { scrape -> CumulativeHistogram? in
-                if case .histogram(let histogram) = scrape.latency { histogram } else { nil }
-            }
-            latency = HistogramIncrease.over(readings).map { .histogram($0) } ?? .noData
+            latency = HistogramIncrease.sum(steps.compactMap(\.latency)).map { .histogram($0) } ?? .noData
         }
         let seconds = Double(to - from) * 1e-9
         series = [:]
@@ -179,15 +177,14 @@ extension SeriesReading {
     }
 }
 
-private enum CounterIncrease {
-    /// Nil where no step has a value at its end. A counter that was not shown and now is began at zero.
-    static func over(_ readings: some Sequence<Double?>) -> Double? {
-        over(readings.lazy.map { reading in reading.map { ["": $0] } })
-    }
+extension Sequence<Double> {
+    /// Nil without elements.
+    fileprivate var sum: Double? { reduce(nil as Double?) { ($0 ?? 0) + $1 } }
+}
 
-    /// Series by series, so that one that comes or goes does not look like a reset of all. One that is missing from a
-    /// scrape and comes back goes on from its last value. A value that no counter can have, because it is negative or
-    /// not finite, reads as missing; scrapes from servers are refused before they come here.
+private enum CounterIncrease {
+    /// Series by series, as `CounterTracker` counts. Nil where no step has a value at its end. A value that no counter
+    /// can have reads as missing; scrapes from servers are refused before they come here.
     static func over(_ readings: some Sequence<[String: Double]?>) -> Double? {
         var previous: [String: Double] = [:]
         var increase: Double?
@@ -203,6 +200,14 @@ private enum CounterIncrease {
 
 private enum HistogramIncrease {
     static let differentBounds = "the servers' histograms share no bucket bounds"
+
+    /// Of steps between scrapes; other bounds start anew.
+    static func sum(_ steps: some Sequence<CumulativeHistogram>) -> CumulativeHistogram? {
+        steps.reduce(nil as CumulativeHistogram?) { sum, step in
+            guard let sum, sum.bounds == step.bounds else { return step }
+            return sum.merged(with: step)
+        }
+    }
 
     /// A histogram in which any bucket fell was reset as a whole, and counts from zero. Other bounds start anew.
     static func over(_ readings: some Sequence<CumulativeHistogram?>) -> CumulativeHistogram? {
@@ -224,7 +229,8 @@ private enum HistogramIncrease {
 }
 
 extension CumulativeHistogram {
-    fileprivate func step(since previous: CumulativeHistogram) -> CumulativeHistogram {
+    /// The growth since an earlier reading with the same bounds.
+    func step(since previous: CumulativeHistogram) -> CumulativeHistogram {
         guard zip(counts, previous.counts).allSatisfy({ $0 >= $1 }) else { return self }
         return CumulativeHistogram(bounds: bounds, counts: zip(counts, previous.counts).map { $0 - $1 })
             .notFalling

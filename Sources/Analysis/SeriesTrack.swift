@@ -110,8 +110,8 @@ extension SeriesWindow {
     /// A counter without labels that is gone, its family included, was renamed or is another server's.
     func isKnownFamily(_ query: SeriesQuery, of arm: Arm) -> Bool {
         let tracks = histories[arm]!.values.filter(\.isCurrent).compactMap { $0.tracks[query] }
-        let isLabeled = query.selector.utf8.contains(UInt8(ascii: "{"))
-        guard isLabeled || tracks.allSatisfy({ $0.presence == .shown || $0.presence == .declared }) else {
+        guard query.hasLabelConditions || tracks.allSatisfy({ $0.presence == .shown || $0.presence == .declared })
+        else {
             return false
         }
         return tracks.map(\.scrapesOfFamily).reduce(0, +) >= MissingSeries.patience

@@ -70,6 +70,7 @@ struct ServerHistory: Sendable {
     private(set) var requests: Unchanged<Double>?
     /// Scrapes in a row without any request counter.
     private(set) var withoutRequests: Unchanged<Bool>?
+    private var counterTracker = CounterTracker()
 
     mutating func record(_ sample: ScrapeSample, span: Int64, maxScrapes: Int) {
         if let last = samples.last, sample.at <= last.at { return }
@@ -77,6 +78,8 @@ struct ServerHistory: Sendable {
         // One copy is enough: a window holds hundreds of scrapes.
         var sample = sample
         sample.details = [:]
+        sample.growth = counterTracker.record(sample)
+        sample.presetReadings = nil
         if var last = samples.popLast() {
             last.remark = nil
             samples.append(last)

@@ -18,6 +18,7 @@ public struct SampleReader: Sendable {
     public static let maxSeries = 256
     /// Models that a remark names; a server may carry hundreds.
     private static let shownModels = 5
+    private static let shownLength = 64
 
     public init(preset: MetricsPreset?, model: String? = nil, queries: Set<SeriesQuery> = []) {
         self.preset = preset
@@ -39,15 +40,21 @@ public struct SampleReader: Sendable {
         sample.page = PageState(newestTimestamp: exposition.newestTimestamp, counters: exposition.counterDigest)
         if let wall, let newest = exposition.newestTimestamp { sample.page.age = (wall - newest) / 1000 }
         if let preset {
-            sample.requests = try count(preset.requests, exposition)
-            sample.errors = try count(preset.errors, exposition)
+            let requests = try count(preset.requests, exposition)
+            let errors = try count(preset.errors, exposition)
+            sample.requests = requests?.sum
+            sample.errors = errors?.sum
             // Many servers show a failure's counter only once it has counted.
             if sample.requests != nil, sample.errors == nil { sample.errors = 0 }
             sample.queue = sum(preset.queue, exposition)
             sample.saturation = preset.saturation.flatMap {
                 exposition.select(selector($0)).map(\.value).filter { !$0.isNaN }.max()
             }
-            sample.latency = try latency(preset, exposition)
+            let latency = try latency(preset, exposition)
+            sample.latency = latency.reading
+            sample.presetReadings = PresetReadings(
+                requests: requests?.bySeries, errors: requests == nil ? nil : errors?.bySeries ?? [:],
+                latency: latency.bySeries)
             sample.remark = remark(preset, exposition)
             if case .histogram(_, _, let excludesErrors) = preset.latency {
                 sample.latencyExcludesErrors = excludesErrors
@@ -83,16 +90,27 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// The sum of counters.
-    private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape) -> Double? {
+    /// Counters, their sum and each by itself; nil where none is shown.
+    private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
+        -> (sum: Double, bySeries: [String: Double])?
+    {
+        var bySeries: [String: Double] = [:]
+        var sum = 0.0
         for series in series {
-            if let why = impossibleCount(selector(series), exposition) { throw UnusableScrape(description: why) }
+            let selector = selector(series)
+            for sample in exposition.select(selector) {
+                if let why = impossibleCount(sample.value, selector.description) {
+                    throw UnusableScrape(description: why)
+                }
+                sum += sample.value
+                bySeries[SeriesKey.text(of: sample.name, sample.labels)] = sample.value
+            }
         }
-        let sum = sum(series, exposition)
-        if let sum, let why = impossibleCount(sum, "the sum of \(series[0].selector.name)") {
+        guard !bySeries.isEmpty else { return nil }
+        if let why = impossibleCount(sum, "the sum of \(series[0].selector.name)") {
             throw UnusableScrape(description: why)
         }
-        return sum
+        return (sum, bySeries)
     }
 
     private func impossibleCount(_ selector: SeriesSelector, _ exposition: Exposition) -> String? {
@@ -104,45 +122,51 @@ public struct SampleReader: Sendable {
         return "\(name) is \(value), which is no count: counts are from 0 to \(UInt64(Proportion.largestCount))"
     }
 
-    private func latency(_ preset: MetricsPreset, _ exposition: Exposition) throws(UnusableScrape) -> LatencyReading {
+    private func latency(_ preset: MetricsPreset, _ exposition: Exposition) throws(UnusableScrape)
+        -> (reading: LatencyReading, bySeries: [String: CumulativeHistogram]?)
+    {
         switch preset.latency {
         case .unavailable(let reason):
-            return .unavailable(reason)
+            return (.unavailable(reason), nil)
         case .histogram(let series, let scale, _):
             if model != nil, !series.hasModel, models(preset, exposition).count > 1 {
-                return .unavailable(
-                    "\(series.selector.name) does not name the model, and this server carries several; use from: proxy")
+                let reason =
+                    "\(series.selector.name) does not name the model, and this server carries several; use from: proxy"
+                return (.unavailable(reason), nil)
             }
             if let why = impossibleCount(selector(series).buckets, exposition) {
                 throw UnusableScrape(description: why)
             }
-            let parts = exposition.histograms(selector(series))
-            guard let first = parts.first.map({ cumulative($0, scale: scale) }) else { return .noData }
-            var merged = first
-            for part in parts.dropFirst() {
-                guard let sum = merged.merged(with: cumulative(part, scale: scale)) else {
-                    return .unavailable("the histograms of \(series.selector.name) share no bucket bounds")
+            var bySeries: [String: CumulativeHistogram] = [:]
+            var sum: CumulativeHistogram?
+            for part in exposition.histograms(selector(series)) {
+                let own = cumulative(part, scale: scale)
+                bySeries[SeriesKey.text(part.labels)] = own
+                guard let merged = sum.map({ $0.merged(with: own) }) ?? own else {
+                    return (.unavailable("the histograms of \(series.selector.name) share no bucket bounds"), nil)
                 }
-                merged = sum
+                sum = merged
             }
+            guard let merged = sum else { return (.noData, nil) }
             if let count = merged.impossibleCount, let why = impossibleCount(count, series.selector.name) {
                 throw UnusableScrape(description: why)
             }
-            return .histogram(merged)
+            return (.histogram(merged), bySeries)
         }
     }
 
     private func remark(_ preset: MetricsPreset, _ exposition: Exposition) -> String? {
         guard let model else { return nil }
         let models = models(preset, exposition)
-        guard !models.isEmpty, !models.contains(model) else { return nil }
-        let shown = models.sorted().prefix(Self.shownModels).joined(separator: ", ")
+        guard !models.isEmpty, !models.contains(Bytewise(model)) else { return nil }
+        let shown = models.sorted().prefix(Self.shownModels).map { $0.text.prefix(Self.shownLength) }.joined(
+            separator: ", ")
         return "the server shows no model \(model), but \(shown)\(models.count > Self.shownModels ? ", …" : "")"
     }
 
-    private func models(_ preset: MetricsPreset, _ exposition: Exposition) -> Set<String> {
+    private func models(_ preset: MetricsPreset, _ exposition: Exposition) -> Set<Bytewise> {
         guard let label = preset.modelLabel else { return [] }
-        return Set(preset.requests.flatMap { exposition.select($0.selector).map { $0[label] } })
+        return Set(preset.requests.flatMap { exposition.select($0.selector).map { Bytewise($0[label]) } })
     }
 
     private func reading(
@@ -160,7 +184,8 @@ public struct SampleReader: Sendable {
                 return .unavailable("\(selector) is \(sample.value), which no counter can be")
             }
             return .values(
-                Dictionary(samples.map { (Self.key($0.labels), $0.value) }, uniquingKeysWith: { first, _ in first }))
+                Dictionary(
+                    samples.map { (SeriesKey.text($0.labels), $0.value) }, uniquingKeysWith: { first, _ in first }))
         case .histogram:
             let parts = exposition.histograms(selector)
             guard parts.count <= Self.maxSeries else { return tooMany(parts.count) }
@@ -170,7 +195,7 @@ public struct SampleReader: Sendable {
             if let why = impossibleCount(selector.buckets, exposition) { return .unavailable(why) }
             return .histograms(
                 Dictionary(
-                    parts.map { (Self.key($0.labels), cumulative($0, scale: 1)) },
+                    parts.map { (SeriesKey.text($0.labels), cumulative($0, scale: 1)) },
                     uniquingKeysWith: { first, _ in first }))
         }
     }
@@ -181,9 +206,5 @@ public struct SampleReader: Sendable {
 
     private func cumulative(_ sample: HistogramSample, scale: Double) -> CumulativeHistogram {
         CumulativeHistogram(bounds: sample.bounds.map { $0 * scale }, counts: sample.cumulative)
-    }
-
-    private static func key(_ labels: [Label]) -> String {
-        labels.map { LabelMatcher($0.name, .equals($0.value)).description }.joined(separator: ",")
     }
 }

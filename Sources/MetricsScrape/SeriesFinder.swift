@@ -27,7 +27,9 @@ struct SeriesFinder {
     private func presence(_ selector: SeriesSelector, _ family: [Sample]) -> SeriesPresence {
         for matcher in selector.matchers {
             guard case .equals(let value) = matcher.condition, !value.isEmpty else { continue }
-            let isLabel = family.contains { sample in sample.labels.contains { $0.name == matcher.label } }
+            let isLabel = family.contains { sample in
+                sample.labels.contains { Bytewise($0.name) == Bytewise(matcher.label) }
+            }
             if !isLabel { return .withoutLabel(matcher.label) }
         }
         return .otherValues

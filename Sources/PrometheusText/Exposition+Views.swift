@@ -34,7 +34,7 @@ extension Exposition {
         var seen: Set<[Label]> = []
         var matching: [Sample] = []
         for var sample in samples(named: selector.name) where selector.matches(sample) {
-            sample.labels.sort { $0.name < $1.name }
+            sample.labels.sort { $0.name.precedesBytewise($1.name) }
             if seen.insert(sample.labels).inserted { matching.append(sample) }
         }
         return matching
@@ -64,7 +64,7 @@ extension Exposition {
                 switch families[sample.family].kind {
                 case .counter, .histogram, .summary: true
                 case .gauge: false
-                case .untyped: Self.counterSuffixes.contains { sample.name.hasSuffix($0) }
+                case .untyped: Self.counterSuffixes.contains { sample.name.hasSuffixBytes(of: $0) }
                 }
             // FNV-1a, a value at a time.
             if isCounter { digest = ((digest ?? 0xCBF2_9CE4_8422_2325) ^ sample.value.bitPattern) &* 0x100_0000_01B3 }
@@ -86,7 +86,7 @@ extension Exposition {
         var groups = LabelGroups<[(bound: Double, count: Double)]>(initial: [])
         for sample in select(selector.buckets) {
             guard let bound = NumberText.parse(sample["le"]), bound > -.infinity else { continue }
-            groups.update(sample.labels.filter { $0.name != "le" }) { $0.append((bound, sample.value)) }
+            groups.update(sample.labels.filter { !$0.name.hasBytes(of: "le") }) { $0.append((bound, sample.value)) }
         }
         let sums = values(SeriesSelector(selector.name + "_sum", selector.matchers))
         let counts = values(SeriesSelector(selector.name + "_count", selector.matchers))
@@ -100,7 +100,9 @@ extension Exposition {
         var groups = LabelGroups(initial: SummarySample(labels: [], quantiles: [:]))
         for sample in select(selector) {
             guard let quantile = NumberText.parse(sample["quantile"]) else { continue }
-            groups.update(sample.labels.filter { $0.name != "quantile" }) { $0.quantiles[quantile] = sample.value }
+            groups.update(sample.labels.filter { !$0.name.hasBytes(of: "quantile") }) {
+                $0.quantiles[quantile] = sample.value
+            }
         }
         for sample in select(SeriesSelector(selector.name + "_sum", selector.matchers)) {
             groups.update(sample.labels) { $0.sum = sample.value }

@@ -8,9 +8,19 @@ public enum FamilyKind: String, CaseIterable, Hashable, Sendable {
     case untyped
 }
 
+/// Two labels are equal where their bytes are: see `Bytewise`.
 public struct Label: Hashable, Sendable {
     public var name: String
     public var value: String
+
+    public static func == (one: Label, other: Label) -> Bool {
+        one.name.hasBytes(of: other.name) && one.value.hasBytes(of: other.value)
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        name.hashBytes(into: &hasher)
+        value.hashBytes(into: &hasher)
+    }
 
     public init(_ name: String, _ value: String) {
         self.name = name
@@ -37,7 +47,7 @@ public struct Sample: Hashable, Sendable {
 
     /// A label that is not there reads as empty, as Prometheus has it.
     public subscript(label: String) -> String {
-        for candidate in labels where candidate.name == label { return candidate.value }
+        for candidate in labels where candidate.name.hasBytes(of: label) { return candidate.value }
         return ""
     }
 }
@@ -63,25 +73,25 @@ public struct Exposition: Sendable {
     public let samples: [Sample]
     /// The newest explicit timestamp of a sample, in milliseconds since 1970; nil where none has one.
     public let newestTimestamp: Double?
-    private let placesByName: [String: [Int]]
+    private let placesByName: [Bytewise: [Int]]
 
     init(families: [Family], samples: [Sample], newestTimestamp: Double? = nil) {
         self.families = families
         self.samples = samples
         self.newestTimestamp = newestTimestamp
-        var places: [String: [Int]] = [:]
-        for (place, sample) in samples.enumerated() { places[sample.name, default: []].append(place) }
+        var places: [Bytewise: [Int]] = [:]
+        for (place, sample) in samples.enumerated() { places[Bytewise(sample.name), default: []].append(place) }
         placesByName = places
     }
 
-    public func family(named name: String) -> Family? { families.first { $0.name == name } }
+    public func family(named name: String) -> Family? { families.first { $0.name.hasBytes(of: name) } }
 
     /// All samples of a family, those of `x_bucket`, `x_sum` and `x_count` for a histogram x.
     public func samples(of family: String) -> [Sample] {
-        guard let index = families.firstIndex(where: { $0.name == family }) else { return [] }
+        guard let index = families.firstIndex(where: { $0.name.hasBytes(of: family) }) else { return [] }
         return samples.filter { $0.family == index }
     }
 
     /// Samples of exactly this name.
-    public func samples(named name: String) -> [Sample] { (placesByName[name] ?? []).map { samples[$0] } }
+    public func samples(named name: String) -> [Sample] { (placesByName[Bytewise(name)] ?? []).map { samples[$0] } }
 }

@@ -63,7 +63,7 @@ private struct ExpositionReader {
     let format: ExpositionFormat
     private var hasEnded = false
     private var families: [Family] = []
-    private var familyIndex: [String: Int] = [:]
+    private var familyIndex: [Bytewise: Int] = [:]
     private var samples: [Sample] = []
     private var newestTimestamp: Double?
 
@@ -111,7 +111,7 @@ private struct ExpositionReader {
         guard line.atBlankOrEnd else { throw line.unexpected("a space after the metric name") }
         line.skipBlanks()
         // Bounded by the samples' limit as well: a text of TYPE lines only is no way around it.
-        guard familyIndex[name] != nil || families.count < limits.samples else {
+        guard familyIndex[Bytewise(name)] != nil || families.count < limits.samples else {
             throw tooMany("metric families", line)
         }
         let index = declare(name)
@@ -143,9 +143,9 @@ private struct ExpositionReader {
     }
 
     private mutating func declare(_ name: String) -> Int {
-        if let index = familyIndex[name] { return index }
+        if let index = familyIndex[Bytewise(name)] { return index }
         families.append(Family(name: name))
-        familyIndex[name] = families.count - 1
+        familyIndex[Bytewise(name)] = families.count - 1
         return families.count - 1
     }
 
@@ -178,7 +178,7 @@ private struct ExpositionReader {
             if let rest = line.peek, rest != UInt8(ascii: "#") { throw line.unexpected("the end of the line") }
         }
         if format == .openMetrics, line.peek != nil { try readExemplar(&line) }
-        let family = last.map { $0.name == name } == true ? last!.family : self.family(of: name)
+        let family = last.map { $0.name.hasBytes(of: name) } == true ? last!.family : self.family(of: name)
         samples.append(Sample(name: name, labels: labels, value: value, family: family))
     }
 
@@ -199,10 +199,10 @@ private struct ExpositionReader {
 
     /// The declared family that a sample belongs to, by its name or by its name without the suffix of its kind.
     private mutating func family(of name: String) -> Int {
-        if let index = familyIndex[name] { return index }
+        if let index = familyIndex[Bytewise(name)] { return index }
         for (suffix, kinds) in format == .openMetrics ? Self.openMetricsSuffixes : Self.suffixes
-        where name.hasSuffix(suffix) {
-            let stem = String(name.dropLast(suffix.count))
+        where name.hasSuffixBytes(of: suffix) {
+            let stem = Bytewise(String(name.utf8.dropLast(suffix.utf8.count))!)
             if let index = familyIndex[stem], kinds.contains(families[index].kind) { return index }
         }
         return declare(name)

@@ -66,7 +66,7 @@ struct LineCursor {
         labels.reserveCapacity(previous.count)
         // While the names are those of the line before, they are different from each other.
         var isLikePrevious = true
-        var names: Set<String> = []
+        var names: Set<Bytewise> = []
         while true {
             skipBlanks()
             if peek == UInt8(ascii: "}") {
@@ -87,11 +87,11 @@ struct LineCursor {
                 if peek == UInt8(ascii: ",") { advance() }
                 continue
             }
-            if isLikePrevious, name != like?.name {
+            if isLikePrevious, like.map({ !$0.name.hasBytes(of: name) }) ?? true {
                 isLikePrevious = false
-                names = Set(labels.map(\.name))
+                names = Set(labels.map { Bytewise($0.name) })
             }
-            guard isLikePrevious || names.insert(name).inserted else {
+            guard isLikePrevious || names.insert(Bytewise(name)).inserted else {
                 throw failure("the label \(name.prefix(24)) occurs twice")
             }
             try expect("=", "= after the label name")

@@ -11,7 +11,9 @@ public struct SeriesSelector: Hashable, Sendable, CustomStringConvertible {
     /// The buckets of the histogram that this selector names.
     public var buckets: SeriesSelector { SeriesSelector(name + "_bucket", matchers) }
 
-    public func matches(_ sample: Sample) -> Bool { sample.name == name && matchers.allSatisfy { $0.matches(sample) } }
+    public func matches(_ sample: Sample) -> Bool {
+        sample.name.hasBytes(of: name) && matchers.allSatisfy { $0.matches(sample) }
+    }
 
     public var description: String {
         let conditions = matchers.map(\.description)
@@ -45,12 +47,12 @@ public struct LabelMatcher: Hashable, Sendable, CustomStringConvertible {
     public func matches(_ sample: Sample) -> Bool {
         let value = sample[label]
         return switch condition {
-        case .equals(let wanted): value == wanted
-        case .differs(let unwanted): value != unwanted
-        case .isOneOf(let wanted): wanted.contains(value)
-        case .isNoneOf(let unwanted): !unwanted.contains(value)
-        case .startsWith(let prefix): value.hasPrefix(prefix)
-        case .startsNotWith(let prefix): !value.hasPrefix(prefix)
+        case .equals(let wanted): value.hasBytes(of: wanted)
+        case .differs(let unwanted): !value.hasBytes(of: unwanted)
+        case .isOneOf(let wanted): wanted.contains { value.hasBytes(of: $0) }
+        case .isNoneOf(let unwanted): !unwanted.contains { value.hasBytes(of: $0) }
+        case .startsWith(let prefix): value.hasPrefixBytes(of: prefix)
+        case .startsNotWith(let prefix): !value.hasPrefixBytes(of: prefix)
         }
     }
 

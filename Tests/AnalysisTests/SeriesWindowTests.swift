@@ -1,6 +1,7 @@
-import Analysis
 import PolicyModel
 import Testing
+
+@testable import Analysis
 
 @Suite("Series window")
 struct SeriesWindowTests {
@@ -112,6 +113,62 @@ struct SeriesWindowTests {
                 histogram(1, 2, 3, bounds: fine),
             ])?.latency == .histogram(histogram(0, 1, 2, bounds: fine)))
         #expect(latency([nil, nil])?.latency == .noData)
+    }
+
+    /// A page of models: how many requests and failures each counted, and how many of them were fast.
+    private func models(_ pages: [[String: (requests: Double, errors: Double, fast: Double)]]) -> SeriesDelta? {
+        var filled = SeriesWindow()
+        for (place, page) in pages.enumerated() {
+            let latency = page.mapValues { histogram($0.fast, $0.requests, $0.requests) }
+            var sample = ScrapeSample(
+                at: Int64(place) * Self.second, requests: page.values.map(\.requests).reduce(0, +),
+                errors: page.values.map(\.errors).reduce(0, +), latency: .noData)
+            if let first = latency.values.first {
+                sample.latency = .histogram(latency.values.dropFirst().reduce(first) { $0.merged(with: $1)! })
+            }
+            sample.presetReadings = PresetReadings(
+                requests: page.mapValues(\.requests), errors: page.mapValues(\.errors), latency: latency)
+            filled.record(sample, of: one, arm: .candidate)
+        }
+        return filled.delta(of: .candidate, from: 0, to: 100 * Self.second)
+    }
+
+    @Test("a model that leaves a page, comes back or is new is no reset of the others")
+    func modelsThatComeAndGo() throws {
+        let a = (requests: 5_000.0, errors: 900.0, fast: 4_000.0)
+        let b = (requests: 100.0, errors: 1.0, fast: 90.0)
+        let bLater = (requests: 110.0, errors: 1.0, fast: 100.0)
+        let gone = try #require(models([["a": a, "b": b], ["b": bLater]]))
+        #expect(gone.requests == 10 && gone.errors == 0)
+        #expect(gone.latency == .histogram(histogram(10, 10, 10)))
+        let aLater = (requests: 5_007.0, errors: 902.0, fast: 4_000.0)
+        let back = try #require(models([["a": a, "b": b], ["b": bLater], ["a": aLater, "b": bLater]]))
+        #expect(back.requests == 17 && back.errors == 2)
+        #expect(back.latency == .histogram(histogram(10, 17, 17)))
+        let new = try #require(models([["b": b], ["a": (3, 1, 2), "b": bLater]]))
+        #expect(new.requests == 13 && new.errors == 1)
+        #expect(new.latency == .histogram(histogram(12, 13, 13)))
+        // One that was restarted counts from zero, whatever the others do.
+        let restarted = try #require(models([["a": a, "b": b], ["a": aLater, "b": (4, 0, 3)]]))
+        #expect(restarted.requests == 11 && restarted.errors == 2)
+        #expect(restarted.latency == .histogram(histogram(3, 11, 11)))
+    }
+
+    @Test(
+        "series that are gone are remembered in a bounded number, and those that were shown last",
+        arguments: [1_000, 3_000])
+    func goneSeries(others: Int) {
+        var tracker = CounterTracker()
+        func growth(_ labels: String, _ value: Double) -> Double? {
+            var sample = ScrapeSample(at: 0)
+            sample.presetReadings = PresetReadings(requests: [labels: value])
+            return tracker.record(sample).requests
+        }
+        #expect(growth("old", 1_000) == nil)
+        for turn in 0..<others { #expect(growth("model \(turn)", 1) == 1) }
+        #expect(growth("model \(others - 1)", 3) == 2)
+        // What was forgotten counts anew.
+        #expect(growth("old", 1_001) == (others > 2_000 ? 1_001 : 1))
     }
 
     @Test("histograms of servers with other bounds meet on the bounds that they share")

@@ -1,5 +1,6 @@
 import Analysis
 import GrowthMeasure
+import PolicyModel
 import PrometheusText
 import Testing
 
@@ -32,6 +33,39 @@ struct GrowthTests {
         { "reference_requests_total{code=\"200\"} \($0)\n" },
         { "g{i=\"\($0)\"} 1\n" },
     ]
+
+    @Test("a page of combining marks costs about as much as one of letters: nothing normalizes what a server writes")
+    func combiningMarks() throws {
+        let queries: Set = [
+            SeriesQuery(selector: "g", kind: .gauge), SeriesQuery(selector: "c", kind: .counter),
+            SeriesQuery(selector: "h", kind: .histogram),
+        ]
+        let reader = SampleReader(preset: .named("reference"), queries: queries)
+        func page(_ filler: String) -> [UInt8] {
+            let lines = (0..<40).map { place in
+                """
+                g{i="\(filler)\(place)"} 1
+                c{"\(filler)\(place)"="v"} 1
+                h_bucket{i="\(filler)\(place)",le="+Inf"} 1
+                reference_requests_total{model="\(filler)\(place)",code="\(filler)"} 1
+                {"\(filler)\(place)"} 1
+
+                """
+            }
+            return [UInt8](lines.joined().utf8)
+        }
+        var window = SeriesWindow()
+        var time: Int64 = 0
+        let factor = try Growth.factor(1) { size in
+            page(String(repeating: size == 1 ? "aaaa" : "\u{301}\u{323}", count: 800))
+        } _: { text in
+            time += 1
+            let sample = try reader.read(try ExpositionParser.parse(text, limits: Self.limits), at: time)
+            window.record(sample, of: Endpoint(host: "h", port: 1), arm: .candidate)
+            _ = window.delta(of: .candidate, from: time - 2, to: time)
+        }
+        #expect(factor <= 20)
+    }
 
     @Test("a page, from its bytes to what the judge sees of it", arguments: lines.indices, [nil, "m7"])
     func page(shape: Int, model: String?) throws {

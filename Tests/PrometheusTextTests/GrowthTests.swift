@@ -29,6 +29,13 @@ struct GrowthTests {
         Shape(testDescription: "quantiles of summaries") {
             "s{quantile=\"0.5\",i=\"\($0)\"} 1\ns_sum{i=\"\($0)\"} 1\n"
         },
+        // Normalizing them would cost a thousand times as much as reading them.
+        Shape(testDescription: "label values of combining marks") {
+            "x{i=\"\($0)\(String(repeating: "\u{301}\u{323}", count: 100))\"} 1\n"
+        },
+        Shape(testDescription: "names of combining marks") {
+            "{\"x\($0)\(String(repeating: "\u{301}\u{323}", count: 100))\"} 1\n"
+        },
         Shape(testDescription: "the same sample again and again") { _ in "x 1\n" },
     ]
 
