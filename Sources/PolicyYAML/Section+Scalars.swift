@@ -82,9 +82,10 @@ extension Section {
     }
 
     /// - Parameter limit: bytes; with its text as files write it.
-    func bytes(_ key: String, atMost limit: (bytes: Int, text: String)) -> Int? {
+    func bytes(_ key: String, atLeast least: Int = 0, atMost limit: (bytes: Int, text: String)) -> Int? {
         read(key, limit.text) { (text) throws(Mend) in
             let value = try Units.bytes(text)
+            guard value >= least else { throw Mend("is too small: write \(least)B or more") }
             guard value <= limit.bytes else { throw Mend("is too large: write \(limit.text) or less") }
             return value
         }

@@ -1,36 +1,70 @@
-/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`.
+/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`. A name that
+/// needs quotes stands among them: `{"my.metric",gpu="0"}`.
 enum SeriesSelector {
+    private static let longest = 512
+    private static let noSeries =
+        "is no series: write its name as the scrape shows it, such as nv_gpu_memory_used_bytes, or {\"my.metric\"}"
+
     /// The text itself where it is well formed.
     static func checked(_ text: String) throws(Mend) -> String {
-        guard text.utf8.count <= 512 else { throw Mend("is longer than 512 bytes: shorten it") }
-        let name = text.prefix { $0 != "{" }
-        guard isName(name, colons: true) else {
-            throw Mend("is no series: write its name as the scrape shows it, such as nv_gpu_memory_used_bytes")
-        }
-        var rest = text.dropFirst(name.count)
+        guard text.utf8.count <= longest else { throw Mend("is longer than \(longest) bytes: shorten it") }
+        var rest = Substring(text)
+        let name = rest.removePrefix { $0 != "{" }
+        guard isName(name, colons: true) || (name.isEmpty && !rest.isEmpty) else { throw Mend(noSeries) }
         if rest.isEmpty { return text }
-        let broken = "has matchers that cannot be read: write them as in \(name){gpu=\"0\"}"
+        let broken =
+            "has matchers that cannot be read: write them as in \(name.isEmpty ? "my_metric" : name){gpu=\"0\"}"
         guard rest.hasSuffix("}") else { throw Mend(broken) }
         rest = rest.dropFirst().dropLast()
+        var hasName = !name.isEmpty
         while !rest.isEmpty {
-            let label = rest.prefix { $0 != "=" && $0 != "!" }
-            rest = rest.dropFirst(label.count)
-            if rest.hasPrefix("!~") || rest.hasPrefix("=~") {
-                throw Mend("has a regular expression, which is not read: write label=\"value\" or label!=\"value\"")
+            let label: Substring
+            let isQuoted = rest.hasPrefix("\"")
+            if isQuoted {
+                label = try quoted(&rest, broken)
+                guard !label.isEmpty else { throw Mend(broken) }
+            } else {
+                label = rest.removePrefix { $0 != "=" && $0 != "!" }
             }
-            if rest.hasPrefix("!") { rest = rest.dropFirst() }
-            guard isName(label, colons: false), rest.hasPrefix("=\"") else { throw Mend(broken) }
-            rest = rest.dropFirst(2)
-            guard let close = rest.firstIndex(of: "\"") else { throw Mend(broken) }
-            if rest[..<close].contains("\\") { throw Mend("has a backslash in a label value, which is not read") }
-            rest = rest[rest.index(after: close)...]
+            if isQuoted, rest.isEmpty || rest.hasPrefix(",") {
+                guard !hasName else { throw Mend("names two series, the second \"\(label)\": remove one") }
+                hasName = true
+            } else {
+                if rest.hasPrefix("!~") || rest.hasPrefix("=~") {
+                    throw Mend("has a regular expression, which is not read: write label=\"value\" or label!=\"value\"")
+                }
+                if rest.hasPrefix("!") { rest = rest.dropFirst() }
+                guard isQuoted || isName(label, colons: false), rest.hasPrefix("=\"") else { throw Mend(broken) }
+                rest = rest.dropFirst()
+                _ = try quoted(&rest, broken)
+            }
             if rest.hasPrefix(",") { rest = rest.dropFirst() } else if !rest.isEmpty { throw Mend(broken) }
         }
+        guard hasName else { throw Mend(noSeries) }
+        return text
+    }
+
+    /// What stands between the quote that `rest` begins with and the next one.
+    private static func quoted(_ rest: inout Substring, _ broken: String) throws(Mend) -> Substring {
+        let inner = rest.dropFirst()
+        guard let close = inner.firstIndex(of: "\"") else { throw Mend(broken) }
+        let text = inner[..<close]
+        if text.contains("\\") { throw Mend("has a backslash in quotes, which is not read") }
+        rest = inner[inner.index(after: close)...]
         return text
     }
 
     private static func isName(_ text: Substring, colons: Bool) -> Bool {
         guard let first = text.utf8.first, !(0x30...0x39).contains(first) else { return false }
         return text.utf8.allSatisfy { Names.isAlphanumeric($0) || $0 == 0x5f || (colons && $0 == 0x3a) }
+    }
+}
+
+extension Substring {
+    /// Removes the leading characters that satisfy the condition, and returns them.
+    fileprivate mutating func removePrefix(while condition: (Character) -> Bool) -> Substring {
+        let found = prefix(while: condition)
+        self = dropFirst(found.count)
+        return found
     }
 }

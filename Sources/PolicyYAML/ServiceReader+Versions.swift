@@ -91,7 +91,7 @@ extension ServiceReader {
             interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(3600)) ?? .seconds(5),
             timeout: part.duration("timeout", atLeast: .milliseconds(10), atMost: .seconds(300)) ?? .seconds(2),
             maxSamples: part.integer("maxSamples", in: 1...ConfigurationLimits.scrapeSamples),
-            maxBody: part.bytes("maxBody", atMost: ConfigurationLimits.scrapeBody))
+            maxBody: part.bytes("maxBody", atLeast: 1, atMost: ConfigurationLimits.scrapeBody))
         if source.timeout > source.interval {
             let interval = source.interval.written
             report.error(

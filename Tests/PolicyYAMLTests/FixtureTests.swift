@@ -49,12 +49,14 @@ struct FixtureTests {
         #expect(loaded.value == 1)
     }
 
-    @Test("Mistakes in several files, and those that only show between files, all come at once")
-    func set() {
-        let loaded = ConfigurationLoader.load(agentFile: "\(Fixtures.folder)/set/canaryd.yaml")
+    @Test(
+        "Mistakes in several files, and those that only show between files, all come at once",
+        arguments: [("set", 6), ("score-ranges", 1)])
+    func set(_ folder: String, filesWithMistakes: Int) {
+        let loaded = ConfigurationLoader.load(agentFile: "\(Fixtures.folder)/\(folder)/canaryd.yaml")
         #expect(loaded.configuration == nil)
-        #expect(Set(loaded.diagnostics.map(\.file)).count == 6)
-        Fixtures.expect(Fixtures.text(loaded), in: "set/expected.txt")
+        #expect(Set(loaded.diagnostics.map(\.file)).count == filesWithMistakes)
+        Fixtures.expect(Fixtures.text(loaded), in: "\(folder)/expected.txt")
     }
 
     @Test("There are fixtures to test")

@@ -78,14 +78,22 @@ struct UnitsTests {
 
     @Test(
         "Series with label matchers, as the scrape's own reader takes them",
-        arguments: ["m", ":tensorflow:count", "m{}", "m{a=\"1\"}", "m{a=\"1\",b!=\"x,}y\",}"])
+        arguments: [
+            "m", ":tensorflow:count", "m{}", "m{a=\"1\"}", "m{a=\"1\",b!=\"x,}y\",}",
+            "{\"my.metric\"}", "{\"my.metric\",a=\"b\"}", "{a=\"b\",\"my.metric\",}", "m{\"a label\"!=\"b\"}",
+            "{\"a{b\",\"größe\"=\"ü\"}",
+        ])
     func series(_ text: String) throws {
         #expect(try SeriesSelector.checked(text) == text)
     }
 
     @Test(
         "Series that cannot be read are refused",
-        arguments: ["", "0m", "m{", "m{a}", "m{a=1}", "m{a=\"1\"b=\"2\"}", "m{a!~\"x\"}", "m{a:b=\"1\"}", "a b"])
+        arguments: [
+            "", "0m", "m{", "m{a}", "m{a=1}", "m{a=\"1\"b=\"2\"}", "m{a!~\"x\"}", "m{a:b=\"1\"}", "a b", "{}",
+            "{a=\"b\"}", "{\"\"}",
+            "m{\"n\"}", "{\"m\",\"n\"}", "{\"m\"a=\"b\"}", "{\"m\"", "{\"m}", "{\"m\",\"a\"=b}", "{\"a\\\"b\"}",
+        ])
     func badSeries(_ text: String) {
         #expect(message { () throws(Mend) in _ = try SeriesSelector.checked(text) } != nil)
     }
