@@ -9,7 +9,7 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var ambiguous: UInt64 = 0
     /// No request with this id was seen in time.
     public var unmatched: UInt64 = 0
-    /// The request is of a rollout that is over.
+    /// The request is of a rollout that is over, or ended before a check asked for labels.
     public var late: UInt64 = 0
     /// No rollout was running, so there was nothing to compare.
     public var noRollout: UInt64 = 0
@@ -55,6 +55,10 @@ public struct FeedbackJoin: Sendable {
     /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)
 
+    /// For how long after the last request that was not remembered, because no check asked for labels then, rows of unknown
+    /// requests count as late: they may be labels of such requests.
+    public static let lateness: Duration = .seconds(300)
+
     /// Who asks for feedback.
     public enum Audience: Sendable {
         case rollout
@@ -80,6 +84,8 @@ public struct FeedbackJoin: Sendable {
     /// When each waiting row came, the oldest first. Entries of rows that no longer wait are skipped.
     private var arrivals = RowQueue<(hash: UInt64, since: Int64)>()
     public private(set) var counts = FeedbackCounts()
+    /// When the last request began that was not remembered.
+    private var lastSkipped: Int64?
 
     public init(capacity: Int = Self.capacity) { self.capacity = max(capacity, 1) }
 
@@ -108,6 +114,9 @@ public struct FeedbackJoin: Sendable {
         case .labelled, .ambiguous: break
         }
     }
+
+    /// Notes a judged request that is not remembered, because no check asks for labels.
+    public mutating func skip(_ o: Observation) { lastSkipped = max(lastSkipped ?? o.startedAt, o.startedAt) }
 
     /// Takes feedback in; `settle` joins it.
     /// - Returns: false when too much is waiting and this row was not taken.
@@ -175,7 +184,11 @@ public struct FeedbackJoin: Sendable {
             guard let entry = waiting[oldest.hash], entry.since == oldest.since else { continue }
             waiting[oldest.hash] = nil
             waitingBytes -= entry.row.footprint
-            counts.unmatched += 1
+            if let lastSkipped, entry.since - lastSkipped <= Self.lateness.nanoseconds {
+                counts.late += 1
+            } else {
+                counts.unmatched += 1
+            }
         }
         // Entries of rows that were joined stay for a while: no more of them than of rows that wait.
         guard arrivals.count > 2 * waiting.count + 1_000 else { return }

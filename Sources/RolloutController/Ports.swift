@@ -263,7 +263,20 @@ public protocol LoweringMarker: AnyObject {
     /// Keeps the whole state; best effort, and says whether it was kept.
     func mark(_ state: ServiceState) -> Bool
     func clear(service: String)
-    func marked() -> [ServiceState]
+    func read() -> LoweringMarks
+}
+
+/// The lowered splits that an earlier run left.
+public struct LoweringMarks {
+    /// The whole state of each service, by its name.
+    public var states: [String: ServiceState]
+    /// Why the mark of a service cannot be used, by its name. Its split was lowered, and nobody knows how far.
+    public var unreadable: [String: String]
+
+    public init(states: [String: ServiceState] = [:], unreadable: [String: String] = [:]) {
+        self.states = states
+        self.unreadable = unreadable
+    }
 }
 
 /// Told of every event once it is in force.

@@ -20,7 +20,7 @@ extension RolloutController {
         var stored = StoredAgent()
         var lost = lostState
         do { stored = try store.load() } catch { lost = lost ?? "\(error)" }
-        let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
+        let marks = marker.read()
         let known = Dictionary(stored.services.map { ($0.state.service, $0) }, uniquingKeysWith: { $1 })
         let serving = known.mapValues { $0.state.serving.name }
         try plane.prepare(
@@ -34,7 +34,7 @@ extension RolloutController {
         let added = configuration.services.map { service in
             add(
                 service, Declaration(service, policies: configuration.policies(of: service)),
-                stored: known[service.name], marked: marked[service.name], clean: clean,
+                stored: known[service.name], marks: marks, clean: clean,
                 lost: lost ?? stored.unreadable[service.name], now: now)
         }
         write(added, now: now)
@@ -56,9 +56,11 @@ extension RolloutController {
 
     /// Not written yet: `write` follows.
     private func add(
-        _ service: Service, _ declaration: Declaration, stored: StoredService?, marked: ServiceState?, clean: Bool,
+        _ service: Service, _ declaration: Declaration, stored: StoredService?, marks: LoweringMarks, clean: Bool,
         lost: String?, now: Moment
     ) -> ServiceRuntime {
+        let marked = marks.states[service.name]
+        let unreadableMark = marks.unreadable[service.name]
         var events: [Event] = []
         var state = stored?.state ?? newState(for: declaration)
         // At the same generation it holds what the store does not: a pause, a freeze.
@@ -92,13 +94,18 @@ extension RolloutController {
         let runtime = ServiceRuntime(
             service: service, declaration: declaration, state: state, slot: newSlot(for: service.name), now: now)
         services[service.name] = runtime
-        runtime.hasMarker = marked != nil
+        runtime.hasMarker = marked != nil || unreadableMark != nil
         if let stored, let evidence = stored.evidence {
             runtime.restore(evidence, tail: stored.tail)
         } else if state.rollout != nil, state.rollout?.phase != .waiting {
             runtime.beginAnewWithoutEvidence()
         }
-        for input in [Input.recovered(clean: clean), .declared] {
+        var inputs = [Input.recovered(clean: clean)]
+        if let unreadableMark {
+            events.append(Event(.alarm, message: unreadableMark, by: "agent"))
+            inputs += endingRollout(of: state, because: unreadableMark)
+        }
+        for input in inputs + [.declared] {
             let transition = RolloutStateMachine.handle(
                 input, state: runtime.state, declaration: declaration, now: now)
             if transition.state.rollout?.id != runtime.state.rollout?.id {
@@ -121,6 +128,16 @@ extension RolloutController {
         runtime.isDirty = true
         runtime.writtenAt = .min / 2
         return runtime
+    }
+
+    /// For a service whose lowered split is not known: its rollout may have been reverted, paused or frozen. What serves
+    /// goes on to serve, and nothing starts until someone unfreezes.
+    private func endingRollout(of state: ServiceState, because reason: String) -> [Input] {
+        let freeze = Command(
+            .freeze, by: "agent", reason: "\(reason); check that \(state.serving) is what should serve, then unfreeze")
+        if state.rollout == nil { return [.command(freeze)] }
+        let revert = Command(.revert(to: nil, force: true), by: "agent", reason: reason)
+        return [.command(freeze), .command(revert)]
     }
 
     /// What was added, in one transaction.
@@ -169,7 +186,7 @@ extension RolloutController {
                 throw ConfigurationRefused(reasons: ["the state of the added services cannot be read: \(error)"])
             }
         }
-        let marked = Dictionary(marker.marked().map { ($0.service, $0) }, uniquingKeysWith: { $1 })
+        let marks = marker.read()
         var changes: [String] = []
         let old = configuration
         configuration = new
@@ -189,7 +206,7 @@ extension RolloutController {
             guard let runtime = services[service.name] else {
                 added.append(
                     add(
-                        service, declaration, stored: known[service.name], marked: marked[service.name], clean: true,
+                        service, declaration, stored: known[service.name], marks: marks, clean: true,
                         lost: nil, now: now))
                 changes.append("\(service.name): added")
                 continue

@@ -142,6 +142,7 @@ extension RolloutController {
         }
         runtime.unwritten = []
         runtime.writeFailure = nil
+        runtime.isUnmarked = false
         runtime.recorder.written()
         runtime.writtenAt = now.monotonic
         if change.evidence != nil { runtime.evidenceWrittenAt = now.monotonic }
@@ -195,15 +196,16 @@ extension RolloutController {
         }
     }
 
+    static let unmarkedHint =
+        "; nor could it be marked in the runtime directory: a crash now would undo what is in force"
+
     private func failed(_ error: any Error, _ runtime: ServiceRuntime) {
-        let why = "\(error)"
-        guard runtime.writeFailure != why else { return }
-        runtime.writeFailure = why
-        alarm(
-            "the state cannot be written: \(why)"
-                + (runtime.isDurable || runtime.hasMarker
-                    ? "" : "; nor marked: a crash now would undo what is in force"),
-            runtime)
+        // Each is told once: a disk may be full long before a split is lowered, or marked in vain.
+        let old = (runtime.writeFailure, runtime.isUnmarked)
+        runtime.writeFailure = "\(error)"
+        runtime.isUnmarked = !runtime.isDurable && !runtime.hasMarker
+        guard old != (runtime.writeFailure, runtime.isUnmarked) else { return }
+        alarm("the state cannot be written: \(error)\(runtime.isUnmarked ? Self.unmarkedHint : "")", runtime)
     }
 
     /// Writes what changed without an event, and what could not be written before: of all services whose turn it is in
@@ -216,6 +218,7 @@ extension RolloutController {
         do { try commit(due.map { ($0, change(to: $0.state, [], $0, now: now)) }, now: now) } catch {
             for runtime in due {
                 runtime.writtenAt = now.monotonic
+                if !runtime.isDurable, !runtime.hasMarker { runtime.hasMarker = marker.mark(runtime.state) }
                 failed(error, runtime)
             }
         }

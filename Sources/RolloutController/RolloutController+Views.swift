@@ -79,7 +79,9 @@ extension RolloutController {
             notes.append("\(problems.count - Self.mostScrapeNotes) more problems with scraped series")
         }
         if !runtime.isDurable || runtime.writeFailure != nil {
-            notes.append("the state is not on disk: \(runtime.writeFailure ?? "not yet")")
+            notes.append(
+                "the state is not on disk: \(runtime.writeFailure ?? "not yet")"
+                    + (runtime.isUnmarked ? Self.unmarkedHint : ""))
         }
         return notes
     }

@@ -42,6 +42,8 @@ final class ServiceRuntime {
     var isDurable: Bool { unwritten.isEmpty }
     /// The runtime directory holds a state of this service.
     var hasMarker = false
+    /// Something is in force that is neither on disk nor marked, as it was told.
+    var isUnmarked = false
     /// Why something went unseen since the last look.
     var blindness: String?
     /// The files changed and what follows could not be written yet: it is tried again at each tick.
@@ -192,7 +194,11 @@ final class ServiceRuntime {
         guard o.flags.contains(.judged) else { return }
         // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
         // A rescued request's label is of another version's prediction.
-        if wantsFeedback, !o.flags.contains(.rescued) { join.record(o) }
+        if !wantsFeedback {
+            join.skip(o)
+        } else if !o.flags.contains(.rescued) {
+            join.record(o)
+        }
         guard o.slot == slot else { return }
         window.record(o)
         feed.record(o)

@@ -42,26 +42,26 @@ public final class RuntimeMarker: LoweringMarker {
         return true
     }
 
-    public func clear(service: String) { unlink(path(service)) }
+    /// What cannot be deleted is renamed: a mark that stays would freeze the service at each start.
+    public func clear(service: String) {
+        let file = path(service)
+        if unlink(file) != 0, errno != ENOENT { rename(file, file + ".unreadable") }
+    }
 
-    public func marked() -> [ServiceState] { read().states }
-
-    /// All marks by service name, and a line for each file that could not be used.
-    public func read() -> (states: [ServiceState], warnings: [String]) {
-        var states: [ServiceState] = []
-        var warnings: [String] = []
+    public func read() -> LoweringMarks {
+        var marks = LoweringMarks()
         for file in files() {
             do throws(StoreError) {
                 let state = try json.value(ServiceState.self, try contents(file))
                 guard path(state.service) == file else {
                     throw StoreError(.unreadable, "it is of \(state.service), whose file is another")
                 }
-                states.append(state)
+                marks.states[state.service] = state
             } catch {
-                warnings.append("\(file): a lowered split cannot be read: \(error); ignored, delete the file")
+                marks.unreadable[service(of: file)] = "\(file): a lowered split cannot be read: \(error)"
             }
         }
-        return (states, warnings)
+        return marks
     }
 
     /// A service's name may hold what a file's may not.
@@ -74,6 +74,21 @@ public final class RuntimeMarker: LoweringMarker {
             }
         }
         return "\(directory)/\(name)\(Self.suffix)"
+    }
+
+    /// The name that `path` made a file's name from.
+    private func service(of file: String) -> String {
+        var name: [UInt8] = []
+        var rest = file.utf8.dropFirst(directory.utf8.count + 1).dropLast(Self.suffix.utf8.count)
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), let code = UInt8(String(Substring(rest.prefix(2))), radix: 16) {
+                name.append(code)
+                rest = rest.dropFirst(2)
+            } else {
+                name.append(byte)
+            }
+        }
+        return String(decoding: name, as: UTF8.self)
     }
 
     private func files() -> [String] {

@@ -399,6 +399,22 @@ private struct Scene {
         #expect(c.noRollout == 2 && c.noCheck == 1 && c.late == 1 && c.unmatched == 0 && c.pending == 0)
     }
 
+    @Test(
+        "labels of requests that nobody remembered, because no check asked for labels then, are late and not unmatched")
+    func skipped() {
+        let (patience, lateness) = (FeedbackJoin.patience.nanoseconds, FeedbackJoin.lateness.nanoseconds)
+        var join = FeedbackJoin()
+        join.skip(ended(1))
+        join.record(ended(2))
+        for hash in [1, 2] as [UInt64] { _ = join.submit(row(hash), now: lateness) }
+        #expect(join.settle(slot: 1, now: lateness + patience + 1).map(\.row.requestHash) == [2])
+        #expect(join.counts.late == 1 && join.counts.unmatched == 0)
+        // After that time an unknown id is a mistake of whoever posts it.
+        _ = join.submit(row(3), now: lateness + 1)
+        #expect(join.settle(slot: 1, now: lateness + patience + 2).isEmpty)
+        #expect(join.counts.late == 1 && join.counts.unmatched == 1 && join.counts.pending == 0)
+    }
+
     @Test("a row that waits is joined once, and a second one is a duplicate at once") func twice() {
         var join = FeedbackJoin()
         for _ in 0..<3 { _ = join.submit(row(1), now: 0) }

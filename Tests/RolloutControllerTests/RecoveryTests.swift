@@ -77,6 +77,37 @@ import Testing
         #expect(third.marker.states.isEmpty)
     }
 
+    @Test("a lowered split that cannot be read ends the rollout and freezes: it may have been reverted, or frozen")
+    func unreadableMark() throws {
+        let agent = try Agent.started()
+        agent.run(5)
+        agent.disk.isFull = true
+        agent.say(.revert(to: nil, force: false))
+        agent.disk.isFull = false
+        agent.marker.unreadable["income"] = "/run/income.lowered.json: it is damaged"
+        let next = try agent.successor()
+        #expect(next.listener.messages(of: .alarm).contains { $0.contains("it is damaged") })
+        next.run(20)
+        #expect(next.published == .zero && next.state().rollout == nil)
+        #expect(next.state().freeze?.reason.contains("it is damaged") == true)
+        #expect(next.state().refused?.reason.contains("it is damaged") == true)
+        // It is read once: the freeze is on disk now.
+        #expect(next.marker.unreadable.isEmpty)
+        next.say(.unfreeze)
+        next.run(20)
+        #expect(try next.successor().state().freeze == nil)
+    }
+
+    @Test("a lowered split that cannot be read freezes a service without a rollout, and a service without a state")
+    func unreadableMarkWithoutRollout() throws {
+        let agent = Agent()
+        agent.marker.unreadable["income"] = "it is damaged"
+        try agent.controller.start()
+        agent.run(20)
+        #expect(agent.published == .zero)
+        #expect(agent.state().freeze?.reason.contains("it is damaged") == true)
+    }
+
     @Test("with lost state the file's baseline serves, nothing starts until someone unfreezes, and the alarm is raised")
     func lostState() throws {
         let agent = Agent()

@@ -172,6 +172,26 @@ import Testing
         #expect(!next.disk.stoppedCleanly)
     }
 
+    @Test("a lowered split that can be neither written nor marked is told, also where the disk was full before")
+    func notEvenMarked() throws {
+        let agent = try Agent.started()
+        agent.run(5)
+        agent.disk.isFull = true
+        agent.run(20)
+        agent.marker.isBroken = true
+        agent.say(.revert(to: nil, force: false))
+        let undone = "a crash now would undo what is in force"
+        #expect(agent.listener.messages(of: .alarm).count { $0.contains(undone) } == 1)
+        #expect(agent.controller.view(of: "income")?.notes.contains { $0.contains(undone) } == true)
+        agent.run(20)
+        #expect(agent.listener.messages(of: .alarm).count { $0.contains(undone) } == 1)
+        // Where there is room for a mark before there is room for the state, it is made.
+        agent.marker.isBroken = false
+        agent.run(20)
+        #expect(agent.controller.view(of: "income")?.notes.contains { $0.contains(undone) } == false)
+        #expect(try agent.successor().state().rollout == nil)
+    }
+
     @Test("events that cannot be written are bounded")
     func bounded() throws {
         let agent = try Agent.started()

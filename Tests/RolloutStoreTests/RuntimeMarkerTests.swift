@@ -13,15 +13,15 @@ import Testing
         var a = Scene("a")
         var b = Scene("b/../c d")
         let marker = RuntimeMarker(directory: directory.file("run"))
-        #expect(marker.marked().isEmpty)
+        #expect(marker.read().states.isEmpty)
         #expect(marker.mark(a.start().state))
         #expect(marker.mark(b.start().state))
         #expect(marker.mark(a.feed(.command(Command(.revert(to: nil, force: false), by: "ann"))).state))
         let again = RuntimeMarker(directory: directory.file("run"))
-        #expect(again.marked() == [a.state, b.state])
+        #expect(again.read().states == [a.state.service: a.state, b.state.service: b.state])
         again.clear(service: "a")
         again.clear(service: "a")
-        #expect(marker.marked() == [b.state])
+        #expect(marker.read().states == [b.state.service: b.state])
         #expect(directory.names() == ["run"])
     }
 
@@ -35,12 +35,16 @@ import Testing
         write(Array("noise".utf8), to: directory.file("a.lowered.json.new"))
         mkdir(directory.file("d.lowered.json"), 0o700)
         truncate(directory.file("e.lowered.json"), 0)
-        let (states, warnings) = marker.read()
-        #expect(states == [a.state])
-        #expect(warnings.count == 3)
-        for (warning, name) in zip(warnings, ["b", "c", "d"]) {
-            #expect(warning.hasPrefix(directory.file("\(name).lowered.json: a lowered split cannot be read")))
+        write([0], to: directory.file("n%c3%a4me%2ex.lowered.json"))
+        let marks = marker.read()
+        #expect(marks.states == ["a": a.state])
+        #expect(marks.unreadable.keys.sorted() == ["b", "c", "d", "näme.x"])
+        for name in ["b", "c", "d"] {
+            let expected = directory.file("\(name).lowered.json: a lowered split cannot be read")
+            #expect(marks.unreadable[name]?.hasPrefix(expected) == true)
         }
+        for service in marks.unreadable.keys { marker.clear(service: service) }
+        #expect(marker.read().unreadable.isEmpty)
     }
 
     @Test("A place that cannot be written says so")
@@ -49,6 +53,6 @@ import Testing
         let marker = RuntimeMarker(directory: directory.file("file"))
         var a = Scene("a")
         #expect(marker.mark(a.start().state) == false)
-        #expect(marker.marked().isEmpty)
+        #expect(marker.read().states.isEmpty)
     }
 }

@@ -158,6 +158,8 @@ public final class SimulatedStore: StateStore {
 /// The runtime directory: it outlives the controllers, not a reboot.
 public final class SimulatedMarker: LoweringMarker {
     public var states: [String: ServiceState] = [:]
+    /// Why marks cannot be read, by service.
+    public var unreadable: [String: String] = [:]
     public var isBroken = false
     public let log: ActionLog
 
@@ -171,10 +173,14 @@ public final class SimulatedMarker: LoweringMarker {
     }
 
     public func clear(service: String) {
-        if states.removeValue(forKey: service) != nil { log.add(.cleared(service: service)) }
+        let isMarked = states.removeValue(forKey: service) != nil
+        if unreadable.removeValue(forKey: service) != nil || isMarked { log.add(.cleared(service: service)) }
     }
 
-    public func marked() -> [ServiceState] { states.values.sorted { $0.service < $1.service } }
+    public func read() -> LoweringMarks {
+        let readable = states.filter { unreadable[$0.key] == nil }
+        return LoweringMarks(states: readable, unreadable: unreadable)
+    }
 }
 
 /// Keeps what it is told.

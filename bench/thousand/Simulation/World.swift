@@ -141,5 +141,5 @@ final class Listener: EventListener {
 final class NoMarker: LoweringMarker {
     func mark(_ state: ServiceState) -> Bool { false }
     func clear(service: String) {}
-    func marked() -> [ServiceState] { [] }
+    func read() -> LoweringMarks { LoweringMarks() }
 }
