@@ -31,6 +31,29 @@ import Testing
         #expect(proof(isGivenUp: true) < 0)
     }
 
+    @Test(
+        "for a candidate that fails more often than it may, no number of further requests is named",
+        arguments: [
+            (ErrorsCheck(max: 0.02, maxIncrease: 0.5, floor: 0.0025), 20), (ErrorsCheck(max: 0.02), 20),
+            (ErrorsCheck(maxIncrease: 0.5), 20), (ErrorsCheck(max: 0.02, maxIncrease: 0.5, floor: 0.0025), 3),
+        ])
+    func forecast(check: ErrorsCheck, failures: Int) {
+        func needed(failures: Int) -> Double? {
+            var process = ErrorsProcess(check, counted: .errors, lane: .counts(temper: 0.2), isKeyed: false)
+            for second in 0..<10 as Range<Int64> {
+                var tick = ErrorTick(second: second, step: 1)
+                for i in 0..<20 {
+                    tick.add(.baseline, shard: i % 8, .success)
+                    tick.add(.candidate, shard: i % 8, i < failures ? 500 : .success)
+                }
+                process.observe(tick)
+            }
+            return process.requestsNeeded(logThreshold: ln(20))
+        }
+        #expect(needed(failures: failures) == nil)
+        #expect(needed(failures: 0) != nil)
+    }
+
     @Test("groups beyond those that are judged keep the check from being proven, and it says so")
     func furtherGroups() throws {
         let check = QualityCheck(

@@ -131,6 +131,15 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     var proofEvidence: Double { proof.logEvidence }
     var mode: CountingMode { rate.mode }
 
+    /// Whether the candidate fails clearly more often in this step than is allowed over a baseline of this rate: then more
+    /// of the same proves nothing.
+    private func isBeyond(_ rate: Double) -> Bool {
+        let candidate = sinceStep.candidate
+        let allowed = Self.factor(check).map { max($0 * rate, check.floor) } ?? check.max ?? 1
+        let expected = allowed * Double(candidate.trials)
+        return Double(candidate.hits) > expected + 3 * (expected + 1).squareRoot()
+    }
+
     /// About how many more requests of the candidate prove it at this pace; nil where it never is.
     func requestsNeeded(logThreshold: Double) -> Double? {
         let n = sinceStep.candidate.trials + sinceStep.baseline.trials
@@ -138,6 +147,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         let share = min(max(Double(sinceStep.candidate.trials) / Double(n), 0.001), 0.999)
         // Half an error more than seen: none of few is not never.
         let rate = (Double(sinceStart.baseline.hits) + 0.5) / (Double(sinceStart.baseline.trials) + 1)
+        if isBeyond(rate) { return nil }
         return proof.requestsNeeded(
             logThreshold: logThreshold, rate: min(rate, 0.99), share: share, discount: mode.proofDiscount)
     }
