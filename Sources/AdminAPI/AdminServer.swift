@@ -33,6 +33,9 @@ public final class AdminServer: EventListener {
         return bound
     }
 
+    /// Connections that were closed to make room for new ones, over both sockets, since the start. Call it on the loop.
+    public var displacedConnectionCount: UInt64 { servers.reduce(0) { $0 &+ $1.displacedConnectionCount } }
+
     /// Ends the followers, finishes what is open, then calls `then` on the loop.
     public func drain(grace: Duration, then: @escaping () -> Void) {
         followers.endAll()

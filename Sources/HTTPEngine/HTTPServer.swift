@@ -49,6 +49,8 @@ public final class HTTPServer: @unchecked Sendable {
     }
 
     public var connectionCount: Int { connections.count }
+    /// Connections that were closed to make room for new ones, since the start.
+    public private(set) var displacedConnectionCount: UInt64 = 0
 
     /// Stops accepting, finishes what is open, cuts what is still open after the grace, then calls `then`, on the loop.
     public func drain(grace: Duration, then: @escaping () -> Void) {
@@ -126,6 +128,7 @@ extension HTTPServer {
     @discardableResult
     private func closeWaiting() -> Bool {
         guard let connection = waiting.first else { return false }
+        displacedConnectionCount &+= 1
         connection.close()
         return true
     }

@@ -1,5 +1,6 @@
 /// Why a head was refused. Requests are answered with `status`, responses make a 502.
 public enum HeadError: UInt8, Error, CaseIterable, Sendable {
+    case emptyLine
     case requestLine
     case method
     case target
@@ -38,6 +39,7 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
 
     public var message: String {
         switch self {
+        case .emptyLine: "the head begins with an empty line"
         case .requestLine: "the request line is not METHOD SP TARGET SP HTTP/1.1 CRLF"
         case .method: "the method is no token of at most 32 characters"
         case .target: "the request target is no valid origin, absolute or asterisk form"
@@ -68,6 +70,7 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
     /// A short name for headers and logs, where `request-` or `response-` stands before it.
     public var token: StaticString {
         switch self {
+        case .emptyLine: "empty-line"
         case .requestLine: "malformed-line"
         case .method: "invalid-method"
         case .target: "invalid-target"

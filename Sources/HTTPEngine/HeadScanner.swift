@@ -24,7 +24,7 @@ public struct HeadScanner: Sendable {
             let feed = UnsafeRawPointer(bytes).distance(to: UnsafeRawPointer(found))
             guard feed > 0, bytes[feed - 1] == 13 else { return .failed(.lineEnding) }
             if feed >= 2, bytes[feed - 2] == 10 { return .complete(feed + 1) }
-            guard feed >= 2 else { return .failed(.requestLine) }
+            guard feed >= 2 else { return .failed(.emptyLine) }
             scanned = feed + 1
         }
         return .incomplete

@@ -20,6 +20,8 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     private let trusted: TrustedNetworks
     private var whenEmpty: (() -> Void)?
     private var sweptAt: Int64 = .min / 2
+    /// Client connections that gave way to new ones, since the start.
+    private(set) var displacedClients: UInt64 = 0
 
     init(
         loop: EventLoop, limits: ProxyLimits, board: HealthBoard, gauges: ServiceGauges,
@@ -128,6 +130,12 @@ extension LoopWorker {
 
     private func acceptBacklog(_ listener: Acceptor.Listener) { accept(listener, most: Self.backlogAtClose) }
 
+    /// Closes a connection that gives way to a new one.
+    private func displace(_ c: Client) {
+        displacedClients &+= 1
+        driver.close(c)
+    }
+
     private func accept(_ listener: Acceptor.Listener, most: Int) {
         for _ in 0..<most {
             let givesWay = clients.isFull ? clients.toGiveWay() : nil
@@ -137,9 +145,9 @@ extension LoopWorker {
             case .reset: continue
             case .exhausted:
                 guard let other = givesWay ?? clients.toGiveWay() else { return acceptor.pause(listener) }
-                driver.close(other)
+                displace(other)
             case .client(let descriptor, let address, let ip):
-                if let givesWay { driver.close(givesWay) }
+                if let givesWay { displace(givesWay) }
                 if !listener.pointee.isUnix { _ = ce_set_no_delay(descriptor) }
                 _ = clients.open(descriptor, address, isTrusted: trusted.contains(ip), listener)
             }

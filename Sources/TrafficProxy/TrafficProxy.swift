@@ -176,6 +176,12 @@ public final class TrafficProxy: @unchecked Sendable {
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.count }) ?? 0) }
     }
 
+    /// Client connections that were closed to make room for new ones, over all loops, since the start.
+    public var displacedConnectionCount: UInt64 {
+        guard !isShutDown else { return 0 }
+        return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.displacedClients }) ?? 0) }
+    }
+
     /// Connections to servers that are open, idle ones too, over all loops.
     public var upstreamConnectionCount: Int {
         guard !isShutDown else { return 0 }

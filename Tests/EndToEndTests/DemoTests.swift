@@ -43,6 +43,25 @@ struct DemoTests {
         #expect(children(of: demo.pid).isEmpty)
     }
 
+    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(5)))
+    func display() async throws {
+        let folder = TemporaryFolder()
+        let steering = "\u{1b}[31m\u{9b}2J\u{202e}"
+        for arguments in [
+            ["demo", "--data", "\(folder.path)/\(steering)/data"],
+            ["model-server", "--artifact", "\(folder.path)/\(steering)"],
+        ] {
+            let process = try Subprocess(
+                Binaries.canaryd, arguments, output: "\(folder.path)/out", error: "\(folder.path)/err")
+            #expect(try await process.wait() == .code(1))
+            let said = process.output + process.errors
+            #expect(said.contains("·[31m·2J·"), "\(said)")
+            for scalar in steering.unicodeScalars where !scalar.isASCII || scalar.value < 0x20 {
+                #expect(!said.unicodeScalars.contains(scalar))
+            }
+        }
+    }
+
     @Test(
         "Ctrl-C, or closing the terminal, ends everything that it started, and removes its files",
         .timeLimit(.minutes(5)), arguments: [SIGINT, SIGHUP])

@@ -194,6 +194,7 @@ struct HTTPServerTests {
         #expect(client.receiveResponse().text == "GET /a 0")
         #expect(silent[0].receiveAll() == "")
         #expect(try echo.loop.sync { echo.server.connectionCount } <= 4)
+        #expect(try echo.loop.sync { echo.server.displacedConnectionCount } == 17)
         // Whoever was answered before outlives those that never asked.
         let more = (0..<20).map { _ in RawClient(port: echo.port) }
         #expect(more[0].receiveAll() == "")

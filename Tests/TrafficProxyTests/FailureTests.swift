@@ -396,6 +396,7 @@ struct LeavingTests {
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(client.receiveResponse().status == 200)
         #expect(fixture.proxy.connectionCount <= 4)
+        #expect(fixture.proxy.displacedConnectionCount == 18)
         #expect(fixture.proxy.drain().open.count == 0)
         #expect(hanging.accepted == 1)
         // The busy one is still open: nothing comes, not even an end.

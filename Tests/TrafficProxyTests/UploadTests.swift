@@ -241,14 +241,21 @@ struct SlowSideTests {
 
     @Test("a server that responds while it reads is not cut off where its client reads the response late")
     func bothWays() throws {
-        let size = 16 << 20
+        // More than all buffers of one direction hold.
+        let size = 32 << 20
+        let responded = Atomic<Int>(0)
+        let mayRead = Atomic<Bool>(false)
         let upstream = ScriptedUpstream { peer, _ in
             peer.limitBuffer()
             _ = peer.receive(until: "\r\n\r\n")
             spawn {
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n")
-                peer.send([UInt8](repeating: 0x61, count: size))
+                let block = [UInt8](repeating: 0x61, count: 1 << 16)
+                while responded.load(ordering: .relaxed) < size, peer.send(block) {
+                    responded.add(block.count, ordering: .relaxed)
+                }
             }
+            while !mayRead.load(ordering: .acquiring) { usleep(500) }
             var rest = size
             while rest > 0, let bytes = peer.receive() { rest -= bytes.count }
             _ = peer.receive()
@@ -257,8 +264,14 @@ struct SlowSideTests {
         let client = fixture.client()
         client.limitBuffer()
         client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(size)\r\n\r\n")
+        // Neither side reads until both directions are full: then the proxy waits to write to the server and has no room
+        // for what it could read from it. When the server reads on, it becomes writable, and must still not be read.
+        let body = [UInt8](repeating: 0x62, count: size)
+        let uploaded = client.sendUntilFull(body) { responded.load(ordering: .relaxed) }
+        mayRead.store(true, ordering: .releasing)
+        #expect(uploaded < size && responded.load(ordering: .relaxed) < size)
         // Its response is read only when all is sent.
-        #expect(client.send([UInt8](repeating: 0x62, count: size)))
+        #expect(client.send(Array(body.dropFirst(uploaded))))
         let response = client.receiveResponse()
         #expect(response.isComplete && response.body.count == size)
         #expect(fixture.observations(1)[0].outcome == .success)
@@ -367,5 +380,28 @@ final class UploadReader {
             rest -= bytes.count
         }
         return true
+    }
+}
+
+extension RawClient {
+    /// Sends until nothing more is taken, and until the other direction stands still as well.
+    /// - Parameter other: how far that is.
+    /// - Returns: the bytes that were sent.
+    fileprivate func sendUntilFull(_ bytes: [UInt8], other: () -> Int) -> Int {
+        var sent = 0
+        var idleTurns = 0
+        var last = other()
+        while sent < bytes.count, idleTurns < 200 {
+            let n = bytes.withUnsafeBytes {
+                Glibc.send(
+                    descriptor, $0.baseAddress! + sent, bytes.count - sent,
+                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            let now = other()
+            idleTurns = n > 0 || now != last ? 0 : idleTurns + 1
+            last = now
+            if n > 0 { sent += n } else { usleep(1_000) }
+        }
+        return sent
     }
 }

@@ -25,6 +25,7 @@ final class Agent: @unchecked Sendable {
 
     /// Ticks between two looks at what `systemctl status` should say.
     static let ticksOfStatus = 10
+    static let ticksOfMinute = 120
 
     let file: String
     let settings: AgentSettings
@@ -48,6 +49,7 @@ final class Agent: @unchecked Sendable {
     private(set) var refusedReload: RefusedReload?
     private var ticks = 0
     private var shownStatus = ""
+    private var toldDisplacedConnections = DisplacedConnections()
     var adminAddress = ""
     var feedbackAddress = ""
 
@@ -94,7 +96,7 @@ final class Agent: @unchecked Sendable {
     }
 
     private func startOnControl() throws {
-        for warning in marker.read().warnings { log.error("\(warning)") }
+        for (_, reason) in marker.read().unreadable.sorted(by: { $0.key < $1.key }) { log.error("\(reason)") }
         let lost = store.recovery.lostState
         if let lost { log.error("the state was lost", metadata: ["recovery": "\(lost)"]) }
         try controller.start(lostState: lost)
@@ -131,11 +133,28 @@ final class Agent: @unchecked Sendable {
         }
     }
 
+    /// How many connections gave way to new ones.
+    var displacedConnections: DisplacedConnections {
+        DisplacedConnections(services: proxy.displacedConnectionCount, api: admin?.displacedConnectionCount ?? 0)
+    }
+
+    /// Tells of them once a minute while they come.
+    private func tellDisplacedConnections() {
+        let now = displacedConnections
+        defer { toldDisplacedConnections = now }
+        for (socket, count) in now.since(toldDisplacedConnections).bySocket where count > 0 {
+            log.warning(
+                "connections without a request were closed to make room for new ones",
+                metadata: ["socket": "\(socket)", "count": "\(count)"])
+        }
+    }
+
     private func scheduleTick() {
         _ = control.schedule(after: Self.tick) { [self] in
             controller.tick()
             ticks &+= 1
             if ticks % Self.ticksOfStatus == 0 { showStatus() }
+            if ticks % Self.ticksOfMinute == 0 { tellDisplacedConnections() }
             scheduleTick()
         }
     }

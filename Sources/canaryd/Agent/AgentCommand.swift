@@ -51,13 +51,17 @@ struct AgentCommand: ParsableCommand {
 
 /// The process's own streams.
 enum Standard {
-    static func error(_ text: String) { put(text, to: 2) }
+    /// Lines may hold what processes, files and other users wrote: nothing in them steers a terminal.
+    static func error(_ text: String) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        put(lines.map { String($0).displayable }.joined(separator: "\n"), to: 2)
+    }
 
     /// Lines with the priority that journald reads, where it listens.
     static func complaint(_ text: String, isError: Bool) {
         let mark = !isJournal ? "" : isError ? "<3>" : "<4>"
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        error(lines.map { "\(mark)\(String($0).displayable)\n" }.joined())
+        error(lines.map { "\(mark)\($0)\n" }.joined())
     }
 
     /// Whether standard error goes to journald: the variable alone is inherited by whatever is started from there.

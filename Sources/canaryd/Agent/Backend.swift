@@ -144,6 +144,12 @@ final class Backend: AdminBackend {
         running.scrapes.writeMetrics(into: &writer)
         writer.family("canaryd_client_connections", .gauge, "Open connections of clients.")
         writer.sample("canaryd_client_connections", value: running.proxy.connectionCount)
+        writer.family(
+            "canaryd_displaced_connections_total", .counter,
+            "Connections without a request that were closed to make room for new ones.")
+        for (socket, count) in running.displacedConnections.bySocket {
+            writer.sample("canaryd_displaced_connections_total", [("socket", socket)], value: count)
+        }
         writer.family("canaryd_tunnels", .gauge, "Open connections that were upgraded to WebSocket.")
         writer.sample("canaryd_tunnels", value: running.proxy.tunnelCount)
         if let counts = running.proxy.accessLogCounts {

@@ -1,6 +1,7 @@
 import AdminTypes
 import Analysis
 import Glibc
+import PlainText
 import ReferenceModel
 import Synchronization
 import Threading
@@ -105,7 +106,8 @@ final class Demo: @unchecked Sendable {
         let result = try ArtifactStore.prepare(names, directory: artifacts, data: data) { progress in
             switch progress {
             case .training(let name, let epoch, let of):
-                show.update(["training \(name): epoch \(epoch) of \(of)"], plain: "training \(name)")
+                show.update(
+                    ["training \(name.description.displayable): epoch \(epoch) of \(of)"], plain: "training \(name)")
             case .wrote, .found: break
             }
         }
@@ -197,11 +199,12 @@ final class Demo: @unchecked Sendable {
                 "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)"
             )
         }
+        lines = lines.map(\.displayable)
         for check in status.evaluation?.checks ?? [] {
-            lines.append("  \(show.mark(check.verdict)) \(check.summary)\(check.enforced ? "" : " (observed)")")
+            lines.append("  " + show.marked(check.verdict, check.summary + (check.enforced ? "" : " (observed)")))
         }
-        lines.append(
-            "  then: \(status.next)\(status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? "")")
+        let left = status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? ""
+        lines.append("  then: \(status.next.displayable)\(left)")
         lines.append("  \(counts.sent) requests sent, \(counts.failed) failed, \(counts.labeled) labeled")
         return lines
     }
@@ -223,7 +226,7 @@ final class Demo: @unchecked Sendable {
         show.say("  \(decision.event.message)")
         for check in decision.evaluation?.checks ?? [] {
             let note = check.enforced ? "" : " (observed, decides nothing)"
-            show.say("  \(show.mark(check.verdict)) \(check.summary)\(note)")
+            show.say(check.verdict, check.summary + note)
             for m in check.measurements where m.unit == .points && check.measurements.count > 1 {
                 show.say("        \(Self.words(m))")
             }

@@ -1,5 +1,6 @@
 import AdminTypes
 import Glibc
+import PlainText
 import Vocabulary
 
 /// The output of the demo. On a terminal it is a log with a block below that is updated in place; elsewhere it is plain
@@ -18,18 +19,27 @@ final class DemoShow: @unchecked Sendable {
     }
 
     /// Adds a line to the log. On a terminal it is wrapped between words, with its continuation indented.
-    func say(_ line: String = "") {
+    func say(_ line: String = "") { emit(line.displayable) }
+
+    /// Adds the verdict of a check to the log.
+    func say(_ verdict: Verdict, _ text: String) { emit("  " + marked(verdict, text)) }
+
+    func title(_ line: String) {
+        emit("")
+        emit(hasColor ? "\u{1b}[1m\(line.displayable)\u{1b}[0m" : line.displayable)
+    }
+
+    /// - Parameter line: what comes from processes and files is made displayable before.
+    private func emit(_ line: String) {
         erase()
         put((isTerminal ? Self.wrap(line, to: Self.width()) : line) + "\n")
     }
 
-    func title(_ line: String) { say(hasColor ? "\n\u{1b}[1m\(line)\u{1b}[0m" : "\n\(line)") }
-
-    /// Replaces the block. If the output is not a terminal, `plain` is printed instead, unless it is the same as the last
+    /// Replaces the block, whose lines are displayable. If the output is not a terminal, `plain` is printed instead, unless it is the same as the last
     /// time.
     func update(_ block: [String], plain: String) {
         guard isTerminal else {
-            if plain != lastPlain { put(plain + "\n") }
+            if plain != lastPlain { put(plain.displayable + "\n") }
             lastPlain = plain
             return
         }
@@ -42,7 +52,10 @@ final class DemoShow: @unchecked Sendable {
     /// Restores the terminal.
     func close() { if isTerminal { put("\u{1b}[?25h") } }
 
-    func mark(_ verdict: Verdict) -> String {
+    /// A verdict, in its color, and what is said of it.
+    func marked(_ verdict: Verdict, _ text: String) -> String { "\(mark(verdict)) \(text.displayable)" }
+
+    private func mark(_ verdict: Verdict) -> String {
         let text = verdict == .noData ? "no data" : verdict.rawValue
         guard hasColor else { return text }
         let code =

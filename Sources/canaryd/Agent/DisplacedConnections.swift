@@ -1,0 +1,13 @@
+/// Connections without a request that were closed to make room for new ones, since the start.
+struct DisplacedConnections {
+    /// On the listeners of services.
+    var services: UInt64 = 0
+    /// On the admin and the feedback socket.
+    var api: UInt64 = 0
+
+    var bySocket: [(socket: String, count: UInt64)] { [("services", services), ("api", api)] }
+
+    func since(_ earlier: DisplacedConnections) -> DisplacedConnections {
+        DisplacedConnections(services: services &- earlier.services, api: api &- earlier.api)
+    }
+}
