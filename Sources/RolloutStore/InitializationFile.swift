@@ -42,12 +42,12 @@ struct InitializationFile {
     private func replace(with text: String) throws(StoreError) {
         let new = path + ".new"
         let fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be written") }
+        guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be written", hint: .file) }
         defer { close(fd) }
         var text = text
         let isWritten = text.withUTF8 { write(fd, $0.baseAddress, $0.count) == $0.count } && fsync(fd) == 0
         guard isWritten, rename(new, path) == 0 else {
-            let error = StateDirectory.unusable(path, "cannot be written")
+            let error = StateDirectory.unusable(path, "cannot be written", hint: .file)
             unlink(new)
             throw error
         }

@@ -35,7 +35,7 @@ extension SQLiteStore {
         let path = directory.database
         var info = stat()
         guard lstat(path, &info) == 0 else {
-            guard errno == ENOENT else { throw StateDirectory.unusable(path, "cannot be read") }
+            guard errno == ENOENT else { throw StateDirectory.unusable(path, "cannot be read", hint: .file) }
             // A database is renamed into place whole: a log without one means that the database was taken away.
             if StateDirectory.exists(path + "-wal") {
                 return try beginAnew(directory, reason: "its log is there, the database is not")
@@ -47,9 +47,12 @@ extension SQLiteStore {
             try directory.initialization.record(loss: reason)
             return (try create(directory), .lost(reason: reason))
         }
-        guard info.st_mode & S_IFMT == S_IFREG else { throw StateDirectory.unusable(path, "is not a file", EINVAL) }
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            throw StateDirectory.unusable(
+                path, "is not a file", info.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL, hint: .file)
+        }
         guard access(path, R_OK | W_OK) == 0, access(directory.path, W_OK | X_OK) == 0 else {
-            throw StateDirectory.unusable(path, "cannot be written")
+            throw StateDirectory.unusable(path, "cannot be written", hint: .file)
         }
         do {
             let queue = try openExisting(path)
@@ -149,7 +152,7 @@ extension SQLiteStore {
     /// a log that does not fit.
     private static func inspectHeader(_ path: String) throws {
         let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be read") }
+        guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be read", hint: .file) }
         defer { close(fd) }
         var header = [UInt8](repeating: 0, count: 100)
         guard pread(fd, &header, header.count, 0) == header.count, header.starts(with: "SQLite format 3\0".utf8) else {

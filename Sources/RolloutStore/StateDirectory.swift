@@ -20,7 +20,7 @@ final class StateDirectory {
             let cause = errno
             let holder = Self.contents(of: fd)
             close(fd)
-            guard cause == EWOULDBLOCK else { throw Self.unusable(file, "cannot be locked", cause) }
+            guard cause == EWOULDBLOCK else { throw Self.unusable(file, "cannot be locked", cause, hint: .file) }
             throw StoreError(
                 .inUse,
                 "\(path): another agent\(holder.isEmpty ? "" : " (pid \(holder))") works here; stop it, or give this one another state directory"
@@ -74,11 +74,11 @@ final class StateDirectory {
         return lstat(path, &info) == 0
     }
 
-    static func unusable(_ path: String, _ what: String, _ cause: Int32 = errno) -> StoreError {
-        StoreError(
-            .unusable,
-            "\(path): \(what) (\(String(cString: strerror(cause)))); "
-                + "make it a directory that the agent's user may write, or set another one as `state`")
+    /// - Parameter path: the state directory, or a file in it.
+    static func unusable(
+        _ path: String, _ what: String, _ cause: Int32 = errno, hint: UnusableHint = .directory
+    ) -> StoreError {
+        StoreError(.unusable, "\(path): \(what) (\(String(cString: strerror(cause)))); \(hint.rawValue)")
     }
 
     private static func create(_ path: String) throws(StoreError) {
@@ -115,4 +115,11 @@ final class StateDirectory {
         let n = strftime(&text, text.count, "%Y%m%dT%H%M%SZ", &parts)
         return String(decoding: text.prefix(n).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+}
+
+/// What an error about the state directory asks for.
+enum UnusableHint: String {
+    case directory = "make it a directory that the agent's user may write, or set another one as `state`"
+    case file =
+        "move what is there out of the way, let the agent's user read and write it, or set another directory as `state`"
 }
