@@ -127,7 +127,8 @@ extension WindowSnapshot {
                 }
             }
             return problems.reduce(into: []) { all, problem in
-                if !all.contains(where: { $0.isSame(as: problem) }) { all.append(problem) }
+                // Two checks may read the same series in two ways.
+                if !all.contains(where: { $0.isSame(as: problem) || $0.text == problem.text }) { all.append(problem) }
             }
         }
     }

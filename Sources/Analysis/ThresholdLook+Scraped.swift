@@ -105,13 +105,13 @@ extension ThresholdLook {
             ]
         }
         if values.isEmpty { return [absent(metric, [.candidate])] }
-        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
         if m.verdict == .noData { m.notes = [.fewFreshScrapes(seen: values.count, needed: metric.forScrapes)] }
         return [m]
     }
 
     private func measureRate(_ metric: MetricCheck) -> [Measurement] {
-        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)] }
+        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)] }
         let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
         if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
@@ -141,7 +141,7 @@ extension ThresholdLook {
     }
 
     private func measureQuantile(_ metric: MetricCheck, _ quantile: Double) -> [Measurement] {
-        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)] }
+        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)] }
         let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
         if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
@@ -164,7 +164,7 @@ extension ThresholdLook {
         }
         let few = fewSamples(mine, metric.maxIncrease == nil ? nil : theirs)
         guard few == nil, let estimate = candidate.quantile(quantile) else {
-            var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+            var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
             if m.verdict == .noData { m.notes = [few ?? .noObservations] }
             return [m]
         }
@@ -234,7 +234,7 @@ extension ThresholdLook {
 
     /// The series is there and cannot be measured.
     private func unusable(_ metric: MetricCheck, _ why: String) -> Measurement {
-        unusable(metric.series, .plain, metric.max ?? metric.min ?? 0, why)
+        unusable(metric.series, .plain, metric.max ?? metric.min ?? metric.floor ?? 0, why)
     }
 
     private func unusable(_ subject: String, _ unit: MeasureUnit, _ bound: Double, _ why: String) -> Measurement {
@@ -243,7 +243,7 @@ extension ThresholdLook {
 
     /// Nothing was measured: an arm does not show the series, or scrapes are still to come.
     private func absent(_ metric: MetricCheck, _ arms: [Arm]) -> Measurement {
-        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? 0)
+        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
         guard m.verdict == .noData,
             let missing = arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
         else { return m }

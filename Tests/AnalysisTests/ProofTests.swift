@@ -39,7 +39,7 @@ import Testing
         ])
     func forecast(check: ErrorsCheck, failures: Int) {
         func needed(failures: Int) -> Double? {
-            var process = ErrorsProcess(check, counted: .errors, lane: .counts(temper: 0.2), isKeyed: false)
+            var process = ErrorsProcess(check, counted: .errors, mode: .counts(discount: 0.2), isKeyed: false)
             for second in 0..<10 as Range<Int64> {
                 var tick = ErrorTick(second: second, step: 1)
                 for i in 0..<20 {

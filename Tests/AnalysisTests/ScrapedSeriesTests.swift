@@ -13,7 +13,7 @@ private struct Pages {
     var window = ObservationWindow(retention: .seconds(130), startedAt: 1000 * Pages.second)
     var series = SeriesWindow()
     var judge = ThresholdJudge()
-    let policies: [Policy]
+    var policies: [Policy]
 
     init(_ kind: CheckKind, _ limits: ThresholdLimits = ThresholdLimits(), mode: CheckMode = .enforce) {
         policies = [Policy(name: "p", checks: [Check(name: "c", kind: kind, mode: mode, limits: limits)])]
@@ -180,6 +180,23 @@ struct ScrapedSeriesTests {
         for _ in 0..<3 { pages.scrape(show(Self.gauge, ["a": 90, "b": .nan])) }
         pages.now += 10 * Pages.second
         #expect(pages.look().measured == .fail)
+    }
+
+    @Test("two checks that read the same series in two ways name its trouble once")
+    func sameTrouble() {
+        var pages = Pages(.metric(MetricCheck(series: "queue", aggregate: .max, max: 1)))
+        pages.policies[0].checks.append(
+            Check(name: "rate", kind: .metric(MetricCheck(series: "queue", aggregate: .rate, max: 1))))
+        for _ in 0..<3 {
+            pages.scrape { sample in
+                for kind in [SeriesQuery.Kind.gauge, .counter] {
+                    let query = SeriesQuery(selector: "queue", kind: kind)
+                    sample.series[query] = .values(["": 1])
+                    sample.details[query] = SeriesDetails(isRepeated: true)
+                }
+            }
+        }
+        #expect(pages.texts.count == 1 && pages.texts[0].contains("stands twice"))
     }
 
     @Test("a series that is written twice and a type that changes are named")
