@@ -117,7 +117,7 @@ let mains: [Target] = [
             "TrafficProxy", "HTTPEngine", "PolicyModel", "Analysis", "AdminClient", "AdminTypes", "CLinuxEngine",
             "CProcess",
         ],
-        path: "bench/faults", exclude: ["README.md", "run"]),
+        path: "bench/faults", exclude: ["README.md", "run", "hostile"]),
     .executableTarget(name: "canaryctl", dependencies: ["CommandLineTools"]),
 ]
 
