@@ -58,7 +58,10 @@ final class Agent {
 
     /// The next agent on the same disk and runtime directory, some time later.
     func successor(_ configuration: Configuration? = nil) throws -> Agent {
-        try Agent.started(configuration ?? controller.configuration, disk: disk, marked: marker.states)
+        let agent = Agent(configuration ?? controller.configuration, disk: disk, marked: marker.states)
+        agent.marker.unreadable = marker.unreadable
+        try agent.controller.start()
+        return agent
     }
 
     /// Seconds of traffic, dealt by the split in force, a tick each.
