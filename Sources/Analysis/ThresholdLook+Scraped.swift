@@ -111,7 +111,9 @@ extension ThresholdLook {
     }
 
     private func measureRate(_ metric: MetricCheck) -> [Measurement] {
-        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)] }
+        guard let deltas else {
+            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
+        }
         let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
         if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
@@ -141,7 +143,9 @@ extension ThresholdLook {
     }
 
     private func measureQuantile(_ metric: MetricCheck, _ quantile: Double) -> [Measurement] {
-        guard let deltas else { return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)] }
+        guard let deltas else {
+            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
+        }
         let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
         if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
