@@ -56,7 +56,8 @@ struct ResponseReaderTests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nA: " + String(repeating: "x", count: ResponseReader.maximumHead),
-            String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: 1000),
+            String(repeating: "HTTP/1.1 100 Continue\r\n\r\n", count: ResponseReader.maximumInterim + 1)
+                + "HTTP/1.1 204 No Content\r\n\r\n",
         ])
     func malformed(text: String) { #expect(read(text) == nil) }
 
