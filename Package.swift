@@ -84,9 +84,8 @@ let mains: [Target] = [
         name: "canaryd",
         dependencies: [
             "FileAccess", "Vocabulary", "Threading", "HTTPEngine", "TrafficProxy", "PlainText", "PolicyModel",
-            "PolicyYAML",
-            "MetricsScrape",
-            "RolloutStore", "RolloutController", "AdminAPI", "AdminClient", "AdminTypes",
+            "PolicyYAML", "MetricsScrape", "RolloutStore", "RolloutEngine", "RolloutController", "AdminAPI",
+            "AdminClient", "AdminTypes",
             "ReferenceModel", "CommandLineTools", "CProcess",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "Logging", package: "swift-log"),
@@ -134,7 +133,8 @@ let tests: [Target] = [
     .testTarget(
         name: "AnalysisTests", dependencies: ["Vocabulary", "Analysis", "Statistics", "TestSupport", "GrowthMeasure"]),
     .testTarget(
-        name: "PolicySimulationTests", dependencies: ["Vocabulary", "PolicySimulation", "PolicyYAML"]),
+        name: "PolicySimulationTests",
+        dependencies: ["Vocabulary", "PolicySimulation", "PolicyYAML", "RolloutController", "TestSupport"]),
     .testTarget(
         name: "RolloutEngineTests", dependencies: ["Vocabulary", "RolloutEngine", "TestSupport"],
         exclude: ["Transcripts"]),

@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// Everything that a judge may look at, frozen at one tick.
+/// The data that a judge evaluates, as they are at one tick.
 public struct WindowSnapshot: Sendable {
     public var observations: ObservationWindow
     public var quality: QualityTable
@@ -15,13 +15,13 @@ public struct WindowSnapshot: Sendable {
     }
 }
 
-/// The judge of a rollout, with the evidence that it has gathered. Which one it is the service's file says; a rollout
-/// keeps its judge to its end.
+/// The judge of a rollout, with the evidence that it has gathered. The service's file selects the judge, and a rollout keeps
+/// it to its end.
 public enum Judge: Hashable, Codable, Sendable {
     case threshold(ThresholdJudge)
     case sequential(SequentialJudge)
 
-    /// - Parameter profile: what is known of the baseline before the rollout.
+    /// - Parameter profile: the profile of the baseline before the rollout.
     public init(
         _ rules: AnalysisRules, _ policies: [Policy], sticky: StickyKey = .none,
         profile: BaselineProfile = BaselineProfile()
@@ -34,7 +34,7 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// What has ripened since the last look.
+    /// Takes judged items in the order in which they matured.
     public mutating func take(_ items: [JudgedItem]) {
         guard case .sequential(var judge) = self else { return }
         // Moved out, so that nothing is copied.
@@ -57,7 +57,7 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// A new step began. The sequential judge learns it from what it takes in.
+    /// Notes that a new step began. The sequential judge learns of it from the items that it takes.
     public mutating func stepBegan() {
         switch self {
         case .threshold(var judge):
@@ -67,7 +67,18 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Items that it has taken in, of a recording; nil where it is none that can be made again.
+    /// True if the judge keeps the profile of the baseline while it judges.
+    public var keepsProfile: Bool { if case .sequential = self { true } else { false } }
+
+    /// The profile of the baseline; nil if the judge keeps none.
+    public var profile: BaselineProfile? { if case .sequential(let judge) = self { judge.profile } else { nil } }
+
+    /// The profile of the serving version once the candidate is promoted; nil if the judge keeps none.
+    public var promotedProfile: BaselineProfile? {
+        if case .sequential(let judge) = self { judge.promoted } else { nil }
+    }
+
+    /// The number of items that the judge has taken from its recording; nil if its decisions do not follow from a recording.
     public var items: Int? {
         switch self {
         case .threshold: nil
@@ -75,7 +86,7 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Seconds that latencies wait before an open request counts as slow.
+    /// The number of seconds after which an open request counts as slow.
     public var latencyMaturity: Int64 {
         switch self {
         case .threshold: 2

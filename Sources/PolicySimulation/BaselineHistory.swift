@@ -134,7 +134,8 @@ public struct BaselineHistory: Sendable {
             return SimulatedRollout(end: .undecided, seconds: 0, requests: 0)
         }
         var requests = 0
-        for item in items[start.item...] {
+        for index in start.item..<items.count {
+            let item = items[index]
             guard let second = item.second, second - begin < Self.rolloutLength else { break }
             // The first latencies may belong to a second before the start, since they are recorded later.
             let step = Int(max(0, second - begin) / Self.stepLength)
@@ -148,7 +149,8 @@ public struct BaselineHistory: Sendable {
             case .latencies(let tick): judge.take(.latencies(assign(tick, mask, UInt16(step + 1))))
             case .rows: break
             }
-            if let check = judge.standing.reverts {
+            let isEvaluated = index + 1 == items.count || items[index + 1].beginsSecond
+            if isEvaluated, let check = judge.standing.reverts {
                 return SimulatedRollout(end: .reverted(by: check), seconds: second - begin + 1, requests: requests)
             }
         }

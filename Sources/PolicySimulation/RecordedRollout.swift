@@ -39,13 +39,14 @@ public enum RecordedRollout {
                 reverts: reverts, isProven: isProven, seconds: begin.map { now - $0 + 1 } ?? 0, requests: requests,
                 step: judge.step, missing: reverts == nil && !isProven ? missing : [])
         }
-        for item in items {
+        for (index, item) in items.enumerated() {
             judge.take(item)
             if let second = item.second {
                 begin = begin ?? second
                 now = max(now, second)
             }
             if case .errors(let tick) = item { requests += tick.requests(.candidate) }
+            guard index + 1 == items.count || items[index + 1].beginsSecond else { continue }
             results = judge.evaluate(policies, nothing, now: now * 1_000_000_000)
             if let failing = results.first(where: { $0.isEnforced && $0.verdict == .fail }) {
                 return verdict(failing, false)
@@ -60,6 +61,10 @@ public enum RecordedRollout {
 }
 
 extension JudgedItem {
+    /// True if the item is the first of a second. The agent hands the judge all items of a second before it evaluates, so
+    /// an evaluation between two of them would be one that no agent makes.
+    var beginsSecond: Bool { if case .errors = self { true } else { false } }
+
     /// The step that a tick belongs to; nil for rows.
     var step: UInt16? {
         switch self {

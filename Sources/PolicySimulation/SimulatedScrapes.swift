@@ -46,19 +46,25 @@ struct SimulatedScrapes {
         }
     }
 
+    /// A scrape of the only server of an arm.
+    struct Scrape {
+        var arm: Arm
+        var at: Int64
+        var outcome: ScrapeOutcome
+    }
+
     /// Scrapes both arms, `elapsed` after the last scrape.
-    mutating func scrape(_ phase: TrafficPhase, into window: inout SeriesWindow, now: Int64, elapsed: Duration) {
+    mutating func scrape(_ phase: TrafficPhase, now: Int64, elapsed: Duration) -> [Scrape] {
         for arm in Arm.allCases {
-            let index = Int(arm.rawValue)
             for series in phase.series {
-                servers[index].counters[series.series, default: 0] += series[arm] * elapsed.seconds
+                servers[Int(arm.rawValue)].counters[series.series, default: 0] += series[arm] * elapsed.seconds
             }
-            let endpoint = Self.endpoint(arm)
+        }
+        return Arm.allCases.map { arm in
             guard phase.scrapesAnswer, phase[arm].reachable else {
-                window.recordFailure("no answer", at: now, of: endpoint, arm: arm)
-                continue
+                return Scrape(arm: arm, at: now, outcome: .failure("no answer"))
             }
-            let server = servers[index]
+            let server = servers[Int(arm.rawValue)]
             var sample = ScrapeSample(
                 at: now, requests: server.requests, errors: server.errors,
                 latency: .histogram(CumulativeHistogram(bounds: Self.bounds, counts: server.counts)),
@@ -67,7 +73,7 @@ struct SimulatedScrapes {
                 sample.series[query] = reading(
                     of: query, phase.series.first { $0.series == query.selector }, arm, server)
             }
-            window.record(sample, of: endpoint, arm: arm)
+            return Scrape(arm: arm, at: now, outcome: .sample(sample))
         }
     }
 

@@ -3,8 +3,8 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-/// Why requests of a service failed in the data plane, by version and reason: what `status` shows, and when the log says
-/// something about it. Pure: times are given.
+/// Counts the requests of a service that failed in the data plane, by version and reason, for `status` and the metrics, and
+/// decides when the log reports them.
 struct FailureTally {
     struct Key: Hashable, Comparable {
         var version: String
@@ -19,22 +19,22 @@ struct FailureTally {
         var count: UInt64 = 0
         /// Milliseconds since 1970.
         var lastAt: Int64 = 0
-        /// Counted since the last report.
+        /// The number of requests since the last report.
         var unreported: UInt64 = 0
-        /// Monotonic; nil before the first report.
+        /// The instant of the last report, in monotonic nanoseconds; nil before the first one.
         var reportedAt: Int64?
     }
 
-    /// A reason that goes on is reported this often.
+    /// The interval at which a continuing reason is reported.
     static let reportInterval: Duration = .seconds(60)
-    /// What did not happen for this long is not shown any more.
+    /// The time after which a reason that has not occurred again is not shown any more.
     static let shownFor: Duration = .seconds(3600)
-    /// Versions come and go; the ones that failed longest ago are forgotten first.
+    /// The largest number of versions and reasons; those that failed longest ago are forgotten first.
     private static let capacity = 256
 
     private var entries: [Key: Entry] = [:]
 
-    /// - Returns: what to report now; nil if this reason was reported a moment ago.
+    /// - Returns: the report to log now; nil if this reason was reported a moment ago.
     mutating func record(_ failures: FailureCount, version: String, now: Moment) -> FailureReport? {
         let key = Key(version: version, reason: failures.reason)
         var entry = entries[key] ?? Entry(stage: failures.stage, message: failures.message)
@@ -54,7 +54,7 @@ struct FailureTally {
             version: version, reason: failures.reason, message: failures.message, count: entry.unreported)
     }
 
-    /// The reasons of one version that were seen lately, the newest first.
+    /// The reasons for which requests of a version failed lately, newest first.
     func recent(of version: String, now: Moment) -> [FailureView] {
         entries.filter {
             $0.key.version == version && now.wall - $0.value.lastAt < Self.shownFor.nanoseconds / 1_000_000
@@ -67,7 +67,7 @@ struct FailureTally {
         }
     }
 
-    /// Counts since the agent started, for the metrics.
+    /// The counts since the agent started, for the metrics.
     var totals: [(key: Key, count: UInt64)] {
         entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value.count) }
     }
@@ -78,7 +78,7 @@ public struct FailureReport: Hashable, Sendable {
     public var version: String
     /// The token of the `x-canary-error` field.
     public var reason: String
-    /// The same in a sentence.
+    /// The reason as a sentence.
     public var message: String
     public var count: UInt64
 }

@@ -3,8 +3,8 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-// What the controller sees of its surroundings. Each port has a real implementation in a shell and a simulated one in
-// the tests; all are called on the control thread only.
+// The ports through which the controller reaches its surroundings. Each has a real implementation in a shell and a
+// simulated one in the tests; all are called on the control thread only.
 
 /// Both clocks.
 public protocol ControlClock: AnyObject {
@@ -15,21 +15,21 @@ public protocol ControlClock: AnyObject {
 public protocol DataPlane: AnyObject {
     /// Opens what the plan's listeners need that is not open yet, has the names of its servers looked up, and changes
     /// nothing that is in force. A server whose name does not resolve is one that cannot be reached.
-    /// - Throws: an error that names the address and the mend.
+    /// - Throws: an error that names the address and says how to fix it.
     func prepare(_ plan: RoutingPlan) throws
-    /// Servers of the plan whose names do not resolve, and why. May wait a few seconds for a resolver.
+    /// Returns the servers of the plan whose names do not resolve, with the reason. It may wait a few seconds for a resolver.
     func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)]
     /// Puts the plan in force on every loop and returns when it is.
     func publish(_ plan: RoutingPlan)
-    /// What ended since the last call, and what is open.
+    /// Returns the requests that ended since the last call, and those that are open.
     func drain() -> ObservationBatch
 }
 
 /// The scrapes of the versions' own metrics.
 public protocol MetricSource: AnyObject {
-    /// From now on these are scraped, and no others.
+    /// Has these targets scraped from now on, and no others.
     func setTargets(_ targets: [MetricTarget])
-    /// What came in since the last call, in no order.
+    /// Returns the scrapes that ended since the last call, in no order.
     func drain() -> [MetricReading]
 }
 
@@ -39,7 +39,7 @@ public struct MetricTarget: Hashable, Sendable {
     public var version: String
     public var server: Endpoint
     public var source: MetricsSource
-    /// Raw series that the policies ask for.
+    /// The raw series that checks of the policies need.
     public var series: Set<SeriesQuery>
 
     public init(
@@ -55,19 +55,14 @@ public struct MetricTarget: Hashable, Sendable {
 
 /// One scrape of one target.
 public struct MetricReading: Sendable {
-    public enum Outcome: Sendable {
-        case sample(ScrapeSample)
-        /// Why there is none.
-        case failure(String)
-    }
     public var service: String
     public var version: String
     public var server: Endpoint
-    /// Monotonic nanoseconds at its begin.
+    /// The instant at which the scrape began, in monotonic nanoseconds.
     public var at: Int64
-    public var outcome: Outcome
+    public var outcome: ScrapeOutcome
 
-    public init(service: String, version: String, server: Endpoint, at: Int64, outcome: Outcome) {
+    public init(service: String, version: String, server: Endpoint, at: Int64, outcome: ScrapeOutcome) {
         self.service = service
         self.version = version
         self.server = server
@@ -76,27 +71,26 @@ public struct MetricReading: Sendable {
     }
 }
 
-/// What must outlive the agent.
+/// The store of everything that must outlive the agent.
 public protocol StateStore: AnyObject {
-    /// All services' states as last committed, and whether the agent said goodbye.
+    /// Returns the states of all services as last committed, and whether the agent stopped cleanly.
     func load() throws -> StoredAgent
-    /// States, evidence and events of services, in one transaction: all or nothing, on disk when it returns.
+    /// Commits the states, evidence and events of services in one transaction, which is on disk when this returns.
     func commit(_ changes: [StateChange]) throws
-    /// From now on a stop without `markStopped` is unclean.
+    /// Makes a stop without `markStopped` an unclean one from now on.
     func markRunning() throws
     func markStopped() throws
-    /// Newest last, ids above `after`; of one service or of all; at most `limit`.
+    /// Returns at most `limit` events with ids above `after`, newest last, of one service or of all.
     func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
-    /// The newest `limit`, newest last.
+    /// Returns the newest `limit` events, newest last.
     func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
     func entry(id: Int64) throws -> JournalEntry?
-    /// Newest first.
+    /// Returns the rollouts of a service, newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
-    /// The same as it is written, without reading what the bytes say, so that it costs little; nil where nothing is
-    /// kept.
+    /// Returns a page of a recording as it is stored, without decoding it; nil if nothing is kept.
     /// - Parameters:
-    ///   - after: `next` of the page before; 0: from the begin.
-    ///   - limit: bytes of items after which a page ends.
+    ///   - after: the `next` of the page before; 0 for the first page.
+    ///   - limit: the number of bytes of items after which a page ends.
     func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
 }
 
@@ -104,32 +98,33 @@ extension StateStore {
     public func commit(_ change: StateChange) throws { try commit([change]) }
 }
 
-/// A stretch of a recording as it is written.
+/// A page of a recording as it is stored.
 public struct StoredPage: Sendable {
-    /// The judge before the first item, as JSON; only with the first page of a rollout.
+    /// The judge before the first item, as JSON; nil except on the first page of a rollout.
     public var head: String?
-    /// Place of the first item in the recording, and how many there are.
+    /// The index of the first item in the recording, and the number of items.
     public var first = 0
     public var count = 0
-    /// As `ItemCoding` writes them.
+    /// The items, encoded by `ItemCoding`.
     public var items: [UInt8] = []
-    /// False: something before or within it is gone.
+    /// False if something before the page or within it is lost.
     public var isWhole = true
-    /// When its first and its last stretch were written, milliseconds since 1970.
+    /// The times at which the first and the last part were written, in milliseconds since 1970.
     public var begin: Int64?
     public var end: Int64?
-    /// Where the next page goes on; nil on the last.
+    /// The `after` of the next page; nil on the last page.
     public var next: Int64?
 
     public init() {}
 }
 
+/// Everything that the store holds of an agent.
 public struct StoredAgent: Sendable {
     public var services: [StoredService]
     /// False after a crash, a kill or a power loss.
     public var stoppedCleanly: Bool
-    /// By service: what was stored and cannot be read, and what to do. Its state is missing from `services`, or only
-    /// its evidence is.
+    /// Stored services that cannot be read, each with the reason and what to do. Their state is missing from `services`, or
+    /// only their evidence is.
     public var unreadable: [String: String]
 
     public init(
@@ -141,10 +136,11 @@ public struct StoredAgent: Sendable {
     }
 }
 
+/// Everything that the store holds of a service.
 public struct StoredService: Sendable {
     public var state: ServiceState
     public var evidence: Evidence?
-    /// What the judge took in after `evidence` was written.
+    /// The items that the judge took after `evidence` was written.
     public var tail: [JudgedItem]
 
     public init(state: ServiceState, evidence: Evidence?, tail: [JudgedItem] = []) {
@@ -154,43 +150,13 @@ public struct StoredService: Sendable {
     }
 }
 
-/// What the judge of a service has gathered; kept with the state, so that a restart goes on where it was.
-public struct Evidence: Hashable, Codable, Sendable {
-    /// Of which rollout; empty without one.
-    public var rollout: String
-    /// Whose `profile` it is.
-    public var serving: VersionIdentity
-    public var judge: Judge
-    /// What is known of the version that serves.
-    public var profile: BaselineProfile
-    public var quality: QualityTable
-    public var sinceStart: [OutcomeCounts]
-    public var sinceStep: [OutcomeCounts]
-    /// The step that runs, as the judge counts them: it learns of it with the first tick.
-    public var step: UInt16
-
-    public init(
-        rollout: String, serving: VersionIdentity, judge: Judge, profile: BaselineProfile = BaselineProfile(),
-        quality: QualityTable = QualityTable(), sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts],
-        step: UInt16 = 0
-    ) {
-        self.rollout = rollout
-        self.serving = serving
-        self.judge = judge
-        self.profile = profile
-        self.quality = quality
-        self.sinceStart = sinceStart
-        self.sinceStep = sinceStep
-        self.step = step
-    }
-}
-
+/// A change of one service, to be committed.
 public struct StateChange: Sendable {
     public var state: ServiceState
-    /// Nil: what was written before stands; `recording` goes on from it.
+    /// The evidence; nil if that of an earlier change remains, which `recording` continues.
     public var evidence: Evidence?
     public var events: [Event]
-    /// What the judge took in since the last change.
+    /// The items that the judge took since the last change.
     public var recording: [RecordingPart]
     /// Milliseconds since 1970.
     public var at: Int64
@@ -208,7 +174,7 @@ public struct StateChange: Sendable {
 
 /// An event as the journal holds it.
 public struct JournalEntry: Hashable, Sendable {
-    /// Grows by at least one with each entry of the agent.
+    /// The number of the entry, which is larger than that of every earlier one.
     public var id: Int64
     public var service: String
     /// Milliseconds since 1970.
@@ -233,11 +199,11 @@ public struct RolloutRecord: Hashable, Sendable {
     /// Nil while it runs.
     public var endedAt: Int64?
     public var result: RolloutResult
-    /// Of its end; empty while it runs.
+    /// The reason of its end; empty while it runs.
     public var reason: String
-    /// Journal id of the event that ended it.
+    /// The journal id of the event that ended it.
     public var decision: Int64?
-    /// Judged requests that the candidate got.
+    /// The number of judged requests that the candidate got.
     public var candidateRequests: UInt64
 
     public init(
@@ -258,19 +224,20 @@ public struct RolloutRecord: Hashable, Sendable {
     }
 }
 
-/// Holds a lowered split where the store cannot: a file in the runtime directory.
+/// A file in the runtime directory that holds a lowered split while the store cannot.
 public protocol LoweringMarker: AnyObject {
-    /// Keeps the whole state; best effort, and says whether it was kept.
+    /// Keeps the whole state if it can.
+    /// - Returns: whether the state was kept.
     func mark(_ state: ServiceState) -> Bool
     func clear(service: String)
     func read() -> LoweringMarks
 }
 
-/// The lowered splits that an earlier run left.
+/// The lowered splits that an earlier run of the agent left in the runtime directory.
 public struct LoweringMarks {
     /// The whole state of each service, by its name.
     public var states: [String: ServiceState]
-    /// Why the mark of a service cannot be used, by its name. Its split was lowered, and nobody knows how far.
+    /// The reason for which the mark of a service cannot be used, by its name. Its split was lowered, to an unknown weight.
     public var unreadable: [String: String]
 
     public init(states: [String: ServiceState] = [:], unreadable: [String: String] = [:]) {
@@ -279,10 +246,10 @@ public struct LoweringMarks {
     }
 }
 
-/// Told of every event once it is in force.
+/// A recipient of every event, once it is in force.
 public protocol EventListener: AnyObject {
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool)
-    /// Requests failed in the data plane. Called at most once a minute for each version and reason.
+    /// Reports failed requests of the data plane, at most once a minute for each version and reason.
     func failed(_ report: FailureReport, service: String)
 }
 

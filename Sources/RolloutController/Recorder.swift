@@ -1,15 +1,15 @@
 import Analysis
 
-/// A stretch of what a judge took in, to be written down.
+/// A part of a recording: consecutive items that a judge took, to be written.
 public struct RecordingPart: Sendable {
-    /// Nil between rollouts, where only the version that serves is seen.
+    /// The id of the rollout; nil between rollouts, when only the serving version is observed.
     public var rollout: String?
-    /// The judge before its first item, where the stretch begins with it: what a replay starts from.
+    /// The judge before its first item, from which a replay starts; nil if the part does not begin with the first item.
     public var head: Judge?
     public var items: [JudgedItem]
-    /// How many items of the rollout came before; nil where nobody counts.
+    /// The number of the rollout's items before this part; nil if they are not counted.
     public var first: Int?
-    /// Something that came before the stretch was lost: the disk could not be written for too long.
+    /// True if items before this part were lost, because nothing could be written for too long.
     public var hasGap: Bool
 
     public init(
@@ -23,21 +23,22 @@ public struct RecordingPart: Sendable {
     }
 }
 
-/// Keeps what the judge takes in until it is on disk.
+/// Keeps the items that the judge took until they are on disk.
 struct Recorder {
-    /// Bytes kept in memory while nothing can be written: five hours at 1 request/s, two at 100, a quarter at 1,000.
+    /// The limit on the memory for items while nothing can be written, in bytes: five hours of traffic at 1 request/s, two
+    /// hours at 100, a quarter of an hour at 1,000.
     static let maximumBytes = 8 << 20
 
-    /// Oldest first; the last is open.
+    /// The parts to be written, oldest first; items are appended to the last one.
     private(set) var parts: [RecordingPart] = []
     private var bytes = 0
 
-    /// A rollout begins, or ends.
+    /// Begins the recording of a rollout, or of the time after one.
     mutating func begin(_ judge: Judge, rollout: String?) {
         parts.append(RecordingPart(rollout: rollout, head: rollout == nil ? nil : judge))
     }
 
-    /// Goes on with a rollout that was recorded before a restart.
+    /// Continues the recording of a rollout after a restart.
     mutating func resume(rollout: String) { parts = [RecordingPart(rollout: rollout)] }
 
     var isOfRollout: Bool { parts.last?.rollout != nil }
@@ -52,14 +53,14 @@ struct Recorder {
         parts = [RecordingPart(rollout: parts[parts.count - 1].rollout, hasGap: true)]
     }
 
-    /// Everything is on disk.
+    /// Drops everything, since it is on disk.
     mutating func written() {
         bytes = 0
-        // A hole is remembered until something behind it is written.
+        // A gap is remembered until something after it is written.
         parts = parts.last.map { [RecordingPart(rollout: $0.rollout, hasGap: $0.hasGap && $0.items.isEmpty)] } ?? []
     }
 
-    /// In memory, about: what was measured with the room that arrays keep.
+    /// The approximate size of an item in memory, as measured, with the capacity that arrays reserve.
     private static func size(_ item: JudgedItem) -> Int {
         switch item {
         case .errors(let tick):
@@ -70,6 +71,6 @@ struct Recorder {
         }
     }
 
-    /// What is worth writing.
+    /// The parts that hold something to write.
     var unwritten: [RecordingPart] { parts.filter { !$0.items.isEmpty || $0.head != nil } }
 }

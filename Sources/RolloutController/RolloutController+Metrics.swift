@@ -5,17 +5,18 @@ import RolloutEngine
 import Vocabulary
 
 extension RolloutController {
-    /// The controller's part of the agent's own /metrics. One label set for each service and version.
+    /// Writes the controller's part of the agent's own metrics.
     public func writeMetrics(into w: inout ExpositionWriter) {
         let runtimes = serviceNames.compactMap { services[$0] }
         writeTraffic(runtimes, into: &w)
         writeRollouts(runtimes, into: &w)
         writeChecks(runtimes, into: &w)
-        w.family("canaryd_evaluations_total", .counter, "Looks at a rollout.")
+        w.family("canaryd_evaluations_total", .counter, "Evaluations of rollouts.")
         w.sample("canaryd_evaluations_total", value: counters.evaluations)
-        w.family("canaryd_evaluation_seconds_total", .counter, "Time that the looks took.")
+        w.family("canaryd_evaluation_seconds_total", .counter, "Time that evaluations took.")
         w.sample("canaryd_evaluation_seconds_total", value: counters.evaluationSeconds)
-        w.family("canaryd_unlogged_requests_total", .counter, "Requests that ended and found the log full.")
+        w.family(
+            "canaryd_unlogged_requests_total", .counter, "Requests that ended while the observation log was full.")
         w.sample("canaryd_unlogged_requests_total", value: counters.unlogged)
         w.family("canaryd_split_publications_total", .counter, "Times that a new plan was handed to the data plane.")
         w.sample("canaryd_split_publications_total", value: counters.publications)
@@ -49,7 +50,8 @@ extension RolloutController {
                 "canaryd_request_duration_seconds", labels, bounds: VersionTotals.bounds, counts: totals.buckets,
                 sum: totals.seconds)
         }
-        w.family("canaryd_keyless_requests_total", .counter, "Requests without the key that the service deals by.")
+        w.family(
+            "canaryd_keyless_requests_total", .counter, "Requests without the key by which the service assigns arms.")
         each { w.sample("canaryd_keyless_requests_total", $0, value: $1.keyless) }
         w.family("canaryd_matched_requests_total", .counter, "Requests whose arm a header chose; never judged.")
         each { w.sample("canaryd_matched_requests_total", $0, value: $1.matched) }
@@ -85,7 +87,9 @@ extension RolloutController {
                     "canaryd_phase", [("service", runtime.service.name), ("phase", name)], value: name == phase ? 1 : 0)
             }
         }
-        w.family("canaryd_servers", .gauge, "Servers of an arm: all, those that can be given requests, and by trouble.")
+        w.family(
+            "canaryd_servers", .gauge,
+            "Servers of an arm: all, those that can be given requests, and those in each bad state.")
         for runtime in runtimes {
             for arm in Arm.allCases {
                 guard let version = runtime.version(arm) else { continue }
@@ -130,14 +134,14 @@ extension RolloutController {
         w.family("canaryd_state_durable", .gauge, "0 while a change is in force that could not be written.")
         for runtime in runtimes {
             w.sample(
-                "canaryd_state_durable", [("service", runtime.service.name)], value: runtime.isDurable ? 1 : 0)
+                "canaryd_state_durable", [("service", runtime.service.name)], value: runtime.ledger.isDurable ? 1 : 0)
         }
     }
 
     private func writeChecks(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
         func each(_ body: ([(String, String)], CheckResult) -> Void) {
             for runtime in runtimes {
-                for result in runtime.evaluation?.results ?? [] {
+                for result in runtime.observer.evaluation?.results ?? [] {
                     body(
                         [("service", runtime.service.name), ("policy", result.policy), ("check", result.check)], result)
                 }

@@ -1,328 +1,160 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
-import Statistics
 
-/// One service as the controller keeps it: what the files say, what is in force, and what was seen.
+/// A service as the controller runs it: its file, the observer of its rollouts, what has to be written, and what the data
+/// plane and the scrapes report about it.
 final class ServiceRuntime {
-    var service: Service
-    var declaration: Declaration
-    var state: ServiceState
-    /// Of the current (service, rollout).
-    var slot: UInt32
-    var window: ObservationWindow
-    var quality = QualityTable()
-    var series: SeriesWindow
-    /// What the scraped pages lack for the checks, as of the newest scrape.
+    private(set) var service: Service
+    private(set) var declaration: Declaration
+    /// Identifies the current rollout, or the time since the last one, in observations; a new rollout gets a new slot.
+    private(set) var slot: UInt32
+    private(set) var observer: RolloutObserver
+    /// The items that the judge took since they were last written.
+    private(set) var recorder = Recorder()
+    var ledger: WriteLedger
+    private(set) var join = FeedbackJoin()
+    /// By version name.
+    private(set) var totals: [String: VersionTotals] = [:]
+    private(set) var health: [Arm: ArmHealth] = [:]
+    private(set) var failures = FailureTally()
+    /// The problems of the scraped series as of the newest scrape.
     private(set) var scrapeProblems: [ScrapeProblem] = []
     private var hasNewScrapes = false
-    var judge: Judge
-    /// Requests on their way to the judge, by second.
-    var feed: TickFeed
-    /// What is known of the version that serves, while no judge keeps it.
-    private var idleProfile = BaselineProfile()
-    /// What the judge took in since it was last written down.
-    var recorder = Recorder()
-    var join: FeedbackJoin
-    var evaluation: Evaluation?
-    var totals: [String: VersionTotals] = [:]
-    var health: [Arm: ArmHealth] = [:]
-    var failures = FailureTally()
-    /// Monotonic instants of the last evaluation and of the last time that state and evidence were written.
-    var evaluatedAt: Int64
-    var writtenAt: Int64
-    /// When the judge itself was written last; in between, only what it took in.
-    var evidenceWrittenAt: Int64 = .min / 2
-    /// Nanoseconds, whole seconds below ten minutes: when within an interval it is this service's turn.
-    private let offset: Int64
-    /// State or evidence changed since.
-    var isDirty = false
-    /// Events of changes that are in force and not written yet.
-    var unwritten: [Event] = []
-    var isDurable: Bool { unwritten.isEmpty }
-    /// The runtime directory holds a state of this service.
-    var hasMarker = false
-    /// Something is in force that is neither on disk nor marked, as it was told.
-    var isUnmarked = false
-    /// Why something went unseen since the last look.
-    var blindness: String?
-    /// The files changed and what follows could not be written yet: it is tried again at each tick.
-    var owesDeclaration = false
-    /// What the data plane could not open, so that it is told once.
-    var prepareFailure: String?
-    /// Servers whose names did not resolve at the last look, so that it is told once.
-    var unresolved: [String] = []
-    /// The last failure to write, so that it is told once.
-    var writeFailure: String?
+    /// True if the files changed and the resulting transition could not be written yet; every tick tries it again.
+    private(set) var hasPendingDeclaration = false
+    /// The error with which the data plane refused the service's listeners, so that it is reported once.
+    private var prepareFailure: String?
+    /// Descriptions of the servers whose names did not resolve, so that each is reported once.
+    private var unresolved: Set<String> = []
 
-    init(service: Service, declaration: Declaration, state: ServiceState, slot: UInt32, now: Moment) {
+    init(
+        service: Service, declaration: Declaration, state: ServiceState, slot: UInt32, hasMarker: Bool, now: Moment
+    ) {
         self.service = service
         self.declaration = declaration
-        self.state = state
         self.slot = slot
-        offset = Int64(TrafficSplit.hash(key: service.name) % 600) * 1_000_000_000
-        let plan = state.rollout?.plan ?? declaration.plan
-        idleProfile.learn(plan.policies)
-        window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
-        series = Self.series(plan, service)
-        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky)
-        feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
-        join = FeedbackJoin()
-        evaluatedAt = now.monotonic
-        writtenAt = now.monotonic
+        observer = RolloutObserver(Self.settings(service, declaration), state: state, now: now.monotonic)
+        ledger = WriteLedger(service: service.name, hasMarker: hasMarker, now: now.monotonic)
     }
 
-    /// Whether the service's turn came since `then`. The services' turns, a second wide, are spread over the interval by
-    /// their names: each second has its share of what is written, and a second's share is one transaction.
-    func isTurn(every interval: Duration, since then: Int64, now: Int64) -> Bool {
-        (now + offset) / interval.nanoseconds > (then + offset) / interval.nanoseconds
+    private static func settings(_ service: Service, _ declaration: Declaration) -> RolloutObserver.Settings {
+        RolloutObserver.Settings(
+            plan: declaration.plan, sticky: service.traffic.sticky,
+            scrapeInterval: service.versions.compactMap(\.metrics?.interval).max() ?? .zero)
     }
 
-    var plan: RolloutPlan { state.rollout?.plan ?? declaration.plan }
+    // MARK: - State
 
-    /// Whether a check reads labels: then request ids are remembered.
-    var wantsFeedback: Bool {
-        plan.policies.contains { policy in
-            policy.checks.contains { if case .quality = $0.kind { true } else { false } }
+    /// The state in force.
+    var state: ServiceState { observer.state }
+
+    /// Replaces the content of the service's file.
+    func replace(_ service: Service, _ declaration: Declaration) {
+        self.service = service
+        self.declaration = declaration
+        observer.settings = Self.settings(service, declaration)
+    }
+
+    /// Notes whether the transition for the newest files still has to be written.
+    func setPendingDeclaration(_ isPending: Bool) { hasPendingDeclaration = isPending }
+
+    /// Follows a state that is in force from `now` on, in monotonic nanoseconds.
+    /// - Parameter newSlot: returns the slot if the state needs a new one.
+    /// - Returns: whether another judge judges from now on.
+    @discardableResult
+    func follow(_ new: ServiceState, now: Int64, newSlot: () -> UInt32) -> Bool {
+        let old = (rollout: state.rollout?.id, serving: state.serving)
+        if (new.rollout?.id, new.serving) != old { slot = newSlot() }
+        let starts = observer.follow(new, now: now)
+        for start in starts {
+            recorder.begin(start.judge, rollout: start.rollout)
+            guard start.rollout == nil else { continue }
+            scrapeProblems.removeAll { $0.arm == .candidate }
+            health = [:]
         }
+        return !starts.isEmpty
     }
 
-    /// Who asks for the feedback that comes now.
-    var audience: FeedbackJoin.Audience {
-        guard let rollout = state.rollout, rollout.phase != .waiting else { return .noRollout }
-        return wantsFeedback ? .rollout : .noCheck
-    }
-
-    /// Attributes that a quality check names; an empty string stands for the rows as a whole.
-    private var attributesAndWhole: Set<String> {
-        var names: Set<String> = []
-        for policy in plan.policies {
-            for check in policy.checks {
-                if case .quality(let quality) = check.kind {
-                    names.insert("")
-                    for group in quality.groups { names.insert(group.attribute) }
-                }
+    /// Continues from what was stored; with nil the evidence of a rollout is lost.
+    func restore(_ stored: StoredService?) {
+        let restoration =
+            if let stored, let evidence = stored.evidence {
+                observer.restore(evidence, tail: stored.tail)
+            } else {
+                observer.restoreWithoutEvidence()
             }
-        }
-        return names
-    }
-
-    /// What is known of the version that serves.
-    var profile: BaselineProfile { profile(under: state) }
-
-    /// What is known of the version that serves next; nil where it is another than the two that were compared.
-    func profile(from old: ServiceState, to new: ServiceState) -> BaselineProfile? {
-        if new.serving == old.serving { return profile(under: old) }
-        guard case .sequential(let judge) = judge, new.serving == old.rollout?.candidate else { return nil }
-        return judge.promoted
-    }
-
-    func profile(under state: ServiceState) -> BaselineProfile {
-        guard case .sequential(let judge) = judge, let rollout = state.rollout, rollout.phase != .waiting else {
-            return idleProfile
-        }
-        return judge.profile
-    }
-
-    /// Starts seeing anew: another rollout, or none.
-    /// - Parameter known: of the version that serves now; nil for one that did not serve before.
-    func beginRollout(slot: UInt32, known: BaselineProfile?, now: Moment) {
-        self.slot = slot
-        idleProfile = known ?? BaselineProfile()
-        idleProfile.learn(plan.policies)
-        window = ObservationWindow(retention: Self.retention(plan), startedAt: now.monotonic)
-        quality = QualityTable()
-        series = Self.series(plan, service)
-        scrapeProblems.removeAll { $0.arm == .candidate }
-        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
-        feed = TickFeed(now: now.monotonic, isKeyed: service.traffic.sticky != .none)
-        recorder.begin(judge, rollout: nil)
-        evaluation = nil
-        health = [:]
-        evaluatedAt = now.monotonic
-    }
-
-    /// - Parameter tail: what the judge took in after `evidence` was written.
-    func restore(_ evidence: Evidence, tail: [JudgedItem]) {
-        if evidence.serving == state.serving { idleProfile = evidence.profile }
-        idleProfile.learn(plan.policies)
-        guard let rollout = state.rollout, rollout.phase != .waiting else { return }
-        guard evidence.rollout == rollout.id else { return beginAnewWithoutEvidence() }
-        judge = evidence.judge
-        quality = evidence.quality
-        window.restore(sinceStart: evidence.sinceStart, sinceStep: evidence.sinceStep)
-        judge.take(tail)
-        if case .sequential(let judge) = judge {
-            // A judge counts by key or by request to its end, whatever the file says by now.
-            feed = TickFeed(now: evaluatedAt, isKeyed: judge.isKeyed)
-            feed.resume(step: max(judge.step, evidence.step), share: state.split.candidate)
-        }
-        recorder.resume(rollout: rollout.id)
-    }
-
-    /// A rollout whose evidence is gone, or was not written yet: it goes on, and is counted and recorded from nothing.
-    func beginAnewWithoutEvidence() {
-        judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
-        feed.resume(step: 1, share: state.split.candidate)
-        recorder.begin(judge, rollout: state.rollout?.id)
-    }
-
-    var evidence: Evidence {
-        Evidence(
-            // Between rollouts nobody asks for the judge, and it is most of what would be written.
-            rollout: state.rollout?.id ?? "", serving: state.serving,
-            judge: state.rollout == nil ? .threshold(ThresholdJudge()) : judge, profile: profile, quality: quality,
-            sinceStart: window.sinceStart, sinceStep: window.sinceStep, step: feed.step)
-    }
-
-    /// Keeps events for when they can be written. Where that takes too long the oldest that decided nothing go first.
-    func owe(_ events: [Event]) {
-        unwritten += events
-        while unwritten.count > Self.maximumUnwritten {
-            unwritten.remove(at: unwritten.firstIndex { !$0.isDecision } ?? 0)
+        switch restoration {
+        case .idle: break
+        case .continued(let rollout): recorder.resume(rollout: rollout)
+        case .restarted(let start): recorder.begin(start.judge, rollout: start.rollout)
         }
     }
 
-    /// A disk can be full for days; memory must not follow it.
-    static let maximumUnwritten = 1_000
+    func completeRestoration() { observer.completeRestoration() }
 
-    // MARK: - Taking in
+    /// The change to commit for a state that is in force or will be. The judge itself is part of it with every event and
+    /// once in a while; otherwise only the items that it took.
+    func change(to new: ServiceState, _ events: [Event], now: Moment) -> StateChange {
+        let isRolloutWithoutRecording = new.rollout != nil && observer.judge.items == nil
+        let hasJudge =
+            !events.isEmpty || isRolloutWithoutRecording
+            || ledger.isJudgeDue(inRollout: new.rollout != nil, now: now.monotonic)
+        return StateChange(
+            state: new, evidence: hasJudge ? observer.evidence(storedWith: new) : nil,
+            events: ledger.deferredEvents + events, recording: recorder.unwritten, at: now.wall)
+    }
 
-    /// A request of any slot of this service.
+    /// Notes that a change was committed.
+    /// - Returns: whether there is a marker that the commit has made obsolete.
+    func recordCommit(of change: StateChange, now: Moment) -> Bool {
+        recorder.written()
+        return ledger.recordCommit(withJudge: change.evidence != nil, now: now.monotonic)
+    }
+
+    // MARK: - Observations
+
+    /// Records an ended request that the service got under this slot or an earlier one.
     func record(_ o: Observation) {
         totals[versionName(of: o.arm, slot: o.slot), default: VersionTotals()].record(o)
         guard o.flags.contains(.judged) else { return }
-        // What began under an earlier rollout is known to the join, so that its labels count as late, not as unknown.
-        // A rescued request's label is of another version's prediction.
-        if !wantsFeedback {
+        // Requests of an earlier rollout are known to the join, so that their labels count as late and not as unknown.
+        // The label of a rescued request belongs to the baseline's prediction.
+        if !observer.wantsFeedback {
             join.skip(o)
         } else if !o.flags.contains(.rescued) {
             join.record(o)
         }
-        guard o.slot == slot else { return }
-        window.record(o)
-        feed.record(o)
+        if o.slot == slot { observer.record(o) }
     }
 
-    /// What a request of this arm and slot is counted under.
+    /// The version name under which requests of this arm and slot are counted.
     func versionName(of arm: Arm, slot: UInt32) -> String {
         guard slot == self.slot else { return "previous" }
-        return arm == .baseline ? state.serving.name : state.rollout?.candidate.name ?? "previous-candidate"
+        return arm == .baseline
+            ? observer.state.serving.name : observer.state.rollout?.candidate.name ?? "previous-candidate"
     }
 
-    func setOpen(_ requests: [Observation]) {
-        window.setOpen(requests)
-        feed.setOpen(requests)
+    /// Replaces the list of open, judged requests.
+    func setOpen(_ requests: [Observation]) { observer.setOpen(requests) }
+
+    /// Records failed requests.
+    /// - Returns: the report to log now; nil if the reason was reported a moment ago.
+    func record(_ count: FailureCount, now: Moment) -> FailureReport? {
+        failures.record(count, version: versionName(of: count.arm, slot: count.slot), now: now)
     }
 
-    /// Latencies count from then on.
-    func judgeLatency(from instant: Int64) {
-        window.judgeLatency(from: instant)
-        feed.judgeLatency(from: instant)
+    /// Records the health of an arm's servers.
+    /// - Returns: the servers whose names do not resolve and that were not reported yet, with the reason.
+    func record(_ health: ArmHealth) -> [String] {
+        guard health.slot == slot else { return [] }
+        self.health[health.arm] = health
+        let current = unresolvedServers
+        defer { unresolved = Set(current) }
+        return current.filter { !unresolved.contains($0) }
     }
 
-    /// - Parameter isFirst: the rollout only waited before.
-    func beginStep(isFirst: Bool, now: Int64) {
-        window.beginStep(at: now)
-        if isFirst {
-            judge = Judge(plan.analysis, plan.policies, sticky: service.traffic.sticky, profile: idleProfile)
-            recorder.begin(judge, rollout: state.rollout?.id)
-        } else {
-            judge.stepBegan()
-        }
-        feed.beginStep(share: state.split.candidate, now: now)
-    }
-
-    /// Hands the judge what has ripened.
-    func digest(now: Int64) {
-        take(feed.mature(now: now, latencyMaturity: judge.latencyMaturity))
-    }
-
-    private func take(_ items: [JudgedItem]) {
-        guard !items.isEmpty else { return }
-        isDirty = true
-        let first = judge.items
-        if state.rollout == nil || state.rollout?.phase == .waiting {
-            for item in items { idleProfile.observe(item) }
-        } else {
-            judge.take(items)
-            if case .threshold = judge { for item in items { idleProfile.observe(item) } }
-        }
-        recorder.append(items, first: recorder.isOfRollout ? first : nil)
-    }
-
-    func settleFeedback(now: Int64) {
-        guard join.counts.pending > 0 else { return }
-        let attributes = attributesAndWhole
-        let joined = join.settle(slot: slot, for: audience, now: now)
-        guard !joined.isEmpty else { return }
-        let scores = plan.policies.scoreRange
-        for label in joined { quality.add(label.row, arm: label.arm, attributes: attributes, scores: scores) }
-        take([.rows(joined.map { QualityRow($0, attributes: attributes, step: feed.step(at: $0.startedAt)) })])
-    }
-
-    func record(_ reading: MetricReading) {
-        hasNewScrapes = true
-        for arm in Arm.allCases where version(arm)?.name == reading.version {
-            switch reading.outcome {
-            case .sample(let sample): series.record(sample, of: reading.server, arm: arm)
-            case .failure(let reason): series.recordFailure(reason, at: reading.at, of: reading.server, arm: arm)
-            }
-        }
-    }
-
-    /// Problems that the newest scrapes brought up.
-    func newScrapeProblems() -> [ScrapeProblem] {
-        guard hasNewScrapes else { return [] }
-        hasNewScrapes = false
-        let known = scrapeProblems
-        let snapshot = WindowSnapshot(observations: window, series: series)
-        scrapeProblems = snapshot.problems(of: plan.policies)
-        return scrapeProblems.filter { problem in !known.contains { $0.isSame(as: problem) } }
-    }
-
-    /// What the checks of the plan ask of every scrape.
-    var queries: Set<SeriesQuery> {
-        Set(
-            plan.policies.flatMap(\.checks).compactMap {
-                if case .metric(let metric) = $0.kind { metric.query } else { nil }
-            })
-    }
-
-    // MARK: - Looking
-
-    /// Of a rollout; nil without one. While it waits to be started nothing is judged.
-    func evaluate(now: Int64, blindness: String?) -> Evaluation? {
-        guard let rollout = state.rollout else { return nil }
-        window.expire(now: now)
-        let snapshot = WindowSnapshot(observations: window, quality: quality, series: series)
-        // A look that saw nothing is not a healthy one: after an unclean stop the candidate waits for a request.
-        let since = rollout.isRecovering ? now - 2 * RolloutController.dataGap.nanoseconds : window.beganAt
-        let lastSeen = max(window.newestStart ?? .min, since)
-        var evaluation = Evaluation(
-            results: rollout.phase == .waiting ? [] : judge.evaluate(rollout.plan.policies, snapshot, now: now),
-            baseline: condition(.baseline, now: now), candidate: condition(.candidate, now: now),
-            isDataFlowing: now - lastSeen <= RolloutController.dataGap.nanoseconds, blindness: blindness)
-        evaluation.items = rollout.phase == .waiting ? nil : judge.items
-        return evaluation
-    }
-
-    private func condition(_ arm: Arm, now: Int64) -> ArmCondition {
-        let all = window.sinceStart[Int(arm.rawValue)]
-        let recent = window.counts(arm, since: now - ArmCondition.recentSpan.nanoseconds)
-        let servers = health[arm]?.servers ?? servers(of: arm)
-        return ArmCondition(
-            servers: servers, reachable: health[arm]?.reachable ?? servers,
-            requests: all.judged, errors: all.errors, recentRequests: recent.judged, recentErrors: recent.errors)
-    }
-
-    func version(_ arm: Arm) -> Version? {
-        let identity = arm == .baseline ? state.serving : state.rollout?.candidate
-        return identity.flatMap { service.version(named: $0.name) }
-    }
-
-    /// Names without an address, with the reason.
-    var unresolvedNow: [String] {
+    private var unresolvedServers: [String] {
         Arm.allCases.flatMap { arm -> [String] in
             guard let states = health[arm]?.states,
                 states.contains(where: { if case .unresolved = $0 { true } else { false } }), let version = version(arm)
@@ -334,42 +166,77 @@ final class ServiceRuntime {
         }
     }
 
-    func servers(of arm: Arm) -> Int { version(arm)?.servers.count ?? 0 }
-
-    /// The longest look back of any check, and enough for the views.
-    private static func retention(_ plan: RolloutPlan) -> Duration {
-        let windows = plan.policies.flatMap(\.checks).map(\.limits.window)
-        return max(windows.max() ?? .zero, .seconds(130))
+    func record(_ reading: MetricReading) {
+        hasNewScrapes = true
+        for arm in Arm.allCases where version(arm)?.name == reading.version {
+            observer.record(reading.outcome, at: reading.at, of: reading.server, arm: arm)
+        }
     }
 
-    /// Scrapes for as long, the one before the begin included, and three at the least.
-    private static func series(_ plan: RolloutPlan, _ service: Service) -> SeriesWindow {
-        let interval = service.versions.compactMap(\.metrics?.interval).max() ?? .zero
-        return SeriesWindow(span: max(retention(plan) + .nanoseconds(SeriesWindow.startSlack), interval * 3))
+    /// Sets the servers of an arm that are scraped.
+    func setServers(_ servers: [Endpoint], of arm: Arm, version: String) {
+        observer.setServers(servers, of: arm, version: version)
     }
-}
 
-/// All requests that a version got since the agent started, judged or not: for the agent's own metrics.
-struct VersionTotals {
-    /// Upper bounds in seconds of the exported histogram.
-    static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-    var outcomes = OutcomeCounts()
-    /// Requests at or below each bound, not cumulated; the last is above all.
-    var buckets = [UInt64](repeating: 0, count: bounds.count + 1)
-    var seconds = 0.0
-    var keyless: UInt64 = 0
-    var matched: UInt64 = 0
-    var rescued: UInt64 = 0
+    func recordBlindness(_ reason: String) { observer.recordBlindness(reason) }
 
-    mutating func record(_ o: Observation) {
-        outcomes.add(o)
-        if o.flags.contains(.keyless) { keyless += 1 }
-        if o.flags.contains(.matched) { matched += 1 }
-        if o.flags.contains(.rescued) { rescued += 1 }
-        let duration = Double(o.total) / 1e6
-        seconds += duration
-        var place = 0
-        while place < Self.bounds.count, duration > Self.bounds[place] { place += 1 }
-        buckets[place] += 1
+    /// Notes the result of preparing the data plane for this service.
+    /// - Returns: whether it failed for another reason than the last time.
+    func recordPreparation(failure: String?) -> Bool {
+        defer { prepareFailure = failure }
+        return failure != nil && prepareFailure != failure
+    }
+
+    /// The problems that the newest scrapes have brought.
+    func newScrapeProblems() -> [ScrapeProblem] {
+        guard hasNewScrapes else { return [] }
+        hasNewScrapes = false
+        let known = scrapeProblems
+        scrapeProblems = observer.scrapeProblems
+        return scrapeProblems.filter { problem in !known.contains { $0.isSame(as: problem) } }
+    }
+
+    // MARK: - Judging
+
+    /// Accepts feedback that is joined with its request at the next tick.
+    /// - Returns: the places of the rows, from 0, that were rejected because too many are waiting.
+    func submit(_ rows: [Feedback], now: Int64) -> [Int] {
+        let audience = observer.audience
+        return rows.indices.filter { !join.submit(rows[$0], for: audience, now: now) }
+    }
+
+    /// Hands the judge everything that is complete by now, in monotonic nanoseconds.
+    func advance(now: Int64) {
+        keep(observer.mature(now: now))
+        guard join.counts.pending > 0 else { return }
+        keep(observer.add(join.settle(slot: slot, for: observer.audience, now: now)))
+    }
+
+    private func keep(_ taken: RolloutObserver.TakenItems) {
+        guard !taken.items.isEmpty else { return }
+        ledger.recordChange()
+        recorder.append(taken.items, first: recorder.isOfRollout ? taken.first : nil)
+    }
+
+    func evaluate(now: Int64) -> (evaluation: Evaluation, elapsed: Duration) {
+        let result = observer.evaluate(
+            baseline: serverCounts(.baseline), candidate: serverCounts(.candidate), now: now)
+        // Counts and tallies grow even if the state stays the same.
+        if observer.evaluation != nil { ledger.recordChange() }
+        return result
+    }
+
+    // MARK: - Versions
+
+    /// The version behind an arm; nil for the candidate of no rollout, and if the file does not declare it any more.
+    func version(_ arm: Arm) -> Version? {
+        let identity = arm == .baseline ? observer.state.serving : observer.state.rollout?.candidate
+        return identity.flatMap { service.version(named: $0.name) }
+    }
+
+    /// The servers of an arm as the data plane reports them; those of the file before it has reported any.
+    func serverCounts(_ arm: Arm) -> ServerCounts {
+        let declared = version(arm)?.servers.count ?? 0
+        return ServerCounts(all: health[arm]?.servers ?? declared, reachable: health[arm]?.reachable ?? declared)
     }
 }

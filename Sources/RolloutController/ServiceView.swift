@@ -3,24 +3,24 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-/// Everything that a reader may want to know of a service now.
+/// The current situation of a service, for display.
 public struct ServiceView: Sendable {
     public var service: Service
     public var state: ServiceState
-    /// The newest look; nil without a rollout.
+    /// The newest evaluation; nil without a rollout.
     public var evaluation: Evaluation?
-    /// Of the current rollout, or of the last seconds without one.
+    /// The baseline in the current rollout, or in the last minutes without one.
     public var baseline: ArmView
     public var candidate: ArmView?
-    /// What has to happen before the rollout moves, in words; empty where nothing has.
+    /// The conditions that the rollout waits for, as text; empty if there are none.
     public var waitsFor: [String]
-    /// What happens next and when, as far as that can be told.
+    /// The next step of the rollout, as text.
     public var next: String
-    /// Seconds that the phase still has to hold; nil where it does not wait for time.
+    /// The rest of the hold; nil if the rollout does not wait for time.
     public var holdLeft: Duration?
     public var feedback: FeedbackCounts
-    /// What the user should know: pinned edits that wait for the next rollout, a `baseline` line that is out of date,
-    /// a state that is not on disk.
+    /// Notes for the user, such as edits that wait for the next rollout, a `baseline` line that is out of date, or a state
+    /// that is not on disk.
     public var notes: [String]
     /// False while a change is in force that could not be written.
     public var isDurable: Bool
@@ -44,11 +44,11 @@ public struct ServiceView: Sendable {
     }
 }
 
-/// How a server does.
+/// The state of one server.
 public struct ServerView: Sendable {
     public var address: ServerAddress
     public var state: ServerState
-    /// When an ejection ends, in milliseconds since 1970.
+    /// The end of an ejection, in milliseconds since 1970.
     public var until: Int64?
 
     public init(address: ServerAddress, state: ServerState, until: Int64? = nil) {
@@ -58,14 +58,14 @@ public struct ServerView: Sendable {
     }
 }
 
-/// Why requests failed in the data plane, and how many.
+/// Requests of one version that failed in the data plane for one reason.
 public struct FailureView: Hashable, Sendable {
     public var stage: FailureStage
     /// The token of the `x-canary-error` field.
     public var reason: String
-    /// The same in a sentence.
+    /// The reason as a sentence.
     public var message: String
-    /// Since the agent started.
+    /// The number of requests since the agent started.
     public var count: UInt64
     /// Milliseconds since 1970.
     public var lastAt: Int64
@@ -79,31 +79,31 @@ public struct FailureView: Hashable, Sendable {
     }
 }
 
-/// One arm over the last minute.
+/// The situation of one arm.
 public struct ArmView: Sendable {
     public var identity: VersionIdentity
     public var servers: Int
     public var reachable: Int
-    /// In the file's order; empty before the data plane said.
+    /// The servers in the order of the file; empty before the data plane has reported them.
     public var states: [ServerView] = []
-    /// Why requests failed in the data plane lately, the newest reason first.
+    /// The reasons for which requests failed in the data plane lately, newest first.
     public var failures: [FailureView] = []
-    /// Judged requests a second over the last 10 s.
+    /// Judged requests per second, over the last 10 s.
     public var requestRate: Double
-    /// 0 ... 1 over the last minute; nil without requests.
+    /// The share of errors over the last minute, 0 ... 1; nil without requests.
     public var errorRate: Double?
     /// The share of 4xx over the last minute; nil without requests.
     public var clientErrorRate: Double?
-    /// The status that most requests of the last minute ended with which did not succeed; nil where all did.
+    /// The most frequent status of the requests of the last minute that did not succeed; nil if all did.
     public var frequentStatus: (status: UInt16, share: Double)?
-    /// Seconds, over the last minute; infinite among errors.
+    /// Latency quantiles over the last minute, in seconds; infinite if the quantile is among the errors.
     public var p50: Double?
     public var p95: Double?
     public var p99: Double?
-    /// Judged requests since the rollout began.
+    /// The number of judged requests since the rollout began.
     public var requests: UInt64
     public var errors: UInt64
-    /// P95 in seconds by 5-second spans of the last 2 minutes, oldest first; nil where nothing was.
+    /// The 95th percentile in seconds for each 5 seconds of the last 2 minutes, oldest first; nil without requests.
     public var latencyTrend: [Double?]
 
     public init(
@@ -124,25 +124,25 @@ public struct ArmView: Sendable {
     }
 }
 
-/// What became of a command.
+/// The outcome of a command.
 public enum CommandOutcome: Sendable {
-    /// In force. `durable` is false when it could not be written yet.
+    /// The command is in force. `durable` is false if it could not be written yet.
     case done(message: String, view: ServiceView, durable: Bool)
     case refused(CommandRefusal)
     case unknownService(known: [String])
-    /// It would have given a candidate more, and could not be written: nothing changed.
+    /// The command would have given a candidate more traffic and could not be written, so nothing has changed.
     case notWritten(String)
 }
 
-/// What became of posted feedback.
+/// The outcome of posted feedback.
 public struct FeedbackReceipt: Sendable {
-    /// Taken in; it is joined with its request at the next tick.
+    /// The number of accepted rows, which are joined with their requests at the next tick.
     public var accepted: Int
-    /// Places, from 0, of the rows that were not taken because too much was waiting.
+    /// The indices, from 0, of the rows that were rejected because too many are waiting.
     public var rejected: [Int]
-    /// Who asked for labels when they came.
+    /// The recipients of labels at that moment.
     public var audience: FeedbackJoin.Audience
-    /// Of the service, since the agent started.
+    /// The counts of the service since the agent started.
     public var counts: FeedbackCounts
 
     public init(accepted: Int, rejected: [Int], audience: FeedbackJoin.Audience, counts: FeedbackCounts) {

@@ -63,7 +63,7 @@ final class ScrapeSource: MetricSource {
         loop.drain().map { result in
             latest[result.target] = result
             count(result)
-            let outcome: MetricReading.Outcome =
+            let outcome: ScrapeOutcome =
                 switch result.outcome {
                 case .success(let sample): .sample(sample)
                 case .failure(let reason): .failure("\(reason)")

@@ -8,6 +8,7 @@ import MetricsScrape
 import PolicyModel
 import PolicyYAML
 import RolloutController
+import RolloutEngine
 import RolloutStore
 import TrafficProxy
 import Vocabulary
@@ -17,9 +18,6 @@ import Vocabulary
 final class Agent: @unchecked Sendable {
     /// In-flight requests may take this long to finish after SIGTERM.
     static let grace: Duration = .seconds(30)
-    /// Time between two ticks. Shorter intervals of a service are looked at no more often.
-    static let tick: Duration = .milliseconds(500)
-
     /// After a start or a reload; by then nothing of it goes on.
     static let calm: Duration = .seconds(5)
 
@@ -150,7 +148,7 @@ final class Agent: @unchecked Sendable {
     }
 
     private func scheduleTick() {
-        _ = control.schedule(after: Self.tick) { [self] in
+        _ = control.schedule(after: RolloutObserver.tickInterval) { [self] in
             controller.tick()
             ticks &+= 1
             if ticks % Self.ticksOfStatus == 0 { showStatus() }

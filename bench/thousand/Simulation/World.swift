@@ -115,7 +115,7 @@ final class SimulatedScrapes: MetricSource {
             let reader = SampleReader(
                 preset: target.source.preset.flatMap(MetricsPreset.named), model: target.source.model,
                 queries: target.series)
-            let outcome: MetricReading.Outcome
+            let outcome: ScrapeOutcome
             do {
                 outcome = .sample(try reader.read(try ExpositionParser.parse(page), at: at))
             } catch {

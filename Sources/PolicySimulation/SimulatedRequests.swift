@@ -2,7 +2,7 @@ import Analysis
 import PolicyModel
 
 /// Generates the requests and labels of a scenario in virtual time.
-struct SimulatedTraffic {
+struct SimulatedRequests {
     /// The instant on the monotonic clock, in nanoseconds, at which the scenario begins.
     let origin: Int64
     private let scenario: TestScenario
@@ -12,6 +12,9 @@ struct SimulatedTraffic {
     /// The time of the next request in seconds since `origin`.
     private var nextArrival: Double = 0
     private var inFlight: [Observation] = []
+    /// Numbers from which the requests' ids are derived; another seed gives other ids.
+    private let seed: UInt64
+    private var count: UInt64 = 0
     /// Labels that arrive at the instant `at`.
     private var labels: [(row: Feedback, arm: Arm, startedAt: Int64, at: Int64)] = []
 
@@ -19,6 +22,7 @@ struct SimulatedTraffic {
         self.scenario = scenario
         self.scores = scores
         self.origin = origin
+        self.seed = seed
         random = SeededGenerator(seed: seed)
     }
 
@@ -73,6 +77,7 @@ struct SimulatedTraffic {
 
     private mutating func request(at seconds: Double, _ phase: TrafficPhase, _ split: TrafficSplit) -> Observation {
         let key = random.next()
+        count += 1
         let arm = split.select(key)
         let traffic = phase[arm]
         var status: UInt16 = 200
@@ -90,7 +95,8 @@ struct SimulatedTraffic {
             place: UInt16(truncatingIfNeeded: TrafficSplit.place(of: key, salt: split.salt)),
             status: outcome == .connectFailure ? 0 : status,
             key: UInt32(truncatingIfNeeded: TrafficSplit.mix(key ^ split.salt)),
-            startedAt: origin + Int64(seconds * 1e9), requestHash: 1, firstByte: min(firstByte, total), total: total)
+            startedAt: origin + Int64(seconds * 1e9), requestHash: TrafficSplit.mix(seed &+ count),
+            firstByte: min(firstByte, total), total: total)
     }
 
     /// - Parameter place: 0 ..< 1, drawn for the request.

@@ -1,0 +1,64 @@
+import PolicyModel
+import RolloutEngine
+
+/// Builds the routing plan and the scrape targets from the services' files and states.
+struct RoutingPlanBuilder {
+    /// Returns the endpoint at which a server is reached, and starts embedded servers.
+    private let resolve: (ServerAddress) throws -> Endpoint
+    /// The last known endpoint of each server, for times when an address cannot be resolved.
+    private var known: [ServerAddress: Endpoint] = [:]
+
+    init(resolve: @escaping (ServerAddress) throws -> Endpoint) { self.resolve = resolve }
+
+    /// The endpoint of a server, or its last known one; nil if it was never resolved.
+    mutating func endpoint(_ address: ServerAddress) -> Endpoint? {
+        if let found = try? resolve(address) { known[address] = found }
+        return known[address]
+    }
+
+    /// The route of a service as it is in force. Nil if no server of the serving version was ever resolved; a reload
+    /// with such a file is refused.
+    mutating func route(_ runtime: ServiceRuntime) -> RoutedService? {
+        let service = runtime.service
+        guard let baseline = version(runtime.version(.baseline), service.traffic) else { return nil }
+        let isRecovering = runtime.state.rollout?.isRecovering ?? true
+        return RoutedService(
+            name: service.name, slot: runtime.slot, listen: service.listen, route: service.route, baseline: baseline,
+            candidate: isRecovering ? nil : version(runtime.version(.candidate), service.traffic),
+            split: runtime.state.split, traffic: service.traffic, judged: service.analysis.requests)
+    }
+
+    private mutating func version(_ version: Version?, _ traffic: TrafficRules) -> RoutedVersion? {
+        guard let version else { return nil }
+        let servers = version.servers.compactMap { endpoint($0) }
+        guard !servers.isEmpty else { return nil }
+        return RoutedVersion(
+            name: version.name, servers: servers, healthCheck: traffic.healthCheck(of: version),
+            upstream: version.upstream)
+    }
+
+    /// The route that a service would have with a new file: what serves, and the candidate. It is only for `prepare`.
+    /// - Throws: the error of the first server that cannot be resolved.
+    func trialRoute(_ service: Service, serving: String?, candidate: String?) throws -> RoutedService {
+        for version in service.versions { for server in version.servers { _ = try resolve(server) } }
+        func version(_ name: String) throws -> RoutedVersion? {
+            try service.version(named: name).map {
+                RoutedVersion(
+                    name: name, servers: try $0.servers.map(resolve), healthCheck: service.traffic.healthCheck(of: $0),
+                    upstream: $0.upstream)
+            }
+        }
+        let baseline = try serving.flatMap(version) ?? version(service.baseline)
+        return RoutedService(
+            name: service.name, slot: 0, listen: service.listen, route: service.route,
+            baseline: baseline ?? RoutedVersion(name: service.baseline, servers: []),
+            candidate: try candidate.flatMap(version),
+            split: TrafficSplit(candidate: .zero, generation: 0, salt: 0), traffic: service.traffic,
+            judged: service.analysis.requests)
+    }
+
+    /// The endpoints of all servers of these services that can be resolved now.
+    func endpoints(of services: [Service]) -> Set<Endpoint> {
+        Set(services.flatMap(\.versions).flatMap(\.servers).compactMap { try? resolve($0) })
+    }
+}
