@@ -23,7 +23,7 @@ public struct ChunkDecoder: Sendable {
     private var digits: UInt8 = 0
     private var overhead: Int32 = 0
 
-    /// Of extensions and trailers, over the whole body: nobody needs them, so they shall cost nothing.
+    /// The most bytes of extensions and trailers over the whole body: nobody needs them, so they shall cost nothing.
     private static var maxOverhead: Int32 { 8192 }
     /// 15 digits stay below 2^60.
     private static var maxDigits: UInt8 { 15 }

@@ -69,7 +69,7 @@ public final class EventLoop: @unchecked Sendable {
         }
     }
 
-    /// From any thread; runs on the loop, in order. What is posted after the loop has ended is dropped.
+    /// Posts a job from any thread; jobs run on the loop, in order. A job that is posted after the loop has ended is dropped.
     public func post(_ job: @escaping @Sendable () -> Void) {
         let first = inbox.withLock { inbox in
             inbox.jobs.append(job)
@@ -103,7 +103,7 @@ public final class EventLoop: @unchecked Sendable {
         self.thread = nil
     }
 
-    /// On the loop's thread, or before it starts.
+    /// Schedules a job; called on the loop's thread, or before it starts.
     @discardableResult
     public func schedule(after delay: Duration, _ job: @escaping () -> Void) -> Timer {
         assertCurrent()
@@ -152,7 +152,7 @@ extension EventLoop {
         departed.removeAll(keepingCapacity: true)
     }
 
-    /// True: stop now.
+    /// Runs the jobs that were posted. Returns true where the loop is to stop now.
     private func runJobs() -> Bool {
         // Jobs posted by jobs wait for the next turn; the wake-up that they caused brings it at once.
         let (jobs, stopping) = inbox.withLock { inbox in
@@ -196,7 +196,7 @@ extension EventLoop {
     /// Marks the epoll data of a record; sources and records are aligned to more than one byte.
     private static let recordTag: UInt64 = 1
 
-    /// Level-triggered. The source is retained until it is deregistered.
+    /// Watches a source, level-triggered. The source is retained until it is deregistered.
     public func register(_ source: EventSource, descriptor: Int32, interest: ReadyEvents) throws {
         assertCurrent()
         precondition(source.descriptor < 0, "registered twice")

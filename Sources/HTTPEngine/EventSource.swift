@@ -1,14 +1,14 @@
 import CLinuxEngine
 import Glibc
 
-/// What epoll reports, and what one asks it for.
+/// The events that epoll reports, and is asked for.
 public struct ReadyEvents: OptionSet, Sendable {
     public let rawValue: UInt32
     @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     public static var readable: ReadyEvents { ReadyEvents(rawValue: 0x001) }
     public static var writable: ReadyEvents { ReadyEvents(rawValue: 0x004) }
-    /// Always reported.
+    /// An error of the socket. Always reported.
     public static var failed: ReadyEvents { ReadyEvents(rawValue: 0x008) }
     /// Both directions are closed. Always reported.
     public static var hungUp: ReadyEvents { ReadyEvents(rawValue: 0x010) }
@@ -37,7 +37,7 @@ open class RecordDriver {
 
     open func ready(_ data: UInt64, _ events: ReadyEvents) {}
     open func overdue(now: Int64) {}
-    /// After the last event of a turn: what was freed in it can be used again.
+    /// Called after the last event of a turn: what was freed in it can be used again.
     open func turnEnded() {}
 }
 
@@ -49,7 +49,7 @@ public struct SystemError: Error, CustomStringConvertible, Sendable {
     public var description: String { "\(during): \(describeErrno(code))" }
 }
 
-/// As strerror(3), from any thread.
+/// The text of an error number, as strerror(3) has it; from any thread.
 public func describeErrno(_ code: Int32) -> String {
     var buffer = [CChar](repeating: 0, count: 128)
     guard strerror_r(code, &buffer, buffer.count) == 0 else { return "error \(code)" }

@@ -10,7 +10,7 @@ final class HTTPDate {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
-    /// As in RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// The date as RFC 9110, 5.6.7 writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
     func now() -> String {
         let current = time(nil)
         if current != second {

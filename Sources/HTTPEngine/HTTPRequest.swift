@@ -1,14 +1,14 @@
 /// A whole request, body included.
 public struct HTTPRequest: Sendable {
-    /// As on the wire; methods are case-sensitive.
+    /// The method as it was sent; methods are case-sensitive.
     public var method: String
-    /// As on the wire, still escaped, without the query. `*` for OPTIONS *.
+    /// The path as it was sent, still escaped, without the query. `*` for OPTIONS *.
     public var path: String
     /// Without its question mark.
     public var query: String?
     public var headers: HTTPHeaders
     public var body: [UInt8]
-    /// Who asks, on Unix sockets.
+    /// The client's process, on Unix sockets.
     public var peer: Peer?
 
     public struct Peer: Hashable, Sendable {

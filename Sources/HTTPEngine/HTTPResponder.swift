@@ -6,7 +6,7 @@ public final class HTTPResponder: @unchecked Sendable {
     /// All that was written has reached the kernel. For streams that make their own pace.
     public var onDrained: (() -> Void)?
 
-    /// Where the answer has to be given.
+    /// The loop on which the response has to be given.
     public let loop: EventLoop
     private var connection: ServerConnection?
     private var state = State.waiting

@@ -9,7 +9,7 @@ public final class HTTPServer: @unchecked Sendable {
     let handler: (HTTPRequest, HTTPResponder) -> Void
     let parser: HeadParser
     let date = HTTPDate()
-    /// What a read fills; connections take from it at once.
+    /// The buffer that reads fill; connections take from it at once.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     private var listeners: [Listener] = []
@@ -121,10 +121,10 @@ extension HTTPServer {
         }
     }
 
-    /// So that a flood of connections does not starve those that are open.
+    /// The most connections to accept in a turn, so that a flood of them does not starve those that are open.
     private static let acceptsPerTurn = 64
 
-    /// False if no connection waits.
+    /// Accepts one connection. Returns false where none waits.
     @discardableResult
     private func closeWaiting() -> Bool {
         guard let connection = waiting.first else { return false }

@@ -4,14 +4,14 @@ public struct HTTPServerLimits: Hashable, Sendable {
     public var maxBody: Int
     /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer.
     public var maxHead: Int
-    /// Beyond it each new connection takes the place of the one that has waited longest for a request head. Where none
+    /// The number of connections. Beyond it each new connection takes the place of the one that has waited longest for a request head. Where none
     /// waits for one, new connections wait in the backlog.
     public var maxConnections: Int
-    /// Of a kept-alive connection with nothing in flight.
+    /// The time that a kept-alive connection may wait for its next request.
     public var idle: Duration
-    /// From a head's first byte to its last: a client that drips is cut.
+    /// The time from a head's first byte to its last: a client that drips is cut off.
     public var headTimeout: Duration
-    /// From the head to the body's last byte.
+    /// The time from the head to the body's last byte.
     public var bodyTimeout: Duration
     /// Without any progress in sending.
     public var writeTimeout: Duration

@@ -72,7 +72,7 @@ public enum BodyFraming: Equatable, Sendable {
     case untilClose
 }
 
-/// What the fields say together. Plain bits.
+/// The fields' meaning together. Plain data.
 public struct FieldSummary: Sendable {
     public var count = 0
     public var host = HeadRange()
@@ -91,7 +91,7 @@ public struct FieldSummary: Sendable {
     public var upgrade = HeadRange()
     /// Connection names upgrade.
     public var connectionUpgrade = false
-    /// Of x-request-id: how many, and the last.
+    /// The x-request-id fields: how many, and the last.
     public var requestIDs: UInt8 = 0
     public var requestID = HeadRange()
 
@@ -114,9 +114,9 @@ public enum MethodKind: UInt8, Sendable {
 public struct RequestHead: Sendable {
     public var method = HeadRange()
     public var kind = MethodKind.other
-    /// As written, without scheme and authority; empty for an absolute form without a path.
+    /// The path as it was written, without scheme and authority; empty for an absolute form without a path.
     public var path = HeadRange()
-    /// With its question mark; empty where there is none.
+    /// The query with its question mark; empty where there is none.
     public var query = HeadRange()
     /// The effective one: the target's where it has one, else the Host field's; empty in HTTP/1.0 without Host.
     public var authority = HeadRange()
@@ -141,7 +141,7 @@ public struct ResponseHead: Sendable {
     /// 100 ... 599.
     public var status = 0
     public var reason = HeadRange()
-    /// Of the message as it comes, HEAD and bodiless status codes taken into account.
+    /// The framing of the message as it comes, HEAD and status codes without a body taken into account.
     public var framing = BodyFraming.none
     public var fields = FieldSummary()
 

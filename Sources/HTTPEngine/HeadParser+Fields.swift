@@ -205,7 +205,7 @@ extension HeadParser {
         Int(range.length) == lowercase.utf8CodeUnitCount && hasPrefix(p + Int(range.start), lowercase)
     }
 
-    /// Of the same length.
+    /// Compares texts of the same length.
     func equalsIgnoringCase(
         _ p: UnsafePointer<UInt8>, _ a: HeadRange, _ q: UnsafePointer<UInt8>, _ b: HeadRange
     ) -> Bool {
@@ -251,7 +251,7 @@ private func fieldName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     }
 }
 
-/// Of the fields that begin with an x, those that are set or believed here.
+/// Finds a field name that begins with an x, among those that are set or believed here.
 private func extensionName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     let name: FieldName
     switch asciiLowercase(p[2]) {

@@ -4,7 +4,7 @@ import CLinuxEngine
 /// two things are repaired because the RFCs say how: white space before a colon, and one length that is stated twice. One
 /// parser for each loop; its table of fields is overwritten by the next head.
 public final class HeadParser {
-    /// Of the last head; `FieldSummary.count` are valid.
+    /// The fields of the last head; the first `FieldSummary.count` are valid.
     public let fields: UnsafeMutablePointer<HeadField>
     public let maxFields: Int
     public let maxTarget: Int

@@ -4,7 +4,7 @@ import Glibc
 /// A bound, listening, non-blocking descriptor.
 public struct ListenSocket: Sendable {
     public let descriptor: Int32
-    /// With the port that the system chose.
+    /// The address with the port that the system chose.
     public let bound: SocketAddress
 
     /// Connections that wait to be accepted; the kernel caps it at net.core.somaxconn.

@@ -1,7 +1,7 @@
 /// The head of a response that is made here, as text: for the responses of `HTTPServer`, and for those that the proxy gives
 /// in a server's place. Heads of servers are relayed as bytes instead.
 public struct ResponseHeadText {
-    /// What the response says of its connection.
+    /// The fate of the connection, as the response states it.
     public enum Connection: Sendable {
         /// Kept, as HTTP/1.1 has it unless told otherwise.
         case kept

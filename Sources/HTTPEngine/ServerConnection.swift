@@ -4,7 +4,7 @@ import Glibc
 /// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is answered.
 final class ServerConnection: EventSource, @unchecked Sendable {
     let server: HTTPServer
-    /// On a Unix socket a client that left can be told from one that only sends nothing more.
+    /// True on a Unix socket, where a client that left can be told from one that only sends nothing more.
     private let isUnix: Bool
     private let peer: HTTPRequest.Peer?
     private var phase = Phase.head
@@ -83,7 +83,7 @@ final class ServerConnection: EventSource, @unchecked Sendable {
         }
     }
 
-    /// What is in flight is finished, and then the connection ends.
+    /// Finishes what is under way, and then ends the connection.
     func drain() {
         keepAlive = false
         if phase == .head, input.isEmpty, pendingBytes == 0 { close() }
@@ -330,7 +330,7 @@ extension ServerConnection {
 // MARK: Out
 
 extension ServerConnection {
-    /// After this the connection is closed: what follows on it cannot be trusted.
+    /// Responds with an error and closes the connection: what follows on it cannot be trusted.
     private func fail(status: Int, _ message: String) {
         keepAlive = false
         let code = reasonPhrase(status).lowercased().replacing(" ", with: "_")

@@ -1,7 +1,7 @@
 import CLinuxEngine
 import Glibc
 
-/// Where a server listens.
+/// The address at which a server listens.
 public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     /// Host is a literal or a name; empty: every address. Port 0: the system chooses.
     case tcp(host: String, port: UInt16)
@@ -19,9 +19,9 @@ public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What is wrong with an address to listen on, and how to mend it.
+/// An error in an address to listen on, with how to fix it.
 public struct ListenError: Error, Hashable, CustomStringConvertible, Sendable {
-    /// As written.
+    /// The address as it was written.
     public let address: String
     public let problem: String
     public let mend: String

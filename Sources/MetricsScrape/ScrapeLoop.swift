@@ -46,7 +46,7 @@ public final class ScrapeLoop: Sendable {
         shared.withLock { $0.thread = thread }
     }
 
-    /// What is to be scraped from now on. Targets that stay keep their rhythm; scrapes of those that go are given up.
+    /// Sets what is scraped from now on. Targets that stay keep their rhythm; scrapes of those that go are given up.
     public func setTargets(_ targets: [ScrapeTarget]) {
         shared.withLock { shared in
             shared.targets = Set(targets)
@@ -56,7 +56,7 @@ public final class ScrapeLoop: Sendable {
         curl_multi_wakeup(multi.handle)
     }
 
-    /// What was scraped since the last call, oldest first.
+    /// Returns what was scraped since the last call, oldest first.
     public func drain() -> [ScrapeResult] {
         let pending = shared.withLock { shared in
             let pending = shared.pending
@@ -126,9 +126,9 @@ private struct ScrapeWorker {
     private var scheduled: [ScrapeTarget: Scheduled] = [:]
     /// The next is the last.
     private var queue: [Scheduled] = []
-    /// By libcurl's handle.
+    /// The transfers under way, by libcurl's handle.
     private var running: [UnsafeMutableRawPointer: Scheduled] = [:]
-    /// Their transfers have ended and their responses are still to be read. At most as many as connections and targets.
+    /// Transfers that have ended and whose responses are still to be read. At most as many as connections and targets.
     private var ended: [Scheduled] = []
     private var multi: UnsafeMutableRawPointer { loop.multi.handle }
 
@@ -178,7 +178,7 @@ private struct ScrapeWorker {
         }
     }
 
-    /// In the queue, behind all that are due later.
+    /// Puts a target into the queue, behind all that are due later.
     private func place(of due: Int64) -> Int {
         var (low, high) = (0, queue.count)
         while low < high {

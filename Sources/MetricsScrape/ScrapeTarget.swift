@@ -8,7 +8,7 @@ public struct ScrapeTarget: Hashable, Sendable {
     public var version: VersionIdentity
     /// The server as the service names it.
     public var server: Endpoint
-    /// Where its metrics are: often another port.
+    /// The address of its metrics, often another port.
     public var metrics: Endpoint
     /// Begins with `/`; may have a query.
     public var path: String
@@ -16,9 +16,9 @@ public struct ScrapeTarget: Hashable, Sendable {
     public var preset: String?
     public var model: String?
     public var interval: Duration
-    /// For the whole scrape.
+    /// The time for the whole scrape.
     public var timeout: Duration
-    /// What the policies' checks ask for.
+    /// The series that the policies' checks ask for.
     public var queries: Set<SeriesQuery>
     /// The version's own limits of a response; nil: those of the loop.
     public var maxSamples: Int?
@@ -71,7 +71,7 @@ public struct ScrapeTarget: Hashable, Sendable {
 
     public var url: String { "http://\(metrics)\(path)" }
 
-    /// When within each interval it is scraped, so that many targets do not all come at once: fixed by the server's
+    /// The time within each interval at which it is scraped, so that many targets do not all come at once: fixed by the server's
     /// address, and so the same after a restart. In nanoseconds.
     var offset: Int64 {
         // FNV-1a: Swift's own hash differs in every process.
@@ -88,7 +88,7 @@ public struct ScrapeTarget: Hashable, Sendable {
     }
 }
 
-/// How one scrape went.
+/// The result of one scrape.
 public struct ScrapeResult: Sendable {
     public enum Outcome: Sendable {
         case success(ScrapeSample)
@@ -103,7 +103,7 @@ public struct ScrapeResult: Sendable {
     public var outcome: Outcome
 }
 
-/// What a scrape may cost, whatever the server sends.
+/// The limits of a scrape, whatever the server sends.
 public struct ScrapeLimits: Hashable, Sendable {
     /// Bytes of the body as they come over the wire, and again as they are inflated. The largest real response known,
     /// of a server with many models, has about 1 MiB. A version may set its own (`metrics.maxBody`).

@@ -110,7 +110,7 @@ final class ScrapeTransfer {
     /// The transfer is over, with libcurl's result.
     func end(_ code: CURLcode) { self.code = code }
 
-    /// What the response says; after `end`.
+    /// The result; valid after `end`.
     func outcome() -> ScrapeResult.Outcome {
         if let refusal { return .failure(reason: refusal) }
         guard code == CURLE_OK else { return .failure(reason: explanation(code)) }
@@ -167,7 +167,8 @@ final class ScrapeTransfer {
         }
     }
 
-    /// What a server sent, or a name that cannot be resolved, goes to logs and terminals: short, and fit to be shown.
+    /// Makes a text from outside short and fit to be shown: what a server sent, or a name that cannot be resolved, goes to
+    /// logs and terminals.
     private static func printable(_ text: String) -> String {
         String(String.UnicodeScalarView(text.unicodeScalars.prefix(200))).displayable
     }

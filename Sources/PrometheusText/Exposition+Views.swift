@@ -6,7 +6,7 @@ public struct HistogramSample: Hashable, Sendable {
     public var bounds: [Double]
     /// One for each bound, not falling. The last is the number of all observations.
     public var cumulative: [Double]
-    /// Nil where the server shows none.
+    /// The value; nil where the server shows none.
     public var sum: Double?
 
     public var count: Double { cumulative.last ?? 0 }
@@ -119,7 +119,7 @@ extension Exposition {
 }
 
 extension HistogramSample {
-    /// In ascending order, each bound once, with +Inf, never falling: a scrape may catch a server between two
+    /// The buckets in ascending order, each bound once, with +Inf, never falling: a scrape may catch a server between two
     /// increments.
     fileprivate init?(labels: [Label], buckets: [(bound: Double, count: Double)], sum: Double?, count: Double?) {
         guard !buckets.isEmpty, buckets.allSatisfy({ $0.count.isFinite }) else { return nil }

@@ -1,4 +1,4 @@
-/// What a `# TYPE` line says of a family.
+/// The type of a family, as its `# TYPE` line states it.
 public enum FamilyKind: String, CaseIterable, Hashable, Sendable {
     case counter
     case gauge
@@ -30,9 +30,9 @@ public struct Label: Hashable, Sendable {
 
 /// One line of an exposition.
 public struct Sample: Hashable, Sendable {
-    /// With its suffix: `x_bucket`, `x_total`.
+    /// The name with its suffix: `x_bucket`, `x_total`.
     public var name: String
-    /// In the order of the line; names are unique.
+    /// The labels in the order of the line; names are unique.
     public var labels: [Label]
     public var value: Double
     /// Index into `Exposition.families`.
@@ -52,7 +52,7 @@ public struct Sample: Hashable, Sendable {
     }
 }
 
-/// What belongs to one HELP and TYPE. It may be without samples: a server that has not worked yet.
+/// The samples of one HELP and TYPE. It may be without samples: a server that has not worked yet.
 public struct Family: Hashable, Sendable {
     public var name: String
     public var kind: FamilyKind
@@ -67,9 +67,9 @@ public struct Family: Hashable, Sendable {
 
 /// A whole reply of a metrics endpoint.
 public struct Exposition: Sendable {
-    /// In the order in which they were first named.
+    /// The families, in the order in which they were first named.
     public let families: [Family]
-    /// In the order of the lines.
+    /// The samples, in the order of the lines.
     public let samples: [Sample]
     /// The newest explicit timestamp of a sample, in milliseconds since 1970; nil where none has one.
     public let newestTimestamp: Double?

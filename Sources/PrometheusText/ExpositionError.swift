@@ -1,6 +1,6 @@
 /// Why a text is no exposition.
 public struct ExpositionError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// From 1.
+    /// The line's number, from 1.
     public var line: Int
     public var reason: String
     /// The text has more samples, or families, than the limits allow.
@@ -15,7 +15,7 @@ public struct ExpositionError: Error, Hashable, Sendable, CustomStringConvertibl
     public var description: String { "line \(line): \(reason)" }
 }
 
-/// How much of a reply is taken in before it is refused. A scrape comes from a process that may be broken, so nothing
+/// The limits of a page, beyond which it is refused. A scrape comes from a process that may be broken, so nothing
 /// in it may make the agent's memory grow without bound.
 public struct ExpositionLimits: Hashable, Sendable {
     /// Samples in a reply. A model server with a dozen models shows about 2 000.

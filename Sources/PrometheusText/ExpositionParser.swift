@@ -1,4 +1,4 @@
-/// Which specification a text follows; its Content-Type says so.
+/// The specification that a text follows, as its Content-Type states.
 public enum ExpositionFormat: Hashable, Sendable {
     /// Prometheus text, 0.0.4 and 1.0.0.
     case prometheus

@@ -55,7 +55,7 @@ struct LineCursor {
         return shared(start..<position, previous)
     }
 
-    /// From behind the opening brace to behind the closing one.
+    /// Takes the labels, from behind the opening brace to behind the closing one.
     ///
     /// - Parameter metric: nil where the line did not begin with a metric name: then it is among the labels, in quotes,
     ///   and is stored here.
@@ -107,7 +107,7 @@ struct LineCursor {
         }
     }
 
-    /// From behind the opening quote to behind the closing one. An escape that the format does not know stays as it
+    /// Takes a quoted text, from behind the opening quote to behind the closing one. An escape that the format does not know stays as it
     /// is written, as Prometheus has it.
     mutating func takeQuotedRest(
         limit: Int, _ what: StaticString = "a label value", like previous: String? = nil

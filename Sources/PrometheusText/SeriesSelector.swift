@@ -1,4 +1,4 @@
-/// Which samples are meant: a name, and conditions on labels that all must hold.
+/// A selection of samples: a name, and conditions on labels that all must hold.
 public struct SeriesSelector: Hashable, Sendable, CustomStringConvertible {
     public var name: String
     public var matchers: [LabelMatcher]
@@ -69,7 +69,7 @@ public struct LabelMatcher: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What is wrong with a written selector, and where.
+/// An error in a written selector, with its place.
 public struct SelectorError: Error, Hashable, Sendable, CustomStringConvertible {
     public var reason: String
 
@@ -77,7 +77,7 @@ public struct SelectorError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension SeriesSelector {
-    /// As policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`, and `{"any.name",gpu="0"}`
+    /// The selector as policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`, and `{"any.name",gpu="0"}`
     /// for a name that needs quotes. Values are quoted and escaped as in the exposition format; regular expressions are
     /// refused.
     public init(parsing text: String) throws(SelectorError) {

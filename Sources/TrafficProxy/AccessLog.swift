@@ -4,7 +4,7 @@ import HTTPEngine
 import PolicyModel
 import Synchronization
 
-/// What became of the lines of the access log since the start.
+/// The lines of the access log since the start, by what became of them.
 public struct AccessLogCounts: Hashable, Sendable {
     public var written: UInt64 = 0
     /// The writer was too slow, and the loops do not wait for it.
@@ -35,9 +35,9 @@ final class AccessLog: @unchecked Sendable {
     private let fresh = Atomic<Int32>(-1)
     private let written = Atomic<UInt64>(0)
     private let failed = Atomic<UInt64>(0)
-    /// Of the newest write; 0: it worked.
+    /// The error number of the newest write; 0: it worked.
     private let error = Atomic<Int32>(0)
-    /// Of the writer's thread.
+    /// The state that belongs to the writer's thread.
     private var descriptor: Int32
     private var isScheduled = false
     /// A line was cut off in the middle: the next one begins on a line of its own.
@@ -45,7 +45,7 @@ final class AccessLog: @unchecked Sendable {
 
     /// Lines are collected for so long: one call for many.
     private static let interval = Duration.milliseconds(50)
-    /// What is left is written at the end, unless it takes longer than this.
+    /// The time that writing the rest may take at the end.
     private static let patience = Duration.seconds(1)
 
     init(_ settings: AccessLogSettings, loops: Int) throws {
@@ -75,7 +75,7 @@ final class AccessLog: @unchecked Sendable {
             failed: failed.load(ordering: .relaxed), error: error.load(ordering: .relaxed))
     }
 
-    /// On a loop, after it put a line.
+    /// Tells the writer that a loop put a line into its ring; called on that loop.
     @inline(__always) func arrived(in ring: LineRing) {
         if isResting.load(ordering: .sequentiallyConsistent) {
             if isResting.exchange(false, ordering: .sequentiallyConsistent) { ce_eventfd_signal(wake) }

@@ -5,13 +5,14 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// What a line needs of a head that will be overwritten, with the text behind it. From a pool.
+/// The parts of a head that its line of the log needs, kept since the head is overwritten; its text follows it in memory.
+/// The recorder owns the notes and lends them to exchanges.
 struct AccessNote {
-    /// Drawn: it is logged however it ends.
+    /// The request was drawn for the sample: it is logged however it ends.
     var isDrawn: Bool
     var methodCount: UInt8
     var targetCount: UInt16
-    /// Of the target as it came.
+    /// The length of the target as it came.
     var fullCount: UInt16
 
     /// Longer targets are cut: nobody needs them whole, and they cost memory for each request that is open.
@@ -51,7 +52,7 @@ final class AccessRecorder {
         line.base?.deallocate()
     }
 
-    /// Nil: however it ends, it is not logged.
+    /// Makes a note of a request. Returns nil where it is not logged, however it ends.
     func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout SplitMix64)
         -> UnsafeMutablePointer<AccessNote>?
     {
@@ -160,7 +161,7 @@ final class AccessRecorder {
         if ring.append(line.first, line.count) { log.arrived(in: ring) }
     }
 
-    /// Null where the client got none.
+    /// Appends the status that the client got; null where it got none.
     private func status(_ code: UInt16) {
         line.append(",\"status\":")
         if code == 0 { line.append("null") } else { line.append(decimal: Int64(code)) }
@@ -175,7 +176,7 @@ final class AccessRecorder {
         line.append(byte: 0x22)
     }
 
-    /// As the metrics' label; nil: no service took it.
+    /// Appends the outcome, named as the metrics' label is; nil: no service took the request.
     private func outcome(_ outcome: Outcome?) {
         switch outcome {
         case nil: line.append("refused")

@@ -1,9 +1,9 @@
 /// The time that a client has for its body: a grace, and a second for each so many bytes that came. It stands still while
 /// no server takes the body, since the client is not read from then. Pure: times are given, in monotonic nanoseconds.
 struct BodyClock {
-    /// When the time began, moved on by each pause.
+    /// The time at which the body began, moved on by each pause.
     private var startedAt: Int64 = 0
-    /// 0: it runs.
+    /// The time at which the clock was paused; 0: it runs.
     private var pausedAt: Int64 = 0
 
     @inline(__always) mutating func pause(at now: Int64) {
@@ -17,7 +17,7 @@ struct BodyClock {
         pausedAt = 0
     }
 
-    /// When the client is too slow. However many bytes came, it is a time: sums saturate.
+    /// Returns the time from which on the client is too slow. Sums saturate, however many bytes came.
     func deadline(bytes: Int64, rate: Int64, grace: Int64) -> Int64 {
         let (earned, isTooLong) = (bytes / max(rate, 1)).multipliedReportingOverflow(by: 1_000_000_000)
         let (allowed, isTooMuch) = earned.addingReportingOverflow(grace)

@@ -112,7 +112,7 @@ struct BodyRelay {
 
     private(set) var reader = BodyReader()
     private(set) var writer = BodyWriter()
-    /// At least one byte of the content itself went through `relay`; its framing does not count.
+    /// True if at least one byte of the content itself went through `relay`; its framing does not count.
     private(set) var hasContent = false
 
     init() {}

@@ -98,7 +98,7 @@ struct UpstreamRecord {
 
     var transport = Transport()
     var phase = Phase.connecting
-    /// It served a request before this one.
+    /// The connection served a request before this one.
     var isReused = false
     /// The response's head says that the connection stays.
     var keepsAlive = false

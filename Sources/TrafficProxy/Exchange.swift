@@ -28,7 +28,7 @@ struct Exchange {
 
     /// What the client still owes of its request.
     enum RequestState: UInt8, CaseIterable {
-        /// It owes body, and waits for 100 Continue before it sends it.
+        /// The client owes its body, and waits for 100 Continue before it sends it.
         case awaitsContinue
         case receiving
         case complete
@@ -36,9 +36,9 @@ struct Exchange {
 
     struct Traits: OptionSet {
         let rawValue: UInt8
-        /// Its method is HEAD: the response has no body.
+        /// The method is HEAD: the response has no body.
         static let head = Traits(rawValue: 1)
-        /// It asks for WebSocket, and the server is asked for it.
+        /// The request asks for WebSocket, and the server is asked for it.
         static let upgrade = Traits(rawValue: 2)
         /// The request is held from its first byte, for sending it again. Not beyond the first byte of the response.
         static let isHeld = Traits(rawValue: 4)
@@ -58,7 +58,7 @@ struct Exchange {
     var id = InlineText()
     var arm = Arm.baseline
     var flags = Observation.Flags()
-    /// Its place in the split, in basis points.
+    /// The request's place in the split, in basis points.
     var place: UInt16 = 0
     var key: UInt32 = 0
 
@@ -70,9 +70,9 @@ struct Exchange {
     /// The services that count this request and its buffers.
     var requestGauge: Gauge?
     var bufferGauge: Gauge?
-    /// For the access log; nil where it does not ask for this request.
+    /// The note for the access log; nil where the log does not ask for this request.
     var note: UnsafeMutablePointer<AccessNote>?
-    /// Its copy for the candidate; nil where there is to be none.
+    /// The request's copy for the candidate; nil where there is to be none.
     var mirror: MirrorCopy?
 
     // What came of it.

@@ -42,7 +42,7 @@ private struct FieldCopier {
 /// The fields that tell the server of the client, by the service's rules and the trust in this client.
 struct Forwarding {
     var isTrusted: Bool
-    /// What the client itself sent stays.
+    /// The fields that the client itself sent stay.
     var keeps: Bool
     var adds: Bool
     /// `Forwarded` too.

@@ -3,7 +3,7 @@ import Glibc
 import PolicyModel
 import Synchronization
 
-/// What is known of servers outside the loops: where their names lead, and what their probes found. Look-ups and probes
+/// The knowledge of servers that comes from outside the loops: where their names lead, and what their probes found. Look-ups and probes
 /// write it from their threads and then tell the loops, which read it and keep what concerns them: a request never does.
 final class HealthBoard: Sendable {
     struct Content {
@@ -16,7 +16,7 @@ final class HealthBoard: Sendable {
 
     private let content = Mutex(Content())
 
-    /// As it is now; a copy that is not touched any more.
+    /// The content as it is now; a copy that is not touched any more.
     var snapshot: Content { content.withLock { $0 } }
 
     func write(_ body: (inout Content) -> Void) { content.withLock { body(&$0) } }

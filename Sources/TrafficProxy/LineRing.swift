@@ -3,7 +3,7 @@ import Synchronization
 
 /// Whole lines on their way from one loop to the thread that writes them. One side puts, the other takes; neither waits.
 final class LineRing: @unchecked Sendable {
-    /// At 300 bytes a line and 10 000 lines a second it fills in 90 ms, and it is emptied well before.
+    /// The ring's bytes: at 300 bytes a line and 10 000 lines a second it fills in 90 ms, and it is emptied well before.
     static let capacity = 256 << 10
 
     private let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: LineRing.capacity)
@@ -19,7 +19,7 @@ final class LineRing: @unchecked Sendable {
     var count: Int { put.load(ordering: .sequentiallyConsistent) - taken.load(ordering: .sequentiallyConsistent) }
     var isHalfFull: Bool { count > Self.capacity / 2 }
 
-    /// On the loop. False: there was no room, and the line is gone.
+    /// Puts a line; called on the loop. Returns false where there is no room, and the line is gone.
     func append(_ line: UnsafePointer<UInt8>, _ length: Int) -> Bool {
         let end = put.load(ordering: .relaxed)
         guard length <= Self.capacity - (end - taken.load(ordering: .acquiring)) else {
@@ -34,7 +34,7 @@ final class LineRing: @unchecked Sendable {
         return true
     }
 
-    /// On the writer. Gives what is there in at most two pieces.
+    /// Hands over what is there, in at most two pieces; called on the writer's thread.
     func takeAll(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
         let end = put.load(ordering: .acquiring)
         var start = taken.load(ordering: .relaxed)

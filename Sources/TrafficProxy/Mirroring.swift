@@ -1,4 +1,4 @@
-/// What became of the copies of mirrored requests, since the start.
+/// The copies of mirrored requests since the start, by what became of them.
 public struct MirrorCounts: Hashable, Sendable {
     /// The candidate answered them to the end, whatever the status.
     public var answered: UInt64 = 0

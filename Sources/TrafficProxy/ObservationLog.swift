@@ -2,7 +2,8 @@ import Analysis
 
 /// Two fixed logs of a loop: it writes into one while the other is read. Nothing in it grows or waits.
 struct ObservationLog {
-    /// At 26 000 requests a second and loop one log lasts a second, which is how often it is read; more is counted.
+    /// The observations of one log: it lasts a second at 26 000 requests a second and loop, and is read twice a second. What
+    /// does not fit is counted.
     static let capacity = 26_000
 
     private var active: UnsafeMutablePointer<Observation>
@@ -24,7 +25,7 @@ struct ObservationLog {
         count += 1
     }
 
-    /// What was written since the last call. Valid until the next.
+    /// Returns what was written since the last call. Valid until the next.
     mutating func swap() -> (entries: UnsafeBufferPointer<Observation>, dropped: UInt64) {
         let filled = UnsafeBufferPointer(start: UnsafePointer(active), count: count)
         let lost = dropped

@@ -7,7 +7,7 @@ import PolicyModel
 final class Probe: EventSource {
     enum Verdict: Equatable, Sendable {
         case good
-        /// In words that follow the server's name.
+        /// The reason, in words that follow the server's name.
         case bad(String)
     }
 
@@ -19,7 +19,7 @@ final class Probe: EventSource {
         case over
     }
 
-    /// Of an answer's head. What comes behind it is not read.
+    /// The most bytes of a response's head. What comes behind it is not read.
     private static let maxHead = 16 << 10
     private static let maxInterim = 8
 

@@ -44,7 +44,7 @@ final class Prober: @unchecked Sendable {
         self.changed = changed
     }
 
-    /// From now on these are probed, and no others. From the control thread.
+    /// Sets the targets: from now on these are probed, and no others. Called on the control thread.
     func setTargets(_ keys: Set<ProbeKey>) {
         // Without a health check there is no thread.
         guard isStarted || !keys.isEmpty else { return }

@@ -3,7 +3,7 @@ import HTTPEngine
 import PolicyModel
 import Vocabulary
 
-/// Why the proxy answered by itself, or cut a response. The token goes into the `x-canary-error` field, the access log,
+/// The reason why the proxy responded in a server's place, or truncated a response. The token goes into the `x-canary-error` field, the access log,
 /// `status` and the agent's log; the message into the body.
 enum ProxyError: Hashable, Sendable {
     /// The request's head was refused.
@@ -135,7 +135,7 @@ enum ProxyError: Hashable, Sendable {
     }
 }
 
-/// What failed requests are counted by.
+/// The key by which failed requests are counted.
 struct FailureKey: Hashable, Sendable {
     var slot: UInt32
     var arm: Arm

@@ -1,5 +1,5 @@
 extension ProxyLimits {
-    /// What is left for everything but clients and servers: listeners, the loops themselves, the admin API, scrapes, the
+    /// The descriptors left for everything but clients and servers: listeners, the loops themselves, the admin API, scrapes, the
     /// store. A quarter of few descriptors, since even then someone has to be able to ask what is wrong.
     private static let mostReserved = 256
 

@@ -11,7 +11,7 @@ public struct ProxyLimits: Hashable, Sendable {
     public var maxConnections = 20_000
     /// A connection that has waited so long for its first request head may give way: a client that means to send one has.
     public var giveWayAfter = Duration.seconds(1)
-    /// The same of a connection kept alive between two requests. Longer, since closing one may cross with its next request.
+    /// The same, for a connection kept alive between two requests. Longer, since closing one may cross with its next request.
     public var restingGiveWayAfter = Duration.seconds(10)
     /// A client that ends its side within this time after its last byte only has nothing more to send, and gets its
     /// response (`printf … | nc -N`); one that does so later has given up, and its server is let off. Over TCP the two look
@@ -19,13 +19,13 @@ public struct ProxyLimits: Hashable, Sendable {
     public var halfCloseWindow = Duration.seconds(1)
     /// Connections to servers of a loop, idle ones too; beyond it an idle one of any server makes room for a new one.
     public var maxUpstreams = 20_000
-    /// From a head's first byte to its last.
+    /// The time from a head's first byte to its last.
     public var headTimeout = Duration.seconds(15)
     /// A body has this long, and a second more for each `bodyRate` bytes.
     public var bodyGrace = Duration.seconds(30)
     /// Bytes a second below which a sender of a body counts as dripping.
     public var bodyRate = 1024
-    /// Without any progress in sending to a client.
+    /// The time without any progress in sending to a client.
     public var writeTimeout = Duration.seconds(60)
     /// How long a client is left waiting for 100 Continue before it gets one from here.
     public var continueTimeout = Duration.seconds(1)

@@ -9,12 +9,12 @@ final class Resolver: Sendable {
     struct Times: Sendable {
         /// Between two look-ups of a name that resolves.
         var refresh = Duration.seconds(30)
-        /// Of one that does not, or whose server takes no connections.
+        /// The interval for a name that does not resolve, or whose server takes no connections.
         var retry = Duration.seconds(5)
     }
 
     enum Answer: Sendable {
-        /// At least one.
+        /// At least one address.
         case addresses([ce_address])
         case failure(String)
     }
@@ -57,7 +57,7 @@ final class Resolver: Sendable {
         self.changed = changed
     }
 
-    /// What getaddrinfo(3) says.
+    /// The result of getaddrinfo(3).
     static let system: @Sendable (Endpoint) -> Answer = { endpoint in
         withUnsafeTemporaryAllocation(of: ce_address.self, capacity: addressesOfName) { found in
             let count = ce_resolve(endpoint.host, endpoint.port, 0, found.baseAddress!, Int32(addressesOfName))

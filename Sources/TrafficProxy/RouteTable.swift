@@ -3,7 +3,7 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// A service as a loop reads it: plain memory, no strings.
+/// A service as a loop reads it: plain data, no strings. Its table owns the memory that it points to.
 struct ServicePlan {
     var name: Bytes
     var slot: UInt32
@@ -45,7 +45,7 @@ struct RescuePlan {
     var methodCount: Int
     var paths: UnsafeMutablePointer<Bytes>
     var pathCount: Int
-    /// What is judged is safe, beside what is listed.
+    /// Judged requests are safe to send twice, beside those that are listed.
     var takesJudged: Bool
     var maxBody: Int64
 }
@@ -70,14 +70,14 @@ final class RouteTable {
     private var routes: [ListenAddress: (UnsafeMutablePointer<RoutePlan>, Int)] = [:]
     private var memory: [UnsafeMutableRawPointer] = []
     private(set) var servers: [UnsafeMutablePointer<Server>] = []
-    /// For reports: what the plain memory does not say.
+    /// The arms, for reports: what the plain memory does not say.
     private(set) var arms: [ArmEntry] = []
 
     struct ArmEntry {
         var slot: UInt32
         var arm: Arm
         var plan: UnsafeMutablePointer<ArmPlan>
-        /// Of its servers, in their order.
+        /// The keys of its servers, in their order.
         var keys: [ServerKey]
     }
 
@@ -109,7 +109,7 @@ final class RouteTable {
 
     var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.copies == 0 } }
 
-    /// For a listener to keep, so that requests look nothing up by address.
+    /// Returns the routes of a listener, which keeps them, so that requests look nothing up by address.
     func routes(of address: ListenAddress) -> ListenerRoutes {
         guard let (pointer, count) = routes[address] else { return ListenerRoutes() }
         return ListenerRoutes(first: UnsafeRawPointer(pointer), count: count)

@@ -1,7 +1,7 @@
 import CLinuxEngine
 import PolicyModel
 
-/// What makes two servers the same to a loop. A server under other rules is another one: nothing is held against it that
+/// The identity of a server to a loop. A server under other rules is another one: nothing is held against it that
 /// was counted by rules which are no longer in force.
 struct ServerKey: Hashable, Sendable {
     var endpoint: Endpoint
@@ -13,7 +13,7 @@ struct ServerKey: Hashable, Sendable {
 /// One upstream server as one loop sees it. Lives as long as a table names it or a request is under way to it.
 struct Server {
     var address = ce_address()
-    /// As the plan names it, for people.
+    /// The server's name in the plan, for people.
     var name = InlineText()
     /// Grows with each change of the address: connections to another one are not kept.
     var move: UInt32 = 0
@@ -21,7 +21,7 @@ struct Server {
     var rules = OutlierRules()
     /// Whether its connections carry more than one request.
     var reusesConnections = true
-    /// How many tables of this loop name it.
+    /// The number of this loop's tables that name it.
     var tables = 0
     var outstanding = 0
     /// Kept-alive connections, the last used first.
@@ -55,13 +55,13 @@ struct ArmPlan {
         let around = "x-canary-version: ".utf8.count
         return Bytes(start: versionLine.start + around, count: max(versionLine.count - around - 2, 0))
     }
-    /// There is no better place for its requests: where no server is up, those that were ejected or fail their probes are
+    /// True if there is no better place for its requests: where no server is up, those that were ejected or fail their probes are
     /// tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way back to the
     /// baseline is short.
     var isLastResort = false
     /// Whether connections to its servers carry more than one request.
     var reusesConnections = true
-    /// Where the next search starts, so that equals take turns.
+    /// The place at which the next search starts, so that equals take turns.
     var turn = 0
 
     /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected, then

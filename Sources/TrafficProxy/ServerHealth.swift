@@ -1,11 +1,11 @@
 import PolicyModel
 
-/// What one loop knows of a server's health, from every source, and the one answer that follows from it: how it stands.
+/// A server's health as one loop knows it from every source, and the one result that follows from it: how it stands.
 /// Pure: times are given, in monotonic nanoseconds, and nothing is called.
 ///
-/// Three sources, each with its own business, so that none is counted twice:
+/// Three sources, each with its own consequence, so that no failure is counted twice:
 /// - Connections that fail are a matter of seconds: a back-off that doubles from 100 ms to 2 s.
-/// - Answers that fail, and connections on which none came, are counted for the ejection of outliers.
+/// - Responses that fail, and connections on which none came, are counted for the ejection of outliers.
 /// - Probes are counted by `ProbeCount`, once for the whole agent; here only their verdict arrives.
 struct ServerHealth {
     /// Ordered: where several can be had, the lowest is taken.
@@ -26,7 +26,7 @@ struct ServerHealth {
         static func < (a: Standing, b: Standing) -> Bool { a.rawValue < b.rawValue }
     }
 
-    /// What came of a request that the server had taken.
+    /// The result of a request that the server had taken.
     enum Answer {
         case good
         /// 5xx.
@@ -42,19 +42,19 @@ struct ServerHealth {
     var isResolved = false
     /// The verdict of its probes.
     var isUnhealthy = false
-    /// It did not refuse, it hung: trying it again costs a client its patience.
+    /// The server did not refuse the connection, it hung: trying it again costs a client its patience.
     private(set) var hangs = false
-    /// Connections in a row.
+    /// Failed connections in a row.
     private(set) var failures: UInt16 = 0
-    /// Answers in a row.
+    /// Failed responses in a row.
     private var errors: UInt16 = 0
     private var gatewayFailures: UInt16 = 0
-    /// How many times the base time the last ejection lasted.
+    /// The length of the last ejection, in base times.
     private(set) var ejections: UInt16 = 0
-    /// Not tried before, while another server of the version can be.
+    /// The time before which the server is not tried while another of its version can be.
     private(set) var downUntil: Int64 = 0
     private(set) var ejectedUntil: Int64 = 0
-    /// When it last sent anything.
+    /// The time at which it last sent anything.
     var lastHeard: Int64 = .min / 2
 
     static let firstBackoff: Int64 = 100_000_000
@@ -72,7 +72,7 @@ struct ServerHealth {
         return ejectedUntil > now ? .ejected : .up
     }
 
-    /// How it is reported: a server whose connections failed stays so until one succeeds; one that was not tried for long
+    /// Returns how the server is reported: a server whose connections failed stays so until one succeeds; one that was not tried for long
     /// is unknown, not bad.
     func reported(_ now: Int64) -> Standing {
         let standing = standing(now)
@@ -135,7 +135,7 @@ struct ServerHealth {
         gatewayFailures = 0
     }
 
-    /// Takes over what another loop decided.
+    /// Takes over an ejection that another loop decided.
     mutating func eject(until: Int64, ejections: UInt16) {
         ejectedUntil = max(ejectedUntil, until)
         self.ejections = max(self.ejections, ejections)
@@ -146,7 +146,7 @@ struct ServerHealth {
 
 /// `OutlierDetection` as plain numbers.
 struct OutlierRules {
-    /// In a row; 0: not counted.
+    /// The failures in a row that make an outlier; 0: not counted.
     var errors: UInt16 = 0
     var gatewayFailures: UInt16 = 0
     /// Nanoseconds.
@@ -172,7 +172,7 @@ struct OutlierRules {
 
 /// Probes of one server in a row. Pure.
 struct ProbeCount {
-    /// Nil before the first probe ended.
+    /// The verdict; nil before the first probe ended.
     private(set) var isHealthy: Bool?
     private var run = 0
 

@@ -1,13 +1,13 @@
 import PolicyModel
 import Synchronization
 
-/// What a service holds now, over all loops: shared, because shares of a small limit would be too small for a loop that
+/// The counts of what a service holds now, over all loops: shared, because shares of a small limit would be too small for a loop that
 /// the kernel happens to give more connections. Touched only where the service has the limit.
 struct ServiceGauge: ~Copyable {
     let connections = Atomic(0)
     let requests = Atomic(0)
     let bytes = Atomic(0)
-    /// By `ServiceLimit`.
+    /// Requests and connections that were refused, by the limit that refused them.
     let refusedConnections = Atomic<UInt64>(0)
     let refusedRequests = Atomic<UInt64>(0)
     let refusedBytes = Atomic<UInt64>(0)
@@ -56,11 +56,11 @@ struct LimitPlan {
     }
 }
 
-/// What a service with limits holds now, in the whole agent, and what it refused since the agent started.
+/// The use that a service makes of its limits now, in the whole agent, and what was refused since the agent started.
 public struct ServiceUsage: Hashable, Sendable {
     public var connections: Int
     public var requests: Int
-    /// Of buffers.
+    /// Bytes of buffers.
     public var bytes: Int
     public var refusedConnections: UInt64
     public var refusedRequests: UInt64

@@ -53,7 +53,7 @@ struct Slab<Record> {
         return nil
     }
 
-    /// How many records there are, and the one at an index below that.
+    /// The number of records, and the one at an index below that.
     var count: Int { chunks.count * Self.chunkSize }
     subscript(index: Int) -> Pointer { chunks[index / Self.chunkSize] + index % Self.chunkSize }
 

@@ -101,7 +101,7 @@ public final class TrafficProxy: @unchecked Sendable {
         }
     }
 
-    /// Puts the plan in force and returns when every loop deals by it: no request that starts after this is dealt by
+    /// Puts the plan in force and returns when every loop routes by it: no request that starts after this is routed by
     /// the old one. Requests under way finish as they began. Listeners that the plan does not name are closed.
     public func publish(_ plan: RoutingPlan) {
         // The loops are gone: nobody would answer.
@@ -128,10 +128,10 @@ public final class TrafficProxy: @unchecked Sendable {
         prober.setTargets(probes(plan))
     }
 
-    /// With the port that the system chose, where 0 was asked for. Nil where it is not open.
+    /// Returns a listener's address, with the port that the system chose where 0 was asked for; nil where it is not open.
     public func boundAddress(of address: ListenAddress) -> SocketAddress? { open[address]?.bound }
 
-    /// What ended since the last call, what is open now, and which servers can be reached. The loops do not wait.
+    /// Returns what ended since the last call, what is open now, and which servers can be reached. The loops do not wait.
     public func drain() -> ObservationBatch {
         var batch = ObservationBatch()
         var health: [ArmKey: ArmHealth] = [:]
@@ -158,7 +158,7 @@ public final class TrafficProxy: @unchecked Sendable {
         return batch
     }
 
-    /// What a service holds of what it limits; what it does not limit is not counted.
+    /// Returns what a service holds of what it limits; what it does not limit is not counted.
     public func usage(of service: String) -> ServiceUsage {
         let gauge = gauges.of(service)
         return ServiceUsage(
@@ -199,10 +199,10 @@ public final class TrafficProxy: @unchecked Sendable {
         workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }
     }
 
-    /// Nil without an access log.
+    /// The lines of the access log; nil without one.
     public var accessLogCounts: AccessLogCounts? { accessLog?.counts }
 
-    /// Goes on in a new file where the old one was renamed. Where that fails, in the old one.
+    /// Opens the access log anew, since its file was renamed. Where that fails it goes on in the old one.
     /// - Throws: `AccessLogError`.
     public func reopenAccessLog() throws { try accessLog?.reopen() }
 
@@ -238,7 +238,7 @@ public final class TrafficProxy: @unchecked Sendable {
         return batch
     }
 
-    /// Asks every loop, on itself.
+    /// Asks every loop, on its own thread.
     func onLoops<Value: Sendable>(_ body: @escaping @Sendable (LoopWorker) -> Value) -> [Value] {
         guard !isShutDown else { return [] }
         return workers.compactMap { worker in try? worker.loop.sync { body(worker) } }
@@ -306,7 +306,7 @@ public struct PlanError: Error, Hashable, CustomStringConvertible, Sendable {
     init(_ description: String) { self.description = description }
 }
 
-/// What one loop hands over; made on the loop, which does not copy its log: that is for the control thread.
+/// The report of one loop; made on the loop, which does not copy its log: that is for the control thread.
 private struct LoopReport: @unchecked Sendable {
     var ended: UnsafeBufferPointer<Observation>
     var dropped: UInt64

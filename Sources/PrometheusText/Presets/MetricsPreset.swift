@@ -1,4 +1,4 @@
-/// How a known server's metrics are read: a table, no code.
+/// The way in which a known server's metrics are read: a table, no code.
 public struct MetricsPreset: Sendable {
     public enum Port: Hashable, Sendable {
         /// The metrics are on the port of the service.
@@ -35,7 +35,7 @@ public struct MetricsPreset: Sendable {
 
 public struct PresetSeries: Sendable {
     public var selector: SeriesSelector
-    /// It carries the preset's `modelLabel`.
+    /// The series carries the preset's `modelLabel`.
     public var hasModel: Bool
 
     init(_ name: String, _ matchers: [LabelMatcher] = [], hasModel: Bool = true) {
