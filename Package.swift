@@ -146,7 +146,8 @@ let tests: [Target] = [
         name: "TrafficProxyTests",
         dependencies: ["TrafficProxy", "Statistics", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
     .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "GrowthMeasure"], exclude: ["Fixtures"]),
-    .testTarget(name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "GrowthMeasure"]),
+    .testTarget(
+        name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "TestSupport", "GrowthMeasure"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["Vocabulary", "RolloutStore", "TestSupport"]),
     .testTarget(name: "RolloutControllerTests", dependencies: ["Vocabulary", "RolloutController", "TestSupport"]),
     .target(

@@ -1,16 +1,16 @@
 /// The copies of mirrored requests since the start, by what became of them.
 public struct MirrorCounts: Hashable, Sendable {
-    /// The candidate answered them to the end, whatever the status.
-    public var answered: UInt64 = 0
+    /// The candidate responded to them to the end, whatever the status.
+    public var completed: UInt64 = 0
     /// No connection, no answer in time, or a broken one.
     public var failed: UInt64 = 0
-    /// Chosen, but there were too many at a time, the body was too large, or the primary itself was not answered.
+    /// Chosen, but there were too many at a time, the body was too large, or the primary itself got no whole response.
     public var dropped: UInt64 = 0
     /// Pairs of answers that nobody drained in time.
     public var lostPairs: UInt64 = 0
 
     static func += (a: inout MirrorCounts, b: MirrorCounts) {
-        a.answered += b.answered
+        a.completed += b.completed
         a.failed += b.failed
         a.dropped += b.dropped
         a.lostPairs += b.lostPairs

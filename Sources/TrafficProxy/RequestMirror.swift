@@ -191,7 +191,7 @@ extension RequestMirror {
     private func end(_ copy: MirrorCopy, _ result: Result) {
         let isCompleted = result == .completed
         switch result {
-        case .completed: counts.answered += 1
+        case .completed: counts.completed += 1
         case .failed: counts.failed += 1
         case .dropped: counts.dropped += 1
         }

@@ -136,7 +136,7 @@ struct HTTPServerTests {
         try echo.loop.sync { responders.withLock { $0[0].write(Array("data: 2\n\n".utf8)) } }
         #expect(client.receive(until: "data: 2\n\n\r\n") == "9\r\ndata: 2\n\n\r\n")
         client.close()
-        while left.withLock({ $0 }) == 0 { usleep(500) }
+        eventually { left.withLock({ $0 }) != 0 }
         #expect(try echo.loop.sync { responders.withLock { $0[0].isOpen } } == false)
         responders.withLock { $0 = [] }
     }
@@ -169,7 +169,7 @@ struct HTTPServerTests {
         let idle = RawClient(port: echo.port)
         let busy = RawClient(port: echo.port)
         busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while held.withLock({ $0.isEmpty }) { usleep(500) }
+        eventually { !held.withLock({ $0.isEmpty }) }
         let done = Mutex(false)
         try echo.loop.sync { echo.server.drain(grace: .seconds(60)) { done.withLock { $0 = true } } }
         #expect(idle.receiveAll() == "")
@@ -178,7 +178,7 @@ struct HTTPServerTests {
         #expect(response.status == 200)
         #expect(response["connection"] == "close")
         busy.close()
-        while !done.withLock({ $0 }) { usleep(500) }
+        eventually { done.withLock({ $0 }) }
     }
 
     @Test("connections that wait for a request head give way to new ones, the oldest first")
@@ -234,7 +234,7 @@ struct HTTPServerTests {
         defer { echo.stop() }
         let busy = RawClient(port: echo.port)
         busy.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
-        while held.withLock({ $0.isEmpty }) { usleep(500) }
+        eventually { !held.withLock({ $0.isEmpty }) }
         let resting = RawClient(port: echo.port)
         resting.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(resting.receiveResponse().status == 200)

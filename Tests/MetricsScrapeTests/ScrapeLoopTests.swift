@@ -2,6 +2,7 @@ import Analysis
 import Glibc
 import PolicyModel
 import PrometheusText
+import TestSupport
 import Testing
 
 @testable import MetricsScrape
@@ -26,9 +27,9 @@ struct ScrapeLoopTests {
         defer { loop.stop() }
         loop.setTargets([target])
         var collected: [ScrapeResult] = []
-        while collected.count < results {
+        try await eventuallyAsync("\(results) results; \(collected.count) came") {
             collected += loop.drain()
-            try await Task.sleep(for: .milliseconds(5))
+            return collected.count >= results
         }
         return Array(collected.prefix(results))
     }
@@ -170,7 +171,7 @@ struct ScrapeLoopTests {
         let loop = ScrapeLoop(limits: ScrapeLimits(pending: 2))
         defer { loop.stop() }
         loop.setTargets([target(server.endpoint)])
-        while loop.dropped < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventuallyAsync { loop.dropped >= 2 }
         #expect(loop.drain().count == 2)
     }
 
@@ -184,7 +185,7 @@ struct ScrapeLoopTests {
         }
         let loop = ScrapeLoop()
         loop.setTargets([target(silent.endpoint, timeout: .seconds(3600)), target(lively.endpoint)])
-        while silent.heads.isEmpty || lively.heads.isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        try await eventuallyAsync { !silent.heads.isEmpty && !lively.heads.isEmpty }
         loop.setTargets([target(silent.endpoint, timeout: .seconds(3600))])
         #expect(loop.drain().allSatisfy { $0.target.metrics == silent.endpoint })
         loop.stop()
@@ -246,9 +247,9 @@ struct ScrapeLoopTests {
         loop.setTargets((heavy + [light]).map { target($0.endpoint) })
         var results: [ScrapeResult] = []
         func ofLight() -> [ScrapeResult] { results.filter { $0.target.metrics == light.endpoint } }
-        while ofLight().count < 6 || results.count < 30 {
+        try await eventuallyAsync {
             results += loop.drain()
-            try await Task.sleep(for: .milliseconds(5))
+            return ofLight().count >= 6 && results.count >= 30
         }
         func end(_ result: ScrapeResult) -> Int64 { result.startedAt + result.duration.nanoseconds }
         for own in ofLight() {
@@ -266,9 +267,9 @@ struct ScrapeLoopTests {
         defer { loop.stop() }
         loop.setTargets(servers.map { target($0.endpoint) })
         var seen: Set<Endpoint> = []
-        while seen.count < servers.count {
+        try await eventuallyAsync {
             for result in loop.drain() where value(result) == [1] { seen.insert(result.target.metrics) }
-            try await Task.sleep(for: .milliseconds(5))
+            return seen.count == servers.count
         }
     }
 }

@@ -31,11 +31,8 @@ private final class TemporaryFile {
 
     /// Waits for so many.
     func lines(_ count: Int) -> [String] {
-        while true {
-            let lines = Self.lines(path)
-            if lines.count >= count { return lines }
-            usleep(2000)
-        }
+        eventually("\(count) lines in the log") { Self.lines(path).count >= count }
+        return Self.lines(path)
     }
 }
 
@@ -68,7 +65,7 @@ struct AccessLogTests {
             "\"server\":\"127.0.0.1:\(server.port)\"", "\"attempts\":1",
         ] { #expect(line.contains(part), "\(part)") }
         #expect(!line.contains("secret"))
-        while fixture.proxy.accessLogCounts?.written != 1 { usleep(500) }
+        eventually { fixture.proxy.accessLogCounts?.written == 1 }
     }
 
     @Test("the query stands behind the path where it is asked for, cut where it is long, and cannot break out")
@@ -148,7 +145,7 @@ struct AccessLogTests {
         let error = #expect(throws: AccessLogError.self) { try fixture.proxy.reopenAccessLog() }
         #expect(error?.description.contains("write the path of a file") == true)
         _ = fixture.exchange("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
-        while TemporaryFile.lines(file.path + ".1").count < 2 { usleep(2000) }
+        eventually { TemporaryFile.lines(file.path + ".1").count >= 2 }
         rmdir(file.path)
         try fixture.proxy.reopenAccessLog()
         _ = fixture.exchange("GET /3 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -183,7 +180,7 @@ struct AccessLogTests {
         let fixture = try ProxyFixture(
             baseline: [server.port], accessLog: AccessLogSettings(destination: .file("/dev/full")))
         #expect(fixture.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").status == 200)
-        while fixture.proxy.accessLogCounts?.failed != 1 { usleep(500) }
+        eventually { fixture.proxy.accessLogCounts?.failed == 1 }
         #expect(fixture.proxy.accessLogCounts?.written == 0)
         #expect(fixture.proxy.accessLogCounts?.error == ENOSPC)
     }
@@ -257,7 +254,7 @@ struct AccessLogTests {
         let fixture = try fixture(file, baseline: [upstream.port], limits: limits)
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while upstream.accepted == 0 { usleep(500) }
+        eventually { upstream.accepted != 0 }
         client.close()
         #expect(file.lines(1)[0].contains("\"status\":null,\"outcome\":\"client_closed\""))
     }

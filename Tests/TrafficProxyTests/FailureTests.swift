@@ -208,7 +208,7 @@ struct FailureTests {
         #expect(seen[0].total >= 100_000)
         #expect(seen[0].firstByte == .max)
         #expect(seen[1].firstByte < seen[1].total)
-        while !release.withLock({ $0 }) { usleep(500) }
+        eventually { release.withLock({ $0 }) }
     }
 
     @Test("4xx and 5xx are told apart")
@@ -245,13 +245,13 @@ struct LeavingTests {
         let fixture = try ProxyFixture(baseline: [upstream.port], limits: Self.noHalfClose)
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while !got.withLock({ $0 }) { usleep(500) }
+        eventually { got.withLock({ $0 }) }
         #expect(fixture.proxy.drain().open.count == 1)
         if reset { client.reset() } else { client.close() }
         let seen = fixture.observations(1)[0]
         #expect(seen.outcome == .clientClosed)
         #expect(seen.firstByte == .max)
-        while !closed.withLock({ $0 }) { usleep(500) }
+        eventually { closed.withLock({ $0 }) }
         #expect(fixture.proxy.connectionCount == 0)
     }
 
@@ -271,7 +271,7 @@ struct LeavingTests {
         _ = client.receive()
         client.close()
         #expect(fixture.observations(1)[0].outcome == .clientClosed)
-        while !closed.withLock({ $0 }) { usleep(500) }
+        eventually { closed.withLock({ $0 }) }
     }
 
     @Test("a slow reader holds the server back with two buffers at most")
@@ -314,7 +314,7 @@ struct LeavingTests {
                 let head = peer.receive(until: "\r\n\r\n")
                 let length = head.contains("content-length") ? bodySize : 0
                 let body = peer.receive(exactly: length)
-                while number == 0, !go.withLock({ $0 }) { usleep(500) }
+                eventually { number != 0 || go.withLock({ $0 }) }
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\(String("\(body.count)      ".prefix(6)))")
             }
             _ = peer.receive()
@@ -389,7 +389,7 @@ struct LeavingTests {
             traffic: TrafficRules(match: [HeaderMatch(header: "a", equals: "b", to: .candidate)]), limits: limits)
         let busy = fixture.client()
         busy.send("GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n")
-        while hanging.accepted == 0 { usleep(500) }
+        eventually { hanging.accepted != 0 }
         let silent = (0..<20).map { _ in fixture.client() }
         for client in silent.suffix(10) { client.send("GET /dripping HTTP/1.1\r\nHost:") }
         let client = fixture.client()

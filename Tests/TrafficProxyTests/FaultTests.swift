@@ -95,7 +95,7 @@ struct FaultTests {
             #expect(client.receiveResponse().status == 200)
             if number % 3 == 1 { client.reset() } else { client.close() }
         }
-        while fixture.proxy.connectionCount > 0 { usleep(500) }
+        eventually { fixture.proxy.connectionCount == 0 }
         #expect(fixture.proxy.buffersInUse == 0)
         #expect(fixture.proxy.upstreamConnectionCount <= 2)
     }

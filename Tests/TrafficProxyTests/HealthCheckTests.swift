@@ -117,7 +117,7 @@ struct HealthCheckTests {
         let server = Server()
         server.say("HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 429 Busy\r\nContent-Length: 0\r\n\r\n")
         let fixture = try ProxyFixture(baseline: [server.port], traffic: Self.rules(expected: 429...429))
-        while server.probes.withLock({ $0.count }) < 5 { usleep(500) }
+        eventually { server.probes.withLock({ $0.count }) >= 5 }
         #expect(fixture.proxy.drain().health[0].states == [.healthy])
         server.say("HTTP/1.1 200 OK\r\n\r\n")
         _ = fixture.waitFor(.baseline) { isUnhealthy($0[0], "with 200") }
@@ -163,7 +163,7 @@ struct HealthCheckTests {
             fixture.plan.services.append(service)
         }
         fixture.proxy.publish(fixture.plan)
-        while !fixture.proxy.drain().health.allSatisfy({ $0.reachable == 0 }) { usleep(1000) }
+        eventually { fixture.proxy.drain().health.allSatisfy({ $0.reachable == 0 }) }
         #expect(fixture.proxy.drain().health.count == ports.count + 1)
     }
 }

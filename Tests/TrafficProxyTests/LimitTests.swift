@@ -121,7 +121,7 @@ struct PublishTests {
             if i % 100 == 0 { ended += fixture.proxy.drain().ended.count }
         }
         counters.stop.store(true, ordering: .relaxed)
-        while counters.stopped.load(ordering: .relaxed) < 4 { usleep(500) }
+        eventually { counters.stopped.load(ordering: .relaxed) >= 4 }
         let sent = counters.sent.load(ordering: .relaxed)
         while ended < sent { ended += fixture.proxy.drain().ended.count }
         #expect(counters.failed.load(ordering: .relaxed) == 0)
@@ -152,7 +152,7 @@ struct PublishTests {
         let upstream = ScriptedUpstream { peer, _ in
             _ = peer.receive(until: "\r\n\r\n")
             got.withLock { $0 = true }
-            while !go.withLock({ $0 }) { usleep(500) }
+            eventually { go.withLock({ $0 }) }
             peer.send(BodyTests.ok)
             _ = peer.receive()
         }
@@ -160,7 +160,7 @@ struct PublishTests {
         let fixture = try ProxyFixture(baseline: [old.port], candidate: [upstream.port], weight: 10_000)
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while !got.withLock({ $0 }) { usleep(500) }
+        eventually { got.withLock({ $0 }) }
         fixture.plan.services[0].candidate = nil
         fixture.plan.services[0].slot = 8
         fixture.proxy.publish(fixture.plan)
@@ -180,7 +180,7 @@ struct PublishTests {
         let upstream = ScriptedUpstream { peer, _ in
             _ = peer.receive(until: "\r\n\r\n")
             got.withLock { $0 = true }
-            while !go.withLock({ $0 }) { usleep(500) }
+            eventually { go.withLock({ $0 }) }
             peer.send(BodyTests.ok)
             _ = peer.receive()
         }
@@ -188,7 +188,7 @@ struct PublishTests {
         let idle = fixture.client()
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while !got.withLock({ $0 }) { usleep(500) }
+        eventually { got.withLock({ $0 }) }
         let proxy = fixture.proxy
         final class Box: Sendable {
             let batch = Mutex<ObservationBatch?>(nil)
@@ -204,7 +204,7 @@ struct PublishTests {
         #expect(response.text == "ok")
         #expect(response["connection"] == "close")
         client.close()
-        while box.batch.withLock({ $0 == nil }) { usleep(500) }
+        eventually { box.batch.withLock({ $0 != nil }) }
         #expect(box.batch.withLock { $0?.ended.map(\.outcome) } == [.success])
     }
 }

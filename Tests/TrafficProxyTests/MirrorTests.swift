@@ -24,11 +24,12 @@ struct MirrorTests {
 
     /// Waits until so many copies have come to their end, and says how.
     private func counts(_ fixture: ProxyFixture, _ total: UInt64) -> MirrorCounts {
-        while true {
-            let counts = fixture.proxy.mirrorCounts
-            if counts.answered + counts.failed + counts.dropped >= total { return counts }
-            usleep(500)
+        var counts = MirrorCounts()
+        eventually("\(total) copies end; \(counts)") {
+            counts = fixture.proxy.mirrorCounts
+            return counts.completed + counts.failed + counts.dropped >= total
         }
+        return counts
     }
 
     @Test("the candidate gets a marked copy, the client the baseline's answer, and the pair is kept")
@@ -45,7 +46,7 @@ struct MirrorTests {
             #expect(response["x-canary-mirror"] == nil)
             _ = counts(fixture, UInt64(i))
         }
-        #expect(counts(fixture, 5) == MirrorCounts(answered: 5))
+        #expect(counts(fixture, 5) == MirrorCounts(completed: 5))
         #expect(candidate.requests.map(\.path) == baseline.requests.map(\.path))
         #expect(candidate.requests.map { $0.headers["x-canary-mirror"] } == Array(repeating: "1", count: 5))
         #expect(baseline.requests.allSatisfy { $0.headers["x-canary-mirror"] == nil })
@@ -74,7 +75,7 @@ struct MirrorTests {
             _ = peer.receive(until: "body")
             asked.withLock { $0 = true }
             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
-            while !answer.withLock({ $0 }) { usleep(500) }
+            eventually { answer.withLock({ $0 }) }
             peer.send("b")
             _ = peer.receive()
         }
@@ -82,12 +83,12 @@ struct MirrorTests {
         let fixture = try fixture(baseline: baseline.port, candidate: candidate.port)
         let client = fixture.client()
         client.send(Self.post)
-        while !asked.withLock({ $0 }) { usleep(500) }
+        eventually { asked.withLock({ $0 }) }
         usleep(20_000)
         #expect(candidate.requests.isEmpty)
         answer.withLock { $0 = true }
         #expect(client.receiveResponse().text == "ab")
-        #expect(counts(fixture, 1) == MirrorCounts(answered: 1))
+        #expect(counts(fixture, 1) == MirrorCounts(completed: 1))
     }
 
     @Test("a share of the requests is mirrored, whatever the weight")
@@ -102,7 +103,7 @@ struct MirrorTests {
         }
         let total = counts(fixture, 1)
         // Six standard deviations.
-        #expect((213...387).contains(Int(total.answered + total.dropped)))
+        #expect((213...387).contains(Int(total.completed + total.dropped)))
         #expect(total.failed == 0)
     }
 
@@ -153,7 +154,7 @@ struct MirrorTests {
         // None of them waited for a copy.
         #expect(seen.allSatisfy { $0.total < 400_000 })
         let counts = counts(fixture, 50)
-        #expect(counts.answered == 0)
+        #expect(counts.completed == 0)
         #expect(counts.failed >= 4)
         #expect(fixture.proxy.drainMirrored().isEmpty)
         #expect(fixture.proxy.buffersInUse == 0)
@@ -200,12 +201,12 @@ struct MirrorTests {
         let large = String(repeating: "a", count: 60_000)
         client.send("POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n\(large)")
         #expect(client.receiveResponse().status == 200)
-        #expect(counts(fixture, 2) == MirrorCounts(answered: 2))
+        #expect(counts(fixture, 2) == MirrorCounts(completed: 2))
         let sizes = candidate.requests.map(\.body.count)
         #expect(sizes == [5, 60_000])
         client.send("POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 120000\r\n\r\n\(large)\(large)")
         #expect(client.receiveResponse().status == 200)
-        #expect(counts(fixture, 3) == MirrorCounts(answered: 2, dropped: 1))
+        #expect(counts(fixture, 3) == MirrorCounts(completed: 2, dropped: 1))
         #expect(baseline.requests.count == 3)
         #expect(candidate.requests.count == 2)
     }
@@ -228,7 +229,7 @@ struct MirrorTests {
         }
         let fixture = try fixture(baseline: baseline.port, candidate: candidate.port)
         #expect(fixture.exchange(Self.post).body.count == 100_000)
-        #expect(counts(fixture, 1) == MirrorCounts(answered: 1))
+        #expect(counts(fixture, 1) == MirrorCounts(completed: 1))
         #expect(ended.withLock { $0 })
         let pair = try #require(fixture.proxy.drainMirrored().first)
         let lengths = [pair.primary.body.count, pair.copy.body.count]
@@ -250,7 +251,7 @@ struct MirrorTests {
         #expect(client.receiveResponse().text == "b POST /infer body")
         #expect(client.receiveResponse(toHead: true).status == 200)
         #expect(client.receiveResponse().text == "b POST /infer body")
-        #expect(counts(fixture, 3) == MirrorCounts(answered: 3))
+        #expect(counts(fixture, 3) == MirrorCounts(completed: 3))
         // They may reach the candidate over several connections, and so in any order.
         let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.copy.body, as: UTF8.self) }
         #expect(bodies.sorted() == ["", "c POST /infer body", "c POST /infer body"])
@@ -279,7 +280,7 @@ struct MirrorTests {
             _ = fixture.exchange("POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\(i + 10)")
             _ = counts(fixture, UInt64(i))
         }
-        #expect(fixture.proxy.mirrorCounts == MirrorCounts(answered: 10, lostPairs: 7))
+        #expect(fixture.proxy.mirrorCounts == MirrorCounts(completed: 10, lostPairs: 7))
         #expect(fixture.proxy.buffersInUse == 3)
         let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.copy.body.suffix(2), as: UTF8.self) }
         #expect(bodies == ["18", "19", "20"])
@@ -356,12 +357,12 @@ struct MirrorTests {
         }
         let fixture = try fixture(baseline: baseline.port, candidate: candidate.port)
         #expect(fixture.exchange(Self.post).status == 200)
-        while candidate.accepted == 0 { usleep(500) }
+        eventually { candidate.accepted != 0 }
         fixture.plan.services[0].candidate = nil
         fixture.proxy.publish(fixture.plan)
         #expect(fixture.exchange(Self.post).status == 200)
         #expect(fixture.proxy.mirrorCounts == MirrorCounts())
         fixture.proxy.shutdown(grace: .seconds(10))
-        while !gone.withLock({ $0 }) { usleep(500) }
+        eventually { gone.withLock({ $0 }) }
     }
 }

@@ -56,14 +56,17 @@ final class ProxyFixture {
 
     /// Waits until the servers of an arm stand as given, and says how many of them can be reached.
     func waitFor(_ arm: Arm, _ isReached: ([ServerState]) -> Bool) -> Int {
-        while true {
+        var reachable = 0
+        eventually("the servers of the \(arm) stand as expected") {
             let batch = proxy.drain()
             gathered += batch.ended
-            if let health = batch.health.first(where: { $0.arm == arm }), isReached(health.states) {
-                return health.reachable
+            guard let health = batch.health.first(where: { $0.arm == arm }), isReached(health.states) else {
+                return false
             }
-            usleep(500)
+            reachable = health.reachable
+            return true
         }
+        return reachable
     }
 
     /// One request on a connection of its own.
@@ -75,11 +78,11 @@ final class ProxyFixture {
 
     /// Waits until so many requests have ended, and gives their observations in the order of their begin.
     func observations(_ count: Int) -> [Observation] {
-        while gathered.count < count {
+        eventually("\(count) requests end; \(gathered.count) did") {
             let batch = proxy.drain()
             gathered += batch.ended
             failures += batch.failures
-            usleep(500)
+            return gathered.count >= count
         }
         defer { gathered = [] }
         return gathered.sorted { $0.startedAt < $1.startedAt }

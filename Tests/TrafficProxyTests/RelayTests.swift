@@ -80,7 +80,7 @@ struct BodyTests {
             _ = peer.receive(until: "\r\n\r\n")
             peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
             for i in 1...5 {
-                while go.withLock({ $0 }) < i { usleep(500) }
+                eventually { go.withLock({ $0 }) >= i }
                 peer.send("9\r\ndata: \(i)\n\n\r\n")
             }
             peer.send("0\r\n\r\n")
@@ -118,7 +118,7 @@ struct BodyTests {
         let upstream = ScriptedUpstream { peer, _ in
             _ = peer.receive(until: "\r\n\r\n")
             for index in pieces.indices {
-                while wanted.withLock({ $0 }) < index { usleep(500) }
+                eventually { wanted.withLock({ $0 }) >= index }
                 peer.send(pieces[index])
                 sent.withLock { $0 = index }
             }
@@ -130,7 +130,7 @@ struct BodyTests {
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         var age: UInt32 = 0
         for index in 0...first {
-            while sent.withLock({ $0 }) < index { usleep(500) }
+            eventually { sent.withLock({ $0 }) >= index }
             // Between two questions the loop takes what came before the first.
             _ = fixture.proxy.drain()
             let open = fixture.proxy.drain().open

@@ -86,7 +86,7 @@ struct RescueTests {
         #expect(seen[0].total >= 100_000)
         #expect(seen[0].firstByte == .max)
         // Its connection was let go, not kept.
-        while !release.withLock({ $0 }) { usleep(500) }
+        eventually { release.withLock({ $0 }) }
     }
 
     @Test("where nothing was sent the baseline gets it, whatever its method, path and size")
@@ -182,7 +182,7 @@ struct RescueTests {
         let fixture = try RescueFixture(candidate: candidate.port)
         let client = fixture.proxy.client()
         client.send("POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n1234body")
-        while fixture.proxy.proxy.drain().ended.isEmpty { usleep(500) }
+        eventually { !fixture.proxy.proxy.drain().ended.isEmpty }
         client.send("rest")
         #expect(client.receiveResponse().text == "b POST /infer 1234bodyrest")
     }
@@ -276,13 +276,13 @@ struct RescueTests {
             traffic: TrafficRules(rescue: Rescue()), limits: limits)
         let client = fixture.client()
         client.send(RescueFixture.post())
-        while !got.withLock({ $0 }) { usleep(500) }
+        eventually { got.withLock({ $0 }) }
         let batch = fixture.proxy.drain()
         #expect(batch.ended.map(\.outcome) == [.connectFailure])
         #expect(batch.open == [])
         client.close()
-        while !closed.withLock({ $0 }) { usleep(500) }
-        while fixture.proxy.connectionCount > 0 { usleep(500) }
+        eventually { closed.withLock({ $0 }) }
+        eventually { fixture.proxy.connectionCount == 0 }
         #expect(fixture.proxy.drain().ended == [])
     }
 }

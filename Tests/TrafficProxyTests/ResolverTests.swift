@@ -84,7 +84,7 @@ struct ResolverTests {
         #expect(fixture.exchange(Self.get).status == 200)
         names.port.withLock { $0 = nil }
         let before = names.asked.withLock { $0 }
-        while names.asked.withLock({ $0 }) < before + 3 { usleep(500) }
+        eventually { names.asked.withLock({ $0 }) >= before + 3 }
         fixture.setWeight(0)
         #expect(fixture.exchange(Self.get).status == 200)
         #expect(fixture.proxy.unresolved(fixture.plan).isEmpty)
@@ -107,7 +107,7 @@ struct ResolverTests {
                 }
                 return .addresses(n == 1 ? addresses : addresses.reversed())
             })
-        while turn.withLock({ $0 }) < 5 { usleep(500) }
+        eventually { turn.withLock({ $0 }) >= 5 }
         #expect(fixture.exchange(Self.get).status == 200)
     }
 
@@ -119,7 +119,7 @@ struct ResolverTests {
         let fixture = try ProxyFixture(
             baseline: [server.port],
             lookUp: { _ in
-                while !release.withLock({ $0 }) { usleep(1000) }
+                eventually { release.withLock({ $0 }) }
                 return .failure("too late")
             })
         var second = fixture.plan.services[0]

@@ -20,13 +20,13 @@ struct ServiceLimitTests {
             ScriptedUpstream { [self] peer, _ in
                 while !peer.receive(until: "\r\n\r\n").isEmpty {
                     waiting.withLock { $0 += 1 }
-                    while !isOpen.withLock({ $0 }) { usleep(500) }
+                    eventually { isOpen.withLock({ $0 }) }
                     peer.send(reply)
                 }
             }
         }
 
-        func wait(for count: Int) { while waiting.withLock({ $0 }) < count { usleep(500) } }
+        func wait(for count: Int) { eventually { waiting.withLock({ $0 }) >= count } }
         func open() { isOpen.withLock { $0 = true } }
     }
 
@@ -105,7 +105,7 @@ struct ServiceLimitTests {
         #expect(third.receive() == nil)
         #expect(fixture.proxy.usage(of: "test").connections == 2)
         first.close()
-        while fixture.proxy.usage(of: "test").connections > 1 { usleep(500) }
+        eventually { fixture.proxy.usage(of: "test").connections <= 1 }
         silent.send(Self.get)
         #expect(silent.receiveResponse().status == 200)
         #expect(fixture.proxy.usage(of: "test").refusedConnections == 1)
@@ -208,7 +208,7 @@ struct ServiceLimitTests {
         for client in [before, counted] { #expect(client.receiveResponse().status == 200) }
         _ = fixture.observations(5)
         counted.close()
-        while fixture.proxy.connectionCount > 1 { usleep(500) }
+        eventually { fixture.proxy.connectionCount <= 1 }
         let usage = fixture.proxy.usage(of: "test")
         #expect([usage.connections, usage.requests, usage.bytes] == [0, 0, 0])
     }

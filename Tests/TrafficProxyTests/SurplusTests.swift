@@ -31,11 +31,11 @@ struct SurplusTests {
         // Both are known to the loop, so that what follows are events of connections that it has.
         for client in [first, victim] {
             client.send("GET / HTTP/1.1\r\n")
-            while fixture.proxy.buffersInUse == 0 { usleep(500) }
+            eventually { fixture.proxy.buffersInUse != 0 }
             if client === first {
                 client.send("Host: x\r\n\r\n")
                 #expect(client.receiveResponse().text == "ok")
-                while fixture.proxy.buffersInUse > 0 { usleep(500) }
+                eventually { fixture.proxy.buffersInUse == 0 }
             }
         }
         // While the loop is held the victim's request comes first and the surplus second: the loop learns of both at
@@ -86,7 +86,7 @@ struct SurplusTests {
         let fixture = try ProxyFixture(baseline: [upstream.port])
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\n")
-        while fixture.proxy.buffersInUse == 0 { usleep(500) }
+        eventually { fixture.proxy.buffersInUse != 0 }
         // The first turn connects. The next is held until the server has spoken.
         let loop = fixture.loop
         let first = HeldLoop(loop)
@@ -150,7 +150,7 @@ private final class Flag: Sendable {
     private let wanted = Atomic<Bool>(false)
     private let done = Atomic<Bool>(false)
 
-    func waitUntilWanted() { waitUntil { wanted.load(ordering: .acquiring) } }
+    func waitUntilWanted() { eventually { wanted.load(ordering: .acquiring) } }
 
     func isThere() { done.store(true, ordering: .releasing) }
 
@@ -159,7 +159,7 @@ private final class Flag: Sendable {
         wait()
     }
 
-    func wait() { #expect(waitUntil { done.load(ordering: .acquiring) }) }
+    func wait() { #expect(eventually { done.load(ordering: .acquiring) }) }
 }
 
 extension ProxyFixture {
@@ -175,22 +175,12 @@ private final class HeldLoop: Sendable {
     init(_ loop: EventLoop, waitsForStart: Bool = true) {
         loop.post { [self] in
             started.store(true, ordering: .releasing)
-            waitUntil { released.load(ordering: .acquiring) }
+            eventually { released.load(ordering: .acquiring) }
         }
         if waitsForStart { waitForStart() }
     }
 
-    func waitForStart() { #expect(waitUntil { started.load(ordering: .acquiring) }) }
+    func waitForStart() { #expect(eventually { started.load(ordering: .acquiring) }) }
 
     func release() { released.store(true, ordering: .releasing) }
-}
-
-/// False where it did not come true within 20 s.
-@discardableResult
-private func waitUntil(_ isTrue: () -> Bool) -> Bool {
-    for _ in 0..<40_000 {
-        if isTrue() { return true }
-        usleep(500)
-    }
-    return false
 }

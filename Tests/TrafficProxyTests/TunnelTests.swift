@@ -25,8 +25,6 @@ struct TunnelTests {
         }
     }
 
-    private func waitUntil(_ condition: () -> Bool) { while !condition() { usleep(500) } }
-
     @Test("a WebSocket goes through: the head both ways, then bytes as they are, then the ends")
     func tunnel() throws {
         let heads = Mutex("")
@@ -55,7 +53,7 @@ struct TunnelTests {
         client.send("GET \r\n\0")
         client.finishWriting()
         #expect(client.receiveAll() == "still here")
-        waitUntil { fixture.proxy.connectionCount == 0 && fixture.proxy.upstreamConnectionCount == 0 }
+        eventually { fixture.proxy.connectionCount == 0 && fixture.proxy.upstreamConnectionCount == 0 }
         #expect(fixture.proxy.tunnelCount == 0 && fixture.proxy.buffersInUse == 0)
     }
 
@@ -70,7 +68,7 @@ struct TunnelTests {
         #expect(seen.outcome == .success && seen.firstByte <= seen.total)
         #expect(fixture.proxy.drain().open.isEmpty)
         client.close()
-        waitUntil { fixture.proxy.connectionCount == 0 }
+        eventually { fixture.proxy.connectionCount == 0 }
         #expect(fixture.proxy.drain().ended.isEmpty)
     }
 
@@ -160,7 +158,7 @@ struct TunnelTests {
         #expect(client.receive(until: "\r\n\r\n").contains(" 101 "))
         #expect(client.receive(exactly: 3) == Array("old".utf8))
         client.close()
-        waitUntil { fixture.proxy.tunnelCount == 0 && fixture.proxy.connectionCount == 0 }
+        eventually { fixture.proxy.tunnelCount == 0 && fixture.proxy.connectionCount == 0 }
         let seen = fixture.observations(1)
         #expect(seen.map(\.outcome) == [.serverError] && seen.map(\.arm) == [.candidate])
         #expect(fixture.proxy.drain().ended.isEmpty)
@@ -218,7 +216,7 @@ struct TunnelTests {
         while client.receive(exactly: block.count) == block { same += 1 }
         #expect(same == 128)
         #expect(client.receive() == nil)
-        waitUntil { fixture.proxy.tunnelCount == 0 }
+        eventually { fixture.proxy.tunnelCount == 0 }
     }
 
     @Test("a reset on one side is a reset on the other")
@@ -236,9 +234,9 @@ struct TunnelTests {
         client.send(Self.upgrade)
         _ = client.receive(until: "\r\n\r\n")
         client.reset()
-        waitUntil { broken.withLock { $0 } != 0 }
+        eventually { broken.withLock { $0 } != 0 }
         #expect(broken.withLock { $0 } == ECONNRESET)
-        waitUntil { fixture.proxy.tunnelCount == 0 }
+        eventually { fixture.proxy.tunnelCount == 0 }
     }
 
     @Test("a tunnel in which nothing moves is ended, one in which something does is not")
@@ -255,7 +253,7 @@ struct TunnelTests {
             usleep(50_000)
         }
         #expect(client.receive() == nil)
-        waitUntil { fixture.proxy.upstreamConnectionCount == 0 }
+        eventually { fixture.proxy.upstreamConnectionCount == 0 }
     }
 
     @Test("a tunnel lives on while the agent stops, until the grace is over")
@@ -290,7 +288,7 @@ struct TunnelTests {
             client.send("last words")
             client.close()
         }
-        waitUntil { fixture.proxy.connectionCount == 0 && fixture.proxy.upstreamConnectionCount == 0 }
+        eventually { fixture.proxy.connectionCount == 0 && fixture.proxy.upstreamConnectionCount == 0 }
         #expect(fixture.proxy.buffersInUse == 0)
     }
 }

@@ -211,7 +211,7 @@ struct UploadTests {
 
         /// At most 20 s, as any read of the tests.
         func wait(beyond before: Int) {
-            for _ in 0..<40_000 where value <= before { usleep(500) }
+            eventually("more than \(before); it is \(value)") { value > before }
         }
     }
 }
@@ -316,7 +316,7 @@ struct SlowSideTests {
         let fixture = try ProxyFixture(baseline: [upstream.port])
         let client = fixture.client()
         client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        while fixture.proxy.drain().open.isEmpty { usleep(500) }
+        eventually { !fixture.proxy.drain().open.isEmpty }
         #expect(fixture.proxy.shutdown(grace: .zero).ended.map(\.outcome) == [.open])
     }
 }

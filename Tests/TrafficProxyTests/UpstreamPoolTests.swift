@@ -1,7 +1,7 @@
 import CLinuxEngine
 import Glibc
 import HTTPEngine
-import PolicyModel
+import TestSupport
 import Testing
 
 @testable import TrafficProxy
@@ -75,7 +75,7 @@ import Testing
         let u = try f.lend()
         f.pool.release(u, reuse: true, idleTimeout: 1_000)
         f.serverSends("HTTP/1.1 200 OK\r\n\r\n")
-        while u.transport.isQuiet { sched_yield() }
+        eventually { !u.transport.isQuiet }
         #expect(f.pool.takeIdle(f.server) == nil)
         #expect(f.pool.count == 0 && f.server.pointee.idleCount == 0)
     }

@@ -22,7 +22,7 @@ final class ProxyPlane: DataPlane {
 extension MirrorCounts {
     func write(into w: inout ExpositionWriter) {
         w.family("canaryd_mirrored_requests_total", .counter, "Copies for the candidate by what became of them.")
-        w.sample("canaryd_mirrored_requests_total", [("result", "answered")], value: answered)
+        w.sample("canaryd_mirrored_requests_total", [("result", "answered")], value: completed)
         w.sample("canaryd_mirrored_requests_total", [("result", "failed")], value: failed)
         w.sample("canaryd_mirrored_requests_total", [("result", "dropped")], value: dropped)
         w.family("canaryd_mirror_pairs_lost_total", .counter, "Pairs of answers that were not compared in time.")
