@@ -317,6 +317,7 @@ extension RolloutObserver {
         feed = TickFeed(now: now, isKeyed: settings.isKeyed)
         evaluation = nil
         evaluatedAt = now
+        blindness = nil
         updateNeeds()
         startJudge()
     }
