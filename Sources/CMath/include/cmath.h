@@ -1,5 +1,5 @@
-// The five functions of libm that the Statistics room needs. The Swift standard library has none of them, and the
-// room imports neither Glibc nor Foundation.
+// The five functions of libm that the Statistics module needs. The Swift standard library has none of them, and the
+// module imports neither Glibc nor Foundation.
 #ifndef CANARYD_CMATH_H
 #define CANARYD_CMATH_H
 
