@@ -15,7 +15,7 @@ public struct AdminRoute: Hashable, Sendable {
 
     public let socket: Socket
     public let method: String
-    /// As OpenAPI writes it: `/v1/services/{service}/history`.
+    /// The path as OpenAPI writes it: `/v1/services/{service}/history`.
     public let template: String
     let operation: Operation
     /// Query keys that it takes; others are refused.

@@ -142,7 +142,7 @@ public struct TargetStatus: Hashable, Codable, Sendable {
 
 /// A server that is not healthy.
 public struct DownServer: Hashable, Codable, Sendable {
-    /// As the file writes it.
+    /// The server as the file writes it.
     public var server: String
     public var state: ServerCondition
     /// Why, where more can be said than the state; else empty.

@@ -134,7 +134,7 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     public var blindness: String?
     public var baseline: ArmCondition
     public var candidate: ArmCondition
-    /// In the order of the policies and their checks.
+    /// The results in the order of the policies and their checks.
     public var checks: [CheckStatus]
     /// Items of the rollout's recording that the evidence rests on; absent where the judge keeps none.
     public var items: Int?

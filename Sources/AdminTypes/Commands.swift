@@ -13,9 +13,9 @@ public struct CommandRequest: Hashable, Codable, Sendable {
     public var by: String?
     /// Refused when the service's generation is another.
     public var generation: UInt64?
-    /// For promote and revert.
+    /// The `force` of a promotion or a revert.
     public var force: Bool?
-    /// For revert: the version to serve; absent: the rollout's baseline.
+    /// The version to serve after a revert; absent: the rollout's baseline.
     public var to: String?
 
     public init(
@@ -50,7 +50,7 @@ public struct ErrorBody: Hashable, Codable, Sendable {
     public var error: Problem
 
     public struct Problem: Hashable, Codable, Sendable {
-        /// For programs: `unknown_service`, `frozen`, `bad_field`, ...
+        /// The code, for programs: `unknown_service`, `frozen`, `bad_field`, ...
         public var code: String
         /// What happened and what to do.
         public var message: String

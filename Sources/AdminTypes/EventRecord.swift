@@ -14,7 +14,7 @@ public struct EventRecord: Hashable, Codable, Sendable {
     public var message: String
     /// A person's name, `policy`, `file` or `agent`.
     public var by: String
-    /// In force after it.
+    /// The generation in force after the event.
     public var generation: UInt64
     public var candidateWeight: Share
     /// `GET …/decisions/ID` has the numbers that it rests on.
@@ -69,7 +69,7 @@ public struct HistoryEntry: Hashable, Codable, Sendable {
     /// Absent while it runs.
     public var endedAt: Timestamp?
     public var result: RolloutResult
-    /// Of its end; empty while it runs.
+    /// The reason for its end; empty while it runs.
     public var reason: String
     /// The event that ended it.
     public var decision: Int64?

@@ -23,6 +23,6 @@ public enum JSONCoding {
         return try decoder.decode(type, from: Data(bytes))
     }
 
-    /// As a tree, for other forms of output.
+    /// Converts a value to a tree, for other forms of output.
     public static func tree(_ value: some Encodable) throws -> JSONValue { try JSONReader.parse(encode(value)) }
 }

@@ -2,11 +2,11 @@
 public enum JSONValue: Hashable, Sendable {
     case null
     case bool(Bool)
-    /// As written: no digit is lost.
+    /// A number as it was written: no digit is lost.
     case number(String)
     case string(String)
     case array([JSONValue])
-    /// In the order of the text; keys are unique.
+    /// The members in the order of the text; keys are unique.
     case object([Member])
 
     public struct Member: Hashable, Sendable {
@@ -37,9 +37,9 @@ public enum JSONValue: Hashable, Sendable {
     }
 }
 
-/// Where a text is not JSON.
+/// An error: the place at which a text is not JSON.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// From 1.
+    /// The line, from 1.
     public var line: Int
     public var problem: String
 
@@ -63,7 +63,7 @@ public struct JSONReader {
 
     private let bytes: [UInt8]
     private var place = 0
-    /// From 1.
+    /// The line, from 1.
     public private(set) var line = 1
 
     public init(_ bytes: [UInt8]) { self.bytes = bytes }

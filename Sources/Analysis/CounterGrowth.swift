@@ -94,7 +94,7 @@ extension SeriesMemory<CumulativeHistogram> {
 }
 
 extension PresetReadings {
-    /// Of a sample that has no readings by series.
+    /// The growth of a sample that has no readings by series.
     fileprivate init(sumsOf sample: ScrapeSample) {
         self.init()
         requests = sample.requests.map { ["": $0] }

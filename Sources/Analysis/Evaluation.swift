@@ -4,7 +4,7 @@ import Vocabulary
 /// All checks of a rollout at one look, and what the look itself was worth. The only thing that the state machine
 /// learns of the world.
 public struct Evaluation: Hashable, Codable, Sendable {
-    /// In the order of the policies and their checks.
+    /// The results in the order of the policies and their checks.
     public var results: [CheckResult]
     public var baseline: ArmCondition
     public var candidate: ArmCondition

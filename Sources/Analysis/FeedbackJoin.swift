@@ -41,7 +41,7 @@ public struct JoinedFeedback: Sendable {
 /// that however many of them are posted, they do not take those of rows whose requests are known. The work of a turn is
 /// linear in the rows and requests that it brings, whatever is waiting.
 public struct FeedbackJoin: Sendable {
-    /// So many requests are remembered at least, and up to twice as many; the oldest go first. What a dictionary of 2^18
+    /// The number of requests that are remembered at least, and up to twice as many; the oldest go first. What a dictionary of 2^18
     /// places of 20 bytes holds: twice 5 MiB.
     public static let capacity = 196_608
     private let capacity: Int
@@ -55,7 +55,7 @@ public struct FeedbackJoin: Sendable {
     /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)
 
-    /// For how long after the last request that was not remembered, because no check asked for labels then, rows of unknown
+    /// The time after the last request that was not remembered, because no check asked for labels then, rows of unknown
     /// requests count as late: they may be labels of such requests.
     public static let lateness: Duration = .seconds(300)
 

@@ -87,10 +87,10 @@ public struct Observation: Hashable, Sendable {
     public var startedAt: Int64
     /// `RequestIdentifier.hash` of its x-request-id; 0 where there was none to keep.
     public var requestHash: UInt64
-    /// From `startedAt` to the first byte of the response's body, or to the end of a response without a body, in
+    /// The time from `startedAt` to the first byte of the response's body, or to the end of a response without a body, in
     /// microseconds; `UInt32.max` where that did not come.
     public var firstByte: UInt32
-    /// From `startedAt` to the end; for an open request, its age. In microseconds, at most 71 minutes.
+    /// The time from `startedAt` to the end; for an open request, its age. In microseconds, at most 71 minutes.
     public var total: UInt32
 
     public struct Flags: OptionSet, Hashable, Sendable {
@@ -102,7 +102,7 @@ public struct Observation: Hashable, Sendable {
         public static let keyless = Flags(rawValue: 2)
         /// A header match chose the arm; never judged.
         public static let matched = Flags(rawValue: 4)
-        /// It failed here, and the client got another arm's answer.
+        /// The request failed here, and the client got another arm's response.
         public static let rescued = Flags(rawValue: 8)
     }
 
@@ -179,7 +179,7 @@ public struct ArmHealth: Hashable, Sendable {
     public var servers: Int
     /// How many can be given requests. A baseline whose last servers were ejected still uses them: they count.
     public var reachable: Int
-    /// In the order of the version's servers.
+    /// The states, in the order of the version's servers.
     public var states: [ServerState]
 
     public init(slot: UInt32, arm: Arm, servers: Int, reachable: Int, states: [ServerState] = []) {
@@ -198,9 +198,9 @@ public enum ServerState: Hashable, Sendable {
     case ejected(until: Int64)
     /// Its health check says why.
     case unhealthy(reason: String)
-    /// It refuses connections.
+    /// The server refuses connections.
     case refusing
-    /// It does not take connections in time.
+    /// The server does not take connections in time.
     case hanging
     /// Its name has no address; why.
     case unresolved(reason: String)

@@ -28,9 +28,9 @@ public struct ObservationWindow: Sendable {
 
     /// How much is kept. Older cohorts go; observations that come later for them are counted in `late`.
     public let retention: Duration
-    /// By arm, ascending by second.
+    /// The counts by arm, ascending by second.
     public private(set) var cohorts: [[Cohort]] = [[], []]
-    /// By arm, ascending by second.
+    /// The requests that ended, by arm, ascending by second.
     private var ended: [[Ended]] = [[], []]
     /// Latencies of requests that began before this are left out: the warm-up's.
     private(set) var latencyFrom: Int64 = .min
@@ -60,7 +60,7 @@ public struct ObservationWindow: Sendable {
         self.sinceStep = sinceStep
     }
 
-    /// From now on latencies count when their request began at or after `instant`; `.max`: none does. Errors always
+    /// Lets latencies count from now on when their request began at or after `instant`; `.max`: none does. Errors always
     /// count, or a crash loop would hide in its warm-up.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 

@@ -95,7 +95,7 @@ public struct QualityTable: Hashable, Codable, Sendable {
 
     /// All rows, by arm.
     public private(set) var whole: [GroupCounts] = [GroupCounts(), GroupCounts()]
-    /// By attribute and value, then by arm.
+    /// The counts by attribute and value, then by arm.
     public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
     /// Rows whose group was not kept because there were too many.
     public private(set) var overflow: UInt64 = 0

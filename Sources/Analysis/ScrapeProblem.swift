@@ -65,7 +65,7 @@ extension WindowSnapshot {
     private static let longestStill: Int64 = 60_000_000_000
     /// Seconds; Prometheus takes a sample for stale after as long.
     private static let oldest = 300.0
-    /// So many answered requests move a request counter.
+    /// The number of completed requests after which a request counter has to move.
     private static let tellingRequests: UInt64 = 20
 
     /// Nil where the arm's pages are alive, as far as can be told.
@@ -226,7 +226,7 @@ extension WindowSnapshot {
 }
 
 extension SeriesWindow {
-    /// Of the arm's current servers that were scraped, by name.
+    /// The histories of the arm's current servers that were scraped, by name.
     func currentHistories(of arm: Arm) -> [(server: Endpoint, history: ServerHistory)] {
         histories[arm]!.filter { $0.value.isCurrent && !$0.value.samples.isEmpty }
             .map { (server: $0.key, history: $0.value) }
@@ -243,7 +243,7 @@ extension SeriesWindow {
         }.first
     }
 
-    /// Where a bound lies in the newest latency histogram of an arm; nil where it is an edge, or none is there.
+    /// Finds where a bound lies in the newest latency histogram of an arm; nil where it is an edge, or none is there.
     func latencySpan(around bound: Double, of arm: Arm) -> BucketSpan? {
         currentHistories(of: arm).lazy.compactMap { _, history -> BucketSpan? in
             guard case .histogram(let histogram) = history.samples.last?.latency else { return nil }

@@ -111,7 +111,7 @@ extension MetricCheck {
 public enum SeriesReading: Hashable, Sendable {
     /// Gauges or counters, by their labels; empty: none matched.
     case values([String: Double])
-    /// By their labels without `le`.
+    /// The histograms by their labels without `le`.
     case histograms([String: CumulativeHistogram])
     /// The query itself cannot be answered, and why.
     case unavailable(String)
@@ -194,7 +194,7 @@ public struct CumulativeHistogram: Hashable, Sendable {
         return shared.bounds.count > 1 ? shared : nil
     }
 
-    /// As Prometheus' `histogram_quantile`: linear within the bucket, the lowest bucket from 0. Nil without
+    /// Returns the quantile as Prometheus' `histogram_quantile` does: linear within the bucket, the lowest bucket from 0. Nil without
     /// observations.
     ///
     /// - Parameter slower: observations that were not measured and count as above every bound: failed requests.

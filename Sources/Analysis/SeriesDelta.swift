@@ -24,7 +24,7 @@ public struct SeriesDelta: Hashable, Sendable {
 }
 
 public enum SeriesIncrease: Hashable, Sendable {
-    /// Of all matching counters; the rate is the sum of each server's own, over its own scrapes.
+    /// The growth of all matching counters; the rate is the sum of each server's own, over its own scrapes.
     case counter(increase: Double, perSecond: Double)
     case histogram(CumulativeHistogram)
     case noData
@@ -70,7 +70,7 @@ extension SeriesWindow {
 }
 
 extension SeriesDelta {
-    /// Of one server; at least two scrapes.
+    /// Computes the growth of one server from at least two scrapes.
     fileprivate init(of scrapes: ArraySlice<ScrapeSample>) {
         let last = scrapes.last!
         from = scrapes.first!.at
@@ -201,7 +201,7 @@ private enum CounterIncrease {
 private enum HistogramIncrease {
     static let differentBounds = "the servers' histograms share no bucket bounds"
 
-    /// Of steps between scrapes; other bounds start anew.
+    /// Adds up the steps between scrapes; other bounds start anew.
     static func sum(_ steps: some Sequence<CumulativeHistogram>) -> CumulativeHistogram? {
         steps.reduce(nil as CumulativeHistogram?) { sum, step in
             guard let sum, sum.bounds == step.bounds else { return step }

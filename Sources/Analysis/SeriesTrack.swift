@@ -55,15 +55,15 @@ struct Unchanged<Value: Hashable & Sendable>: Hashable, Sendable {
 /// A series that a check asks for and an arm does not show.
 struct MissingSeries {
     var selector: String
-    /// Of all of the arm's servers, since one showed it last.
+    /// The scrapes of all of the arm's servers since one showed it last.
     var scrapes: Int
     var presence: SeriesPresence
-    /// As messages call it.
+    /// The arm's name in messages.
     var version: String
     /// The only one of the arm's servers that lacks it; nil where all do.
     var server: String?
 
-    /// So many scrapes without a series say that it is missing, and with its family that it is at 0.
+    /// The number of scrapes without a series that say that it is missing, and with its family that it is at 0.
     static let patience = 3
 
     /// `no series vllm:num_request_waiting in 12 scrapes of new; did you mean vllm:num_requests_waiting?`

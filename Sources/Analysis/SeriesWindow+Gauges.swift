@@ -4,7 +4,7 @@ import PolicyModel
 public struct GaugeReading: Hashable, Sendable {
     /// The newest of those scrapes: monotonic, in nanoseconds.
     public var at: Int64
-    /// In no order; without NaN; empty: the scrapes were there and the gauge was not.
+    /// The values, in no order, without NaN; empty: the scrapes were there and the gauge was not.
     public var values: [Double]
     /// A server showed the gauge and it was not a number.
     public var hasNaN = false
@@ -49,7 +49,7 @@ public struct ScrapeFreshness: Hashable, Sendable {
 }
 
 extension SeriesWindow {
-    /// Of the scrapes that began at `since` or later, newest first, at most `count`. A server that has fewer of them
+    /// Returns values of the scrapes that began at `since` or later, newest first, at most `count`. A server that has fewer of them
     /// than another adds to fewer readings.
     public func gauges(_ query: SeriesQuery, of arm: Arm, last count: Int, since: Int64) -> [GaugeReading] {
         readings(of: arm, last: count, since: since) { sample in
@@ -85,7 +85,7 @@ extension SeriesWindow {
         }
     }
 
-    /// Of the arm's current servers, by name.
+    /// The histories of the arm's current servers, by name.
     public func freshness(of arm: Arm) -> [ScrapeFreshness] {
         histories[arm]!.filter(\.value.isCurrent).map { server, history in
             ScrapeFreshness(

@@ -56,7 +56,7 @@ public struct SeriesWindow: Sendable {
     }
 }
 
-/// Of one server, in ascending time.
+/// The scrapes of one server, in ascending time.
 struct ServerHistory: Sendable {
     private(set) var samples: [ScrapeSample] = []
     var isCurrent = true
@@ -64,7 +64,7 @@ struct ServerHistory: Sendable {
     private(set) var lastFailure: (reason: String, at: Int64)?
     /// How the pages showed the series that are asked for.
     private(set) var tracks: [SeriesQuery: SeriesTrack] = [:]
-    /// For how long the page's newest timestamp, all of its counters and the preset's request counter stand still.
+    /// The time for which the page's newest timestamp, all of its counters and the preset's request counter stand still.
     private(set) var timestamp: Unchanged<Double>?
     private(set) var counters: Unchanged<UInt64>?
     private(set) var requests: Unchanged<Double>?

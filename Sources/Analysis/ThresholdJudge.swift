@@ -22,7 +22,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         var result: CheckResult
         /// When the next measurement counts.
         var nextAt: Int64
-        /// It belongs to an earlier step: shown again only after a fresh measurement.
+        /// The result belongs to an earlier step: shown again only after a fresh measurement.
         var isOutdated = false
     }
 

@@ -92,7 +92,7 @@ extension Canaryctl {
     }
 }
 
-/// Of all binaries of the package.
+/// The version of all binaries of the package.
 public enum CanarydVersion {
     public static let text = "0.1.0"
 }

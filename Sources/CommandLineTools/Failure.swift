@@ -8,7 +8,7 @@ public enum ExitStatus {
     public static let failed: Int32 = 1
     public static let usage: Int32 = 2
     public static let unreachable: Int32 = 3
-    /// In force, not on disk yet.
+    /// The change is in force and not on disk yet.
     public static let notDurable: Int32 = 4
     /// `--wait` ended because the rollout goes on only when a person acts.
     public static let needsPerson: Int32 = 5

@@ -44,7 +44,7 @@ public struct Configuration: Hashable, Sendable {
     public var agent: AgentSettings
     /// Sorted by name.
     public var services: [Service]
-    /// By name.
+    /// The policies by name.
     public var policies: [String: Policy]
     /// What was read, the agent's own file first.
     public var files: [String] = []

@@ -5,9 +5,9 @@ public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
     public enum Severity: String, Hashable, Sendable { case error, warning }
 
     public var file: String
-    /// From 1; nil where the whole file is meant.
+    /// The line, from 1; nil where the whole file is meant.
     public var line: Int?
-    /// From 1, in characters.
+    /// The column in characters, from 1.
     public var column: Int?
     public var severity: Severity
     /// What is wrong and how to mend it.

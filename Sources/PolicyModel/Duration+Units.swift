@@ -1,5 +1,5 @@
 extension Duration {
-    /// In seconds, rounded to a double.
+    /// The duration in seconds, rounded to a double.
     @inlinable public var seconds: Double {
         let (whole, attoseconds) = components
         return Double(whole) + Double(attoseconds) * 1e-18
@@ -12,7 +12,7 @@ extension Duration {
         return overflow ? (whole < 0 ? .min : .max) : scaled &+ attoseconds / 1_000_000_000
     }
 
-    /// As policies write it: `250ms`, `1.5s`, `5m`, `1h30m`, `24h`.
+    /// The duration as policies write it: `250ms`, `1.5s`, `5m`, `1h30m`, `24h`.
     public var written: String {
         let nanos = nanoseconds
         if nanos == 0 { return "0s" }

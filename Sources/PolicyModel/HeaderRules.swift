@@ -20,14 +20,14 @@ public enum ForwardedMode: String, CaseIterable, Hashable, Codable, Sendable {
     case append
     /// Only what is seen here.
     case replace
-    /// None of them.
+    /// No field of them.
     case off
 }
 
-/// Whose `x-request-id` is kept, where it is one sane value; others get a new one.
+/// The clients whose `x-request-id` is kept, where it is one sane value; others get a new one.
 public enum RequestIDRule: String, CaseIterable, Hashable, Codable, Sendable {
     case keep
-    /// Of trusted clients.
+    /// The ids of trusted clients are kept.
     case trusted
     case new
 }

@@ -27,7 +27,7 @@ public struct Check: Hashable, Codable, Sendable {
     public var mode: CheckMode
     /// Weight beside the other checks in the risk budget, > 0.
     public var share: Double
-    /// For `judge: threshold`.
+    /// The limits of `judge: threshold`.
     public var limits: ThresholdLimits
 
     public init(
@@ -187,7 +187,7 @@ public struct GroupSelector: Hashable, Codable, Sendable, CustomStringConvertibl
 public enum SmallGroupRule: String, Hashable, Codable, Sendable {
     /// Promotion waits for it.
     case block
-    /// It is shown as too small.
+    /// The group is shown as too small.
     case report
 }
 

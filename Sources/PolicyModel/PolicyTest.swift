@@ -1,10 +1,10 @@
 /// Traffic that is written down, and what policies have to decide on it: one `NAME.test.yaml`.
 public struct PolicyTest: Hashable, Sendable {
-    /// As the file shows it to people.
+    /// The file's name, as it is shown to people.
     public var file: String
     /// At least one; read from the files that the test names.
     public var policies: [Policy]
-    /// Of the generator that deals requests, errors and latencies: the same seed gives the same run.
+    /// The seed of the generator of requests, errors and latencies: the same seed gives the same run.
     public var seed: UInt64
     public var strategy: Strategy
     /// Time between two looks, `analysis.interval` of a service.
@@ -30,9 +30,9 @@ public struct PolicyTest: Hashable, Sendable {
 /// One rollout from its first step on, and its expected end.
 public struct TestScenario: Hashable, Sendable {
     public var name: String
-    /// Of the scenario in its file, from 1.
+    /// The line of the scenario in its file, from 1.
     public var line: Int
-    /// In order, at least one. What a phase does not write is already filled in from the one before.
+    /// The phases in order, at least one. What a phase does not write is already filled in from the one before.
     public var phases: [TrafficPhase]
     public var expected: ExpectedDecision
 
@@ -86,7 +86,7 @@ public struct ArmTraffic: Hashable, Sendable {
     /// at most 1.
     public var statuses: [StatusShare]
     public var latency: LatencyShape
-    /// To the first byte; nil: the reply comes in one piece, so as `latency`.
+    /// The time to the first byte; nil: the response comes in one piece, so as `latency`.
     public var firstByte: LatencyShape?
     /// False: its servers refuse connections and every request to it fails at once.
     public var reachable: Bool
@@ -132,9 +132,9 @@ public struct LatencyShape: Hashable, Sendable {
 
 /// Labels that come back for answered requests.
 public struct FeedbackTraffic: Hashable, Sendable {
-    /// From the end of a request to its label.
+    /// The time from the end of a request to its label.
     public var delay: Duration
-    /// Of the answered requests. 0 ... 1.
+    /// The share of the completed requests. 0 ... 1.
     public var share: Double
     /// The attribute whose values `groups` are, such as `sex`; nil: rows carry no group and `groups` has one element.
     public var attribute: String?
@@ -189,7 +189,7 @@ public struct ArmQuality: Hashable, Sendable {
 
 /// What a scrape of each arm shows for a series, as it stands: for a `rate`, the counter's increase per second.
 public struct SeriesTraffic: Hashable, Sendable {
-    /// As the check writes it.
+    /// The series as the check writes it.
     public var series: String
     public var baseline: Double
     public var candidate: Double

@@ -25,7 +25,7 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
 
     public func contains(_ score: Double) -> Bool { score >= lower && score <= upper }
 
-    /// Where a score lies in the range, 0 ... 1; nil outside it.
+    /// Returns where a score lies in the range, 0 ... 1; nil outside it.
     public func position(of score: Double) -> Double? {
         contains(score) ? min(max((score - lower) / width, 0), 1) : nil
     }

@@ -30,10 +30,10 @@ public struct OutlierDetection: Hashable, Codable, Sendable {
     public var consecutive5xx: Int
     /// Answers in a row that were 502, 503, 504 or no answer at all; 0: not counted.
     public var consecutiveGatewayFailure: Int
-    /// Of the first ejection; the nth in a row lasts n times as long.
+    /// The length of the first ejection; the nth in a row lasts n times as long.
     public var baseEjectionTime: Duration
     public var maxEjectionTime: Duration
-    /// Of a version's servers that may be out at once, 0 ... 100; one always may.
+    /// The percentage of a version's servers that may be out at once, 0 ... 100; one always may.
     public var maxEjectionPercent: Int
 
     public init(
@@ -65,7 +65,7 @@ public struct TrafficLimits: Hashable, Codable, Sendable {
 }
 
 extension TrafficRules {
-    /// With the path that the version's servers are asked at; nil where they are not probed.
+    /// Returns the check with the path that the version's servers are asked at; nil where they are not probed.
     public func healthCheck(of version: Version) -> HealthCheck? {
         guard var check = healthCheck, let path = check.path ?? version.readyPath else { return nil }
         check.path = path
@@ -74,7 +74,7 @@ extension TrafficRules {
 }
 
 extension Version {
-    /// Where its servers are asked whether they are ready; nil without a preset.
+    /// The path at which its servers are asked whether they are ready; nil without a preset.
     public var readyPath: String? {
         switch metrics?.preset {
         case "reference", "triton", "mlserver": "/v2/health/ready"

@@ -4,7 +4,7 @@ public struct Service: Hashable, Codable, Sendable {
     /// At least one.
     public var listen: [ListenAddress]
     public var route: Route
-    /// In the order of the file; names are unique.
+    /// The versions, in the order of the file; names are unique.
     public var versions: [Version]
     /// Name of the version that serves while no state exists.
     public var baseline: String
@@ -49,7 +49,7 @@ public struct Route: Hashable, Codable, Sendable {
     }
 }
 
-/// Where a service or an API listens.
+/// The address at which a service or an API listens.
 public enum ListenAddress: Hashable, Codable, Sendable, CustomStringConvertible {
     /// Host is an IPv4 or IPv6 literal or a name; port 0 lets the system choose.
     case tcp(host: String, port: UInt16)
@@ -125,7 +125,7 @@ public enum ServerAddress: Hashable, Codable, Sendable, CustomStringConvertible 
     }
 }
 
-/// Where and how a version's servers are scraped.
+/// The way in which a version's servers are scraped.
 public struct MetricsSource: Hashable, Codable, Sendable {
     /// Name of a preset (`reference`, `triton`, `mlserver`, `bentoml`); nil: only raw series.
     public var preset: String?

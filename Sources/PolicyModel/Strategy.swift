@@ -63,7 +63,7 @@ public struct Bake: Hashable, Codable, Sendable {
 }
 
 public struct Deadline: Hashable, Codable, Sendable {
-    /// From the start, leaving pauses out.
+    /// The time from the start, leaving pauses out.
     public var after: Duration
     public var then: Consequence
 
@@ -117,7 +117,7 @@ public enum JudgeKind: String, CaseIterable, Hashable, Codable, Sendable {
     case threshold
 }
 
-/// Of the whole rollout, all policies together. 0 < each < 1.
+/// The risks of the whole rollout, all policies together. 0 < each < 1.
 public struct Risk: Hashable, Codable, Sendable {
     public var falseRevert: Double
     public var falsePromote: Double

@@ -82,7 +82,7 @@ public struct Rescue: Hashable, Codable, Sendable {
 
 /// Copies of requests that the baseline answered, for comparing the answers. They are never judged by time or outcome.
 public struct Mirror: Hashable, Codable, Sendable {
-    /// Of the judged requests that the baseline answered, whatever the weight.
+    /// The share of the judged requests that the baseline answered, whatever the weight.
     public var share: Weight
 
     public init(share: Weight) {
@@ -91,11 +91,11 @@ public struct Mirror: Hashable, Codable, Sendable {
 }
 
 public struct Timeouts: Hashable, Codable, Sendable {
-    /// To an upstream server.
+    /// The time for connecting to a server.
     public var connect: Duration
-    /// From the request's last byte sent to the response's head, and between two reads of its body.
+    /// The time from the request's last byte sent to the response's head, and between two reads of its body.
     public var response: Duration
-    /// Of a kept-alive connection with nothing in flight.
+    /// The time that a kept-alive connection with nothing in flight may last.
     public var idle: Duration
 
     public init(connect: Duration = .seconds(1), response: Duration = .seconds(60), idle: Duration = .seconds(300)) {

@@ -9,7 +9,7 @@ public struct TrustedNetworks: Hashable, Codable, Sendable {
         self.includesUnix = includesUnix
     }
 
-    /// Of an agent that says nothing else: this host alone.
+    /// The networks that an agent trusts by default: this host alone.
     public static let host = TrustedNetworks(
         networks: [
             Network(high: 0, low: 0xffff_7f00_0000, prefix: 104), Network(high: 0, low: 1, prefix: 128),

@@ -11,7 +11,7 @@ struct ScenarioTraffic {
         var open: [Observation]
         var labels: [JoinedFeedback]
         var scrapes: [SimulatedScrapes.Scrape] = []
-        /// By the arm's raw value: whether its server can be reached at the end of the tick.
+        /// Whether the server of an arm can be reached at the end of the tick, by the arm's raw value.
         var isReachable: [Bool]
     }
 

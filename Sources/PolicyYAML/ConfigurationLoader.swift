@@ -4,7 +4,7 @@ import PolicyModel
 public struct Loaded<Value: Sendable>: Sendable {
     /// Nil where any diagnostic is an error.
     public var value: Value?
-    /// Of all files, sorted by file, line and column; warnings may stand beside a value.
+    /// The diagnostics of all files, sorted by file, line and column; warnings may stand beside a value.
     public var diagnostics: [Diagnostic]
 
     public var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }

@@ -21,7 +21,7 @@ enum Document {
 
     enum Kind { case policy, service, policyTest, agent }
 
-    /// By the name of a test, else by the keys.
+    /// Tells the kind of a document by the name of a test, else by the keys.
     static func kind(of root: Node, file: String) -> Kind {
         if Files.isTest(file) { return .policyTest }
         guard case .mapping(let entries) = root.content else { return .policy }

@@ -2,7 +2,7 @@ import PolicyModel
 
 /// What was found wrong in one file, in the words of that file.
 final class FileReport {
-    /// As shown to people.
+    /// The file's name, as it is shown to people.
     let file: String
     private let lines: [Substring]
     private(set) var diagnostics: [Diagnostic] = []
@@ -49,7 +49,7 @@ struct Mend: Error {
 }
 
 extension FileReport {
-    /// Of several files in one order: by file, then by place.
+    /// The diagnostics of several files in one order: by file, then by place.
     static func diagnostics(of reports: [FileReport]) -> [Diagnostic] {
         reports.flatMap(\.diagnostics).sorted { a, b in
             (a.file, a.line ?? 0, a.column ?? 0, a.message) < (b.file, b.line ?? 0, b.column ?? 0, b.message)

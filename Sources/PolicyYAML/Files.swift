@@ -9,7 +9,7 @@ enum FilePaths {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// As shown to people: `base` is left out where it is the working folder.
+    /// The path as it is shown to people: `base` is left out where it is the working folder.
     static func join(_ base: String, _ path: String) -> String {
         if path.hasPrefix("/") || base == "." { return path }
         return base.hasSuffix("/") ? base + path : base + "/" + path

@@ -13,7 +13,7 @@ public enum ConfigurationLimits {
     public static let steps = 64
     public static let checks = 64
     public static let groups = 64
-    /// Of a check of errors, and of an arm in a policy test.
+    /// The most statuses of a check of errors, and of an arm in a policy test.
     public static let statuses = 64
     public static let matches = 64
     /// Looked through once for each connection.

@@ -9,7 +9,7 @@ struct Node {
     enum Content {
         case scalar(String, quoted: Bool)
         case list([Node])
-        /// In the order of the file; keys are unique.
+        /// The entries in the order of the file; keys are unique.
         case mapping([Entry])
         /// Was reported already; readers pass over it in silence.
         case unusable
@@ -30,7 +30,7 @@ struct Node {
         return text.isEmpty || text == "~" || text == "null"
     }
 
-    /// For messages: `found a list`.
+    /// The words for messages: `found a list`.
     var kind: String {
         switch content {
         case .scalar: isEmpty ? "nothing" : "a plain value"

@@ -49,7 +49,7 @@ struct PolicyTestReader {
 /// Reads the scenarios of a policy test.
 struct ScenarioReader {
     let report: FileReport
-    /// Of all policies; nil where they are not known.
+    /// The checks of all policies; nil where they are not known.
     let checks: [Check]?
     /// What scores the policies take.
     let scores: ScoreRange

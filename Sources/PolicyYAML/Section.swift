@@ -2,7 +2,7 @@
 struct Section {
     let mark: Mark
     let report: FileReport
-    /// With its article, as messages say it: `a service`.
+    /// The section's name with its article, as messages say it: `a service`.
     let what: String
     private let known: [String]
     private let entries: [String: Node.Entry]
@@ -39,7 +39,7 @@ struct Section {
     /// Written, whatever its value.
     func has(_ key: String) -> Bool { entries[key] != nil }
 
-    /// Where the key stands, or the section where it does not.
+    /// The place of the key, or the section where it does not.
     func mark(_ key: String) -> Mark { entries[key]?.key ?? mark }
 
     /// Nil where it is not written; reported and nil where it is empty.

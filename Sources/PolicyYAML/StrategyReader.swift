@@ -111,7 +111,7 @@ struct StrategyReader {
 }
 
 extension Strategy {
-    /// Of all steps; nil without any.
+    /// The highest weight of all steps; nil without any.
     fileprivate var highestWeight: Weight? {
         steps.compactMap { step -> Weight? in if case .weight(let weight, _) = step { weight } else { nil } }.max()
     }

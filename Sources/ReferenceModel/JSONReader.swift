@@ -2,7 +2,7 @@ import Glibc
 
 /// Text that is no JSON, or not the JSON that was expected.
 struct JSONError: Error, Hashable, CustomStringConvertible {
-    /// In bytes from the start.
+    /// The place, in bytes from the start.
     var offset: Int
     var message: String
 
@@ -14,7 +14,7 @@ struct JSONError: Error, Hashable, CustomStringConvertible {
 struct JSONKey {
     let text: String
 
-    /// For messages: the start of the key.
+    /// The start of the key, for messages.
     var excerpt: String { text.excerpt }
 
     static func == (key: JSONKey, name: String) -> Bool { key.text.hasSameBytes(as: name) }

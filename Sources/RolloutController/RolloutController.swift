@@ -18,7 +18,7 @@ public final class RolloutController {
     let listener: any EventListener
     private let entropy: () -> UInt64
     public internal(set) var configuration: Configuration
-    /// By name.
+    /// The services by name.
     var services: [String: ServiceRuntime] = [:]
     private var slots = SlotTable()
     private var tickedAt: Int64?
@@ -27,7 +27,7 @@ public final class RolloutController {
     /// True if what is in force has changed since it was last published.
     var needsPublication = false
     var plans: RoutingPlanBuilder
-    /// For the agent's own metrics.
+    /// The counts for the agent's own metrics.
     var counters = ControllerCounters()
 
     /// - Parameters:
@@ -209,6 +209,6 @@ struct ControllerCounters {
     var writes: UInt64 = 0
     var failedWrites: UInt64 = 0
     var publications: UInt64 = 0
-    /// By kind.
+    /// The number of events by kind.
     var events: [EventKind: UInt64] = [:]
 }

@@ -14,7 +14,7 @@ final class ServiceRuntime {
     private(set) var recorder = Recorder()
     var ledger: WriteLedger
     private(set) var join = FeedbackJoin()
-    /// By version name.
+    /// The totals by version name.
     private(set) var totals: [String: VersionTotals] = [:]
     private(set) var health: [Arm: ArmHealth] = [:]
     private(set) var failures = FailureTally()

@@ -6,7 +6,7 @@ import PlainText
 final class JSONText {
     // Checks of overlapping accesses were half of what writing cost; every access is one of the methods below.
     @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
-    /// Of each open bracket, the outermost first: what closes it, and whether something stands in it.
+    /// The open brackets, the outermost first: what closes each, and whether something stands in it.
     @exclusivity(unchecked) private var open: [(close: UInt8, isEmpty: Bool)] = []
 
     static func bytes(of value: some Encodable) throws -> [UInt8] {

@@ -6,7 +6,7 @@ import RolloutEngine
 /// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written: a file a service,
 /// replaced whole. It outlives the agent, not the machine, so nothing is synced.
 public final class RuntimeMarker: LoweringMarker {
-    /// Of a file that is read: many times the largest state.
+    /// The most bytes of a file that is read: many times the largest state.
     public static let maximumSize = 4 << 20
 
     private static let suffix = ".lowered.json"

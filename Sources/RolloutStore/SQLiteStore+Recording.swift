@@ -5,7 +5,7 @@ import RolloutController
 
 /// What was recorded of a service in a row.
 struct Stretch {
-    /// Where it begins in `recent`.
+    /// The place at which it begins in `recent`.
     let id: Int64
     let rollout: String
     /// When it began and when it was added to last, milliseconds since 1970.
@@ -16,7 +16,7 @@ struct Stretch {
     let hasGap: Bool
     var body: [UInt8]
 
-    /// Where the next stretch begins. The numbers come from a file: they may be damaged.
+    /// The place at which the next stretch begins. The numbers come from a file: they may be damaged.
     var next: Int { Self.sum(first, count) }
 
     static func sum(_ a: Int, _ b: Int) -> Int {
@@ -27,7 +27,7 @@ struct Stretch {
 
 /// What judges took in, as it was recorded.
 ///
-/// It comes in every few seconds from every service, and has to lie together by service to be read. So it is written to
+/// A recording comes in every few seconds from every service, and has to lie together by service to be read. So it is written to
 /// the end of one table for all, `recent`, and once a minute, with the judge itself, each service's share goes into
 /// `recording` as one row. Written at once there, every service would dirty pages of its own each time.
 extension SQLiteStore {

@@ -109,7 +109,7 @@ public final class SQLiteStore: StateStore {
         kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])
     }
 
-    /// As it was written last, with the time that has passed since.
+    /// The evidence as it was written last, with the time that has passed since.
     private func state(_ row: Row) throws -> ServiceState {
         try Checksum.check(row["state"], row["state_checksum"])
         var state = try json.value(ServiceState.self, row["state"])
@@ -218,7 +218,7 @@ public final class SQLiteStore: StateStore {
             candidateRequests = evidence?.candidateRequests(of: rollout) ?? 0
         }
 
-        /// As the evidence has them; nil where it is of another rollout.
+        /// The candidate's requests as the evidence has them; nil where it is of another rollout.
         func candidateRequests(of id: String) -> UInt64? { id == rollout ? candidateRequests : nil }
     }
 

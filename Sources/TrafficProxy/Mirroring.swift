@@ -19,9 +19,9 @@ public struct MirrorCounts: Hashable, Sendable {
 
 /// The baseline's answer to a request and the candidate's to its copy.
 public struct MirroredPair: Hashable, Sendable {
-    /// As `Observation.slot`.
+    /// The slot, as `Observation.slot`.
     public var slot: UInt32
-    /// As `Observation.requestHash`.
+    /// The request's hash, as `Observation.requestHash`.
     public var requestHash: UInt64
     public var primary: MirroredResponse
     public var copy: MirroredResponse

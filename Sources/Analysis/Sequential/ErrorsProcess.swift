@@ -9,11 +9,11 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// True where a large share of hits may be how the service is on any day: of client errors, not of errors.
     private let mayBeUsual: Bool
     private var rate: RateProcess
-    /// Where traffic is dealt by key: keys that failed for the first time.
+    /// The keys that failed for the first time, where traffic is assigned by key.
     private var byKey: KeyedErrors?
     /// The same against the ceiling, beside a bound on the increase.
     private var byKeyCeiling: KeyedErrors?
-    /// Of the candidate lately: hits and trials, fading.
+    /// The candidate's recent failures: hits and trials, fading.
     private var recent = Recent()
     /// ln E that an earlier way of betting had won or lost: bets may change with what is known of the baseline, the
     /// wealth goes on.

@@ -150,7 +150,7 @@ public enum ItemCoding {
             return value
         }
 
-        /// Of things that take a byte each at least.
+        /// Reads the number of things that take a byte each at least.
         mutating func count() throws(Damaged) -> Int {
             let count = try number()
             guard count <= UInt64(bytes.count - place) else { throw damaged }
@@ -221,7 +221,7 @@ public enum ItemCoding {
 
         private static let mostAssigned = UInt64(ErrorTick.mostTrials) * UInt64(ErrorTick.shards)
 
-        /// Of a request that did not succeed.
+        /// The code of a request that did not succeed.
         mutating func code() throws(Damaged) -> ResponseCode {
             let code = ResponseCode(rawValue: UInt16(try number(atMost: UInt64(ResponseCode.largest.rawValue))))
             guard code != .success else { throw damaged }

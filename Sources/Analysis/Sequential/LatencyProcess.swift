@@ -21,7 +21,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty before
     /// they are known.
     private var points: [Int] = []
-    /// For a revert, the candidate's at `factor` times these, rounded up; for the proof its last one rounded down.
+    /// The bounds: for a revert, the candidate's at `factor` times these, rounded up; for the proof its last one rounded down.
     private var scaled: [Int] = []
     private var proofPoint = 0
     /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.
@@ -99,7 +99,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         proofBuilder.clear()
     }
 
-    /// Where the baseline's quantiles lie, from what was before this tick.
+    /// Finds where the baseline's quantiles lie, from what was before this tick.
     private mutating func look(_ profile: LatencyProfile, at second: Int64) {
         guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
             profile.total >= BaselineProfile.fewestSamples

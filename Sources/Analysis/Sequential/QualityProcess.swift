@@ -18,7 +18,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var process: BoundedMeanProcess
     private var proof: BoundedMeanProcess
     private var step: UInt16?
-    /// Of the open block: all rows, and those of requests of this step.
+    /// The rows of the open block: all rows, and those of requests of this step.
     private var open = Sums()
     private var openInStep = Sums()
     private(set) var sinceStart = Sums()
@@ -27,7 +27,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     /// replayed with another policy.
     private(set) var outside = 0
 
-    /// By arm.
+    /// The sums of one arm.
     struct Sums: Hashable, Codable, Sendable {
         var sum = SIMD2<Double>()
         var rows = SIMD2<Int>()
@@ -73,7 +73,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         if let worse = close(&openInStep) { proof.observe(worse) }
     }
 
-    /// By how much the candidate was worse in a block, where it is full.
+    /// Returns by how much the candidate was worse in a block, where it is full.
     private func close(_ block: inout Sums) -> Double? {
         guard block.rows(.baseline) >= Self.rows, block.rows(.candidate) >= Self.rows,
             let b = block.mean(.baseline), let c = block.mean(.candidate)
@@ -88,7 +88,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     var evidence: Double { process.logEvidence }
     var proofEvidence: Double { proof.logEvidence }
 
-    /// By how much the candidate is worse, in the measure's own unit; nil before both arms have rows.
+    /// Returns by how much the candidate is worse, in the measure's own unit; nil before both arms have rows.
     var drop: Double? {
         guard let b = mean(.baseline), let c = mean(.candidate) else { return nil }
         return isRise ? c - b : b - c
@@ -101,7 +101,7 @@ struct GroupProcess: Hashable, Codable, Sendable {
     let name: String
     let weight: Double
     var bounds: [QualityProcess]
-    /// For people.
+    /// The name, for people.
     var label: String { name.isEmpty ? "all rows" : name }
 
     init(_ name: String, weight: Double, _ check: QualityCheck) {
@@ -128,7 +128,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     let check: QualityCheck
     private(set) var groups: [GroupProcess] = []
     private(set) var overflow = false
-    /// By selector of a whole attribute: values found.
+    /// The values that were found, by the selector of a whole attribute.
     private var found: [Int]
 
     init(_ check: QualityCheck) {

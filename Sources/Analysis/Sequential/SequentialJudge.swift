@@ -31,7 +31,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     private(set) var inStep = CandidateInStep(step: 0)
     /// How the candidate's requests ended since the rollout began.
     private(set) var inStart = ResponseCounts()
-    /// Of the requests that were dealt, and of the labels that came for requests of the current step.
+    /// The numbers of the requests that were assigned, and of the labels that came for requests of the current step.
     private var sampleRatio = SampleRatioProcess()
     private var labelRatio = SampleRatioProcess()
     private var share = Weight.zero

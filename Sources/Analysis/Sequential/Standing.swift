@@ -1,6 +1,6 @@
 import Statistics
 
-/// Where the enforced checks stand, without numbers and words: what a simulation of many rollouts asks each second.
+/// The standing of the enforced checks, without numbers and words: what a simulation of many rollouts asks each second.
 public struct Standing: Hashable, Sendable {
     /// The check whose evidence reverts, the first of several.
     public var reverts: String?
@@ -11,7 +11,7 @@ public struct Standing: Hashable, Sendable {
 }
 
 extension SequentialJudge {
-    /// Of errors and latency as the proxy sees them; quality and scraped series are left out.
+    /// The standing of errors and latency as the proxy sees them; quality and scraped series are left out.
     public var standing: Standing {
         var standing = Standing()
         // A copy of a state counts the references of all its arrays.

@@ -24,7 +24,7 @@ public struct ErrorTick: Hashable, Sendable {
     /// Requests by arm and shard, index `arm * shards + shard`, and how those of them ended that were no success.
     public var trials: [UInt32]
     public var responses: [ResponseCounts]
-    /// Where traffic is assigned by key: one for each request.
+    /// The keys, one for each request, where traffic is assigned by key.
     public var keys: [KeyedResponse]
 
     public init(second: Int64, step: UInt16) {
@@ -92,7 +92,7 @@ public struct LatencyTick: Hashable, Sendable {
     public var share: Weight
     /// Requests dealt to each arm, whatever became of them.
     public var assigned: [UInt32]
-    /// In no order.
+    /// The latencies, in no order.
     public var entries: [LatencyEntry]
 
     public init(second: Int64, step: UInt16, share: Weight) {
@@ -142,7 +142,7 @@ public struct LatencyEntry: Hashable, Sendable {
 /// A labelled answer, as far as a check may ask about it.
 public struct QualityRow: Hashable, Sendable {
     public var arm: Arm
-    /// Of the step in which its request began.
+    /// The number of the step in which its request began.
     public var step: UInt16
     public var label: Int?
     public var prediction: Int?

@@ -110,7 +110,7 @@ public struct TickFeed: Sendable {
         return items
     }
 
-    /// Of a request that ended, or is still open when its second is handed out; nothing where that was done before.
+    /// Records the latency of a request that ended, or is still open when its second is handed out; nothing where that was done before.
     private mutating func recordLatency(_ o: Observation) {
         let began = o.startedAt / ObservationWindow.cohortLength
         guard began > latenciesThrough else { return }
@@ -157,7 +157,7 @@ public struct TickFeed: Sendable {
         return i
     }
 
-    /// From the end, where nearly all belong.
+    /// Searches from the end, where nearly all belong.
     private static func search(_ second: Int64, _ ticks: [some SecondKeyed]) -> (Int, Bool) {
         var i = ticks.count
         while i > 0, ticks[i - 1].second > second { i -= 1 }

@@ -100,7 +100,7 @@ struct ProposedBounds {
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sight.errorRate * 1.5)), maxErrors) : 0.01
     }
 
-    /// To two digits: .1092 as .11.
+    /// Rounds to two digits: .1092 as .11.
     static func roundedUp(_ value: Double) -> Double {
         guard value > 0, value.isFinite else { return 0 }
         var scale = 1.0

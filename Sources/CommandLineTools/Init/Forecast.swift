@@ -6,7 +6,7 @@ import PolicySimulation
 struct Forecast {
     /// A rate of errors that everyone wants to be told of.
     static let badErrors = 0.05
-    /// Of traffic before a rollout.
+    /// The time of traffic before a rollout.
     private static let watched = Duration.seconds(2 * 3600)
     /// Rollouts and the longest of one: bounded by a few seconds of work.
     private static let rollouts = 100
@@ -73,7 +73,7 @@ struct Forecast {
         lines = [text, "(simulated: \(count) rollouts of each kind, requests that fail independently)"]
     }
 
-    /// To two digits: about is about.
+    /// Rounds to two digits: about is about.
     static func rounded(_ value: Int) -> Int {
         var scale = 1
         while value / scale >= 100 { scale *= 10 }

@@ -37,10 +37,10 @@ struct InitFiles {
             .written
     }
 
-    /// As few digits as the number has: `0.2%`.
+    /// Writes as few digits as the number has: `0.2%`.
     private static func share(_ value: Double) -> String { Measurement.decimals(value * 100, 3) + "%" }
 
-    /// So that what is said of several lines stands in one column.
+    /// Aligns the comments of several lines in one column.
     private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
 
     var policy: String {

@@ -6,7 +6,7 @@ import PrometheusText
 struct ServerAddress {
     var host: String
     var port: UInt16
-    /// As a service writes it.
+    /// The server as a service writes it.
     var written: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 
     init?(_ text: String) {
@@ -81,7 +81,7 @@ extension MetricsPreset {
         }
     }
 
-    /// For people.
+    /// The server's name, for people.
     var server: String {
         switch name {
         case "reference": "canaryd's reference server"

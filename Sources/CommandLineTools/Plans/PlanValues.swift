@@ -51,7 +51,7 @@ struct StepsValue: CustomStringConvertible {
         var hold: Duration
     }
     var steps: [Step]
-    /// As many as a service may have.
+    /// The most steps: as many as a service may have.
     static let most = 100
 
     init(_ steps: [Step]) { self.steps = steps }
@@ -70,7 +70,7 @@ struct StepsValue: CustomStringConvertible {
         guard (1...Self.most).contains(steps.count) else { throw ValidationError("write 1 to \(Self.most) steps") }
     }
 
-    /// As those of a service that names none.
+    /// The steps of a service that names none.
     static let standard = StepsValue(
         Strategy.defaultSteps.compactMap {
             if case .weight(let weight, let hold) = $0 { Step(weight: weight, hold: hold) } else { nil }

@@ -1,7 +1,7 @@
 import Glibc
 import PlainText
 
-/// Where a command writes to. Commands ask `Console.current`, so that tests can look at what was written.
+/// The place to which a command writes. Commands ask `Console.current`, so that tests can look at what was written.
 public final class Console: @unchecked Sendable {
     @TaskLocal public static var current = Console.standard()
 
@@ -34,7 +34,7 @@ public final class Console: @unchecked Sendable {
         }
     }
 
-    /// Of a locale's variables, the first that is set decides.
+    /// The first of a locale's variables that is set decides.
     static func isUnicode(_ locale: [String?]) -> Bool {
         let name = locale.compactMap(\.self).first { !$0.isEmpty }?.lowercased() ?? ""
         return name.contains("utf-8") || name.contains("utf8")

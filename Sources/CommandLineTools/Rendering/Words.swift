@@ -73,7 +73,7 @@ enum Words {
 }
 
 extension Verdict {
-    /// For people: `no data`.
+    /// The words for people: `no data`.
     var words: String {
         switch self {
         case .pass, .fail, .inconclusive, .error: rawValue

@@ -12,7 +12,7 @@ struct WatchScreen {
     private static let nameWidth = 10
     /// Room that is left for what stays together with the end of a row.
     private static let glue = 6
-    /// Of one text.
+    /// The most rows of one text.
     private static let mostRows = 4
 
     /// - Parameters:

@@ -36,7 +36,7 @@ final class ScrapeSource: MetricSource {
     /// By target.
     private(set) var latest: [ScrapeTarget: ScrapeResult] = [:]
 
-    /// Of all scrapes of a version since the agent started.
+    /// The counts of all scrapes of a version since the agent started.
     struct Totals {
         var succeeded: UInt64 = 0
         var failed: UInt64 = 0

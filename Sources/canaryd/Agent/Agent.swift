@@ -39,7 +39,7 @@ final class Agent: @unchecked Sendable {
     private let marker: RuntimeMarker
     let controller: RolloutController
     let journal = EventLog()
-    /// Of the control thread, from `start` on.
+    /// The admin server, which belongs to the control thread from `start` on.
     private var admin: AdminServer!
     private var backend: Backend!
     private var isStopping = false
@@ -72,7 +72,7 @@ final class Agent: @unchecked Sendable {
             resolve: { try embedded.endpoint(of: $0) }, entropy: { generator.next() })
     }
 
-    /// Where systemd says, else beside the admin socket, else in the state directory.
+    /// The runtime directory: where systemd says, else beside the admin socket, else in the state directory.
     private static func runtimeDirectory(_ settings: AgentSettings) -> String {
         if let given = getenv("RUNTIME_DIRECTORY") { return String(cString: given) }
         if case .unix(let path) = settings.admin, let slash = path.lastIndex(of: "/") { return String(path[..<slash]) }

@@ -106,7 +106,7 @@ final class Backend: AdminBackend {
             problem: counts.error == 0 ? nil : String(cString: strerror(counts.error)))
     }
 
-    /// As somebody in another working folder would name it.
+    /// The path as somebody in another working folder would name it.
     private static func absolute(_ path: String) -> String {
         guard let resolved = realpath(path, nil) else { return path }
         defer { free(resolved) }

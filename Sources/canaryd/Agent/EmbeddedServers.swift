@@ -8,7 +8,7 @@ struct EmbeddedServerError: Error, CustomStringConvertible { let description: St
 /// first asked for, on a port of its own on loopback.
 final class EmbeddedServers {
     private let stateDirectory: String
-    /// Where the example's data lie, beside the agent's file: what is missing is trained from them.
+    /// The folder of the example's data, beside the agent's file: what is missing is trained from them.
     private let data: String
     private var running: [String: (server: ReferenceServer, port: UInt16)] = [:]
 
@@ -18,7 +18,7 @@ final class EmbeddedServers {
         data = folder + "/data"
     }
 
-    /// Where a server takes connections.
+    /// The address at which a server takes connections.
     /// - Throws: what is wrong with the artifact, and where it was looked for.
     func endpoint(of address: ServerAddress) throws -> Endpoint {
         switch address {

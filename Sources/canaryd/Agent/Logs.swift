@@ -49,7 +49,7 @@ private struct LineHandler: LogHandler {
         }
     }
 
-    /// As syslog(3) numbers them.
+    /// The priority, as syslog(3) numbers it.
     private func priority(_ level: Logger.Level) -> Int {
         switch level {
         case .trace, .debug: 7
