@@ -1,5 +1,5 @@
-/// What the sequential judge holds for and against a candidate in one check. E is the wealth of a bet that the candidate
-/// is not sound, fair if it is; it is given as its natural logarithm, so that 0 is where it began.
+/// What the sequential judge holds for and against a candidate in one check. E is the wealth of a bet that the
+/// candidate is not sound, fair if it is; it is given as its natural logarithm, so that 0 is where it began.
 public struct EvidenceStatus: Hashable, Codable, Sendable {
     /// ln E for a revert, and the value that reverts.
     public var logEvidence: Figure
@@ -9,7 +9,8 @@ public struct EvidenceStatus: Hashable, Codable, Sendable {
     public var promoteAt: Figure
     /// The check's share of the policy's risk, 0 ... 1.
     public var share: Double
-    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty where none does.
+    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty where
+    /// none does.
     public var part: String
     /// How failures cluster and what follows, in words; empty where that does not matter.
     public var dependence: String

@@ -189,7 +189,8 @@ public struct RouteStatus: Hashable, Codable, Sendable {
 /// Requests that the proxy answered in the server's place, or whose response it cut, for one reason.
 public struct FailureStatus: Hashable, Codable, Sendable {
     public var stage: FailureStage
-    /// The token of the reason, as the `x-canary-error` header and the access log have it: `response-two-content-lengths`.
+    /// The token of the reason, as the `x-canary-error` header and the access log have it:
+    /// `response-two-content-lengths`.
     public var reason: String
     /// The reason in a sentence.
     public var message: String

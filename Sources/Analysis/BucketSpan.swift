@@ -1,7 +1,7 @@
 import Vocabulary
 
-/// The bucket that a bound lies in, where it lies on no edge: how many values are beyond the bound cannot be told, only how
-/// many are beyond either edge.
+/// The bucket that a bound lies in, where it lies on no edge: how many values are beyond the bound cannot be told, only
+/// how many are beyond either edge.
 public struct BucketSpan: Hashable, Sendable {
     /// Nil: the bound lies below the lowest edge.
     public var lower: Double?

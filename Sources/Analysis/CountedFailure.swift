@@ -26,8 +26,8 @@ extension ThresholdLook {
         CountedFailure(endedUpTo: now, startedUpTo: now, scrapes: snapshot.series.newestScrapes(of: .candidate))
     }
 
-    /// How far the candidate's data reach, if what came after a counted failure fails the same bound by itself; nil where
-    /// it does not.
+    /// How far the candidate's data reach, if what came after a counted failure fails the same bound by itself; nil
+    /// where it does not.
     func repeated(_ failure: Measurement, after last: CountedFailure) -> CountedFailure? {
         var look = self
         look.after = last

@@ -13,8 +13,8 @@ struct CounterGrowth: Hashable, Sendable {
 /// Follows one server's counters series by series, so that a model that comes or goes is not taken for a reset of the
 /// sum of all of them.
 ///
-/// A series that a scrape does not show and a later one does goes on from its last value. One that was never shown before
-/// began at zero, unless this is the server's first scrape, which is what the others count from.
+/// A series that a scrape does not show and a later one does goes on from its last value. One that was never shown
+/// before began at zero, unless this is the server's first scrape, which is what the others count from.
 struct CounterTracker: Sendable {
     private var requests = SeriesMemory<Double>()
     private var errors = SeriesMemory<Double>()

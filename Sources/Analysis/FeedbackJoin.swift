@@ -37,20 +37,20 @@ public struct JoinedFeedback: Sendable {
 
 /// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
 ///
-/// A row whose request is known waits only for the next `settle`. Rows whose ids are unknown have places of their own, so
-/// that however many of them are posted, they do not take those of rows whose requests are known. The work of a turn is
-/// linear in the rows and requests that it brings, whatever is waiting.
+/// A row whose request is known waits only for the next `settle`. Rows whose ids are unknown have places of their own,
+/// so that however many of them are posted, they do not take those of rows whose requests are known. The work of a turn
+/// is linear in the rows and requests that it brings, whatever is waiting.
 public struct FeedbackJoin: Sendable {
-    /// The number of requests that are remembered at least, and up to twice as many; the oldest go first. What a dictionary of 2^18
-    /// places of 20 bytes holds: twice 5 MiB.
+    /// The number of requests that are remembered at least, and up to twice as many; the oldest go first. What a
+    /// dictionary of 2^18 places of 20 bytes holds: twice 5 MiB.
     public static let capacity = 196_608
     private let capacity: Int
     /// Rows whose requests are not known yet, and rows that wait for the next `settle`: at most so many of each.
     public static let maximumPending = 50_000
     /// Bytes that the rows of either kind take, about. Rows with many groups reach this limit first.
     public static let maximumBytes = 16 << 20
-    /// Rows joined in one turn of the control thread. Judging one takes about 1 µs with two groups, and 5 µs for each check
-    /// with sixteen.
+    /// Rows joined in one turn of the control thread. Judging one takes about 1 µs with two groups, and 5 µs for each
+    /// check with sixteen.
     public static let maximumSettled = 10_000
     /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)

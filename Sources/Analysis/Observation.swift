@@ -87,8 +87,8 @@ public struct Observation: Hashable, Sendable {
     public var startedAt: Int64
     /// `RequestIdentifier.hash` of its x-request-id; 0 where there was none to keep.
     public var requestHash: UInt64
-    /// The time from `startedAt` to the first byte of the response's body, or to the end of a response without a body, in
-    /// microseconds; `UInt32.max` where that did not come.
+    /// The time from `startedAt` to the first byte of the response's body, or to the end of a response without a body,
+    /// in microseconds; `UInt32.max` where that did not come.
     public var firstByte: UInt32
     /// The time from `startedAt` to the end; for an open request, its age. In microseconds, at most 71 minutes.
     public var total: UInt32

@@ -60,8 +60,8 @@ public struct ObservationWindow: Sendable {
         self.sinceStep = sinceStep
     }
 
-    /// Lets latencies count from now on when their request began at or after `instant`; `.max`: none does. Errors always
-    /// count, or a crash loop would hide in its warm-up.
+    /// Lets latencies count from now on when their request began at or after `instant`; `.max`: none does. Errors
+    /// always count, or a crash loop would hide in its warm-up.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 
     /// What follows counts as the new step's when it began at or after `instant`.

@@ -62,8 +62,8 @@ extension ResponseCounts {
             .joined(separator: ", ")
     }
 
-    /// Why too few of an arm's responses can be timed: `all of the candidate's responses are 404: there is no response to
-    /// time`.
+    /// Why too few of an arm's responses can be timed: `all of the candidate's responses are 404: there is no response
+    /// to time`.
     func untimed(of requests: UInt64, arm: Arm) -> String {
         let untimed = count(.untimed)
         if let most = mostFrequent, most.count == requests {

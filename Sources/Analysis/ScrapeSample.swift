@@ -194,8 +194,8 @@ public struct CumulativeHistogram: Hashable, Sendable {
         return shared.bounds.count > 1 ? shared : nil
     }
 
-    /// Returns the quantile as Prometheus' `histogram_quantile` does: linear within the bucket, the lowest bucket from 0. Nil without
-    /// observations.
+    /// Returns the quantile as Prometheus' `histogram_quantile` does: linear within the bucket, the lowest bucket from
+    /// 0. Nil without observations.
     ///
     /// - Parameter slower: observations that were not measured and count as above every bound: failed requests.
     public func quantile(_ quantile: Double, slower: Double = 0) -> QuantileEstimate? {

@@ -106,8 +106,8 @@ extension SeriesWindow {
         }
     }
 
-    /// Whether a counter that the arm does not show is known to be at 0: its family was there with the same label names.
-    /// A counter without labels that is gone, its family included, was renamed or is another server's.
+    /// Whether a counter that the arm does not show is known to be at 0: its family was there with the same label
+    /// names. A counter without labels that is gone, its family included, was renamed or is another server's.
     func isKnownFamily(_ query: SeriesQuery, of arm: Arm) -> Bool {
         let tracks = histories[arm]!.values.filter(\.isCurrent).compactMap { $0.tracks[query] }
         guard query.hasLabelConditions || tracks.allSatisfy({ $0.presence == .shown || $0.presence == .declared })

@@ -49,8 +49,8 @@ public struct ScrapeFreshness: Hashable, Sendable {
 }
 
 extension SeriesWindow {
-    /// Returns values of the scrapes that began at `since` or later, newest first, at most `count`. A server that has fewer of them
-    /// than another adds to fewer readings.
+    /// Returns values of the scrapes that began at `since` or later, newest first, at most `count`. A server that has
+    /// fewer of them than another adds to fewer readings.
     public func gauges(_ query: SeriesQuery, of arm: Arm, last count: Int, since: Int64) -> [GaugeReading] {
         readings(of: arm, last: count, since: since) { sample in
             if case .values(let values) = sample.series[query] { Array(values.values) } else { [] }

@@ -64,7 +64,8 @@ struct ServerHistory: Sendable {
     private(set) var lastFailure: (reason: String, at: Int64)?
     /// How the pages showed the series that are asked for.
     private(set) var tracks: [SeriesQuery: SeriesTrack] = [:]
-    /// The time for which the page's newest timestamp, all of its counters and the preset's request counter stand still.
+    /// The time for which the page's newest timestamp, all of its counters and the preset's request counter stand
+    /// still.
     private(set) var timestamp: Unchanged<Double>?
     private(set) var counters: Unchanged<UInt64>?
     private(set) var requests: Unchanged<Double>?

@@ -15,8 +15,8 @@ public struct WindowSnapshot: Sendable {
     }
 }
 
-/// The judge of a rollout, with the evidence that it has gathered. The service's file selects the judge, and a rollout keeps
-/// it to its end.
+/// The judge of a rollout, with the evidence that it has gathered. The service's file selects the judge, and a rollout
+/// keeps it to its end.
 public enum Judge: Hashable, Codable, Sendable {
     case threshold(ThresholdJudge)
     case sequential(SequentialJudge)
@@ -78,7 +78,8 @@ public enum Judge: Hashable, Codable, Sendable {
         if case .sequential(let judge) = self { judge.promoted } else { nil }
     }
 
-    /// The number of items that the judge has taken from its recording; nil if its decisions do not follow from a recording.
+    /// The number of items that the judge has taken from its recording; nil if its decisions do not follow from a
+    /// recording.
     public var items: Int? {
         switch self {
         case .threshold: nil

@@ -69,7 +69,8 @@ public final class EventLoop: @unchecked Sendable {
         }
     }
 
-    /// Posts a job from any thread; jobs run on the loop, in order. A job that is posted after the loop has ended is dropped.
+    /// Posts a job from any thread; jobs run on the loop, in order. A job that is posted after the loop has ended is
+    /// dropped.
     public func post(_ job: @escaping @Sendable () -> Void) {
         let first = inbox.withLock { inbox in
             inbox.jobs.append(job)

@@ -14,8 +14,9 @@ public final class HTTPServer: @unchecked Sendable {
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    /// Connections that give way to new ones, in the order of the lists and in each the one that has waited longest first:
-    /// those that have sent no whole request head yet, those kept alive between two requests, and those in mid-request.
+    /// Connections that give way to new ones, in the order of the lists and in each the one that has waited longest
+    /// first: those that have sent no whole request head yet, those kept alive between two requests, and those in
+    /// mid-request.
     private var waiting = WaitingLists()
     private var sweep: Timer?
     private var whenDrained: (() -> Void)?
@@ -90,8 +91,9 @@ public final class HTTPServer: @unchecked Sendable {
 }
 
 extension HTTPServer {
-    /// Accepts what is in the backlog. At the limit of connections, and where no descriptor is left, a connection without a
-    /// whole request is closed for each new one: clients that connect and send nothing must not keep others out.
+    /// Accepts what is in the backlog. At the limit of connections, and where no descriptor is left, a connection
+    /// without a whole request is closed for each new one: clients that connect and send nothing must not keep others
+    /// out.
     fileprivate func accept(_ listener: Listener) {
         for _ in 0..<Self.acceptsPerTurn {
             let isFull = connections.count >= limits.maxConnections
@@ -164,8 +166,8 @@ extension HTTPServer {
     }
 }
 
-/// Connections by what they wait for and in the order in which they began to, linked through themselves: every operation
-/// takes constant time.
+/// Connections by what they wait for and in the order in which they began to, linked through themselves: every
+/// operation takes constant time.
 private struct WaitingLists {
     private struct Ends {
         var first: ServerConnection?

@@ -4,8 +4,8 @@ public struct HTTPServerLimits: Hashable, Sendable {
     public var maxBody: Int
     /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer.
     public var maxHead: Int
-    /// The number of connections. Beyond it each new connection takes the place of the one that has waited longest for a request head. Where none
-    /// waits for one, new connections wait in the backlog.
+    /// The number of connections. Beyond it each new connection takes the place of the one that has waited longest for
+    /// a request head. Where none waits for one, new connections wait in the backlog.
     public var maxConnections: Int
     /// The time that a kept-alive connection may wait for its next request.
     public var idle: Duration
@@ -17,8 +17,8 @@ public struct HTTPServerLimits: Hashable, Sendable {
     public var writeTimeout: Duration
     /// Bytes that may wait for a slow reader; beyond it the connection is cut, since streams have no other brake.
     public var maxPendingWrite: Int
-    /// A client that ends its side within this time after its request, while the response is streamed over TCP, only has
-    /// nothing more to send (`printf … | nc -N`); one that does so later has left.
+    /// A client that ends its side within this time after its request, while the response is streamed over TCP, only
+    /// has nothing more to send (`printf … | nc -N`); one that does so later has left.
     public var halfCloseWindow: Duration
 
     public init(

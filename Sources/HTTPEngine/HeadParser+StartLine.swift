@@ -45,8 +45,8 @@ extension HeadParser {
         return nil
     }
 
-    /// `HTTP/1.x SP 3DIGIT [SP reason]`. RFC 9112 wants the second space even before an empty reason; servers that leave
-    /// it out mean nothing else by it.
+    /// `HTTP/1.x SP 3DIGIT [SP reason]`. RFC 9112 wants the second space even before an empty reason; servers that
+    /// leave it out mean nothing else by it.
     func parseStatusLine(
         _ p: UnsafePointer<UInt8>, _ count: Int, _ at: inout Int, _ head: inout ResponseHead
     ) -> HeadError? {
@@ -107,8 +107,8 @@ extension HeadParser {
         return parseAbsolute(p, start, target.end, &head)
     }
 
-    /// `http://authority[/path][?query]`, or the same with `https`: behind a TLS terminator that is what the client asked
-    /// for. Nothing but http and https can be served here.
+    /// `http://authority[/path][?query]`, or the same with `https`: behind a TLS terminator that is what the client
+    /// asked for. Nothing but http and https can be served here.
     private func parseAbsolute(
         _ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
     ) -> HeadError? {

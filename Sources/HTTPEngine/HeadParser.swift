@@ -1,8 +1,8 @@
 import CLinuxEngine
 
-/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. Of a response
-/// two things are repaired because the RFCs say how: white space before a colon, and one length that is stated twice. One
-/// parser for each loop; its table of fields is overwritten by the next head.
+/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. Of a
+/// response two things are repaired because the RFCs say how: white space before a colon, and one length that is stated
+/// twice. One parser for each loop; its table of fields is overwritten by the next head.
 public final class HeadParser {
     /// The fields of the last head; the first `FieldSummary.count` are valid.
     public let fields: UnsafeMutablePointer<HeadField>

@@ -1,13 +1,13 @@
 import CLinuxEngine
 
-/// Reads request heads from the bytes of a connection, over as many reads as each takes. Both servers use it: the proxy and
-/// `HTTPServer`.
+/// Reads request heads from the bytes of a connection, over as many reads as each takes. Both servers use it: the proxy
+/// and `HTTPServer`.
 public struct RequestHeadReader: Sendable {
     public enum Progress: Sendable {
         /// The head goes on beyond what has come.
         case incomplete
-        /// The bytes begin with an empty line of this length, which is no part of a head: they are to be dropped, and the
-        /// rest read again.
+        /// The bytes begin with an empty line of this length, which is no part of a head: they are to be dropped, and
+        /// the rest read again.
         case emptyLine(Int)
         /// The head's length, with its empty line.
         case complete(Int)

@@ -1,5 +1,5 @@
-/// The head of a response that is made here, as text: for the responses of `HTTPServer`, and for those that the proxy gives
-/// in a server's place. Heads of servers are relayed as bytes instead.
+/// The head of a response that is made here, as text: for the responses of `HTTPServer`, and for those that the proxy
+/// gives in a server's place. Heads of servers are relayed as bytes instead.
 public struct ResponseHeadText {
     /// The fate of the connection, as the response states it.
     public enum Connection: Sendable {
@@ -15,8 +15,8 @@ public struct ResponseHeadText {
 
     public init(status: Int) { text = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\n" }
 
-    /// Adds a field. Control characters are left out of its value: a line break would let the value's author write fields
-    /// of their own.
+    /// Adds a field. Control characters are left out of its value: a line break would let the value's author write
+    /// fields of their own.
     public mutating func add(_ name: String, _ value: String) {
         text += "\(name): "
         text.unicodeScalars.append(

@@ -1,7 +1,8 @@
 import CLinuxEngine
 import Glibc
 
-/// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is answered.
+/// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is
+/// answered.
 final class ServerConnection: EventSource, @unchecked Sendable {
     let server: HTTPServer
     /// True on a Unix socket, where a client that left can be told from one that only sends nothing more.
@@ -150,8 +151,8 @@ extension ServerConnection {
         }
     }
 
-    /// The client sends nothing more. It gets the responses to its whole requests, unless it left: over TCP that looks the
-    /// same, but who only has nothing more to send says so at once, and who gives up on a stream does so later.
+    /// The client sends nothing more. It gets the responses to its whole requests, unless it left: over TCP that looks
+    /// the same, but who only has nothing more to send says so at once, and who gives up on a stream does so later.
     private func endOfInput() {
         inputEnded = true
         switch phase {

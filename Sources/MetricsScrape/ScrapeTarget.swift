@@ -71,8 +71,8 @@ public struct ScrapeTarget: Hashable, Sendable {
 
     public var url: String { "http://\(metrics)\(path)" }
 
-    /// The time within each interval at which it is scraped, so that many targets do not all come at once: fixed by the server's
-    /// address, and so the same after a restart. In nanoseconds.
+    /// The time within each interval at which it is scraped, so that many targets do not all come at once: fixed by the
+    /// server's address, and so the same after a restart. In nanoseconds.
     var offset: Int64 {
         // FNV-1a: Swift's own hash differs in every process.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -167,8 +167,8 @@ final class ScrapeTransfer {
         }
     }
 
-    /// Makes a text from outside short and fit to be shown: what a server sent, or a name that cannot be resolved, goes to
-    /// logs and terminals.
+    /// Makes a text from outside short and fit to be shown: what a server sent, or a name that cannot be resolved, goes
+    /// to logs and terminals.
     private static func printable(_ text: String) -> String {
         String(String.UnicodeScalarView(text.unicodeScalars.prefix(200))).displayable
     }

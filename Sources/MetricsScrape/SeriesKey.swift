@@ -1,7 +1,7 @@
 import PrometheusText
 
-/// Names a series by its labels, for dictionaries: visible ASCII of bounded length, so that comparing and hashing cost the
-/// same whatever a server writes.
+/// Names a series by its labels, for dictionaries: visible ASCII of bounded length, so that comparing and hashing cost
+/// the same whatever a server writes.
 enum SeriesKey {
     /// `model="m",version="1"`. Longer texts end with a digest of the whole.
     static let longest = 256

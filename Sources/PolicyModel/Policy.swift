@@ -85,8 +85,8 @@ public struct ErrorsCheck: Hashable, Codable, Sendable {
     }
 }
 
-/// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each compared
-/// with the baseline's.
+/// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each
+/// compared with the baseline's.
 public struct ClientErrorsCheck: Hashable, Codable, Sendable {
     /// Over the baseline's share, relative: 0.5 allows half as much again.
     public var maxIncrease: Double

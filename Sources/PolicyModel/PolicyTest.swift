@@ -82,8 +82,8 @@ public struct TrafficPhase: Hashable, Sendable {
 public struct ArmTraffic: Hashable, Sendable {
     /// Share of requests that end as a server error, each by itself. 0 ... 1.
     public var errors: Double
-    /// Shares of requests that are answered with these statuses, beside `errors`; ascending by status. The sum of all is
-    /// at most 1.
+    /// Shares of requests that are answered with these statuses, beside `errors`; ascending by status. The sum of all
+    /// is at most 1.
     public var statuses: [StatusShare]
     public var latency: LatencyShape
     /// The time to the first byte; nil: the response comes in one piece, so as `latency`.

@@ -91,8 +91,8 @@ public struct ClientErrorSets: Hashable, Codable, Sendable {
     public var clientErrors: ResponseSet
     public var redirects: ResponseSet
 
-    /// - Parameter policies: all that a rollout is judged by. What an enforced check on errors counts, a check on client
-    ///   errors leaves to it.
+    /// - Parameter policies: all that a rollout is judged by. What an enforced check on errors counts, a check on
+    ///   client errors leaves to it.
     public init(_ policies: [Policy]) {
         var taken = ResponseSet()
         for policy in policies {

@@ -41,8 +41,8 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
 }
 
 extension [Policy] {
-    /// What the scores of feedback may be; nil where no check looks at them. All score checks of a service have the same
-    /// range.
+    /// What the scores of feedback may be; nil where no check looks at them. All score checks of a service have the
+    /// same range.
     public var scoreRange: ScoreRange? {
         for policy in self {
             for check in policy.checks {

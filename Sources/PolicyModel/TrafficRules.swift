@@ -58,8 +58,8 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     }
 }
 
-/// Which of a candidate's failed requests are replayed on the baseline. One of which nothing was sent always is; else it
-/// has to be declared safe to send twice, by its method or by its path.
+/// Which of a candidate's failed requests are replayed on the baseline. One of which nothing was sent always is; else
+/// it has to be declared safe to send twice, by its method or by its path.
 public struct Rescue: Hashable, Codable, Sendable {
     /// Upper case.
     public var methods: [String]

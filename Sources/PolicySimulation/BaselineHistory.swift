@@ -2,8 +2,8 @@ import Analysis
 import PolicyModel
 import Statistics
 
-/// The recorded traffic of a service between rollouts, judged against itself: sub-shards of its requests are assigned to
-/// an imaginary candidate. Every revert of such a pseudo-rollout is a false one.
+/// The recorded traffic of a service between rollouts, judged against itself: sub-shards of its requests are assigned
+/// to an imaginary candidate. Every revert of such a pseudo-rollout is a false one.
 public struct BaselineHistory: Sendable {
     /// The length of each step of a pseudo-rollout in seconds.
     public static let stepLength: Int64 = 600
@@ -16,8 +16,8 @@ public struct BaselineHistory: Sendable {
     static let startSpacing: Int64 = 300
     /// The shortest usable history in seconds.
     public static let minimumSeconds = lead + rolloutLength
-    /// The longest gap in seconds within one stretch of history. A longer one divides it: a rollout was under way, or the
-    /// agent was not running.
+    /// The longest gap in seconds within one stretch of history. A longer one divides it: a rollout was under way, or
+    /// the agent was not running.
     static let longestGap: Int64 = 120
 
     /// The stretches of history that are long enough, oldest first.
@@ -169,7 +169,8 @@ public struct BaselineHistory: Sendable {
             }
             return assigned
         }
-        // The sub-shard of a request that was assigned by key is not recorded; any other division by key serves as well.
+        // The sub-shard of a request that was assigned by key is not recorded; any other division by key serves as
+        // well.
         for response in tick.keys {
             let shard = Int(TrafficSplit.mix(UInt64(response.key)) & UInt64(ErrorTick.shards - 1))
             let arm: Arm = arm(shard) == 0 ? .baseline : .candidate

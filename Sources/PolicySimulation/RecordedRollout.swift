@@ -61,8 +61,8 @@ public enum RecordedRollout {
 }
 
 extension JudgedItem {
-    /// True if the item is the first of a second. The agent hands the judge all items of a second before it evaluates, so
-    /// an evaluation between two of them would be one that no agent makes.
+    /// True if the item is the first of a second. The agent hands the judge all items of a second before it evaluates,
+    /// so an evaluation between two of them would be one that no agent makes.
     var beginsSecond: Bool { if case .errors = self { true } else { false } }
 
     /// The step that a tick belongs to; nil for rows.

@@ -1,8 +1,8 @@
 import Analysis
 import PolicyModel
 
-/// The traffic of a scenario as an agent sees it, tick by tick: requests, labels, scrapes and whether the servers can be
-/// reached.
+/// The traffic of a scenario as an agent sees it, tick by tick: requests, labels, scrapes and whether the servers can
+/// be reached.
 struct ScenarioTraffic {
     /// What an agent sees in one tick.
     struct Tick {

@@ -25,7 +25,8 @@ struct LatencyTable: Sendable {
     /// The bucket that the lowest `bits` of a random number select.
     subscript(randomBits: UInt64) -> Int { Int(buckets[Int(randomBits & (1 << Self.bits - 1))]) }
 
-    /// The quantile function of the standard normal distribution, 0 < p < 1, with a relative error of 1e-9 (Acklam 2003).
+    /// The quantile function of the standard normal distribution, 0 < p < 1, with a relative error of 1e-9 (Acklam
+    /// 2003).
     static func normalQuantile(_ p: Double) -> Double {
         func tail(_ q: Double) -> Double {
             let numerator =

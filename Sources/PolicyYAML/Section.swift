@@ -39,7 +39,7 @@ struct Section {
     /// Written, whatever its value.
     func has(_ key: String) -> Bool { entries[key] != nil }
 
-    /// The place of the key, or the section where it does not.
+    /// The place of the key, or of the section where there is no such key.
     func mark(_ key: String) -> Mark { entries[key]?.key ?? mark }
 
     /// Nil where it is not written; reported and nil where it is empty.

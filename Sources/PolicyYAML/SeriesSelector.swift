@@ -1,5 +1,5 @@
-/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`. A name that
-/// needs quotes stands among them: `{"my.metric",gpu="0"}`.
+/// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`. A name
+/// that needs quotes stands among them: `{"my.metric",gpu="0"}`.
 enum SeriesSelector {
     private static let longest = 512
     private static let noSeries =

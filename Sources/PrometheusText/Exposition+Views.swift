@@ -119,8 +119,8 @@ extension Exposition {
 }
 
 extension HistogramSample {
-    /// The buckets in ascending order, each bound once, with +Inf, never falling: a scrape may catch a server between two
-    /// increments.
+    /// The buckets in ascending order, each bound once, with +Inf, never falling: a scrape may catch a server between
+    /// two increments.
     fileprivate init?(labels: [Label], buckets: [(bound: Double, count: Double)], sum: Double?, count: Double?) {
         guard !buckets.isEmpty, buckets.allSatisfy({ $0.count.isFinite }) else { return nil }
         var sorted = buckets.sorted { $0.bound < $1.bound }

@@ -169,8 +169,8 @@ private struct ExpositionReader {
         line.skipBlanks()
         if let next = line.peek, next != UInt8(ascii: "#") {
             let timestamp = try line.takeNumber("a timestamp, an exemplar or the end of the line")
-            // OpenMetrics writes seconds, and so do servers that send it under another Content-Type; as milliseconds they
-            // would be of 1970.
+            // OpenMetrics writes seconds, and so do servers that send it under another Content-Type; as milliseconds
+            // they would be of 1970.
             let isSeconds = format == .openMetrics || abs(timestamp) < 1e11
             let milliseconds = isSeconds ? timestamp * 1000 : timestamp
             if milliseconds.isFinite { newestTimestamp = max(newestTimestamp ?? milliseconds, milliseconds) }

@@ -107,8 +107,8 @@ struct LineCursor {
         }
     }
 
-    /// Takes a quoted text, from behind the opening quote to behind the closing one. An escape that the format does not know stays as it
-    /// is written, as Prometheus has it.
+    /// Takes a quoted text, from behind the opening quote to behind the closing one. An escape that the format does not
+    /// know stays as it is written, as Prometheus has it.
     mutating func takeQuotedRest(
         limit: Int, _ what: StaticString = "a label value", like previous: String? = nil
     ) throws(ExpositionError) -> String {
@@ -187,7 +187,8 @@ struct LineCursor {
 
     private static func same(_ bytes: Slice<UnsafeBufferPointer<UInt8>>, _ text: String) -> Bool {
         guard bytes.count == text.utf8.count else { return false }
-        // Names and labels are what a scrape is made of; through a string's iterator each byte costs several times this.
+        // Names and labels are what a scrape is made of; through a string's iterator each byte costs several times
+        // this.
         return text.utf8.withContiguousStorageIfAvailable { stored in
             stored.indices.allSatisfy { stored[$0] == bytes[bytes.startIndex + $0] }
         } ?? bytes.elementsEqual(text.utf8)

@@ -77,9 +77,9 @@ public struct SelectorError: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 extension SeriesSelector {
-    /// The selector as policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`, and `{"any.name",gpu="0"}`
-    /// for a name that needs quotes. Values are quoted and escaped as in the exposition format; regular expressions are
-    /// refused.
+    /// The selector as policies write it: `name`, `name{gpu="0"}`, `name{code!="200",model="income"}`, and
+    /// `{"any.name",gpu="0"}` for a name that needs quotes. Values are quoted and escaped as in the exposition format;
+    /// regular expressions are refused.
     public init(parsing text: String) throws(SelectorError) {
         do throws(ExpositionError) {
             self = try Array(text.utf8).withUnsafeBufferPointer { (bytes) throws(ExpositionError) in

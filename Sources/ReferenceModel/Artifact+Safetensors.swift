@@ -147,7 +147,8 @@ extension FeatureEncoding {
     /// The most inputs of the model that its columns may make up.
     private static let widthLimit = 4_096
 
-    /// The encoding as JSON: `[{"name":"age","mean":38.6,"deviation":13.6},{"name":"sex","categories":["Female","Male"]}]`.
+    /// The encoding as JSON:
+    /// `[{"name":"age","mean":38.6,"deviation":13.6},{"name":"sex","categories":["Female","Male"]}]`.
     var written: String {
         var writer = JSONWriter()
         writer.array { writer in

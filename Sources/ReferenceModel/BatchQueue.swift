@@ -2,8 +2,8 @@
 public struct BatchLimits: Hashable, Sendable {
     /// The most rows in a batch; a request with more rows is a batch of its own.
     public var rows: Int
-    /// The time that the first request of a batch waits for others. With 0, a batch consists of the requests that arrived
-    /// while the batch before it ran.
+    /// The time that the first request of a batch waits for others. With 0, a batch consists of the requests that
+    /// arrived while the batch before it ran.
     public var delay: Duration
     /// The most requests in the queue; further ones are refused.
     public var waiting: Int

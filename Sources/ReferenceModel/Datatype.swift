@@ -32,8 +32,8 @@ enum Datatype: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether a number is a value of this type. Numbers are read as doubles, so that one within 512 of the upper end of
-    /// INT64, or within 1,024 of that of UINT64, counts as inside.
+    /// Whether a number is a value of this type. Numbers are read as doubles, so that one within 512 of the upper end
+    /// of INT64, or within 1,024 of that of UINT64, counts as inside.
     func holds(_ value: Double) -> Bool {
         switch self {
         case .bool: value == 0 || value == 1

@@ -1,6 +1,6 @@
-/// The faults that a server injects on purpose, so that its observers can be tested. They are written as `latency=80ms`,
-/// `latency=2s@5%`, `errors=5%`, `hang=1%`, `truncate=1%` and `bias=sex=Female@80%`. The share is that of the requests
-/// (for `bias`, of the group's rows), and 100 % if it is left out.
+/// The faults that a server injects on purpose, so that its observers can be tested. They are written as
+/// `latency=80ms`, `latency=2s@5%`, `errors=5%`, `hang=1%`, `truncate=1%` and `bias=sex=Female@80%`. The share is that
+/// of the requests (for `bias`, of the group's rows), and 100 % if it is left out.
 public struct Faults: Hashable, Sendable {
     /// A delay of the responses to `share` of the requests.
     public struct Latency: Hashable, Sendable {
@@ -15,8 +15,8 @@ public struct Faults: Hashable, Sendable {
         public var share: Double
     }
 
-    /// The added latencies. Each is drawn independently and they are summed: `latency=20ms` with `latency=2s@1%` makes a
-    /// server with a latency tail.
+    /// The added latencies. Each is drawn independently and they are summed: `latency=20ms` with `latency=2s@1%` makes
+    /// a server with a latency tail.
     public var latencies: [Latency] = []
     /// The share of requests that get the status 500.
     public var errors = 0.0

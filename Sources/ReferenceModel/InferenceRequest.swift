@@ -36,7 +36,8 @@ struct InferenceRequest: Hashable, Sendable {
 
     static let tensorLimit = 256
     static let dimensionLimit = 8
-    /// The most bytes of one tensor; more rows than `FeatureEncoding.rowLimit` are refused anyway, only later and with more memory.
+    /// The most bytes of one tensor; more rows than `FeatureEncoding.rowLimit` are refused anyway, only later and with
+    /// more memory.
     static let valueLimit = 1 << 20
     static let outputLimit = 16
     /// Bytes of the name of an input or output.

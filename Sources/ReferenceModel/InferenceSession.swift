@@ -1,7 +1,7 @@
 import CKernels
 
-/// A model that is ready to run on up to a fixed number of rows. No memory is allocated while it runs. Only one thread may
-/// use it at a time.
+/// A model that is ready to run on up to a fixed number of rows. No memory is allocated while it runs. Only one thread
+/// may use it at a time.
 final class InferenceSession {
     let width: Int
     private let path: KernelPath
@@ -16,7 +16,8 @@ final class InferenceSession {
 
     private enum Step {
         case float(DenseLayer)
-        /// A quantized layer. `stride` is the number of inputs rounded up to whole vectors; the weights in between are 0.
+        /// A quantized layer. `stride` is the number of inputs rounded up to whole vectors; the weights in between are
+        /// 0.
         case integer(QuantizedLayer, inverseInputScale: [Float], stride: Int, padded: [Int8])
 
         var outputs: Int {

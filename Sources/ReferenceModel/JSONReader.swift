@@ -33,8 +33,8 @@ extension String {
     }
 }
 
-/// A strict pull parser (RFC 8259) over bytes that outlive it: the caller says what it expects next, and nothing is built
-/// that it does not ask for.
+/// A strict pull parser (RFC 8259) over bytes that outlive it: the caller says what it expects next, and nothing is
+/// built that it does not ask for.
 struct JSONReader {
     enum Kind { case object, array, string, number, boolean, null, end, invalid }
 

@@ -14,10 +14,11 @@ struct QuantizedLayer: Hashable, Sendable {
     var inputScale: [Float]
 }
 
-/// A network quantized after training. Weights are scaled for each output, activations by their ranges on training rows.
+/// A network quantized after training. Weights are scaled for each output, activations by their ranges on training
+/// rows.
 struct QuantizedNetwork: Hashable, Sendable {
-    /// The quantile of the magnitudes that the range covers; larger values are clamped. Otherwise a few capital gains of
-    /// 99,999 dollars would cost all other values their resolution.
+    /// The quantile of the magnitudes that the range covers; larger values are clamped. Otherwise a few capital gains
+    /// of 99,999 dollars would cost all other values their resolution.
     private static let coverage = 0.995
 
     var layers: [QuantizedLayer]

@@ -59,8 +59,8 @@ public final class ReferenceServer: Sendable {
         loop.start()
     }
 
-    /// Stops accepting connections, completes the requests in flight within the grace period, and returns when the server
-    /// has ended. It may be called only once, from any thread but the server's own.
+    /// Stops accepting connections, completes the requests in flight within the grace period, and returns when the
+    /// server has ended. It may be called only once, from any thread but the server's own.
     public func stop(grace: Duration = .seconds(10)) {
         loop.post { [loop, server, service] in
             service.drain()

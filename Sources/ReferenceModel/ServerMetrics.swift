@@ -2,8 +2,8 @@ import PrometheusText
 
 /// The metrics of a reference server. They are used on its event loop only.
 struct ServerMetrics {
-    /// The upper bounds of the latency histogram in seconds. Powers of two from 32 µs on, so that even a small quantile is
-    /// known to a factor of two, and closer from 1 ms on, where thresholds usually are.
+    /// The upper bounds of the latency histogram in seconds. Powers of two from 32 µs on, so that even a small quantile
+    /// is known to a factor of two, and closer from 1 ms on, where thresholds usually are.
     static let bounds: [Double] = [
         32e-6, 64e-6, 125e-6, 250e-6, 500e-6, 1e-3, 1.5e-3, 2e-3, 3e-3, 4e-3, 6e-3, 8e-3, 12e-3, 16e-3, 24e-3, 32e-3,
         48e-3, 64e-3, 96e-3, 128e-3, 192e-3, 256e-3, 384e-3, 512e-3, 768e-3, 1, 2, 4, 8, 16,

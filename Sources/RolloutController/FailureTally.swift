@@ -3,8 +3,8 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-/// Counts the requests of a service that failed in the data plane, by version and reason, for `status` and the metrics, and
-/// decides when the log reports them.
+/// Counts the requests of a service that failed in the data plane, by version and reason, for `status` and the metrics,
+/// and decides when the log reports them.
 struct FailureTally {
     struct Key: Hashable, Comparable {
         var version: String

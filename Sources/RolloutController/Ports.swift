@@ -17,7 +17,8 @@ public protocol DataPlane: AnyObject {
     /// nothing that is in force. A server whose name does not resolve is one that cannot be reached.
     /// - Throws: an error that names the address and says how to fix it.
     func prepare(_ plan: RoutingPlan) throws
-    /// Returns the servers of the plan whose names do not resolve, with the reason. It may wait a few seconds for a resolver.
+    /// Returns the servers of the plan whose names do not resolve, with the reason. It may wait a few seconds for a
+    /// resolver.
     func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)]
     /// Puts the plan in force on every loop and returns when it is.
     func publish(_ plan: RoutingPlan)
@@ -123,8 +124,8 @@ public struct StoredAgent: Sendable {
     public var services: [StoredService]
     /// False after a crash, a kill or a power loss.
     public var stoppedCleanly: Bool
-    /// Stored services that cannot be read, each with the reason and what to do. Their state is missing from `services`, or
-    /// only their evidence is.
+    /// Stored services that cannot be read, each with the reason and what to do. Their state is missing from
+    /// `services`, or only their evidence is.
     public var unreadable: [String: String]
 
     public init(
@@ -237,7 +238,8 @@ public protocol LoweringMarker: AnyObject {
 public struct LoweringMarks {
     /// The whole state of each service, by its name.
     public var states: [String: ServiceState]
-    /// The reason for which the mark of a service cannot be used, by its name. Its split was lowered, to an unknown weight.
+    /// The reason for which the mark of a service cannot be used, by its name. Its split was lowered, to an unknown
+    /// weight.
     public var unreadable: [String: String]
 
     public init(states: [String: ServiceState] = [:], unreadable: [String: String] = [:]) {

@@ -25,8 +25,8 @@ public struct RecordingPart: Sendable {
 
 /// Keeps the items that the judge took until they are on disk.
 struct Recorder {
-    /// The limit on the memory for items while nothing can be written, in bytes: five hours of traffic at 1 request/s, two
-    /// hours at 100, a quarter of an hour at 1,000.
+    /// The limit on the memory for items while nothing can be written, in bytes: five hours of traffic at 1 request/s,
+    /// two hours at 100, a quarter of an hour at 1,000.
     static let maximumBytes = 8 << 20
 
     /// The parts to be written, oldest first; items are appended to the last one.

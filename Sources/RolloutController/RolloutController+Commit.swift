@@ -47,7 +47,8 @@ extension RolloutController {
         for (write, failure) in zip(writes, failures) where write.isRaise && failure == nil {
             let runtime = moves[write.index].runtime
             if putInForce(write.change.state, runtime) {
-                // The judge that was written is not the one that judges now: the next flush, in the same tick, writes it.
+                // The judge that was written is not the one that judges now: the next flush, in the same tick, writes
+                // it.
                 runtime.ledger.recordChange()
                 runtime.ledger.requireWrite()
             }
@@ -121,16 +122,16 @@ extension RolloutController {
         }
     }
 
-    /// Marks the agent as running in the store. Without this mark the next crash would look like a clean stop, so nothing
-    /// else is written before it.
+    /// Marks the agent as running in the store. Without this mark the next crash would look like a clean stop, so
+    /// nothing else is written before it.
     func markRunning() throws {
         if isMarkedRunning { return }
         try store.markRunning()
         isMarkedRunning = true
     }
 
-    /// Writes changes without an event, and changes that could not be written before: those of all services whose turn it
-    /// is in one transaction, so that a thousand services cost one wait for the disk.
+    /// Writes changes without an event, and changes that could not be written before: those of all services whose turn
+    /// it is in one transaction, so that a thousand services cost one wait for the disk.
     func flush(_ runtimes: [ServiceRuntime], now: Moment) {
         let due = runtimes.filter { $0.ledger.isStateDue(now: now.monotonic) }
         do { try writeTogether(due.map { ($0, $0.change(to: $0.state, [], now: now)) }, now: now) } catch {

@@ -15,7 +15,8 @@ extension RolloutController {
         updateScrapeTargets()
     }
 
-    /// Prepares the data plane for each service alone, so that a listener that cannot be opened affects no other service.
+    /// Prepares the data plane for each service alone, so that a listener that cannot be opened affects no other
+    /// service.
     private func prepareEach(_ plan: RoutingPlan) {
         for service in plan.services {
             guard let runtime = services[service.name] else { continue }

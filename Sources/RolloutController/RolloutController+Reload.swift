@@ -85,8 +85,8 @@ extension RolloutController {
         return reasons
     }
 
-    /// An error for each name that does not resolve and is new in the files, which is most likely a mistake. A name that was
-    /// there before is no reason to refuse the rest.
+    /// An error for each name that does not resolve and is new in the files, which is most likely a mistake. A name
+    /// that was there before is no reason to refuse the rest.
     private func newlyUnresolved(_ plan: RoutingPlan) -> [String] {
         let old = plans.endpoints(of: configuration.services)
         return plane.unresolved(plan).filter { !old.contains($0.server) }.map {
@@ -121,7 +121,8 @@ extension RolloutController {
                 continue
             }
             runtime.setPendingDeclaration(true)
-            // Only the new rollout has to wait for the disk; the end of one that the file does not name any more need not.
+            // Only the new rollout has to wait for the disk; the end of one that the file does not name any more need
+            // not.
             if let rollout = runtime.state.rollout, rollout.candidate != runtime.declaration.candidate {
                 ended.append(runtime)
             }

@@ -6,9 +6,9 @@ extension RolloutController {
     /// Restores the stored states, reconciles them with the files, and puts the split in force before anything listens.
     /// - Parameter lostState: the reason for which the stored state is gone, if it is; then the baselines of the files
     ///   serve, and nothing starts until someone says `unfreeze`.
-    /// - Throws: the error of a listener that cannot be opened. Nothing was written in this case, since an agent that cannot
-    ///   start has not stopped uncleanly under a rollout. A server whose name does not resolve is no error: it counts as
-    ///   down, and the first tick reports it.
+    /// - Throws: the error of a listener that cannot be opened. Nothing was written in this case, since an agent that
+    ///   cannot start has not stopped uncleanly under a rollout. A server whose name does not resolve is no error: it
+    /// counts as   down, and the first tick reports it.
     public func start(lostState: String? = nil) throws {
         let now = clock.now
         var stored = StoredAgent()
@@ -22,7 +22,8 @@ extension RolloutController {
                     try plans.trialRoute($0, serving: known[$0.name]?.state.serving.name, candidate: nil)
                 }))
         var clean = stored.stoppedCleanly
-        // Without the mark the next crash would look like a clean stop, so this start is as careful as one after a crash.
+        // Without the mark the next crash would look like a clean stop, so this start is as careful as one after a
+        // crash.
         do { try markRunning() } catch { clean = false }
         let added = configuration.services.map { service in
             add(
@@ -83,8 +84,8 @@ extension RolloutController {
         return runtime
     }
 
-    /// The state in which a service starts, before the state machine handles the restart, with the events that tell what
-    /// was recovered and what was lost.
+    /// The state in which a service starts, before the state machine handles the restart, with the events that tell
+    /// what was recovered and what was lost.
     private func startState(
         _ declaration: Declaration, stored: StoredService?, marked: ServiceState?, lost: String?, now: Moment
     ) -> (ServiceState, [Event]) {
@@ -119,8 +120,8 @@ extension RolloutController {
         return (state, events)
     }
 
-    /// The commands for a service whose split was lowered to an unknown weight: its rollout may have been reverted, paused or
-    /// frozen. The serving version continues to serve, and nothing starts until someone unfreezes.
+    /// The commands for a service whose split was lowered to an unknown weight: its rollout may have been reverted,
+    /// paused or frozen. The serving version continues to serve, and nothing starts until someone unfreezes.
     private func commandsToEndRollout(of state: ServiceState, because reason: String) -> [Input] {
         let freeze = Command(
             .freeze, by: "agent", reason: "\(reason); check that \(state.serving) is what should serve, then unfreeze")

@@ -3,8 +3,8 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-/// The reconcile loop: in every tick it records what was observed, evaluates the rollouts, commits the transitions and puts
-/// them in force. It is confined to the control thread, and waits for nothing but the disk and the data plane's
+/// The reconcile loop: in every tick it records what was observed, evaluates the rollouts, commits the transitions and
+/// puts them in force. It is confined to the control thread, and waits for nothing but the disk and the data plane's
 /// acknowledgment of a new plan.
 public final class RolloutController {
     /// The share of a tick's requests that may be missing from the observation log before the agent counts as blind.
@@ -162,8 +162,8 @@ public final class RolloutController {
         }
     }
 
-    /// The range of the scores in a service's feedback, from the plan of its rollout, or from its files if there is none.
-    /// Nil for an unknown service, and if no check uses scores.
+    /// The range of the scores in a service's feedback, from the plan of its rollout, or from its files if there is
+    /// none. Nil for an unknown service, and if no check uses scores.
     public func scoreRange(of service: String) -> ScoreRange? { services[service]?.observer.plan.policies.scoreRange }
 
     /// Accepts feedback; nil for an unknown service.

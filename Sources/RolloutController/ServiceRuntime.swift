@@ -2,8 +2,8 @@ import Analysis
 import PolicyModel
 import RolloutEngine
 
-/// A service as the controller runs it: its file, the observer of its rollouts, what has to be written, and what the data
-/// plane and the scrapes report about it.
+/// A service as the controller runs it: its file, the observer of its rollouts, what has to be written, and what the
+/// data plane and the scrapes report about it.
 final class ServiceRuntime {
     private(set) var service: Service
     private(set) var declaration: Declaration
@@ -93,8 +93,8 @@ final class ServiceRuntime {
 
     func completeRestoration() { observer.completeRestoration() }
 
-    /// The change to commit for a state that is in force or will be. The judge itself is part of it with every event and
-    /// once in a while; otherwise only the items that it took.
+    /// The change to commit for a state that is in force or will be. The judge itself is part of it with every event
+    /// and once in a while; otherwise only the items that it took.
     func change(to new: ServiceState, _ events: [Event], now: Moment) -> StateChange {
         let isRolloutWithoutRecording = new.rollout != nil && observer.judge.items == nil
         let hasJudge =

@@ -19,8 +19,8 @@ public struct ServiceView: Sendable {
     /// The rest of the hold; nil if the rollout does not wait for time.
     public var holdLeft: Duration?
     public var feedback: FeedbackCounts
-    /// Notes for the user, such as edits that wait for the next rollout, a `baseline` line that is out of date, or a state
-    /// that is not on disk.
+    /// Notes for the user, such as edits that wait for the next rollout, a `baseline` line that is out of date, or a
+    /// state that is not on disk.
     public var notes: [String]
     /// False while a change is in force that could not be written.
     public var isDurable: Bool

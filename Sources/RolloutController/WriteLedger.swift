@@ -7,10 +7,11 @@ import RolloutEngine
 /// spread over the interval by the services' names, so that each second has its share of the writes and one transaction
 /// serves them all.
 struct WriteLedger {
-    /// The interval at which state and evidence are written that changed without an event. A crash loses at most as much.
+    /// The interval at which state and evidence are written that changed without an event. A crash loses at most as
+    /// much.
     static let stateInterval: Duration = .seconds(5)
-    /// The interval at which the judge itself is written during a rollout. Items that it took later are replayed after a
-    /// crash.
+    /// The interval at which the judge itself is written during a rollout. Items that it took later are replayed after
+    /// a crash.
     static let judgeInterval: Duration = .seconds(60)
     /// The same between rollouts, when only the profile of the serving version changes, over hours.
     static let profileInterval: Duration = .seconds(600)
@@ -32,7 +33,8 @@ struct WriteLedger {
     /// The shift of the service's turns, in nanoseconds: whole seconds below ten minutes.
     private let offset: Int64
 
-    /// - Parameter now: monotonic nanoseconds; nothing is due before the service's first turn after it, except the judge.
+    /// - Parameter now: monotonic nanoseconds; nothing is due before the service's first turn after it, except the
+    ///   judge.
     init(service: String, hasMarker: Bool, now: Int64) {
         offset = Int64(TrafficSplit.hash(key: service) % 600) * 1_000_000_000
         self.hasMarker = hasMarker
@@ -52,8 +54,8 @@ struct WriteLedger {
     /// Makes everything that changed due now, the judge included.
     mutating func requireWrite() { (stateWrittenAt, judgeWrittenAt) = (nil, nil) }
 
-    /// Queues the events of a change that is in force; they are written with the next successful commit. If there are too
-    /// many, the oldest that are no decisions are dropped first.
+    /// Queues the events of a change that is in force; they are written with the next successful commit. If there are
+    /// too many, the oldest that are no decisions are dropped first.
     mutating func deferWrite(of events: [Event]) {
         deferredEvents += events
         while deferredEvents.count > Self.maximumDeferred {
@@ -99,8 +101,8 @@ struct WriteLedger {
     }
 
     /// Notes a failed commit, after it was tried to mark the state.
-    /// - Returns: whether it is to be reported: the reason is a new one, or the state is now, or no longer, without a mark. A
-    ///   disk may be full long before a split is lowered, or marked in vain.
+    /// - Returns: whether it is to be reported: the reason is a new one, or the state is now, or no longer, without a
+    ///   mark. A disk may be full long before a split is lowered, or marked in vain.
     mutating func recordFailure(_ reason: String) -> Bool {
         let old = (failure, isUnmarked)
         (failure, isUnmarked) = (reason, !survivesCrash)

@@ -1,8 +1,8 @@
 import Analysis
 import PolicyModel
 
-/// The evidence that the judge of a service has gathered, with the counts behind it. It is stored with the service's state,
-/// so that a restarted agent continues where it was.
+/// The evidence that the judge of a service has gathered, with the counts behind it. It is stored with the service's
+/// state, so that a restarted agent continues where it was.
 public struct Evidence: Hashable, Codable, Sendable {
     /// The id of the rollout that was judged; empty if none was.
     public var rollout: String

@@ -16,13 +16,14 @@ public struct Rollout: Hashable, Codable, Sendable {
     /// The time that counts toward the hold of this phase. It passes only while the agent is up and can trust its view,
     /// data flows, neither arm is down, no check is in error, and the rollout is not paused, frozen or recovering.
     public var held: Duration
-    /// The time that counts toward the deadline, over the whole rollout. It passes while the agent is up and can trust its
-    /// view, except when the rollout is waiting, paused, frozen, recovering or in a pause step.
+    /// The time that counts toward the deadline, over the whole rollout. It passes while the agent is up and can trust
+    /// its view, except when the rollout is waiting, paused, frozen, recovering or in a pause step.
     public var active: Duration
     /// The time since the last judged request was seen.
     public var withoutData: Duration
     public var pause: Pause?
-    /// True from an unclean stop of the agent until the first healthy evaluation; meanwhile the candidate gets no traffic.
+    /// True from an unclean stop of the agent until the first healthy evaluation; meanwhile the candidate gets no
+    /// traffic.
     public var isRecovering: Bool
     /// The number of unclean stops of the agent during this rollout.
     public var uncleanStops: Int
@@ -88,8 +89,8 @@ public struct Rollout: Hashable, Codable, Sendable {
     private var steplessWeight: Weight { (plan.strategy.bake ?? Bake(duration: .zero)).control.complement }
 }
 
-/// The phase of a rollout. From every phase the rollout can also be reverted: manually, by a failing check, or by an edit
-/// of the service's file. It can be paused, frozen or recovering without leaving its phase.
+/// The phase of a rollout. From every phase the rollout can also be reverted: manually, by a failing check, or by an
+/// edit of the service's file. It can be paused, frozen or recovering without leaving its phase.
 public enum Phase: Hashable, Codable, Sendable {
     /// The rollout has not started; the candidate gets no traffic. It leaves to `warmup` or `step` when started by
     /// `canaryctl start`, or by itself if the strategy says so.
@@ -100,13 +101,13 @@ public enum Phase: Hashable, Codable, Sendable {
     /// `proving`, when the hold is over, no check fails and there are enough samples. A pause step ends by time or by
     /// `canaryctl resume`.
     case step(Int)
-    /// All steps are done and the last weight stays until every enforced check is proven. It leaves to `ready`, `baking`
-    /// or promotion.
+    /// All steps are done and the last weight stays until every enforced check is proven. It leaves to `ready`,
+    /// `baking` or promotion.
     case proving
     /// The candidate is proven and waits for `canaryctl promote`. It leaves to `baking` or promotion.
     case ready
-    /// The candidate has all traffic except the control group's. It leaves to promotion when the bake's time is over and
-    /// no check fails.
+    /// The candidate has all traffic except the control group's. It leaves to promotion when the bake's time is over
+    /// and no check fails.
     case baking
 
     /// The phase without its step.

@@ -2,14 +2,15 @@ import Analysis
 import PolicyModel
 
 /// The judging pipeline of one service: it collects the requests, scrapes and labels that belong to the state in force,
-/// hands each second to the judge once nothing in it can change any more, and evaluates the rollout when that is due. The
-/// agent's controller and policy tests run the same observer; they differ in where traffic comes from and in what happens
-/// to the transition that follows from an evaluation.
+/// hands each second to the judge once nothing in it can change any more, and evaluates the rollout when that is due.
+/// The agent's controller and policy tests run the same observer; they differ in where traffic comes from and in what
+/// happens to the transition that follows from an evaluation.
 ///
 /// The observer knows no clock and does no I/O. The order of calls in a tick is: record what came in, `mature`,
 /// `add` labels, `evaluate` if that is due, and `follow` the resulting state once it is in force.
 public struct RolloutObserver: Sendable {
-    /// Traffic without a judged request for this long counts as no traffic: the rollout holds, and no time passes for it.
+    /// Traffic without a judged request for this long counts as no traffic: the rollout holds, and no time passes for
+    /// it.
     public static let dataGap: Duration = .seconds(60)
     /// An agent whose ticks are further apart than this could not see what happened between them.
     public static let blindAfter: Duration = .seconds(10)
@@ -198,8 +199,8 @@ public struct ServerCounts: Hashable, Sendable {
 }
 
 extension RolloutObserver {
-    /// True if the rollout is to be evaluated in this tick: once per analysis interval, and in every tick while it waits
-    /// to be started. False without a rollout.
+    /// True if the rollout is to be evaluated in this tick: once per analysis interval, and in every tick while it
+    /// waits to be started. False without a rollout.
     public func isEvaluationDue(now: Int64) -> Bool {
         guard let rollout = state.rollout else { return false }
         return rollout.phase == .waiting
@@ -207,8 +208,8 @@ extension RolloutObserver {
     }
 
     /// Evaluates the rollout. While it waits to be started, no check is judged.
-    /// - Returns: the evaluation, and the time since the last one that may count for the rollout. Both are the input of the
-    ///   state machine.
+    /// - Returns: the evaluation, and the time since the last one that may count for the rollout. Both are the input of
+    ///   the state machine.
     public mutating func evaluate(
         baseline: ServerCounts, candidate: ServerCounts, now: Int64
     ) -> (evaluation: Evaluation, elapsed: Duration) {
@@ -257,9 +258,9 @@ extension RolloutObserver {
         public var rollout: String?
     }
 
-    /// Adapts observation to a state that is in force from `now` on: a new rollout, or the end of one, starts observation
-    /// anew; the first step starts the judge; a later step and a change of the candidate's share are noted for the requests
-    /// that follow.
+    /// Adapts observation to a state that is in force from `now` on: a new rollout, or the end of one, starts
+    /// observation anew; the first step starts the judge; a later step and a change of the candidate's share are noted
+    /// for the requests that follow.
     /// - Returns: the recordings that begin.
     public mutating func follow(_ new: ServiceState, now: Int64) -> [RecordingStart] {
         let old = state
@@ -334,8 +335,8 @@ extension RolloutObserver {
     /// The profile of the serving version.
     private var profile: BaselineProfile { isJudging ? judge.profile ?? idleProfile : idleProfile }
 
-    /// The profile of the version that serves in `new`: that of the candidate if it was promoted; nil if that version is
-    /// neither of the two that were compared.
+    /// The profile of the version that serves in `new`: that of the candidate if it was promoted; nil if that version
+    /// is neither of the two that were compared.
     private func profile(after new: ServiceState) -> BaselineProfile? {
         if new.serving == state.serving { return profile }
         guard new.serving == state.rollout?.candidate else { return nil }

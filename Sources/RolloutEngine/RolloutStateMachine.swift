@@ -2,8 +2,8 @@ import Analysis
 import PolicyModel
 import Vocabulary
 
-/// Decides the course of a service's rollouts. It is a pure and total function: the same state, input and instant always
-/// give the same transition, and every input is defined in every state.
+/// Decides the course of a service's rollouts. It is a pure and total function: the same state, input and instant
+/// always give the same transition, and every input is defined in every state.
 ///
 /// Precedence, from strong to weak: manual revert, automatic revert, freeze, manual promote, automatic promote.
 public enum RolloutStateMachine {

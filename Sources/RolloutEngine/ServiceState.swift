@@ -11,8 +11,8 @@ public struct ServiceState: Hashable, Codable, Sendable {
     public var previous: VersionIdentity?
     /// The rollout under way.
     public var rollout: Rollout?
-    /// The candidate that was reverted. It is not tried again until the service's file names another candidate or someone
-    /// says `canaryctl retry`.
+    /// The candidate that was reverted. It is not tried again until the service's file names another candidate or
+    /// someone says `canaryctl retry`.
     public var refused: Refusal?
     public var freeze: Freeze?
     /// The number of rollouts that this service has had.
@@ -66,7 +66,8 @@ public struct Freeze: Hashable, Codable, Sendable {
     }
 }
 
-/// The part of the configuration that a rollout keeps from its start; later edits of the files apply to the next rollout.
+/// The part of the configuration that a rollout keeps from its start; later edits of the files apply to the next
+/// rollout.
 public struct RolloutPlan: Hashable, Codable, Sendable {
     public var strategy: Strategy
     public var policies: [Policy]

@@ -64,9 +64,9 @@ public struct Command: Hashable, Sendable {
     }
 }
 
-/// The output of the state machine for an input: the next state, the events and the response to a command. It is a value;
-/// nothing has happened yet. The caller commits state and events first and then publishes the split, except that a split
-/// which gives the candidate less traffic is published at once.
+/// The output of the state machine for an input: the next state, the events and the response to a command. It is a
+/// value; nothing has happened yet. The caller commits state and events first and then publishes the split, except that
+/// a split which gives the candidate less traffic is published at once.
 public struct Transition: Hashable, Sendable {
     public var state: ServiceState
     public var events: [Event]

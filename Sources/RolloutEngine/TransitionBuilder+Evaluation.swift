@@ -31,8 +31,8 @@ extension TransitionBuilder {
         advanceIfDue(e)
     }
 
-    /// Starts a rollout that waits, if its strategy starts automatically. A start gives the candidate traffic, so it waits
-    /// until the agent can trust its view and neither arm is down.
+    /// Starts a rollout that waits, if its strategy starts automatically. A start gives the candidate traffic, so it
+    /// waits until the agent can trust its view and neither arm is down.
     private mutating func startAutomatically(_ rollout: Rollout, _ e: Evaluation) {
         guard rollout.plan.strategy.start == .automatic, state.freeze == nil, rollout.pause == nil else { return }
         if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
@@ -62,8 +62,8 @@ extension TransitionBuilder {
         emit(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
     }
 
-    /// Counts the time without data and reverts the rollout if a policy says so. That time also counts while the rollout
-    /// is paused or frozen, because reverts take precedence over both.
+    /// Counts the time without data and reverts the rollout if a policy says so. That time also counts while the
+    /// rollout is paused or frozen, because reverts take precedence over both.
     /// - Returns: false if the rollout was reverted.
     private mutating func applyNoDataLimits(_ e: Evaluation, elapsed: Duration) -> Bool {
         guard var rollout = state.rollout else { return false }

@@ -1,5 +1,5 @@
-/// Tells a text that was damaged from one that was written: FNV-1a of 64 bits. A database has no checksums of its own, and
-/// a flipped bit in a JSON number is a number too. Chance is what this is against, not intent.
+/// Tells a text that was damaged from one that was written: FNV-1a of 64 bits. A database has no checksums of its own,
+/// and a flipped bit in a JSON number is a number too. Chance is what this is against, not intent.
 enum Checksum {
     static func of(_ text: String) -> Int64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325

@@ -1,7 +1,7 @@
 import PlainText
 
-/// Writes JSON as it comes: several times faster than Foundation's encoder, which builds a tree of objects first. With a
-/// thousand services that made a third of all that the agent computed. Keys stand in the order of their declaration;
+/// Writes JSON as it comes: several times faster than Foundation's encoder, which builds a tree of objects first. With
+/// a thousand services that made a third of all that the agent computed. Keys stand in the order of their declaration;
 /// what is not finite is written as a string.
 final class JSONText {
     // Checks of overlapping accesses were half of what writing cost; every access is one of the methods below.

@@ -25,8 +25,8 @@ enum RenamedKeys {
         try rename("judge", in: "recording_head", db)
     }
 
-    /// Renames the keys in a column of JSON. A text that its checksum says is damaged stays as it is, so that it is still
-    /// found to be damaged.
+    /// Renames the keys in a column of JSON. A text that its checksum says is damaged stays as it is, so that it is
+    /// still found to be damaged.
     private static func rename(
         _ column: String, in table: String, checksum: String? = nil, _ db: Database
     ) throws {

@@ -126,8 +126,8 @@ private struct Arms {
     /// When the rollout was made, where that is known.
     var createdAt: Int64?
 
-    /// Takes the rollout from the state that has the rollout; where a change holds both its start and its end, from what its end left.
-    /// Nil where no state knows of it.
+    /// Takes the rollout from the state that has the rollout; where a change holds both its start and its end, from
+    /// what its end left. Nil where no state knows of it.
     init?(_ id: String, _ event: Event, before: ServiceState?, after: ServiceState) {
         for state in [before, after] {
             if let state, let rollout = state.rollout, rollout.id == id {

@@ -75,8 +75,8 @@ extension SQLiteStore {
     /// The file cannot be trusted.
     private struct Damage: Error { let reason: String }
 
-    /// The file can be read and written, and what is in it is not what canaryd wrote: a table or a column that is missing
-    /// is SQLITE_ERROR.
+    /// The file can be read and written, and what is in it is not what canaryd wrote: a table or a column that is
+    /// missing is SQLITE_ERROR.
     private static func isDamage(_ error: DatabaseError) -> Bool {
         switch error.resultCode {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_SCHEMA, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
@@ -124,8 +124,8 @@ extension SQLiteStore {
         return queue
     }
 
-    /// A newer canaryd has applied all migrations of this one and others besides. Where an unknown name stands in place of
-    /// a known one, the name is damaged, and so is a list that is not the first so many of those that are known.
+    /// A newer canaryd has applied all migrations of this one and others besides. Where an unknown name stands in place
+    /// of a known one, the name is damaged, and so is a list that is not the first so many of those that are known.
     private static func inspectMigrations(_ db: Database, _ path: String) throws {
         let migrator = Schema.migrator
         let known = migrator.migrations

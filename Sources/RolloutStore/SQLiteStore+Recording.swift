@@ -27,9 +27,9 @@ struct Stretch {
 
 /// What judges took in, as it was recorded.
 ///
-/// A recording comes in every few seconds from every service, and has to lie together by service to be read. So it is written to
-/// the end of one table for all, `recent`, and once a minute, with the judge itself, each service's share goes into
-/// `recording` as one row. Written at once there, every service would dirty pages of its own each time.
+/// A recording comes in every few seconds from every service, and has to lie together by service to be read. So it is
+/// written to the end of one table for all, `recent`, and once a minute, with the judge itself, each service's share
+/// goes into `recording` as one row. Written at once there, every service would dirty pages of its own each time.
 extension SQLiteStore {
     /// Bytes of recordings that a service keeps: at 1,000 requests/s two hours, at 100 half a day, at 1 five days. The
     /// oldest go first.

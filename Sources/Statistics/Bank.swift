@@ -20,11 +20,11 @@ public struct BankSettings: Hashable, Codable, Sendable {
 ///
 ///     R_j ← (R_j + w_s) · min(e_jᶯ, C)        E_s = Σ_j R_j/J + 1 − Σ_{i ≤ s} w_i
 ///
-/// Each e_j is an e-value: given the past, its mean is at most 1 while the null holds. The same is then true of e_jᶯ for
-/// η ≤ 1 (Jensen's inequality), and of its minimum with C. R_j is the sum, over the strata i up to now, of the wealth of
-/// a gambler who started at i with w_i; wealth that is not yet at stake does not change. So E is a supermartingale that
-/// starts at 1, and by Ville's inequality P(E ever reaches 1/α) ≤ α however often it is evaluated. The restarts follow
-/// Shin, Ramdas and Rinaldo, E-detectors (2022).
+/// Each e_j is an e-value: given the past, its mean is at most 1 while the null holds. The same is then true of e_jᶯ
+/// for η ≤ 1 (Jensen's inequality), and of its minimum with C. R_j is the sum, over the strata i up to now, of the
+/// wealth of a gambler who started at i with w_i; wealth that is not yet at stake does not change. So E is a
+/// supermartingale that starts at 1, and by Ville's inequality P(E ever reaches 1/α) ≤ α however often it is evaluated.
+/// The restarts follow Shin, Ramdas and Rinaldo, E-detectors (2022).
 ///
 /// η < 1 for dependent data is a heuristic that was calibrated by simulation, not a theorem.
 public struct Bank: Hashable, Codable, Sendable {
@@ -90,8 +90,8 @@ public struct Bank: Hashable, Codable, Sendable {
     /// The index of the alternative with the most wealth; nil before the first stratum.
     public var strongestAlternative: Int? { wealth.indices.max { wealth[$0] < wealth[$1] } }
 
-    /// The expected number of further strata until the evidence reaches a threshold, without further restarts; nil if it
-    /// never does.
+    /// The expected number of further strata until the evidence reaches a threshold, without further restarts; nil if
+    /// it never does.
     /// - Parameter growth: the expected change of ln R_j per stratum.
     public func strataNeeded(logThreshold: Double, _ growth: (_ alternative: Int) -> Double) -> Double? {
         if logEvidence >= logThreshold { return 0 }

@@ -50,8 +50,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
     }
 
     /// Takes one stratum.
-    /// - Parameter discount: η, the discount for clustered data: the stratum's likelihood is raised to this power, which
-    ///   is the same as counting each request η times.
+    /// - Parameter discount: η, the discount for clustered data: the stratum's likelihood is raised to this power,
+    ///   which is the same as counting each request η times.
     public mutating func observe(_ tally: Tally, discount: Double = 1) {
         hits += discount * Double(tally.hits)
         misses += discount * Double(tally.trials - tally.hits)
@@ -68,8 +68,8 @@ public struct BetaBinomialMixture: Hashable, Codable, Sendable {
         return posterior + logBeta(a + s, b + f) - prior - s * ln(bound) - f * ln1p(-bound)
     }
 
-    /// The number of further trials after which the evidence is expected to reach a threshold if hits occur at this rate;
-    /// nil if it never does.
+    /// The number of further trials after which the evidence is expected to reach a threshold if hits occur at this
+    /// rate; nil if it never does.
     public func trialsNeeded(logThreshold: Double, rate: Double, discount: Double = 1) -> Double? {
         if logEvidence >= logThreshold { return 0 }
         func evidence(_ n: Double) -> Double {

@@ -11,8 +11,8 @@
 /// requests are; a slow-down of a few requests shows only in the tail. Betting on several points at once costs each of
 /// them ln(points) nats.
 public struct LatencyRatioProcess: Hashable, Codable, Sendable {
-    /// Odds ratios to bet on at the points that about ½, .1 and .01 of the baseline's requests exceed. A slow-down moves
-    /// the odds by little near the median and by much in the tail.
+    /// Odds ratios to bet on at the points that about ½, .1 and .01 of the baseline's requests exceed. A slow-down
+    /// moves the odds by little near the median and by much in the tail.
     public static let odds: [[Double]] = [
         [1.15, 1.3, 1.6, 2.2, 4, 10], [1.3, 1.6, 2.2, 3.2, 5, 12], [1.6, 2.2, 3.2, 5, 10, 30],
     ]

@@ -17,13 +17,14 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute = floor.map { BetaBinomialMixture(bound: $0, null: .atLeast, a: 0.5, b: 0.5 / $0) }
     }
 
-    /// The share of hits among the requests of both arms beyond which a stratum is an outage. During an outage both arms
-    /// fail alike, which would prove equal odds within seconds and say nothing about normal operation.
+    /// The share of hits among the requests of both arms beyond which a stratum is an outage. During an outage both
+    /// arms fail alike, which would prove equal odds within seconds and say nothing about normal operation.
     public static let outage = 0.2
 
     /// Takes one stratum. An outage is left out of the comparison of the arms; that follows from the margins, on which
     /// the comparison is conditional.
-    /// - Parameter outage: the share of hits beyond which the stratum is an outage; it must follow from earlier strata alone.
+    /// - Parameter outage: the share of hits beyond which the stratum is an outage; it must follow from earlier strata
+    ///   alone.
     public mutating func observe(_ stratum: Stratum, discount: Double = 1, outage: Double = Self.outage) {
         let all = stratum.candidate + stratum.baseline
         if Double(all.hits) <= outage * Double(all.trials) { relative?.observe(stratum, discount: discount) }

@@ -1,8 +1,8 @@
-/// The test of the null hypothesis that the candidate's odds are at most ψ0 times the baseline's, stratum by stratum and
-/// conditional on the margins: the requests of each arm and the hits of both together. Given the margins, the
-/// candidate's hits follow Fisher's noncentral hypergeometric distribution whatever rate both arms share at the time, so
-/// a changed weight, a drifting load and an outage of both arms cancel. (Hao, Turner, Grünwald: exact e-values for 2 × 2
-/// tables; Turner and Grünwald 2302.11401.)
+/// The test of the null hypothesis that the candidate's odds are at most ψ0 times the baseline's, stratum by stratum
+/// and conditional on the margins: the requests of each arm and the hits of both together. Given the margins, the
+/// candidate's hits follow Fisher's noncentral hypergeometric distribution whatever rate both arms share at the time,
+/// so a changed weight, a drifting load and an outage of both arms cancel. (Hao, Turner, Grünwald: exact e-values for 2
+/// × 2 tables; Turner and Grünwald 2302.11401.)
 public enum OddsRatio {
     /// The log likelihood ratio of the odds ratios ψ and ψ0 given the margins,
     /// ℓ = ln { P_ψ(x | margins) / P_ψ0(x | margins) } = x ln(ψ/ψ0) − ln Z(ψ) + ln Z(ψ0),
@@ -97,8 +97,8 @@ struct Margins {
         return sum
     }
 
-    /// ln Z(ψ), summed from the largest term to both sides until a term is below 1e-14 of it, each term computed from its
-    /// neighbor. A few standard deviations suffice, so the cost grows with the square root of the counts.
+    /// ln Z(ψ), summed from the largest term to both sides until a term is below 1e-14 of it, each term computed from
+    /// its neighbor. A few standard deviations suffice, so the cost grows with the square root of the counts.
     func logNormalizer(_ odds: Double) -> Double {
         let mode = mode(odds)
         var sum = 1.0

@@ -21,8 +21,8 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     public var strata: Int { bank.strata }
 
     /// Takes one stratum. A stratum that is not informative changes nothing and is not counted. Whether it is follows
-    /// from its margins, on which the test is conditional, so skipping it does not select by outcome. This way a service
-    /// with few errors pays for few restarts.
+    /// from its margins, on which the test is conditional, so skipping it does not select by outcome. This way a
+    /// service with few errors pays for few restarts.
     public mutating func observe(_ stratum: Stratum, discount: Double = 1) {
         guard stratum.isInformative else { return }
         let values = OddsRatio.eValues(stratum, against: bound, alternatives)

@@ -3,9 +3,9 @@
 /// the baseline. A retry storm, or a user whose requests always fail, affects one shard; an outage of the whole arm
 /// affects all shards alike and is no overdispersion, because it affects the other arm as well.
 ///
-/// Windows of several lengths are used, since a cluster may last a second or ten minutes; the largest φ̂ counts. Windows
-/// are weighted by their hits, so that many quiet ones do not hide a storm. A window with one hit carries no information
-/// about clustering.
+/// Windows of several lengths are used, since a cluster may last a second or ten minutes; the largest φ̂ counts.
+/// Windows are weighted by their hits, so that many quiet ones do not hide a storm. A window with one hit carries no
+/// information about clustering.
 public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     public static let shards = 8
     /// Lengths of the windows in seconds, each a multiple of the one before.
@@ -81,8 +81,8 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
         scales[i].variance += Double(k) * Double(k) * 2 / df * (1 - 1 / Double(k))
     }
 
-    /// φ̂, at least 1: the largest of the estimates for the four lengths, each reduced by one standard error because the
-    /// largest of four estimates is biased upward. Nil until one length has enough hits.
+    /// φ̂, at least 1: the largest of the estimates for the four lengths, each reduced by one standard error because
+    /// the largest of four estimates is biased upward. Nil until one length has enough hits.
     public var estimate: Double? {
         var largest: Double?
         for scale in scales where scale.weight >= Self.fewestHits && scale.windows >= Self.fewestWindows {

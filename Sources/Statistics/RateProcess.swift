@@ -24,8 +24,8 @@ public struct RateProcess: Hashable, Codable, Sendable {
         case increase, ceiling
     }
 
-    /// The process of one bound. Exactly one of `odds`, `byBlock` and `byTick` is set. They are optionals and not an enum
-    /// because changing an enum's payload copies it, arrays included, at each tick.
+    /// The process of one bound. Exactly one of `odds`, `byBlock` and `byTick` is set. They are optionals and not an
+    /// enum because changing an enum's payload copies it, arrays included, at each tick.
     private struct Member: Hashable, Codable, Sendable {
         var part: Part
         var share: Double

@@ -3,8 +3,8 @@
 public enum RestartWeights: Hashable, Codable, Sendable {
     /// All wealth is bet from the first stratum on: no restarts.
     case never
-    /// A share `early` is bet at once and the rest in proportion to 1/(s(s+1)): an onset at stratum s costs about 2 ln s
-    /// nats of evidence.
+    /// A share `early` is bet at once and the rest in proportion to 1/(s(s+1)): an onset at stratum s costs about 2 ln
+    /// s nats of evidence.
     case inverseSquare(early: Double)
 
     /// w_s, the share of the wealth that is first bet at a stratum.

@@ -17,8 +17,8 @@ public struct RiskBudget: Hashable, Codable, Sendable {
     }
 
     /// The weight w_i of each check. Errors get half of the budget, latency and quality a quarter each, rescaled to the
-    /// sources that occur. Client errors get an eighth, which is taken from errors. Within one source the checks divide it
-    /// by their shares. The weights sum to 1, unless there are no checks.
+    /// sources that occur. Client errors get an eighth, which is taken from errors. Within one source the checks divide
+    /// it by their shares. The weights sum to 1, unless there are no checks.
     public func weights(_ checks: [(source: Source, share: Double)]) -> [Double] {
         let sources = Set(checks.map(\.source))
         func portion(_ source: Source) -> Double {

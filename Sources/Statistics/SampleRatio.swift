@@ -1,9 +1,9 @@
 /// Evidence of a sample ratio mismatch: against the null hypothesis that keys are assigned to the candidate with the
 /// intended share. The share may change over time.
 ///
-/// The process takes keys when they are assigned and not requests when they end, because a slow or crashing arm finishes
-/// fewer of them. A mismatch means that the comparison of the arms is not fair and blocks a promotion; it says nothing
-/// about the candidate.
+/// The process takes keys when they are assigned and not requests when they end, because a slow or crashing arm
+/// finishes fewer of them. A mismatch means that the comparison of the arms is not fair and blocks a promotion; it says
+/// nothing about the candidate.
 public struct SampleRatioProcess: Hashable, Codable, Sendable {
     /// θ, the alternatives: shifts of the candidate's log odds of being assigned a key.
     static let tilts: [Double] = [-0.8, -0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4, 0.8]

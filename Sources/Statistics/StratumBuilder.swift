@@ -1,6 +1,7 @@
-/// Joins ticks into strata that are large enough to test. Given the margins of a stratum with one request per arm, hardly
-/// any information is left: which arm failed is a coin toss. With twenty requests, a hit of the candidate carries nearly
-/// as much information as the split allows. The rule looks at time and numbers of requests, never at outcomes.
+/// Joins ticks into strata that are large enough to test. Given the margins of a stratum with one request per arm,
+/// hardly any information is left: which arm failed is a coin toss. With twenty requests, a hit of the candidate
+/// carries nearly as much information as the split allows. The rule looks at time and numbers of requests, never at
+/// outcomes.
 public struct StratumBuilder: Hashable, Codable, Sendable {
     /// The number of requests of both arms together that completes a stratum.
     public static let requests = 20

@@ -1,9 +1,9 @@
 /// Evidence against a union of two null hypotheses: that the candidate's rate is at most `rateBound`, or that its odds
 /// are at most `oddsBound` times the baseline's. Evidence grows only if the candidate is beyond both bounds.
 ///
-/// The type serves two rules. In "half as much again as the baseline, but anything under .2 % is acceptable" the floor is
-/// the bound of the rate. In "at most 1 %, unless the baseline is as bad" the ceiling is the bound of the rate, and the
-/// bound of the odds is 1.
+/// The type serves two rules. In "half as much again as the baseline, but anything under .2 % is acceptable" the floor
+/// is the bound of the rate. In "at most 1 %, unless the baseline is as bad" the ceiling is the bound of the rate, and
+/// the bound of the odds is 1.
 ///
 /// Ticks are grouped into blocks. In each block two gamblers start with the same wealth. The first (e-process O) bets
 /// tick by tick against the odds, the second (R) against the rate, each on all alternatives at once. The smaller of the
@@ -16,12 +16,12 @@
 ///
 /// The evidence may be read, and acted on, while a block is open. Assume that within a block one of the two nulls holds
 /// throughout. Then the evidence, min(O, R) plus the wealth that is not yet at stake, is at most D, which is O or R,
-/// whichever belongs to that null, plus that same wealth. D is a supermartingale within the block and only drops, to the
-/// evidence, at its end. So P(evidence ever reaches 1/α) ≤ P(D ever does) ≤ α.
+/// whichever belongs to that null, plus that same wealth. D is a supermartingale within the block and only drops, to
+/// the evidence, at its end. So P(evidence ever reaches 1/α) ≤ P(D ever does) ≤ α.
 ///
 /// The null that holds would change within a block if a candidate that is within the bound of the rate, but not within
-/// that of the odds, went through an outage of both arms. Therefore, in a tick in which the baseline fails far more than
-/// before, R may lose but not win, which is always valid.
+/// that of the odds, went through an outage of both arms. Therefore, in a tick in which the baseline fails far more
+/// than before, R may lose but not win, which is always valid.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
     public let rateBound: Double
     public let oddsBound: Double

@@ -53,8 +53,8 @@ public final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Blocks the calling thread until `step` is done. `step` runs under the lock: first at once, then after each change
-    /// and at each deadline that it named; it may run without a change too.
+    /// Blocks the calling thread until `step` is done. `step` runs under the lock: first at once, then after each
+    /// change and at each deadline that it named; it may run without a change too.
     public func wait<Value>(_ step: (inout State) -> Step<Value>) -> Value {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -3,7 +3,8 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// The listening sockets of one loop. The acceptor owns their records; one that a client came from lives until the loop ends.
+/// The listening sockets of one loop. The acceptor owns their records; one that a client came from lives until the loop
+/// ends.
 final class Acceptor {
     typealias Listener = UnsafeMutablePointer<ListenerRecord>
 
@@ -75,7 +76,8 @@ final class Acceptor {
         }
     }
 
-    /// Leaves a listener out for a moment, since a level-triggered epoll would spin while there is no room for its clients.
+    /// Leaves a listener out for a moment, since a level-triggered epoll would spin while there is no room for its
+    /// clients.
     func pause(_ listener: Listener) {
         guard !listener.pointee.isPaused, listener.pointee.fd >= 0 else { return }
         listener.pointee.isPaused = true

@@ -5,8 +5,8 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// The parts of a head that its line of the log needs, kept since the head is overwritten; its text follows it in memory.
-/// The recorder owns the notes and lends them to exchanges.
+/// The parts of a head that its line of the log needs, kept since the head is overwritten; its text follows it in
+/// memory. The recorder owns the notes and lends them to exchanges.
 struct AccessNote {
     /// The request was drawn for the sample: it is logged however it ends.
     var isDrawn: Bool

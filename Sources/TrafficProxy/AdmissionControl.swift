@@ -3,8 +3,8 @@ import Synchronization
 /// Keeps a service within its limits, which hold for the whole agent. A refused request is no arm's doing: it is not
 /// observed.
 enum AdmissionControl {
-    /// Takes the places of a request and its connection. Returns nil where there are; else why not. A connection belongs to
-    /// the service of its last request: before the first nobody knows whose it will be.
+    /// Takes the places of a request and its connection. Returns nil where there are; else why not. A connection
+    /// belongs to the service of its last request: before the first nobody knows whose it will be.
     static func admit(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) -> ProxyError? {
         let limits = service.pointee.limits
         let gauge = limits.gauge

@@ -37,8 +37,8 @@ extension ServicePlan {
             key: UInt32(truncatingIfNeeded: TrafficSplit.mix(hash ^ split.salt)), flags: flags)
     }
 
-    /// What the baseline may do where the candidate fails the request. A request whose arm a header chose is meant for that
-    /// arm alone.
+    /// What the baseline may do where the candidate fails the request. A request whose arm a header chose is meant for
+    /// that arm alone.
     func rescue(of request: RequestMessage, _ assignment: ArmAssignment) -> RetryPolicy.Rescue {
         guard let rescue, assignment.arm == .candidate, !assignment.flags.contains(.matched) else { return .none }
         let isSafe =

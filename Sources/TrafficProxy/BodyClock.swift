@@ -1,5 +1,6 @@
-/// The time that a client has for its body: a grace, and a second for each so many bytes that came. It stands still while
-/// no server takes the body, since the client is not read from then. Pure: times are given, in monotonic nanoseconds.
+/// The time that a client has for its body: a grace, and a second for each so many bytes that came. It stands still
+/// while no server takes the body, since the client is not read from then. Pure: times are given, in monotonic
+/// nanoseconds.
 struct BodyClock {
     /// The time at which the body began, moved on by each pause.
     private var startedAt: Int64 = 0

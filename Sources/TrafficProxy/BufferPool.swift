@@ -1,7 +1,8 @@
 import Synchronization
 
-/// One loop's buffers, all of one size, last in first out, so that a few warm ones do all the work. Idle connections hold
-/// none. The pool is a handle: its copies lend the same buffers. The loop's worker owns it and frees it at its end.
+/// One loop's buffers, all of one size, last in first out, so that a few warm ones do all the work. Idle connections
+/// hold none. The pool is a handle: its copies lend the same buffers. The loop's worker owns it and frees it at its
+/// end.
 struct BufferPool {
     /// Room for the largest head with all that is added to it; large bodies move in pieces of this size.
     static let bufferSize = 64 << 10

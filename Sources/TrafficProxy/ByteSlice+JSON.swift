@@ -1,8 +1,8 @@
 import Vocabulary
 
 extension ByteSlice {
-    /// Inside of a JSON string. What is not visible ASCII is escaped byte by byte, so that no text, however hostile, can
-    /// end the string, the line, or the encoding.
+    /// Inside of a JSON string. What is not visible ASCII is escaped byte by byte, so that no text, however hostile,
+    /// can end the string, the line, or the encoding.
     mutating func append(json text: Bytes) {
         for i in 0..<text.count {
             let byte = text.start[i]

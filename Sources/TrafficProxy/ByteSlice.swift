@@ -15,8 +15,8 @@ struct Bytes {
     }
 }
 
-/// A window of a pooled buffer: `start ..< end` is filled. A slice without a base holds no buffer. The record that contains
-/// the slice owns its buffer, until `BufferPool.reclaim`.
+/// A window of a pooled buffer: `start ..< end` is filled. A slice without a base holds no buffer. The record that
+/// contains the slice owns its buffer, until `BufferPool.reclaim`.
 struct ByteSlice {
     var base: UnsafeMutablePointer<UInt8>?
     var start = 0

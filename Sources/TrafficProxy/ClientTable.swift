@@ -92,9 +92,9 @@ final class ClientTable {
         nextDeadline = min(nextDeadline, next)
     }
 
-    /// Finds a client that sent no whole request head for too long, so that those which connect and stay silent keep nobody
-    /// out. Looks at a bounded number of records, going round; a client that was served before is found only where there is
-    /// no other.
+    /// Finds a client that sent no whole request head for too long, so that those which connect and stay silent keep
+    /// nobody out. Looks at a bounded number of records, going round; a client that was served before is found only
+    /// where there is no other.
     func toGiveWay() -> Client? {
         var resting: Client?
         for _ in 0..<min(records.count, Self.searchLength) {

@@ -20,11 +20,11 @@ enum RecordKind: UInt64 {
 /// A client's connection and the one request that is under way on it.
 struct ClientRecord {
     enum Phase: UInt8 {
-        /// The connection waits for a head, or is in the middle of one. To `exchange` when it is complete, to `lingering`
-        /// when it is refused.
+        /// The connection waits for a head, or is in the middle of one. To `exchange` when it is complete, to
+        /// `lingering` when it is refused.
         case head
-        /// A request is under way. To `head` when it has its response and the connection is kept, else to `lingering`; to
-        /// `tunnel` when the server switches protocols.
+        /// A request is under way. To `head` when it has its response and the connection is kept, else to `lingering`;
+        /// to `tunnel` when the server switches protocols.
         case exchange
         /// Bytes go both ways as they are, until both sides have ended.
         case tunnel
@@ -63,8 +63,8 @@ struct ClientRecord {
     var address = InlineText()
 }
 
-/// The part of an exchange that HTTP/1 has and a later version does not: the framing of its bodies, and what becomes of the
-/// connection behind it.
+/// The part of an exchange that HTTP/1 has and a later version does not: the framing of its bodies, and what becomes of
+/// the connection behind it.
 struct HTTP1Exchange {
     enum Ending: UInt8 {
         /// The connection is kept for another request.

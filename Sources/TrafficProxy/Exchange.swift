@@ -1,17 +1,17 @@
 import Analysis
 import PolicyModel
 
-/// One request, from its head to the end of its observation, as a state machine: each event has a function, which moves the
-/// state on and returns what is to be done. An exchange knows neither sockets nor the syntax of HTTP/1, and calls nothing;
-/// times are given, in monotonic nanoseconds. Plain data.
+/// One request, from its head to the end of its observation, as a state machine: each event has a function, which moves
+/// the state on and returns what is to be done. An exchange knows neither sockets nor the syntax of HTTP/1, and calls
+/// nothing; times are given, in monotonic nanoseconds. Plain data.
 struct Exchange {
     enum State: UInt8, CaseIterable {
         /// No request is under way. To `connecting`, or to `finishing` for a request that no server gets.
         case idle
         /// The request needs a connection to a server. To `requesting`; to `finishing` where none can be had.
         case connecting
-        /// The request goes out, or has gone out; its final response has not begun. To `responding`; back to `connecting`
-        /// for another attempt; to `tunnel`; to `finishing` where the proxy responds itself.
+        /// The request goes out, or has gone out; its final response has not begun. To `responding`; back to
+        /// `connecting` for another attempt; to `tunnel`; to `finishing` where the proxy responds itself.
         case requesting
         /// As `requesting`, but a part of an interim response has gone out: what follows has to follow it.
         case interimSent
@@ -82,8 +82,8 @@ struct Exchange {
     var status: UInt16 = 0
     /// The status of the server's final response; 0: none yet.
     private(set) var serverStatus: UInt16 = 0
-    /// Why the proxy responded in the server's place or truncated its response; of a rescued request, why the candidate's
-    /// response was not used.
+    /// Why the proxy responded in the server's place or truncated its response; of a rescued request, why the
+    /// candidate's response was not used.
     private(set) var error: ProxyError?
     /// What the final response's status says of the server.
     private(set) var serverVerdict = ServerHealth.Answer.good
@@ -195,8 +195,8 @@ extension Exchange {
         if state == .responding { state = .relaying }
     }
 
-    /// Notes the time once: of the first byte of the response's body, or of the end of a response that has none. The head
-    /// is no measure: servers that stream send it before they begin to work.
+    /// Notes the time once: of the first byte of the response's body, or of the end of a response that has none. The
+    /// head is no measure: servers that stream send it before they begin to work.
     @inline(__always) mutating func firstByte(at now: @autoclosure () -> Int64) {
         if firstByteAt == 0 { firstByteAt = now() }
     }
@@ -242,8 +242,8 @@ extension Exchange {
         }
     }
 
-    /// The baseline takes the request over from here on, as if nothing had been sent. What is open on the baseline is not
-    /// of its population.
+    /// The baseline takes the request over from here on, as if nothing had been sent. What is open on the baseline is
+    /// not of its population.
     mutating func rescued() {
         retry.rescued()
         arm = .baseline

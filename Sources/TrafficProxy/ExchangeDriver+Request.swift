@@ -154,15 +154,15 @@ extension ExchangeDriver {
         server.pointee.health.connected()
         u.phase = .busy
         c.exchange.connected()
-        // A server that speaks before it was asked is one response ahead: what it says to this request would come to the
-        // next.
+        // A server that speaks before it was asked is one response ahead: what it says to this request would come to
+        // the next.
         if events.contains(.readable) { u.pointee.isReusable = false }
         pool.watch(u, reading: true, writing: false)
         resumeSending(c)
     }
 
-    /// The server did not take the connection in time. Another server may; one that was heard of a moment ago has only a
-    /// full backlog, and is asked again where there is no other.
+    /// The server did not take the connection in time. Another server may; one that was heard of a moment ago has only
+    /// a full backlog, and is asked again where there is no other.
     func connectTimedOut(_ c: Client) {
         guard let u = c.upstream, let service = c.service else { return clientGone(c, .clientTimeout) }
         let server = u.server
@@ -179,9 +179,9 @@ extension ExchangeDriver {
 // MARK: Sending
 
 extension ExchangeDriver {
-    /// Sends what there is, then reads on from the client, whose input may have filled up, and so have been left unread,
-    /// while the request had no connection or its server took no more. Every start and every resumption of sending
-    /// comes through here: what only sends leaves a client with more to send unread for good.
+    /// Sends what there is, then reads on from the client, whose input may have filled up, and so have been left
+    /// unread, while the request had no connection or its server took no more. Every start and every resumption of
+    /// sending comes through here: what only sends leaves a client with more to send unread for good.
     private func resumeSending(_ c: Client) {
         sendToServer(c)
         if c.isOpen { advance(c) }
@@ -212,7 +212,8 @@ extension ExchangeDriver {
         }
     }
 
-    /// The server takes no more for now. It has as long as for a response, and the client's time does not run meanwhile.
+    /// The server takes no more for now. It has as long as for a response, and the client's time does not run
+    /// meanwhile.
     private func serverBlocks(_ c: Client, _ u: Upstream) {
         pool.watch(u, reading: c.output.isEmpty, writing: true)
         c.exchange.bodyClock.pause(at: now)

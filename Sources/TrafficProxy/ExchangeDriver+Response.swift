@@ -78,7 +78,8 @@ extension ExchangeDriver {
             finishAttempt(c, action)
             return false
         }
-        // The server is alive and at work (RFC 2518, 10.1): its time begins anew, and after a 100 the client's for its body.
+        // The server is alive and at work (RFC 2518, 10.1): its time begins anew, and after a 100 the client's for its
+        // body.
         if u.transport.wantsWrite, let service = c.service {
             clients.expect(c, by: now + service.pointee.responseTimeout)
         } else {
@@ -175,8 +176,8 @@ extension ExchangeDriver {
         pool.watch(u, reading: false, writing: u.transport.wantsWrite)
     }
 
-    /// Moves the response's body from the server's input to the client's output, or straight out. Returns false where the
-    /// exchange is over.
+    /// Moves the response's body from the server's input to the client's output, or straight out. Returns false where
+    /// the exchange is over.
     private func relayBody(_ c: Client) -> Bool {
         guard let u = c.upstream else { return true }
         if c.output.isEmpty, c.exchange.state == .relaying, c.codec.responseBody.isVerbatim,

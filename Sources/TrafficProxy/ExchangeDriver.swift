@@ -3,8 +3,8 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// Carries the requests of one loop: turns what its sockets report into events of `Exchange`, and does what each asks for.
-/// Speaks HTTP/1 to both sides.
+/// Carries the requests of one loop: turns what its sockets report into events of `Exchange`, and does what each asks
+/// for. Speaks HTTP/1 to both sides.
 final class ExchangeDriver {
     unowned(unsafe) let loop: EventLoop
     let limits: ProxyLimits
@@ -142,8 +142,8 @@ extension ExchangeDriver {
         dispatch(c, after: .upstreamClosed)
     }
 
-    /// Sends the request to the baseline, from its first byte. It counts once, as the candidate's failure; the baseline's
-    /// response is nobody's observation.
+    /// Sends the request to the baseline, from its first byte. It counts once, as the candidate's failure; the
+    /// baseline's response is nobody's observation.
     private func rescue(_ c: Client) {
         guard let service = c.service else { return }
         c.exchange.flags.insert(.rescued)
@@ -318,8 +318,8 @@ extension ExchangeDriver {
 // MARK: Tunnels
 
 extension ExchangeDriver {
-    /// Joins the two sides. The request is over: its observation is written now, since how long people talk says nothing
-    /// of the server.
+    /// Joins the two sides. The request is over: its observation is written now, since how long people talk says
+    /// nothing of the server.
     func startTunnel(_ c: Client, _ u: Upstream, _ response: ResponseMessage) {
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.makeRoom()

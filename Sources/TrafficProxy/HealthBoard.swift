@@ -3,8 +3,9 @@ import Glibc
 import PolicyModel
 import Synchronization
 
-/// The knowledge of servers that comes from outside the loops: where their names lead, and what their probes found. Look-ups and probes
-/// write it from their threads and then tell the loops, which read it and keep what concerns them: a request never does.
+/// The knowledge of servers that comes from outside the loops: where their names lead, and what their probes found.
+/// Look-ups and probes write it from their threads and then tell the loops, which read it and keep what concerns them:
+/// a request never does.
 final class HealthBoard: Sendable {
     struct Content {
         var addresses: [Endpoint: ce_address] = [:]

@@ -4,8 +4,8 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// One loop of the data plane: dispatches its events and deadlines, takes in plans and new clients, and reports. What it
-/// owns is shared with nobody, so nothing locks.
+/// One loop of the data plane: dispatches its events and deadlines, takes in plans and new clients, and reports. What
+/// it owns is shared with nobody, so nothing locks.
 final class LoopWorker: RecordDriver, @unchecked Sendable {
     let loop: EventLoop
     let buffers = BufferPool()

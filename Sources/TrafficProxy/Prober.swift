@@ -2,8 +2,8 @@ import CLinuxEngine
 import HTTPEngine
 import PolicyModel
 
-/// Asks servers whether they are well: one for the whole agent, so that probes are not multiplied by loops, on a thread of
-/// its own. What it finds goes to the board when it changes.
+/// Asks servers whether they are well: one for the whole agent, so that probes are not multiplied by loops, on a thread
+/// of its own. What it finds goes to the board when it changes.
 final class Prober: @unchecked Sendable {
     /// Probes at once; others wait, and so does the health of thousands of servers that all hang.
     static let maxInFlight = 64

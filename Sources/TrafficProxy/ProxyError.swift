@@ -3,8 +3,8 @@ import HTTPEngine
 import PolicyModel
 import Vocabulary
 
-/// The reason why the proxy responded in a server's place, or truncated a response. The token goes into the `x-canary-error` field, the access log,
-/// `status` and the agent's log; the message into the body.
+/// The reason why the proxy responded in a server's place, or truncated a response. The token goes into the
+/// `x-canary-error` field, the access log, `status` and the agent's log; the message into the body.
 enum ProxyError: Hashable, Sendable {
     /// The request's head was refused.
     case request(HeadError)

@@ -1,6 +1,6 @@
 extension ProxyLimits {
-    /// The descriptors left for everything but clients and servers: listeners, the loops themselves, the admin API, scrapes, the
-    /// store. A quarter of few descriptors, since even then someone has to be able to ask what is wrong.
+    /// The descriptors left for everything but clients and servers: listeners, the loops themselves, the admin API,
+    /// scrapes, the store. A quarter of few descriptors, since even then someone has to be able to ask what is wrong.
     private static let mostReserved = 256
 
     /// The same within what the process may open: half of the rest for clients, half for servers, dealt to the loops.

@@ -28,7 +28,8 @@ struct FieldList {
     }
 }
 
-/// A request as routing sees it: its head without the syntax of a protocol version. Valid until the connection reads on.
+/// A request as routing sees it: its head without the syntax of a protocol version. Valid until the connection reads
+/// on.
 struct RequestMessage {
     let head: RequestHead
     let fields: FieldList
@@ -39,9 +40,9 @@ struct RequestMessage {
     @inline(__always) var host: UnsafeBufferPointer<UInt8> { head.host.bytes(in: base) }
     @inline(__always) var requestID: UnsafeBufferPointer<UInt8> { head.fields.requestID.bytes(in: base) }
 
-    /// True for one plain request for WebSocket. RFC 9110, 7.8 lets a proxy ignore a wish to switch protocols, and this one
-    /// does for every other: `h2c` would carry requests past all that is checked here, and of other protocols nothing is
-    /// known.
+    /// True for one plain request for WebSocket. RFC 9110, 7.8 lets a proxy ignore a wish to switch protocols, and this
+    /// one does for every other: `h2c` would carry requests past all that is checked here, and of other protocols
+    /// nothing is known.
     var asksForWebSocket: Bool {
         head.fields.connectionUpgrade && head.kind == .get && head.minor == 1 && head.framing == .none
             && namesWebSocket(head.fields, base)
@@ -69,7 +70,8 @@ private func namesWebSocket(_ fields: FieldSummary, _ base: UnsafePointer<UInt8>
         && value.indices.allSatisfy { asciiLowercase(value[$0]) == name.utf8Start[$0] }
 }
 
-/// Finds `name=value` among pairs that semicolons separate (RFC 6265, 4.2.1); quotes around the value are no part of it.
+/// Finds `name=value` among pairs that semicolons separate (RFC 6265, 4.2.1); quotes around the value are no part of
+/// it.
 func findCookie(named name: Bytes, in value: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
     guard let p = value.baseAddress else { return nil }
     var i = 0

@@ -1,7 +1,7 @@
 import HTTPEngine
 
-/// Sends copies of requests that the baseline served to the candidate, when the turn in which that happened is over. Nothing
-/// waits for them, no observation comes of them, and what befalls them says nothing of a server's health.
+/// Sends copies of requests that the baseline served to the candidate, when the turn in which that happened is over.
+/// Nothing waits for them, no observation comes of them, and what befalls them says nothing of a server's health.
 final class RequestMirror {
     private enum Result { case completed, failed, dropped }
 
@@ -54,7 +54,8 @@ extension RequestMirror {
 
     func primaryBegan(_ copy: MirrorCopy, _ head: ResponseHead) { copy.pointee.primary = KeptResponse(head) }
 
-    /// Keeps the last bytes of the server's input, which are new. What is broken in them is found where they are relayed.
+    /// Keeps the last bytes of the server's input, which are new. What is broken in them is found where they are
+    /// relayed.
     func keepPrimary(_ copy: MirrorCopy, _ input: ByteSlice, last count: Int) {
         guard let bodies = copy.pointee.bodies, !copy.pointee.primary.isCut else { return }
         var new = input
@@ -62,8 +63,8 @@ extension RequestMirror {
         _ = copy.pointee.primary.keep(&new, in: bodies)
     }
 
-    /// Says whether the request stays in `toServer` beyond the beginning of its response. A copy that cannot be had whole is
-    /// dropped.
+    /// Says whether the request stays in `toServer` beyond the beginning of its response. A copy that cannot be had
+    /// whole is dropped.
     func keepsRequest(_ c: Client) -> Bool {
         guard let copy = c.exchange.mirror else { return false }
         let isWhole = !c.exchange.owesBody && c.toServer.isEmpty && c.toServer.base != nil

@@ -1,10 +1,10 @@
 import Analysis
 
-/// Decides whether a request goes out once more: to another server, over another connection, or to the baseline where the
-/// candidate failed it. Pure.
+/// Decides whether a request goes out once more: to another server, over another connection, or to the baseline where
+/// the candidate failed it. Pure.
 struct RetryPolicy {
-    /// The number of attempts of one request on one arm: the first, and others while nothing was sent or the connection was
-    /// stale.
+    /// The number of attempts of one request on one arm: the first, and others while nothing was sent or the connection
+    /// was stale.
     static let maxAttempts: UInt8 = 4
 
     /// What the baseline may do where the candidate fails the request.
@@ -43,8 +43,8 @@ struct RetryPolicy {
         isReused && received == 0 && kept.isHeld && (sent == 0 || isIdempotent)
     }
 
-    /// Says whether the baseline gets the request. A baseline that is down is no refuge: the candidate's own failure says
-    /// more than "no server".
+    /// Says whether the baseline gets the request. A baseline that is down is no refuge: the candidate's own failure
+    /// says more than "no server".
     func mayRescue(_ outcome: Outcome, _ kept: KeptRequest) -> Bool {
         guard outcome.isError, kept.isHeld, kept.hasBaseline else { return false }
         // A stale connection may have taken some of it before.

@@ -55,17 +55,18 @@ struct ArmPlan {
         let around = "x-canary-version: ".utf8.count
         return Bytes(start: versionLine.start + around, count: max(versionLine.count - around - 2, 0))
     }
-    /// True if there is no better place for its requests: where no server is up, those that were ejected or fail their probes are
-    /// tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way back to the
-    /// baseline is short.
+    /// True if there is no better place for its requests: where no server is up, those that were ejected or fail their
+    /// probes are tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way
+    /// back to the baseline is short.
     var isLastResort = false
     /// Whether connections to its servers carry more than one request.
     var reusesConnections = true
     /// The place at which the next search starts, so that equals take turns.
     var turn = 0
 
-    /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected, then
-    /// those that fail their probes; then one that refused, since asking it again costs nothing; none where all hang.
+    /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected,
+    /// then those that fail their probes; then one that refused, since asking it again costs nothing; none where all
+    /// hang.
     /// - Parameter tried: are left out.
     mutating func pick(_ now: Int64, besides tried: TriedServers) -> UnsafeMutablePointer<Server>? {
         var best: UnsafeMutablePointer<Server>?

@@ -72,8 +72,8 @@ struct ServerHealth {
         return ejectedUntil > now ? .ejected : .up
     }
 
-    /// Returns how the server is reported: a server whose connections failed stays so until one succeeds; one that was not tried for long
-    /// is unknown, not bad.
+    /// Returns how the server is reported: a server whose connections failed stays so until one succeeds; one that was
+    /// not tried for long is unknown, not bad.
     func reported(_ now: Int64) -> Standing {
         let standing = standing(now)
         guard isResolved, failures > 0, now <= downUntil + 5 * Self.longestBackoff else { return standing }

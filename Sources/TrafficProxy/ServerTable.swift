@@ -3,8 +3,8 @@ import CLinuxEngine
 import HTTPEngine
 import PolicyModel
 
-/// The servers of one loop and the routing tables that name them: plans come in, what responses say of servers is counted,
-/// and how servers do is reported. Owns the servers' records; a table lives for as long as a request uses it.
+/// The servers of one loop and the routing tables that name them: plans come in, what responses say of servers is
+/// counted, and how servers do is reported. Owns the servers' records; a table lives for as long as a request uses it.
 final class ServerTable {
     private let board: HealthBoard
     private let gauges: ServiceGauges
@@ -72,8 +72,8 @@ final class ServerTable {
         if server.pointee.health.answered(verdict, server.pointee.rules, now) { eject(server, now) }
     }
 
-    /// Responses are counted by each loop for itself, without a word to the others; what follows from them is rare, and the
-    /// others are told, so that an outlier is out for the whole agent.
+    /// Responses are counted by each loop for itself, without a word to the others; what follows from them is rare, and
+    /// the others are told, so that an outlier is out for the whole agent.
     private func eject(_ server: UnsafeMutablePointer<Server>, _ now: Int64) {
         guard canSpare(server, now), let key = servers.first(where: { $0.value == server })?.key else { return }
         server.pointee.health.eject(server.pointee.rules, now)

@@ -1,8 +1,8 @@
 import PolicyModel
 import Synchronization
 
-/// The counts of what a service holds now, over all loops: shared, because shares of a small limit would be too small for a loop that
-/// the kernel happens to give more connections. Touched only where the service has the limit.
+/// The counts of what a service holds now, over all loops: shared, because shares of a small limit would be too small
+/// for a loop that the kernel happens to give more connections. Touched only where the service has the limit.
 struct ServiceGauge: ~Copyable {
     let connections = Atomic(0)
     let requests = Atomic(0)
@@ -15,8 +15,8 @@ struct ServiceGauge: ~Copyable {
 
 typealias Gauge = UnsafeMutablePointer<ServiceGauge>
 
-/// The gauges of all services that ever were: a connection may outlive the plan that named its service, and they are a few
-/// bytes each.
+/// The gauges of all services that ever were: a connection may outlive the plan that named its service, and they are a
+/// few bytes each.
 final class ServiceGauges: @unchecked Sendable {
     private struct Entry: @unchecked Sendable { var gauge: Gauge }
     private let entries = Mutex<[String: Entry]>([:])

@@ -68,8 +68,8 @@ public final class TrafficProxy: @unchecked Sendable {
     }
 
     /// Opens what the plan's listeners need that is not open yet, and has the names of its servers looked up. Waits a
-    /// moment for those that never were; a server without an address is one that cannot be reached, and is looked up again
-    /// for as long as a plan names it. Changes nothing that is in force; where it throws, nothing at all.
+    /// moment for those that never were; a server without an address is one that cannot be reached, and is looked up
+    /// again for as long as a plan names it. Changes nothing that is in force; where it throws, nothing at all.
     /// - Throws: `ListenError`, `PlanError`.
     public func prepare(_ plan: RoutingPlan) throws {
         try checkRoutes(plan)
@@ -128,10 +128,12 @@ public final class TrafficProxy: @unchecked Sendable {
         prober.setTargets(probes(plan))
     }
 
-    /// Returns a listener's address, with the port that the system chose where 0 was asked for; nil where it is not open.
+    /// Returns a listener's address, with the port that the system chose where 0 was asked for; nil where it is not
+    /// open.
     public func boundAddress(of address: ListenAddress) -> SocketAddress? { open[address]?.bound }
 
-    /// Returns what ended since the last call, what is open now, and which servers can be reached. The loops do not wait.
+    /// Returns what ended since the last call, what is open now, and which servers can be reached. The loops do not
+    /// wait.
     public func drain() -> ObservationBatch {
         var batch = ObservationBatch()
         var health: [ArmKey: ArmHealth] = [:]
@@ -206,15 +208,16 @@ public final class TrafficProxy: @unchecked Sendable {
     /// - Throws: `AccessLogError`.
     public func reopenAccessLog() throws { try accessLog?.reopen() }
 
-    /// Stops accepting and lets what is under way finish with `Connection: close`. Returns at once; `then` is called on a
-    /// loop when no client is connected any more. All else works as before until `shutdown`.
+    /// Stops accepting and lets what is under way finish with `Connection: close`. Returns at once; `then` is called on
+    /// a loop when no client is connected any more. All else works as before until `shutdown`.
     public func beginShutdown(then: @escaping @Sendable () -> Void) {
         let gate = Countdown(workers.count, then: then)
         for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
     }
 
-    /// Stops accepting, lets what is under way finish with `Connection: close`, cuts what is still open after the grace,
-    /// and ends the loops. What ended by then can still be drained before the call returns only through `lastBatch`.
+    /// Stops accepting, lets what is under way finish with `Connection: close`, cuts what is still open after the
+    /// grace, and ends the loops. What ended by then can still be drained before the call returns only through
+    /// `lastBatch`.
     @discardableResult
     public func shutdown(grace: Duration) -> ObservationBatch {
         guard !isShutDown else { return ObservationBatch() }

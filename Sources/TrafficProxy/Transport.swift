@@ -2,8 +2,8 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 
-/// A connected socket without blocking, and the events that its owner waits for. Plain data: the record that contains it
-/// closes it.
+/// A connected socket without blocking, and the events that its owner waits for. Plain data: the record that contains
+/// it closes it.
 struct Transport {
     enum Received {
         case bytes(Int)

@@ -10,8 +10,8 @@ struct TunnelState {
     var serverShut = false
 }
 
-/// Carries bytes both ways as they are, once a server has switched protocols. Each direction holds at most one buffer: who
-/// does not read is not read for.
+/// Carries bytes both ways as they are, once a server has switched protocols. Each direction holds at most one buffer:
+/// who does not read is not read for.
 struct Tunnel {
     enum Progress { case open, ended, broken }
 

@@ -2,8 +2,8 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 
-/// The connections of one loop to its servers: opened, lent to one request at a time, kept while idle, closed. The pool owns
-/// the records; whoever takes a connection gives it back with `release` or `close`.
+/// The connections of one loop to its servers: opened, lent to one request at a time, kept while idle, closed. The pool
+/// owns the records; whoever takes a connection gives it back with `release` or `close`.
 final class UpstreamPool {
     enum Opened {
         case connected(Upstream)
@@ -40,9 +40,9 @@ final class UpstreamPool {
 
     @inline(__always) func turnEnded() { records.turnEnded() }
 
-    /// Takes a kept-alive connection on which nothing has come since its last response. One with bytes to read is closed:
-    /// they belong to no request, and the next one would take them for its response. The kernel is asked each time, since an
-    /// event for this connection may still wait behind the one that is being handled.
+    /// Takes a kept-alive connection on which nothing has come since its last response. One with bytes to read is
+    /// closed: they belong to no request, and the next one would take them for its response. The kernel is asked each
+    /// time, since an event for this connection may still wait behind the one that is being handled.
     func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
         while let u = server.pointee.idle {
             unlink(u)

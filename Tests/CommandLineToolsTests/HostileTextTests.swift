@@ -167,7 +167,8 @@ struct HostileTextTests {
             for file in [name, test] { unlink(file) }
             rmdir(folder)
         }
-        // A key that is unknown, a value that is wrong, a check's name: each is quoted in a message or shown as the line.
+        // A key that is unknown, a value that is wrong, a check's name: each is quoted in a message or shown as the
+        // line.
         let text = "policy: \"p\\e[2J\u{9b}\u{202e}\"\nche\u{9b}cks: {\u{202e}: 1}\nchecks:\n\t- {name: \u{2066}x}\n"
         for file in [name, test] {
             let handle = try #require(fopen(file, "w"))

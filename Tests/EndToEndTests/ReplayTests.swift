@@ -75,8 +75,8 @@ struct ReplayTests {
         #expect(!replay.output.contains("bit for bit"), "\(replay.output)")
     }
 
-    /// The place of a status 500 among the candidate's responses in the first tick of a stretch: tag, second, step, then
-    /// for each sub-shard the requests and, where there are any, the number of statuses, each with its count.
+    /// The place of a status 500 among the candidate's responses in the first tick of a stretch: tag, second, step,
+    /// then for each sub-shard the requests and, where there are any, the number of statuses, each with its count.
     private func failingStatus(_ body: [UInt8]) -> Int? {
         guard body.first == 4 else { return nil }
         var place = 1

@@ -1,5 +1,5 @@
-// The evaluation: metrics pages with extreme numbers through the parser, the reader, the window and the judges. Built by
-// scripts/fuzz with these modules; no SwiftPM target.
+// The evaluation: metrics pages with extreme numbers through the parser, the reader, the window and the judges. Built
+// by scripts/fuzz with these modules; no SwiftPM target.
 
 import Analysis
 import Glibc

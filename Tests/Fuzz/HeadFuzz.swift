@@ -1,4 +1,5 @@
-// The head scanner and parser, for requests and responses. Compiled together with them by scripts/fuzz; no SwiftPM target.
+// The head scanner and parser, for requests and responses. Compiled together with them by scripts/fuzz; no SwiftPM
+// target.
 
 /// The first byte chooses: bit 0 a response, bit 1 to HEAD; the rest says where a second read begins.
 @_cdecl("LLVMFuzzerTestOneInput")

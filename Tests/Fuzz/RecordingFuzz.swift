@@ -1,4 +1,5 @@
-// The decoder of recordings and the judge that replays them. Built by scripts/fuzz with these modules; no SwiftPM target.
+// The decoder of recordings and the judge that replays them. Built by scripts/fuzz with these modules; no SwiftPM
+// target.
 
 import Analysis
 import PolicyModel

@@ -6,8 +6,8 @@ public enum Growth {
     public static let limit = 2.5
 
     /// The cost of `2 * size` over that of `size`, in CPU time of this thread, so that waiting for a processor does not
-    /// count. Of several runs the cheapest counts, and a factor above the limit has to be seen eight times: work that is
-    /// quadratic is at 4 each time.
+    /// count. Of several runs the cheapest counts, and a factor above the limit has to be seen eight times: work that
+    /// is quadratic is at 4 each time.
     public static func factor<Input>(
         _ size: Int, _ make: (Int) throws -> Input, _ work: (Input) throws -> Void
     ) rethrows -> Double {

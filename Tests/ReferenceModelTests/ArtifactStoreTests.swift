@@ -24,7 +24,8 @@ import Testing
         #expect(usual.weights != other.weights)
     }
 
-    /// If a change is meant to fail this test, raise `ArtifactStore.recipeVersion`, so that existing artifacts are made again.
+    /// If a change is meant to fail this test, raise `ArtifactStore.recipeVersion`, so that existing artifacts are made
+    /// again.
     @Test("Weights are those of the recipe's version, on every processor and in every kind of build")
     func golden() throws {
         let hashes = Artifact.Kind.allCases.map { kind in

@@ -21,7 +21,8 @@ import Testing
             kept += 1
             recorder.append(second(Int64(kept), requests: requests), first: nil)
         }
-        // Between the bytes of the entries alone and the four times that they take at most with all that goes with them.
+        // Between the bytes of the entries alone and the four times that they take at most with all that goes with
+        // them.
         let bytes = Recorder.maximumBytes / kept
         #expect(bytes >= 4 * requests && bytes <= 16 * requests + 1000)
         #expect(recorder.parts.count == 1 && recorder.unwritten.isEmpty)

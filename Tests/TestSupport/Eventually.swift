@@ -1,8 +1,8 @@
 import Glibc
 import Testing
 
-/// Waits for what another thread or process brings about, and records an issue at the caller where it does not come within
-/// the limit: a test that waits in vain then says for what, and ends.
+/// Waits for what another thread or process brings about, and records an issue at the caller where it does not come
+/// within the limit: a test that waits in vain then says for what, and ends.
 /// - Parameters:
 ///   - limit: far above what the slowest machine needs, so that it never decides a test that would pass.
 ///   - what: words for the issue.

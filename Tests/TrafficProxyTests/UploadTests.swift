@@ -264,8 +264,9 @@ struct SlowSideTests {
         let client = fixture.client()
         client.limitBuffer()
         client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \(size)\r\n\r\n")
-        // Neither side reads until both directions are full: then the proxy waits to write to the server and has no room
-        // for what it could read from it. When the server reads on, it becomes writable, and must still not be read.
+        // Neither side reads until both directions are full: then the proxy waits to write to the server and has no
+        // room for what it could read from it. When the server reads on, it becomes writable, and must still not be
+        // read.
         let body = [UInt8](repeating: 0x62, count: size)
         let uploaded = client.sendUntilFull(body) { responded.load(ordering: .relaxed) }
         mayRead.store(true, ordering: .releasing)

@@ -92,7 +92,8 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     public var latencyOverdispersion: Double? { latency.estimate }
     func overdispersion(of set: ResponseSet) -> Double? { clustering(of: set).estimate }
 
-    /// The profile of a candidate that was promoted: as fast as it was; how failures cluster is the traffic's way and stays.
+    /// The profile of a candidate that was promoted: as fast as it was; how failures cluster is the traffic's way and
+    /// stays.
     func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
         var next = self
         (next.total, next.firstByte) = (candidate[0], candidate[1])

@@ -25,8 +25,8 @@ enum CheckProcess: Hashable, Sendable {
 
     // MARK: - Evidence
 
-    /// ln E for a revert, and the bound or the group with the strongest evidence; for groups, after each has paid for its
-    /// share of the risk.
+    /// ln E for a revert, and the bound or the group with the strongest evidence; for groups, after each has paid for
+    /// its share of the risk.
     var evidence: (value: Double, part: String) {
         switch self {
         case .errors(let process): process.evidence

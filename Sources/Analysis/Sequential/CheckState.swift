@@ -10,8 +10,8 @@ struct CheckState: Hashable, Sendable {
     let weight: Double
     var process: CheckProcess
     private(set) var trace = EvidenceTrace()
-    /// About how many more requests of the candidate the proof needs; nil if no number of them suffices at this pace, or
-    /// if too few were seen to tell.
+    /// About how many more requests of the candidate the proof needs; nil if no number of them suffices at this pace,
+    /// or if too few were seen to tell.
     private(set) var needed: Double?
     /// The candidate's requests in its step from which `needed` was estimated.
     private(set) var neededFrom = 0

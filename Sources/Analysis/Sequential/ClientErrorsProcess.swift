@@ -1,8 +1,8 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about 4xx and about redirects, each with a process of its own, so that many redirects of both arms do not
-/// hide a few 4xx of one.
+/// The evidence about 4xx and about redirects, each with a process of its own, so that many redirects of both arms do
+/// not hide a few 4xx of one.
 struct ClientErrorsProcess: Hashable, Codable, Sendable {
     enum Part: String, CaseIterable {
         case clientErrors = "4xx"

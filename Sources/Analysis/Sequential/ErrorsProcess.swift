@@ -114,8 +114,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         guard let byKey else {
             return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
-        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well, lately: a long
-        // clean past must not hide a breakdown.
+        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well, lately: a
+        // long clean past must not hide a breakdown.
         func gated(_ process: KeyedErrors, _ allowed: Double) -> Double {
             recent.hits > allowed * recent.trials ? process.logEvidence : min(process.logEvidence, 0)
         }
@@ -131,8 +131,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     var proofEvidence: Double { proof.logEvidence }
     var mode: CountingMode { rate.mode }
 
-    /// Whether the candidate fails clearly more often in this step than is allowed over a baseline of this rate: then more
-    /// of the same proves nothing.
+    /// Whether the candidate fails clearly more often in this step than is allowed over a baseline of this rate: then
+    /// more of the same proves nothing.
     private func isBeyond(_ rate: Double) -> Bool {
         let candidate = sinceStep.candidate
         let allowed = Self.factor(check).map { max($0 * rate, check.floor) } ?? check.max ?? 1

@@ -1,7 +1,8 @@
 import PolicyModel
 
-/// A recording of what a judge took in, in bytes: some 35 for each second and two to four for each request (two more where they have keys). Numbers are
-/// LEB128 (seven bits a byte, the lowest first, the top bit set where more follow); signed ones zigzag.
+/// A recording of what a judge took in, in bytes: some 35 for each second and two to four for each request (two more
+/// where they have keys). Numbers are LEB128 (seven bits a byte, the lowest first, the top bit set where more follow);
+/// signed ones zigzag.
 public enum ItemCoding {
     /// Why bytes cannot be read.
     public struct Damaged: Error, CustomStringConvertible {

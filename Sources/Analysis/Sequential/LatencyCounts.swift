@@ -4,9 +4,9 @@ import Statistics
 /// How many of a tick's requests took at least as long as a bucket, for either arm: gathered in one pass, as several
 /// checks ask at several points.
 struct LatencyCounts {
-    /// Requests in a bucket or above: a row for the baseline's and one for the candidate's whose latency is known, then,
-    /// where there are any, those of either arm that outlived the bucket. A row begins with the first bucket that has a
-    /// request, and ends with a place for errors.
+    /// Requests in a bucket or above: a row for the baseline's and one for the candidate's whose latency is known,
+    /// then, where there are any, those of either arm that outlived the bucket. A row begins with the first bucket that
+    /// has a request, and ends with a place for errors.
     private let beyond: [UInt32]
     private let first: Int
     private let places: Int
@@ -41,8 +41,8 @@ struct LatencyCounts {
     }
 
     /// Requests in these buckets and above, of those of which it can be told.
-    /// - Parameter outlived: in a proof a request of the candidate that was given up counts as slow from here on, as one
-    ///   of the baseline does: that clients lose patience between the two thresholds must not look fast.
+    /// - Parameter outlived: in a proof a request of the candidate that was given up counts as slow from here on, as
+    ///   one of the baseline does: that clients lose patience between the two thresholds must not look fast.
     func beyond(candidate: Int, baseline: Int, outlived: Int? = nil) -> Stratum {
         Stratum(
             candidate: tally(1, candidate, outlived: outlived ?? candidate),

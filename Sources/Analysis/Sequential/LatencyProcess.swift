@@ -18,10 +18,11 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var step: UInt16?
     private var second: Int64?
     private var refreshedAt: Int64?
-    /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty before
-    /// they are known.
+    /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty
+    /// before they are known.
     private var points: [Int] = []
-    /// The bounds: for a revert, the candidate's at `factor` times these, rounded up; for the proof its last one rounded down.
+    /// The bounds: for a revert, the candidate's at `factor` times these, rounded up; for the proof its last one
+    /// rounded down.
     private var scaled: [Int] = []
     private var proofPoint = 0
     /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.

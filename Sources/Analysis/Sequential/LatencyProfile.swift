@@ -6,8 +6,8 @@ public struct LatencyProfile: Hashable, Sendable {
     /// Older counts are halved whenever there are so many; at 100 requests/s that is every few minutes.
     static let fading: UInt32 = 60_000
 
-    /// Requests by doubling of the latency, then by bucket, 64 to each doubling, from the first doubling that has any to
-    /// the last: a service's latencies are within a few.
+    /// Requests by doubling of the latency, then by bucket, 64 to each doubling, from the first doubling that has any
+    /// to the last: a service's latencies are within a few.
     private var counts = [UInt32](repeating: 0, count: doublings)
     private var first = 0
     private static let doublings = LatencyBuckets.count >> 6

@@ -89,7 +89,8 @@ extension SequentialJudge {
         return m
     }
 
-    /// `sex=Female: proof 1.4 : 1 of 20 : 1, about 900 more rows of the candidate; 2 more groups are not proven either`.
+    /// `sex=Female: proof 1.4 : 1 of 20 : 1, about 900 more rows of the candidate; 2 more groups are not proven
+    /// either`.
     private func words(_ bound: QualityProcess, _ name: String, others: Int) -> String {
         let proof = "\(CheckEvidence.odds(bound.proofEvidence)) of \(CheckEvidence.odds(proofThreshold))"
         var words = "\(name): proof \(proof)"

@@ -13,8 +13,8 @@ public enum JudgedItem: Hashable, Sendable {
 public struct ErrorTick: Hashable, Sendable {
     /// Sub-shards of an arm, by the split's own hash.
     public static let shards = OverdispersionEstimator.shards
-    /// More requests than one arm can have in a second and a sub-shard: 33 million a second in all. What a judge computes
-    /// for a tick takes longer the more requests it has, so a recording that says more is damaged.
+    /// More requests than one arm can have in a second and a sub-shard: 33 million a second in all. What a judge
+    /// computes for a tick takes longer the more requests it has, so a recording that says more is damaged.
     public static let mostTrials: UInt32 = 1 << 22
 
     /// Monotonic.

@@ -110,7 +110,8 @@ public struct TickFeed: Sendable {
         return items
     }
 
-    /// Records the latency of a request that ended, or is still open when its second is handed out; nothing where that was done before.
+    /// Records the latency of a request that ended, or is still open when its second is handed out; nothing where that
+    /// was done before.
     private mutating func recordLatency(_ o: Observation) {
         let began = o.startedAt / ObservationWindow.cohortLength
         guard began > latenciesThrough else { return }

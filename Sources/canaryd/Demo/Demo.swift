@@ -10,8 +10,8 @@ import Vocabulary
 /// Runs the demo: trains the models, starts the processes, replays traffic, rolls out one candidate after the other and
 /// explains the decisions.
 final class Demo: @unchecked Sendable {
-    /// The longest time of a rollout. A rollout of the example takes a minute on average and less than four minutes in 399
-    /// of 400 runs, so a longer one will not end any more.
+    /// The longest time of a rollout. A rollout of the example takes a minute on average and less than four minutes in
+    /// 399 of 400 runs, so a longer one will not end any more.
     static let rolloutTimeout: Duration = .seconds(300)
 
     private let candidates: [ArtifactName]
@@ -175,8 +175,8 @@ final class Demo: @unchecked Sendable {
                 + "\(ended.candidate); \(counts.labeled) labels were posted")
     }
 
-    /// The status in one line that changes only when the rollout does. The progress of a proof, which changes with every
-    /// evaluation, is left out.
+    /// The status in one line that changes only when the rollout does. The progress of a proof, which changes with
+    /// every evaluation, is left out.
     private func line(_ status: ServiceStatus) -> String {
         let rollout = status.rollout.map { "\($0.candidate) \(status.candidateWeight.words)" } ?? "no rollout"
         let causes = status.waitsFor.compactMap { $0.split(separator: ":").first.map(String.init) }

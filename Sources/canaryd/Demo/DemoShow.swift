@@ -35,8 +35,8 @@ final class DemoShow: @unchecked Sendable {
         put((isTerminal ? Self.wrap(line, to: Self.width()) : line) + "\n")
     }
 
-    /// Replaces the block, whose lines are displayable. If the output is not a terminal, `plain` is printed instead, unless it is the same as the last
-    /// time.
+    /// Replaces the block, whose lines are displayable. If the output is not a terminal, `plain` is printed instead,
+    /// unless it is the same as the last time.
     func update(_ block: [String], plain: String) {
         guard isTerminal else {
             if plain != lastPlain { put(plain.displayable + "\n") }

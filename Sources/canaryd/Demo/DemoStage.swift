@@ -4,12 +4,12 @@ import FileAccess
 import Glibc
 import ReferenceModel
 
-/// The demo's processes and files: a reference model server for each version and the agent, each a process of its own, and
-/// a working folder. `end` ends all processes.
+/// The demo's processes and files: a reference model server for each version and the agent, each a process of its own,
+/// and a working folder. `end` ends all processes.
 final class DemoStage {
     let folder: String
-    /// The port of the service. It is chosen when it is first needed, because a port that was free before the training may
-    /// be in use after it.
+    /// The port of the service. It is chosen when it is first needed, because a port that was free before the training
+    /// may be in use after it.
     private(set) lazy var port = LoopbackClient.freePort(preferred: 8080)
     private(set) var children: [ChildProcess] = []
     private var agent: ChildProcess?

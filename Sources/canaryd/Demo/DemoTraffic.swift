@@ -4,8 +4,8 @@ import ReferenceModel
 import Synchronization
 import Threading
 
-/// The demo's clients. They send rows that no model was trained on through the proxy at a steady rate, all rows once before
-/// any is repeated, and post the true labels as feedback a little later.
+/// The demo's clients. They send rows that no model was trained on through the proxy at a steady rate, all rows once
+/// before any is repeated, and post the true labels as feedback a little later.
 final class DemoTraffic: Sendable {
     /// The time between a response and its label.
     static let labelDelay: Duration = .seconds(2)

@@ -3,8 +3,8 @@ import Testing
 
 @testable import TrafficProxy
 
-/// Raw bytes in, verdict out, over the wire: what comes of a request, and what its server saw. RFC 9110 and 9112 decide;
-/// where they leave a choice, the strict one. `\u{ff}` in a text stands for the byte 0xFF.
+/// Raw bytes in, verdict out, over the wire: what comes of a request, and what its server saw. RFC 9110 and 9112
+/// decide; where they leave a choice, the strict one. `\u{ff}` in a text stands for the byte 0xFF.
 @Suite("Corpus of requests")
 struct RequestCorpusTests {
     enum Verdict: Equatable {
