@@ -18,7 +18,7 @@ final class Acceptor {
         case reset
     }
 
-    private unowned(unsafe) let loop: EventLoop
+    private let loop: EventLoop
     private var listeners: [ListenAddress: Listener] = [:]
     private var closed: [Listener] = []
 

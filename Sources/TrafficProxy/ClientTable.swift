@@ -3,7 +3,7 @@ import HTTPEngine
 
 /// The clients of one loop: their records, deadlines, and which of them may give way to a new one.
 final class ClientTable {
-    private unowned(unsafe) let loop: EventLoop
+    private let loop: EventLoop
     private let buffers: BufferPool
     private let limits: ProxyLimits
     private let giveWayAfter: Int64

@@ -6,7 +6,7 @@ import Statistics
 /// Carries the requests of one loop: turns what its sockets report into events of `Exchange`, and does what each asks
 /// for. Speaks HTTP/1 to both sides.
 final class ExchangeDriver {
-    unowned(unsafe) let loop: EventLoop
+    let loop: EventLoop
     let limits: ProxyLimits
     let parser: HeadParser
     let buffers: BufferPool

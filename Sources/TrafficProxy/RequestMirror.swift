@@ -5,7 +5,7 @@ import HTTPEngine
 final class RequestMirror {
     private enum Result { case completed, failed, dropped }
 
-    private unowned(unsafe) let loop: EventLoop
+    private let loop: EventLoop
     private let buffers: BufferPool
     private let pool: UpstreamPool
     private let parser: HeadParser

@@ -15,7 +15,7 @@ struct TunnelState {
 struct Tunnel {
     enum Progress { case open, ended, broken }
 
-    unowned(unsafe) let loop: EventLoop
+    let loop: EventLoop
     let buffers: BufferPool
 
     /// The client's side has something to report.

@@ -14,7 +14,7 @@ final class UpstreamPool {
         case exhausted
     }
 
-    private unowned(unsafe) let loop: EventLoop
+    private let loop: EventLoop
     private let buffers: BufferPool
     private let maxConnections: Int
     private let maxIdle: Int
