@@ -171,12 +171,12 @@ extension Exchange {
     }
 
     /// The server's final response begins.
-    mutating func response(status: Int, _ kept: @autoclosure () -> KeptRequest) -> Action {
+    mutating func response(status: Int, _ kept: KeptRequest) -> Action {
         assert(state == .requesting || state == .interimSent, "a response in \(state)")
         serverStatus = UInt16(truncatingIfNeeded: status)
         outcome = status >= 500 ? .serverError : status >= 400 ? .clientError : .success
         serverVerdict = ServerHealth.Answer(status: status)
-        if status >= 500, state == .requesting, retry.mayRescue(outcome, kept()) { return .rescue }
+        if status >= 500, state == .requesting, retry.mayRescue(outcome, kept) { return .rescue }
         self.status = serverStatus
         state = state == .interimSent ? .relaying : .responding
         return .relay

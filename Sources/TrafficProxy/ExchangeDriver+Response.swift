@@ -99,7 +99,9 @@ extension ExchangeDriver {
     /// Takes the head of the final response. Returns false where the request goes to the baseline instead.
     private func startResponse(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
         let head = message.head
-        guard c.exchange.response(status: head.status, kept(c)) == .relay else {
+        // Only a 5xx may go to the baseline.
+        let kept = head.status >= 500 ? kept(c) : KeptRequest()
+        guard c.exchange.response(status: head.status, kept) == .relay else {
             rescueServerError(u, c, head)
             return false
         }
