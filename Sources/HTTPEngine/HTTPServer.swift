@@ -126,7 +126,7 @@ extension HTTPServer {
     /// The most connections to accept in a turn, so that a flood of them does not starve those that are open.
     private static let acceptsPerTurn = 64
 
-    /// Accepts one connection. Returns false where none waits.
+    /// Closes the connection that gives way first. Returns false where none may.
     @discardableResult
     private func closeWaiting() -> Bool {
         guard let connection = waiting.first else { return false }

@@ -39,7 +39,7 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     private var isParsing = false
     private(set) var deadline: Int64 = .max
 
-    /// What a connection that may give way waits for, in the order in which they do.
+    /// The kinds of connections that may give way, by what they wait for, in the order in which they do.
     enum Waiting: Int, CaseIterable {
         case firstHead, nextHead, body
     }

@@ -178,7 +178,7 @@ private struct ScrapeWorker {
         }
     }
 
-    /// Puts a target into the queue, behind all that are due later.
+    /// Returns the place in the queue behind all that are due later.
     private func place(of due: Int64) -> Int {
         var (low, high) = (0, queue.count)
         while low < high {

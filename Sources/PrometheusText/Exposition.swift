@@ -52,7 +52,7 @@ public struct Sample: Hashable, Sendable {
     }
 }
 
-/// The samples of one HELP and TYPE. It may be without samples: a server that has not worked yet.
+/// A metric family: one HELP and TYPE with its samples. There may be none: a server that has not worked yet.
 public struct Family: Hashable, Sendable {
     public var name: String
     public var kind: FamilyKind

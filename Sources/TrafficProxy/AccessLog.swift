@@ -37,7 +37,7 @@ final class AccessLog: @unchecked Sendable {
     private let failed = Atomic<UInt64>(0)
     /// The error number of the newest write; 0: it worked.
     private let error = Atomic<Int32>(0)
-    /// The state that belongs to the writer's thread.
+    /// The log's file, which only the writer's thread uses.
     private var descriptor: Int32
     private var isScheduled = false
     /// A line was cut off in the middle: the next one begins on a line of its own.

@@ -37,7 +37,7 @@ extension ServicePlan {
             key: UInt32(truncatingIfNeeded: TrafficSplit.mix(hash ^ split.salt)), flags: flags)
     }
 
-    /// What the baseline may do where the candidate fails the request. A request whose arm a header chose is meant for
+    /// Returns when the baseline gets this request if the candidate fails it. A request whose arm a header chose is meant for
     /// that arm alone.
     func rescue(of request: RequestMessage, _ assignment: ArmAssignment) -> RetryPolicy.Rescue {
         guard let rescue, assignment.arm == .candidate, !assignment.flags.contains(.matched) else { return .none }
@@ -68,7 +68,7 @@ extension ServicePlan {
         return nil
     }
 
-    /// An empty list means all.
+    /// Says whether the request belongs to the judged population. An empty list means all.
     private func isJudged(_ request: RequestMessage) -> Bool {
         (methodCount == 0 || isAmong(methods, methodCount, request.method))
             && (pathCount == 0 || isAmong(paths, pathCount, request.path))

@@ -98,7 +98,7 @@ struct BodyWriter {
     }
 }
 
-/// A body on its way from one side to the other: framing off, framing on.
+/// Relays a body from one side to the other: takes the framing off and puts another one on.
 struct BodyRelay {
     enum Progress {
         /// All input was taken.
@@ -127,7 +127,7 @@ struct BodyRelay {
 
     @inline(__always) var isDone: Bool { reader.isDone }
 
-    /// Bytes go through unchanged: they can be sent from where they were read.
+    /// True if the content is relayed unchanged, so that it can be sent from where it was read.
     @inline(__always) var isVerbatim: Bool {
         !writer.isChunked && (reader.kind == .length || reader.kind == .untilClose)
     }

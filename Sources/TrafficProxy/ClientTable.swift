@@ -95,7 +95,7 @@ final class ClientTable {
     /// Finds a client that sent no whole request head for too long, so that those which connect and stay silent keep
     /// nobody out. Looks at a bounded number of records, going round; a client that was served before is found only
     /// where there is no other.
-    func toGiveWay() -> Client? {
+    func clientToDisplace() -> Client? {
         var resting: Client?
         for _ in 0..<min(records.count, Self.searchLength) {
             let c = records[nextToGiveWay % records.count]

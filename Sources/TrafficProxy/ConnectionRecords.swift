@@ -20,15 +20,15 @@ enum RecordKind: UInt64 {
 /// A client's connection and the one request that is under way on it.
 struct ClientRecord {
     enum Phase: UInt8 {
-        /// The connection waits for a head, or is in the middle of one. To `exchange` when it is complete, to
+        /// The connection waits for a request head, or is reading one. Exits: `exchange` when it is complete;
         /// `lingering` when it is refused.
         case head
-        /// A request is under way. To `head` when it has its response and the connection is kept, else to `lingering`;
-        /// to `tunnel` when the server switches protocols.
+        /// A request is under way. Exits: `head` after a response that keeps the connection; `lingering` after one that
+        /// does not; `tunnel` when the server switches protocols.
         case exchange
-        /// Bytes go both ways as they are, until both sides have ended.
+        /// Bytes are relayed unchanged in both directions until both sides have ended.
         case tunnel
-        /// The last response is out; what the client still sends is thrown away until it closes.
+        /// The last response was sent; input is discarded until the client closes.
         case lingering
     }
 
@@ -38,7 +38,7 @@ struct ClientRecord {
     var isAdvancing = false
     /// The client is in a network whose fields on addresses and routing are believed. Looked up once, when it connects.
     var isTrusted = false
-    /// A request head came over this connection before.
+    /// True if the connection has brought a whole request head before.
     var hasAsked = false
     /// The client sends nothing more; it may still read.
     var inputEnded = false
@@ -88,21 +88,22 @@ struct HTTP1Exchange {
 /// A connection to a server: busy with one request, or idle.
 struct UpstreamRecord {
     enum Phase: UInt8 {
-        /// To `busy` when the connection stands.
+        /// The connection is being established. Exit: `busy`.
         case connecting
-        /// To `idle` after a response that keeps the connection.
+        /// The connection carries a request, a mirrored request or a tunnel. Exit: `idle` after a response that keeps it.
         case busy
-        /// The connection is in its server's list. To `busy` when it is taken from there.
+        /// The connection is in its server's list of idle connections. Exit: `busy` when it is taken from there.
         case idle
     }
 
     var transport = Transport()
     var phase = Phase.connecting
-    /// The connection served a request before this one.
+    /// True if the connection already served an earlier request, so that the server may have closed it meanwhile.
     var isReused = false
-    /// The response's head says that the connection stays.
+    /// True if the response's head lets the connection be kept.
     var keepsAlive = false
-    /// Another request may follow this one: the version allows it, and the server has not spoken out of turn.
+    /// True if another request may follow this one: the version allows it, and the server did not send bytes before it
+    /// was asked.
     var isReusable = true
     var server: UnsafeMutablePointer<Server>?
     /// The server's `Server.move` when the connection was opened.

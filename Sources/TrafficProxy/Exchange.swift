@@ -6,30 +6,35 @@ import PolicyModel
 /// nothing; times are given, in monotonic nanoseconds. Plain data.
 struct Exchange {
     enum State: UInt8, CaseIterable {
-        /// No request is under way. To `connecting`, or to `finishing` for a request that no server gets.
+        /// No request is under way. Exits: `connecting`; `finishing` for a request that the proxy refuses.
         case idle
-        /// The request needs a connection to a server. To `requesting`; to `finishing` where none can be had.
+        /// The request needs a connection to a server. Exits: `requesting` when it has one; `finishing` when none can be
+        /// had and the proxy responds.
         case connecting
-        /// The request goes out, or has gone out; its final response has not begun. To `responding`; back to
-        /// `connecting` for another attempt; to `tunnel`; to `finishing` where the proxy responds itself.
+        /// The request is being sent, or has been sent; its final response has not started. Exits: `responding` with the
+        /// response's head; `interimSent`; `connecting` for another attempt; `tunnel` with a 101; `finishing` when the
+        /// proxy responds itself.
         case requesting
-        /// As `requesting`, but a part of an interim response has gone out: what follows has to follow it.
+        /// The same as `requesting`, except that part of an interim response has reached the client, so the request can
+        /// no longer be rescued. Exits: `relaying` with the response's head; `tunnel`; `finishing`.
         case interimSent
-        /// The final response's head waits in the client's output. To `relaying` when some of it may go out; back to
-        /// `connecting` for a rescue; to `finishing`.
+        /// The final response's head is in the client's output, and none of it has been sent. Exits: `relaying` when the
+        /// output is about to be sent; `connecting` for a rescue; `finishing`.
         case responding
-        /// Some of the response may be out: a failure can only truncate it. To `finishing`.
+        /// Part of the response may have been sent, so that a failure can only truncate it. Exit: `finishing`.
         case relaying
-        /// The response is complete, but for what waits in the client's output. To `idle`.
+        /// The response is complete; its last bytes may still wait in the client's output. Exit: `idle`.
         case finishing
-        /// The server switched protocols: bytes go both ways as they are. To `idle`.
+        /// The server switched protocols, and bytes are relayed unchanged in both directions. The connection ends with
+        /// the tunnel, so there is no exit.
         case tunnel
     }
 
-    /// What the client still owes of its request.
+    /// How much of the request the client has sent.
     enum RequestState: UInt8, CaseIterable {
-        /// The client owes its body, and waits for 100 Continue before it sends it.
+        /// The client waits for 100 Continue before it sends the body.
         case awaitsContinue
+        /// The body is incomplete.
         case receiving
         case complete
     }
@@ -38,9 +43,10 @@ struct Exchange {
         let rawValue: UInt8
         /// The method is HEAD: the response has no body.
         static let head = Traits(rawValue: 1)
-        /// The request asks for WebSocket, and the server is asked for it.
+        /// The request asks to switch to WebSocket, and the proxy passes that on.
         static let upgrade = Traits(rawValue: 2)
-        /// The request is held from its first byte, for sending it again. Not beyond the first byte of the response.
+        /// The whole request, as far as it has come, is held and could be sent again. Removed with the first byte of the
+        /// response.
         static let isHeld = Traits(rawValue: 4)
     }
 
@@ -49,9 +55,9 @@ struct Exchange {
     var traits: Traits = []
     var retry = RetryPolicy()
 
-    // The request.
+    // Facts about the request, set when it starts.
 
-    /// The service; nil for a request that fits none.
+    /// The service that the request was routed to; nil if none matches.
     var service: UnsafeMutablePointer<ServicePlan>?
     var startedAt: Int64 = 0
     var requestHash: UInt64 = 0
@@ -62,10 +68,10 @@ struct Exchange {
     var place: UInt16 = 0
     var key: UInt32 = 0
 
-    // What it holds: the driver's, who lets go of each.
+    // Resources that the driver attaches to the exchange, and releases.
 
     var upstream: Upstream?
-    /// The last server that it was sent to. Good while `service` is.
+    /// The server that the request was last sent to. Valid as long as `service` is set.
     var server: UnsafeMutablePointer<Server>?
     /// The services that count this request and its buffers.
     var requestGauge: Gauge?
@@ -75,7 +81,7 @@ struct Exchange {
     /// The request's copy for the candidate; nil where there is to be none.
     var mirror: MirrorCopy?
 
-    // What came of it.
+    // The result.
 
     private(set) var outcome = Outcome.success
     /// The status that the client was told; 0: none yet.
@@ -85,8 +91,8 @@ struct Exchange {
     /// Why the proxy responded in the server's place or truncated its response; of a rescued request, why the
     /// candidate's response was not used.
     private(set) var error: ProxyError?
-    /// What the final response's status says of the server.
-    private(set) var serverVerdict = ServerHealth.Answer.good
+    /// The result of the request for the server's health, taken from the status of its final response.
+    private(set) var serverResult = ServerHealth.RequestResult.good
     /// The time of the first byte of the response's body, or of the end of a response without one; 0: not yet.
     private(set) var firstByteAt: Int64 = 0
     private(set) var requestBytes: Int64 = 0
@@ -95,7 +101,7 @@ struct Exchange {
     var bodyClock = BodyClock()
     private var interim = InterimCount()
 
-    /// The request is under way and its response not complete.
+    /// True while a server is to respond, or is responding.
     var isUnderWay: Bool {
         switch state {
         case .connecting, .requesting, .interimSent, .responding, .relaying: true
@@ -103,7 +109,7 @@ struct Exchange {
         }
     }
 
-    /// The head of a response, the server's or the proxy's own, is in the client's output or beyond.
+    /// True if the head of the final response has been put into the client's output, or of the proxy's own.
     var hasResponse: Bool {
         switch state {
         case .responding, .relaying, .finishing, .tunnel: true
@@ -111,14 +117,16 @@ struct Exchange {
         }
     }
 
+    /// True if the client has not sent all of its body.
     var owesBody: Bool { request != .complete }
+    /// True if the baseline took the request over from the candidate.
     var isRescued: Bool { retry.rescue == .done }
 }
 
 // MARK: The request
 
 extension Exchange {
-    /// A head was read.
+    /// Starts the exchange of a request whose head was read.
     init(startedAt: Int64, request: RequestState, isHead: Bool, isIdempotent: Bool, asksForUpgrade: Bool) {
         self.startedAt = startedAt
         self.request = request
@@ -128,12 +136,12 @@ extension Exchange {
         state = .connecting
     }
 
-    /// A connection stands, and the request goes out over it.
+    /// The request has an established connection.
     mutating func connected() {
         if state == .connecting { state = .requesting }
     }
 
-    /// The attempt is over; the request needs another connection.
+    /// The request no longer has a connection. Before a response it needs another one.
     mutating func disconnected() {
         switch state {
         case .connecting, .requesting: state = .connecting
@@ -141,7 +149,7 @@ extension Exchange {
         }
     }
 
-    /// Bytes of the body came.
+    /// The client sent bytes of the body.
     @inline(__always) mutating func requestBytes(_ count: Int) {
         guard count > 0 else { return }
         requestBytes += Int64(count)
@@ -151,38 +159,39 @@ extension Exchange {
     /// The body is complete.
     @inline(__always) mutating func requestEnded() { request = .complete }
 
-    /// The request's framing is broken: what it means cannot be known.
+    /// The framing of the request's body is malformed, so its end cannot be known.
     mutating func requestBroken(_ kept: KeptRequest) -> Action { failed(.badBody, .rejected, kept) }
 }
 
 // MARK: The response
 
 extension Exchange {
-    /// An interim response came. It shows that the server is alive and at work, and ends a wait for 100 Continue.
+    /// The server sent an interim response, which ends a wait for 100 Continue.
     mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action {
         guard interim.add(limit: limit, now: now) else { return failed(.interimStorm, .truncated, kept) }
         if request == .awaitsContinue { request = .receiving }
         return .relayInterim
     }
 
-    /// A part of an interim response is out and cannot be taken back.
+    /// Part of an interim response was sent to the client and cannot be taken back.
     mutating func interimWentOut() {
         if state == .requesting { state = .interimSent }
     }
 
-    /// The server's final response begins.
+    /// The server's final response starts.
+    /// - Parameter kept: read only if the status is a 5xx.
     mutating func response(status: Int, _ kept: KeptRequest) -> Action {
         assert(state == .requesting || state == .interimSent, "a response in \(state)")
         serverStatus = UInt16(truncatingIfNeeded: status)
         outcome = status >= 500 ? .serverError : status >= 400 ? .clientError : .success
-        serverVerdict = ServerHealth.Answer(status: status)
+        serverResult = ServerHealth.RequestResult(status: status)
         if status >= 500, state == .requesting, retry.mayRescue(outcome, kept) { return .rescue }
         self.status = serverStatus
         state = state == .interimSent ? .relaying : .responding
         return .relay
     }
 
-    /// The server switches protocols, as it was asked to.
+    /// The server switches protocols, as the request asked.
     mutating func switched() {
         outcome = .success
         status = 101
@@ -190,7 +199,7 @@ extension Exchange {
         state = .tunnel
     }
 
-    /// Some of the response may go out from here on: nothing can be sent again.
+    /// The response is about to be sent to the client: from here on the request cannot be sent again.
     @inline(__always) mutating func responseGoesOut() {
         if state == .responding { state = .relaying }
     }
@@ -215,7 +224,7 @@ extension Exchange {
         state = .finishing
     }
 
-    /// The connection to the server ended, and no framing says that this ends the response.
+    /// The connection to the server ended before the response was complete.
     mutating func serverEnded(isReused: Bool, sent: Int64, received: Int64, _ kept: KeptRequest) -> Action {
         guard state == .requesting || state == .interimSent else { return failed(.responseCut, .truncated, kept) }
         if retry.maySendAgain(isReused: isReused, sent: sent, received: received, kept) { return .retry }
@@ -227,7 +236,7 @@ extension Exchange {
 // MARK: Ends
 
 extension Exchange {
-    /// The request cannot be completed by this server: nothing came of it, or no whole response.
+    /// The server did not deliver a whole response.
     mutating func failed(_ error: ProxyError, _ outcome: Outcome, _ kept: KeptRequest) -> Action {
         self.error = error
         self.outcome = outcome
@@ -253,7 +262,7 @@ extension Exchange {
         state = .connecting
     }
 
-    /// The response is out to its last byte.
+    /// The last byte of the response was sent to the client.
     mutating func ended() { state = .idle }
 
     /// The client left, or cannot be served any more.
@@ -262,8 +271,8 @@ extension Exchange {
 
     /// The deadline has passed.
     /// - Parameters:
-    ///   - owesOutput: the client has not taken what waits for it.
-    ///   - serverBlocks: the server does not take the request, so that the client's time does not run.
+    ///   - owesOutput: output still waits for the client to read it.
+    ///   - serverBlocks: the server does not read the request, so it is the server that is late and not the client.
     mutating func expired(owesOutput: Bool, serverBlocks: Bool, _ kept: KeptRequest) -> Action {
         if owesOutput { return .drop(.clientTimeout) }
         switch state {
@@ -293,13 +302,13 @@ extension Exchange {
     }
 }
 
-/// What the driver of an exchange is to do after an event.
+/// The next step of an exchange, which its driver carries out after an event.
 enum ExchangeAction: Equatable {
     /// Send the request again from its first byte, over a new connection.
     case retry
     /// Write the candidate's observation, and send the request to the baseline.
     case rescue
-    /// The server did not take the connection in time: look for another.
+    /// The connection was not established in time: try another server.
     case connectTimedOut
     case sendContinue
     case relayInterim
@@ -307,15 +316,15 @@ enum ExchangeAction: Equatable {
     case relay
     /// Respond in the server's place.
     case respond(ProxyError)
-    /// Close the client's connection so that it sees that the response is incomplete.
+    /// Close the client's connection in a way that shows that the response is incomplete.
     case truncate
-    /// Close the client's connection without a word.
+    /// Close the client's connection without a response.
     case drop(Outcome)
 }
 
 extension Exchange { typealias Action = ExchangeAction }
 
-/// Interim responses within a second.
+/// Counts interim responses within a second.
 private struct InterimCount {
     private var count: UInt8 = 0
     private var since: Int64 = 0

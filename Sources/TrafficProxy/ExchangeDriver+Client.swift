@@ -8,8 +8,8 @@ extension ExchangeDriver {
     func clientReady(_ c: Client, _ events: ReadyEvents) {
         guard c.isOpen else { return }
         if c.phase == .tunnel {
-            guard let u = c.upstream else { return carry(c, .ended) }
-            return carry(c, tunnel.clientReady(c, u, events))
+            guard let u = c.upstream else { return continueTunnel(c, .ended) }
+            return continueTunnel(c, tunnel.clientReady(c, u, events))
         }
         if !events.isDisjoint(with: [.failed, .hungUp]) { return clientGone(c) }
         if events.contains(.writable) {
@@ -28,7 +28,7 @@ extension ExchangeDriver {
         case .bytes:
             c.pointee.heardAt = now
             advance(c)
-        case .blocked: tidyInput(c)
+        case .blocked: resumeReading(c)
         case .ended: inputEnded(c)
         case .broken: clientGone(c)
         }
@@ -72,11 +72,11 @@ extension ExchangeDriver {
         }
         c.pointee.isAdvancing = false
         if c.isOpen, c.inputEnded, isOver(c) { return clientGone(c) }
-        if c.isOpen, c.phase != .tunnel { tidyInput(c) }
+        if c.isOpen, c.phase != .tunnel { resumeReading(c) }
     }
 
     /// Gives an empty buffer back and asks for reading where there is room.
-    func tidyInput(_ c: Client) {
+    func resumeReading(_ c: Client) {
         if c.input.isEmpty { buffers.reclaim(&c.input) }
         clients.watch(c)
     }

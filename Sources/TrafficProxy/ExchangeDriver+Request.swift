@@ -125,13 +125,13 @@ extension ExchangeDriver {
         if let copy = u.pointee.mirror { return mirror.ready(copy, u, events) }
         switch u.phase {
         case .idle:
-            // Nothing may come here: it is an end, or bytes that belong to no request.
+            // An idle connection reports its end, or bytes that belong to no request.
             pool.close(u)
         case .connecting:
             connectEnded(u, events)
         case .busy:
             guard let c = u.client else { return pool.close(u) }
-            if c.phase == .tunnel { return carry(c, tunnel.serverReady(c, u, events)) }
+            if c.phase == .tunnel { return continueTunnel(c, tunnel.serverReady(c, u, events)) }
             if events.contains(.writable) {
                 pool.watch(u, reading: c.output.isEmpty, writing: false)
                 resumeSending(c)
@@ -154,15 +154,15 @@ extension ExchangeDriver {
         server.pointee.health.connected()
         u.phase = .busy
         c.exchange.connected()
-        // A server that speaks before it was asked is one response ahead: what it says to this request would come to
+        // A server that sends before it was asked is one response ahead: what it says to this request would come to
         // the next.
         if events.contains(.readable) { u.pointee.isReusable = false }
         pool.watch(u, reading: true, writing: false)
         resumeSending(c)
     }
 
-    /// The server did not take the connection in time. Another server may; one that was heard of a moment ago has only
-    /// a full backlog, and is asked again where there is no other.
+    /// Handles a connection that was not established in time. Another server is tried; a server that sent something a
+    /// moment ago only has a full backlog, and is tried again if there is no other.
     func connectTimedOut(_ c: Client) {
         guard let u = c.upstream, let service = c.service else { return clientGone(c, .clientTimeout) }
         let server = u.server
@@ -212,8 +212,8 @@ extension ExchangeDriver {
         }
     }
 
-    /// The server takes no more for now. It has as long as for a response, and the client's time does not run
-    /// meanwhile.
+    /// Waits for a server that takes no more for now. It has as long as for a response, and the client's time for its
+    /// body does not run meanwhile.
     private func serverBlocks(_ c: Client, _ u: Upstream) {
         pool.watch(u, reading: c.output.isEmpty, writing: true)
         c.exchange.bodyClock.pause(at: now)
@@ -258,7 +258,7 @@ extension ExchangeDriver {
         if c.codec.requestBody.isDone { c.exchange.requestEnded() }
     }
 
-    /// Everything that is there has gone out: now the client owes body, or the server a response.
+    /// Sets the deadline after everything at hand was sent: now the client owes its body, or the server a response.
     func requestSent(_ c: Client) {
         // Another connection may have taken this one's place meanwhile, with a deadline of its own.
         guard c.phase == .exchange, let service = c.service, c.upstream?.phase == .busy else { return }
@@ -274,7 +274,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// The connection broke while the request went out. A response may be there all the same.
+    /// Handles a connection that broke while the request was sent. A response may have come all the same.
     private func sendFailed(_ c: Client, _ u: Upstream) {
         if u.pointee.isReused, u.pointee.received == 0, u.pointee.sent == 0 { return perform(.retry, c) }
         pool.watch(u, reading: true, writing: false)

@@ -91,7 +91,7 @@ extension ExchangeDriver {
         guard c.output.room > limits.maxHead + ByteSlice.headSlack else { return true }
         c.output.appendInterimHead(message)
         guard flush(c) else { return false }
-        // Half an interim head cannot be taken back: what follows has to follow it.
+        // An interim head that was sent in part cannot be taken back.
         if !c.output.isEmpty { c.exchange.interimWentOut() }
         return true
     }
@@ -99,7 +99,7 @@ extension ExchangeDriver {
     /// Takes the head of the final response. Returns false where the request goes to the baseline instead.
     private func startResponse(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
         let head = message.head
-        // Only a 5xx may go to the baseline.
+        // A response below 500 is never replaced by the baseline's, so `kept` is not worth computing.
         let kept = head.status >= 500 ? kept(c) : KeptRequest()
         guard c.exchange.response(status: head.status, kept) == .relay else {
             rescueServerError(u, c, head)
@@ -109,7 +109,7 @@ extension ExchangeDriver {
         var framing = head.framing
         if framing == .untilClose || framing == .chunked { framing = c.codec.minor == 0 ? .untilClose : .chunked }
         c.codec.responseBody = BodyRelay(head.framing, chunkedOut: framing == .chunked)
-        // A client that still owes body would have it taken for the next request.
+        // The rest of an incomplete body would be taken for the next request.
         let isLast = c.inputEnded && c.input.isEmpty
         if c.exchange.owesBody || isStopping || isLast { c.codec.ending = .closes }
         if framing == .untilClose { c.codec.ending = .delimits }
@@ -123,10 +123,10 @@ extension ExchangeDriver {
         return true
     }
 
-    /// The candidate's 5xx is not shown to the client, for the baseline responds instead.
+    /// Drops a candidate's 5xx, which the baseline is to make good.
     private func rescueServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead) {
-        servers.count(ServerHealth.Answer(status: head.status), of: u.server, now)
-        // A response that is here to its last byte leaves the connection as good as any.
+        servers.record(ServerHealth.RequestResult(status: head.status), of: u.server, now)
+        // The connection can be kept if the whole response has already come.
         let rest = Int64(u.input.count)
         let isWhole = head.framing == .none && rest == 0 || head.framing == .length(rest)
         if isWhole { u.input.start = u.input.end }
@@ -140,7 +140,7 @@ extension ExchangeDriver {
             ? service.pointee.candidate.versionLine : service.pointee.baseline.versionLine
     }
 
-    /// Some of the response may go out now: nothing can be sent again.
+    /// Marks the response as about to be sent: the request is not held for another attempt any more.
     private func responseGoesOut(_ c: Client) {
         c.exchange.responseGoesOut()
         guard c.exchange.traits.contains(.isHeld), !mirror.keepsRequest(c) else { return }
@@ -163,7 +163,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// All that came of the response is out.
+    /// Waits for more of the response: all that has come was sent on.
     private func awaitMore(_ c: Client, _ u: Upstream) {
         buffers.reclaim(&u.input)
         pool.watch(u, reading: true, writing: u.transport.wantsWrite)
@@ -172,7 +172,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// The client does not take more for now: nothing more is read for it.
+    /// Stops reading from the server while the client does not take more.
     private func holdBack(_ c: Client) {
         guard let u = c.upstream else { return }
         pool.watch(u, reading: false, writing: u.transport.wantsWrite)
@@ -210,17 +210,17 @@ extension ExchangeDriver {
         return true
     }
 
-    /// The server has sent all: its connection is free before the client has read all.
+    /// Releases the server's connection after a whole response, before the client has read it.
     private func responseComplete(_ c: Client, _ u: Upstream) {
         c.exchange.responseEnded()
         c.exchange.firstByte(at: EventLoop.clock())
-        servers.count(c.exchange.serverVerdict, of: u.server, now)
+        servers.record(c.exchange.serverResult, of: u.server, now)
         detach(c, reuse: u.pointee.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
         if let copy = c.exchange.mirror { mirror.primaryEnded(copy, c) }
         buffers.reclaim(&c.toServer)
     }
 
-    /// The server closed, or the connection broke.
+    /// Handles a server's connection that was closed or broke.
     private func serverEnded(_ u: Upstream, _ c: Client, isBroken: Bool) {
         if !isBroken, c.exchange.hasResponse {
             buffers.supply(&c.output, for: c.exchange.bufferGauge)

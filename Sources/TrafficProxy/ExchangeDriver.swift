@@ -26,9 +26,9 @@ final class ExchangeDriver {
     private(set) var tunnels = 0
     /// Each response is the last of its connection.
     var isStopping = false
-    /// Bytes that are thrown away are read into this.
-    private let waste = UnsafeMutablePointer<UInt8>.allocate(capacity: ExchangeDriver.wasteSize)
-    private static let wasteSize = 16 << 10
+    /// The buffer for input that is discarded.
+    private let discardBuffer = UnsafeMutablePointer<UInt8>.allocate(capacity: ExchangeDriver.discardSize)
+    private static let discardSize = 16 << 10
 
     let headTimeout: Int64
     let writeTimeout: Int64
@@ -61,7 +61,7 @@ final class ExchangeDriver {
     deinit {
         log.deallocate()
         requestIDs.deallocate()
-        waste.deallocate()
+        discardBuffer.deallocate()
     }
 
     @inline(__always) var now: Int64 { loop.now }
@@ -114,8 +114,8 @@ extension ExchangeDriver {
         let outcome = c.exchange.outcome
         if outcome.isError, let error = c.exchange.error, let service = c.service {
             failures[FailureKey(slot: service.pointee.slot, arm: c.exchange.arm, error: error), default: 0] += 1
-            // A connection that failed is no part of this: its back-off knows of it.
-            if let u = c.upstream { servers.count(.gatewayFailure, of: u.server, now) }
+            // Only a server that took the request counts here: a failed connect is counted by its back-off.
+            if let u = c.upstream { servers.record(.gatewayFailure, of: u.server, now) }
         }
         detach(c, reuse: false)
         // A response of which nothing went out gives way to another.
@@ -123,7 +123,7 @@ extension ExchangeDriver {
         perform(action, c)
     }
 
-    /// How much of the request is here for sending it again.
+    /// Returns what could be sent again of the request.
     func kept(_ c: Client) -> KeptRequest {
         guard let service = c.service, c.toServer.base != nil else { return KeptRequest() }
         let body = c.exchange.requestBytes.addingReportingOverflow(c.codec.requestBody.reader.remaining)
@@ -204,12 +204,12 @@ extension ExchangeDriver {
     /// The response cannot be completed: the client has to see that.
     private func truncate(_ c: Client) {
         observe(c)
-        // Where only closing ends the body, a clean end would look like all of it.
+        // A body that ends with the connection would look complete after a clean close.
         if c.codec.ending == .delimits { c.transport.resetOnClose() }
         close(c)
     }
 
-    /// The server keeps silent about Expect: a client that waits without end would wait for nothing.
+    /// Sends 100 Continue in the server's place, since some servers ignore `Expect` and the client would wait for good.
     private func sendContinue(_ c: Client) {
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.append("HTTP/1.1 100 Continue\r\n\r\n")
@@ -217,7 +217,7 @@ extension ExchangeDriver {
         _ = flush(c)
     }
 
-    /// The client left, or cannot be served any more. What was under way upstream for it ends at once.
+    /// Ends a client's connection that broke or cannot be served any more, and with it the request upstream.
     /// - Parameter outcome: `clientClosed` only where it was the client that ended the connection.
     func clientGone(_ c: Client, _ outcome: Outcome = .clientClosed) {
         guard c.isOpen else { return }
@@ -230,7 +230,7 @@ extension ExchangeDriver {
         close(c)
     }
 
-    /// The response is out to its last byte.
+    /// Ends an exchange whose response was sent to its last byte.
     func finish(_ c: Client) {
         if c.service != nil { observe(c) } else { logAccess(c) }
         let isDelimited = c.codec.ending == .delimits
@@ -238,7 +238,7 @@ extension ExchangeDriver {
         let owesBody = c.exchange.owesBody
         c.exchange.ended()
         guard mayStay else {
-            // With nothing unread, closing sends an end and no reset.
+            // Closing a socket with unread input would send a reset, which may overtake the response.
             if !owesBody, c.input.isEmpty, !isDelimited { return close(c) }
             return linger(c)
         }
@@ -253,10 +253,10 @@ extension ExchangeDriver {
         guard let service = c.service else { return }
         if let copy = c.exchange.mirror { mirror.drop(copy, c) }
         if !c.exchange.isRescued { log.append(c.exchange.observation(service, at: EventLoop.clock())) }
-        letGo(c, service)
+        releaseService(c, service)
     }
 
-    private func letGo(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) {
+    private func releaseService(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) {
         logAccess(c)
         service.pointee.inFlight -= 1
         AdmissionControl.requestEnded(c)
@@ -275,22 +275,22 @@ extension ExchangeDriver {
         clients.close(c)
     }
 
-    /// Says that nothing more comes and waits for the client to close: closing with unread input would send a reset,
-    /// which may overtake the response.
+    /// Ends the output and waits for the client to close: closing with unread input would send a reset, which may
+    /// overtake the response.
     func linger(_ c: Client) {
-        // All was read, so closing sends an end and no reset.
+        // The client's input was read to its end, so closing sends no reset.
         if c.inputEnded { return close(c) }
         c.phase = .lingering
         c.transport.endOutput()
         c.input.clear()
-        tidyInput(c)
+        resumeReading(c)
         clients.expect(c, by: now + Self.lingerTime)
     }
 
     private static let lingerTime: Int64 = 1_000_000_000
 
     func discardInput(_ c: Client) {
-        switch c.transport.discard(into: waste, Self.wasteSize) {
+        switch c.transport.discard(into: discardBuffer, Self.discardSize) {
         case .bytes, .blocked: break
         case .ended, .broken: clientGone(c)
         }
@@ -318,8 +318,8 @@ extension ExchangeDriver {
 // MARK: Tunnels
 
 extension ExchangeDriver {
-    /// Joins the two sides. The request is over: its observation is written now, since how long people talk says
-    /// nothing of the server.
+    /// Turns the exchange into a tunnel. Its observation is written now, since the length of a conversation tells
+    /// nothing about the server.
     func startTunnel(_ c: Client, _ u: Upstream, _ response: ResponseMessage) {
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.makeRoom()
@@ -330,15 +330,15 @@ extension ExchangeDriver {
         buffers.reclaim(&c.toServer)
         c.exchange.switched()
         c.exchange.firstByte(at: EventLoop.clock())
-        servers.count(.good, of: u.server, now)
+        servers.record(.good, of: u.server, now)
         if !c.exchange.isRescued { log.append(c.exchange.observation(service, at: EventLoop.clock())) }
         c.phase = .tunnel
-        c.pointee.tunnel = TunnelState(clientEnded: c.inputEnded)
+        c.pointee.tunnel = TunnelState(toServer: c.inputEnded ? .ended : .open)
         tunnels += 1
-        carry(c, tunnel.move(c, u))
+        continueTunnel(c, tunnel.move(c, u))
     }
 
-    func carry(_ c: Client, _ progress: Tunnel.Progress) {
+    func continueTunnel(_ c: Client, _ progress: Tunnel.Progress) {
         switch progress {
         case .open: clients.expect(c, by: now + (c.service?.pointee.idleTimeout ?? writeTimeout))
         case .ended: endTunnel(c)
@@ -355,7 +355,7 @@ extension ExchangeDriver {
         }
         logAccess(c)
         detach(c, reuse: false)
-        if let service = c.service { letGo(c, service) }
+        if let service = c.service { releaseService(c, service) }
         tunnels -= 1
         close(c)
     }

@@ -42,7 +42,7 @@ private struct FieldCopier {
 /// The fields that tell the server of the client, by the service's rules and the trust in this client.
 struct Forwarding {
     var isTrusted: Bool
-    /// The fields that the client itself sent stay.
+    /// True if the fields that the client itself sent are passed on.
     var keeps: Bool
     var adds: Bool
     /// `Forwarded` too.

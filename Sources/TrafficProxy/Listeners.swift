@@ -67,7 +67,7 @@ struct OpenListener: Sendable {
         return OpenListener(bound: socket.bound, sockets: sockets)
     }
 
-    /// The sockets that systemd passed, as sd_listen_fds_with_names(3) finds them: descriptors from 3 on, names in
+    /// Finds a socket that systemd passed, as sd_listen_fds_with_names(3) does: descriptors from 3 on, names in
     /// LISTEN_FDNAMES.
     private static func descriptor(named name: String) throws(ListenError) -> Int32 {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

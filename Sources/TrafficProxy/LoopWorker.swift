@@ -61,7 +61,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         clients.turnEnded()
         pool.turnEnded()
         mirror.turnEnded()
-        settle()
+        scheduleSweep()
     }
 
     override func overdue(now: Int64) {
@@ -71,11 +71,11 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         mirror.expire(now: now)
         servers.freeRetired()
         wakeAt = .max
-        settle()
+        scheduleSweep()
     }
 
     /// Sets the time of the next sweep over the deadlines, and tells whoever waits for the last client.
-    private func settle() {
+    private func scheduleSweep() {
         var next = min(clients.nextDeadline, pool.nextDeadline, mirror.nextDeadline)
         // Tables that are still in use are looked at again.
         if servers.hasRetired { next = min(next, sweptAt + Self.retiredInterval) }
@@ -107,7 +107,7 @@ extension LoopWorker {
             }
         }
         servers.freeRetired()
-        settle()
+        scheduleSweep()
     }
 
     /// Takes from the board what changed.
@@ -138,13 +138,13 @@ extension LoopWorker {
 
     private func accept(_ listener: Acceptor.Listener, most: Int) {
         for _ in 0..<most {
-            let givesWay = clients.isFull ? clients.toGiveWay() : nil
+            let givesWay = clients.isFull ? clients.clientToDisplace() : nil
             if clients.isFull, givesWay == nil { return acceptor.pause(listener) }
             switch acceptor.next(listener) {
             case .nobody: return
             case .reset: continue
             case .exhausted:
-                guard let other = givesWay ?? clients.toGiveWay() else { return acceptor.pause(listener) }
+                guard let other = givesWay ?? clients.clientToDisplace() else { return acceptor.pause(listener) }
                 displace(other)
             case .client(let descriptor, let address, let ip):
                 if let givesWay { displace(givesWay) }
@@ -167,7 +167,7 @@ extension LoopWorker {
             if c.phase == .head, c.input.isEmpty { driver.close(c) }
         }
         self.whenEmpty = whenEmpty
-        settle()
+        scheduleSweep()
     }
 
     /// Ends what is still open. No client left and no server failed: requests are observed as open.

@@ -1,6 +1,6 @@
 import HTTPEngine
 
-// What a loop keeps of mirrored requests: plain data, bounded, and the first to be dropped.
+// Records of mirrored requests: plain data, bounded, and the first to be dropped when room is short.
 
 typealias MirrorCopy = UnsafeMutablePointer<MirrorRecord>
 
@@ -8,12 +8,12 @@ typealias MirrorCopy = UnsafeMutablePointer<MirrorRecord>
 struct MirrorRecord {
     var isInUse = false
     var service: UnsafeMutablePointer<ServicePlan>?
-    /// Nil until the copy is sent.
+    /// The connection that carries the copy; nil until it is sent.
     var upstream: Upstream?
     var deadline: Int64 = .max
     var requestHash: UInt64 = 0
     var isHead = false
-    /// Empty until the primary has its response.
+    /// The request; empty until the primary has its response.
     var request = ByteSlice()
     /// A buffer of the pool: its first half is for the primary's body, the second for the copy's.
     var bodies: UnsafeMutablePointer<UInt8>?

@@ -2,7 +2,7 @@ import Analysis
 
 /// Two fixed logs of a loop: it writes into one while the other is read. Nothing in it grows or waits.
 struct ObservationLog {
-    /// The observations of one log: it lasts a second at 26 000 requests a second and loop, and is read twice a second.
+    /// The number of observations that one log holds: it lasts a second at 26 000 requests a second and loop, and is read twice a second.
     /// What does not fit is counted.
     static let capacity = 26_000
 

@@ -98,7 +98,7 @@ extension RequestMirror {
 // MARK: The copy
 
 extension RequestMirror {
-    /// The turn's events are done with: copies go out.
+    /// Sends the copies that are due, after the turn's last event.
     @inline(__always) func turnEnded() {
         records.turnEnded()
         guard !due.isEmpty else { return }
@@ -109,7 +109,7 @@ extension RequestMirror {
     private func start(_ copy: MirrorCopy) {
         let service = copy.pointee.service.unsafelyUnwrapped
         guard copy.pointee.request.markAsCopy() else { return end(copy, .dropped) }
-        // What is known to be down is left to requests that matter to find out about.
+        // A copy never tries a server that is known to be down: requests that matter find out when it is back.
         guard let server = service.pointee.candidate.pick(loop.now, besides: TriedServers()),
             server.pointee.health.standing(loop.now) == .up, let u = connection(to: server)
         else { return end(copy, .failed) }

@@ -57,7 +57,7 @@ final class Resolver: Sendable {
         self.changed = changed
     }
 
-    /// The result of getaddrinfo(3).
+    /// Looks a name up with getaddrinfo(3).
     static let system: @Sendable (Endpoint) -> Answer = { endpoint in
         withUnsafeTemporaryAllocation(of: ce_address.self, capacity: addressesOfName) { found in
             let count = ce_resolve(endpoint.host, endpoint.port, 0, found.baseAddress!, Int32(addressesOfName))

@@ -7,14 +7,15 @@ struct RetryPolicy {
     /// was stale.
     static let maxAttempts: UInt8 = 4
 
-    /// What the baseline may do where the candidate fails the request.
+    /// The condition under which the baseline gets a request that the candidate failed.
     enum Rescue: UInt8 {
+        /// The baseline never gets the request.
         case none
-        /// The baseline gets it while nothing of it was sent.
+        /// Nothing of the request was sent.
         case unsent
-        /// The baseline gets it also when it was sent: it is declared safe to send twice.
+        /// None: the request is declared safe to send twice.
         case replayable
-        /// The baseline has it; the candidate's observation is written.
+        /// The baseline has the request already; the candidate's observation is written.
         case done
     }
 
@@ -47,7 +48,7 @@ struct RetryPolicy {
     /// says more than "no server".
     func mayRescue(_ outcome: Outcome, _ kept: KeptRequest) -> Bool {
         guard outcome.isError, kept.isHeld, kept.hasBaseline else { return false }
-        // A stale connection may have taken some of it before.
+        // A stale connection may have taken part of the request before.
         let isUnsent = kept.isUnsent && !wantsNewConnection
         return switch rescue {
         case .none, .done: false
@@ -65,13 +66,14 @@ struct RetryPolicy {
     }
 }
 
-/// How much of a request is still here for sending it again, and whether the baseline could take it.
+/// The part of a request that is held and could be sent again, and whether the baseline could take it.
 struct KeptRequest {
-    /// All that came of it is here, from its first byte.
+    /// Everything that came of the request is held, from its first byte.
     var isHeld = false
     /// Nothing of it was sent on this attempt.
     var isUnsent = false
     /// All of its body, as far as it is announced, is within what a rescue may send again.
     var isWhole = false
+    /// A server of the baseline could be picked.
     var hasBaseline = false
 }

@@ -27,7 +27,7 @@ struct ServerHealth {
     }
 
     /// The result of a request that the server had taken.
-    enum Answer {
+    enum RequestResult {
         case good
         /// 5xx.
         case serverError
@@ -108,8 +108,8 @@ struct ServerHealth {
     // MARK: Outliers
 
     /// True: it is an outlier now, to be ejected where its version can spare it.
-    mutating func answered(_ answer: Answer, _ rules: OutlierRules, _ now: Int64) -> Bool {
-        switch answer {
+    mutating func record(_ result: RequestResult, _ rules: OutlierRules, _ now: Int64) -> Bool {
+        switch result {
         case .good:
             errors = 0
             gatewayFailures = 0

@@ -64,12 +64,12 @@ final class ServerTable {
 
     // MARK: Health
 
-    /// Counts what a request that the server had taken says of it.
-    @inline(__always) func count(
-        _ verdict: ServerHealth.Answer, of server: UnsafeMutablePointer<Server>, _ now: Int64
+    /// Records the result of a request that the server had taken.
+    @inline(__always) func record(
+        _ result: ServerHealth.RequestResult, of server: UnsafeMutablePointer<Server>, _ now: Int64
     ) {
         guard server.pointee.rules.isOn else { return }
-        if server.pointee.health.answered(verdict, server.pointee.rules, now) { eject(server, now) }
+        if server.pointee.health.record(result, server.pointee.rules, now) { eject(server, now) }
     }
 
     /// Responses are counted by each loop for itself, without a word to the others; what follows from them is rare, and

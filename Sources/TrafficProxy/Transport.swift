@@ -7,7 +7,7 @@ import HTTPEngine
 struct Transport {
     enum Received {
         case bytes(Int)
-        /// Nothing is there yet.
+        /// Nothing has come yet.
         case blocked
         /// The peer sends nothing more.
         case ended

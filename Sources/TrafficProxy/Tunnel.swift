@@ -1,13 +1,29 @@
 import HTTPEngine
 
-/// How far the two directions of a tunnel have come.
+/// The progress of the two directions of a tunnel.
 struct TunnelState {
-    /// Each side sends nothing more.
-    var clientEnded = false
-    var serverEnded = false
-    /// Each side was told that nothing more comes.
-    var clientShut = false
-    var serverShut = false
+    enum Direction: UInt8 {
+        /// The sender may send more.
+        case open
+        /// The sender has ended its output; bytes of it may still wait for the receiver.
+        case ended
+        /// The receiver has all bytes, and was told of the end.
+        case closed
+    }
+
+    var toServer = Direction.open
+    var toClient = Direction.open
+
+    /// Closes the directions that have ended and of which nothing waits any more.
+    /// - Returns: those that closed just now, for which the receiver is to be told.
+    mutating func close(clientOwed: Bool, serverOwed: Bool) -> (toClient: Bool, toServer: Bool) {
+        let closes = (toClient: toClient == .ended && !clientOwed, toServer: toServer == .ended && !serverOwed)
+        if closes.toClient { toClient = .closed }
+        if closes.toServer { toServer = .closed }
+        return closes
+    }
+
+    var isOver: Bool { toServer == .closed && toClient == .closed }
 }
 
 /// Carries bytes both ways as they are, once a server has switched protocols. Each direction holds at most one buffer:
@@ -20,11 +36,11 @@ struct Tunnel {
 
     /// The client's side has something to report.
     func clientReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
-        if !c.pointee.tunnel.clientEnded, !c.input.isFull {
+        if c.pointee.tunnel.toServer == .open, !c.input.isFull {
             if !isOnlyWritable(events) {
                 switch fill(&c.input, from: c.transport, for: c.exchange.bufferGauge) {
                 case .bytes, .blocked: break
-                case .ended: c.pointee.tunnel.clientEnded = true
+                case .ended: c.pointee.tunnel.toServer = .ended
                 case .broken: return .broken
                 }
             }
@@ -36,12 +52,12 @@ struct Tunnel {
 
     /// The server's side has something to report.
     func serverReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
-        if !c.pointee.tunnel.serverEnded, !u.input.isFull {
+        if c.pointee.tunnel.toClient == .open, !u.input.isFull {
             if !isOnlyWritable(events) {
                 switch fill(&u.input, from: u.transport, for: c.exchange.bufferGauge) {
                 case .bytes: u.server.pointee.health.lastHeard = loop.now
                 case .blocked: break
-                case .ended: c.pointee.tunnel.serverEnded = true
+                case .ended: c.pointee.tunnel.toClient = .ended
                 case .broken: return .broken
                 }
             }
@@ -66,23 +82,17 @@ struct Tunnel {
         if c.output.isEmpty { buffers.reclaim(&c.output) }
         if u.input.isEmpty { buffers.reclaim(&u.input) }
         if c.input.isEmpty { buffers.reclaim(&c.input) }
-        var state = c.pointee.tunnel
         let owesClient = !c.output.isEmpty || !u.input.isEmpty
         let owesServer = !c.input.isEmpty
-        if state.clientEnded, !owesServer, !state.serverShut {
-            state.serverShut = true
-            u.transport.endOutput()
-        }
-        if state.serverEnded, !owesClient, !state.clientShut {
-            state.clientShut = true
-            c.transport.endOutput()
-        }
-        c.pointee.tunnel = state
-        if state.clientShut, state.serverShut { return .ended }
+        let closes = c.pointee.tunnel.close(clientOwed: owesClient, serverOwed: owesServer)
+        if closes.toServer { u.transport.endOutput() }
+        if closes.toClient { c.transport.endOutput() }
+        let state = c.pointee.tunnel
+        if state.isOver { return .ended }
         c.transport.watch(
-            interest(reads: !state.clientEnded && !c.input.isFull, writes: owesClient), on: loop, record: c.record)
+            interest(reads: state.toServer == .open && !c.input.isFull, writes: owesClient), on: loop, record: c.record)
         u.transport.watch(
-            interest(reads: !state.serverEnded && !u.input.isFull, writes: owesServer), on: loop, record: u.record)
+            interest(reads: state.toClient == .open && !u.input.isFull, writes: owesServer), on: loop, record: u.record)
         return .open
     }
 

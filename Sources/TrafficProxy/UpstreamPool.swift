@@ -10,7 +10,7 @@ final class UpstreamPool {
         case connecting(Upstream)
         /// The server refused the connection.
         case refused
-        /// This host has no more sockets.
+        /// No socket is left on this host.
         case exhausted
     }
 
@@ -20,7 +20,7 @@ final class UpstreamPool {
     private let maxIdle: Int
     private var records = Slab(blank: UpstreamRecord())
     private var idleCount = 0
-    /// Connections are not kept any more.
+    /// True while the loop stops: connections are not kept any more.
     var isDraining = false
     /// The time at which the first idle connection is to be closed, as far as it is known.
     private(set) var nextDeadline = Int64.max

@@ -147,6 +147,23 @@ import Testing
         #expect(x.status == (status >= 500 ? 0 : UInt16(status)) && x.serverStatus == UInt16(status))
     }
 
+    @Test("a stale connection costs another attempt, any other end of it a 502")
+    func stale() {
+        let kept = KeptRequest(isHeld: true)
+        var stale = Self.exchange(in: .requesting)
+        #expect(stale.serverEnded(isReused: true, sent: 9, received: 0, kept) == .retry)
+        #expect(stale.outcome == .success && stale.error == nil)
+        for (isReused, received) in [(false, 0), (true, 5)] as [(Bool, Int64)] {
+            var x = Self.exchange(in: .requesting)
+            let action = x.serverEnded(isReused: isReused, sent: 9, received: received, kept)
+            #expect(action == .respond(.upstreamClosed))
+            #expect(x.outcome == (received == 0 ? .connectFailure : .truncated))
+        }
+        // After a response's head no other server may be asked.
+        var cut = Self.exchange(in: .responding)
+        #expect(cut.serverEnded(isReused: true, sent: 9, received: 5, kept) == .respond(.responseCut))
+    }
+
     @Test("a client that waits for 100 Continue gets one, then has the body's time, then is refused")
     func continues() {
         var x = Self.exchange(in: .requesting, request: .awaitsContinue)
@@ -240,5 +257,21 @@ import Testing
         #expect(retry.mayRescue(.timeout, whole))
         retry.rescued()
         #expect(!retry.mayRescue(.timeout, whole) && retry.attempts == 0)
+    }
+}
+
+@Suite struct TunnelStateTests {
+    @Test("a direction closes once, when its sender has ended and nothing waits for its receiver")
+    func close() {
+        var state = TunnelState(toServer: .ended)
+        var closes = state.close(clientOwed: true, serverOwed: true)
+        #expect(!closes.toServer && !closes.toClient && state.toServer == .ended)
+        closes = state.close(clientOwed: true, serverOwed: false)
+        #expect(closes.toServer && !closes.toClient && state.toServer == .closed)
+        closes = state.close(clientOwed: false, serverOwed: false)
+        #expect(!closes.toServer && !closes.toClient && !state.isOver)
+        state.toClient = .ended
+        closes = state.close(clientOwed: false, serverOwed: false)
+        #expect(!closes.toServer && closes.toClient && state.isOver)
     }
 }

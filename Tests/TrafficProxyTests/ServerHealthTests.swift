@@ -8,7 +8,7 @@ import Testing
 struct ServerHealthTests {
     enum Event {
         case resolved, refused, hung, connected, heard
-        case answered(ServerHealth.Answer, times: Int)
+        case answered(ServerHealth.RequestResult, times: Int)
         case probes(well: Bool)
         case nothing
     }
@@ -107,7 +107,7 @@ struct ServerHealthTests {
             case .connected: health.connected()
             case .heard: health.lastHeard = now
             case .answered(let answer, let times):
-                for _ in 0..<times where health.answered(answer, rules, now) { health.eject(rules, now) }
+                for _ in 0..<times where health.record(answer, rules, now) { health.eject(rules, now) }
             case .probes(let well): health.isUnhealthy = !well
             case .nothing: break
             }
