@@ -271,6 +271,8 @@ import Testing
         closes = state.close(clientOwed: false, serverOwed: false)
         #expect(!closes.toServer && !closes.toClient && !state.isOver)
         state.toClient = .ended
+        closes = state.close(clientOwed: true, serverOwed: false)
+        #expect(!closes.toServer && !closes.toClient && !state.isOver)
         closes = state.close(clientOwed: false, serverOwed: false)
         #expect(!closes.toServer && closes.toClient && state.isOver)
     }
