@@ -125,7 +125,7 @@ let tests: [Target] = [
         name: "TestSupport",
         dependencies: ["Vocabulary", "Statistics", "PolicyModel", "Analysis", "RolloutEngine", "RolloutController"],
         path: "Tests/TestSupport"),
-    // How the cost of a reader grows with its input.
+    // How the cost of work grows with its input.
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "FileAccessTests", dependencies: ["FileAccess"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),

@@ -1,7 +1,7 @@
 import AdminTypes
+import GrowthMeasure
 import HTTPEngine
 import RolloutEngine
-import TestSupport
 import Testing
 
 @testable import AdminAPI
@@ -53,7 +53,7 @@ struct ReadingCostTests {
     ]
 
     private func ratio(_ small: HTTPRequest, _ large: HTTPRequest, _ read: (HTTPRequest) throws -> Void) -> Double {
-        ThreadTime.ratio(bound: 2.5, small: { try? read(small) }, large: { try? read(large) })
+        Growth.ratio(small: { try? read(small) }, large: { try? read(large) })
     }
 
     private func request(_ body: String, type: String = "application/json") -> HTTPRequest {
@@ -67,7 +67,7 @@ struct ReadingCostTests {
         let ratio = ratio(request(shape.body(32_768)), request(shape.body(65_536))) {
             _ = try FeedbackReader.read($0, scores: nil)
         }
-        #expect(ratio <= 2.5)
+        #expect(ratio <= Growth.limit)
     }
 
     @Test("Twice the lines take twice the time", arguments: shapes)
@@ -76,13 +76,13 @@ struct ReadingCostTests {
             let line = shape.body(1_024).replacing("\n", with: " ")
             return request(String(repeating: line + "\n", count: count), type: "application/x-ndjson")
         }
-        #expect(ratio(body(256), body(512)) { _ = try FeedbackReader.read($0, scores: nil) } <= 2.5)
+        #expect(ratio(body(256), body(512)) { _ = try FeedbackReader.read($0, scores: nil) } <= Growth.limit)
     }
 
     @Test("Twice the command takes twice the time", arguments: shapes)
     func command(_ shape: Shape) {
         let ratio = ratio(request(shape.body(32_768)), request(shape.body(65_536))) { _ = try Command(.promote, $0) }
-        #expect(ratio <= 2.5)
+        #expect(ratio <= Growth.limit)
     }
 
     @Test("Long paths, queries and headers cost what they are long")
@@ -91,14 +91,14 @@ struct ReadingCostTests {
         func query(_ count: Int) -> String { "after=\(String(repeating: "%CC%95%CC%80", count: count))" }
         func header(_ count: Int) -> HTTPRequest { request("{}", type: String(repeating: Self.marks, count: count)) }
         #expect(
-            ThreadTime.ratio(
-                bound: 2.5, small: { _ = try? AdminRoute.find("POST", path(4_000), on: .feedback) },
-                large: { _ = try? AdminRoute.find("POST", path(8_000), on: .feedback) }) <= 2.5)
+            Growth.ratio(
+                small: { _ = try? AdminRoute.find("POST", path(4_000), on: .feedback) },
+                large: { _ = try? AdminRoute.find("POST", path(8_000), on: .feedback) }) <= Growth.limit)
         let route = AdminRoute.table.first { $0.queryKeys.contains("after") }!
         #expect(
-            ThreadTime.ratio(
-                bound: 2.5, small: { _ = try? Query(query(4_000), route: route) },
-                large: { _ = try? Query(query(8_000), route: route) }) <= 2.5)
-        #expect(ratio(header(8_000), header(16_000)) { _ = try FeedbackReader.read($0, scores: nil) } <= 2.5)
+            Growth.ratio(
+                small: { _ = try? Query(query(4_000), route: route) },
+                large: { _ = try? Query(query(8_000), route: route) }) <= Growth.limit)
+        #expect(ratio(header(8_000), header(16_000)) { _ = try FeedbackReader.read($0, scores: nil) } <= Growth.limit)
     }
 }

@@ -1,3 +1,4 @@
+import GrowthMeasure
 import PolicyModel
 import Statistics
 import TestSupport
@@ -390,7 +391,7 @@ import Vocabulary
                             groups: (0..<16).map { "a\($0)=\(i)" })
                     }))
         }
-        #expect(ThreadTime.ratio(bound: 2.5, small: { judge(500) }, large: { judge(1_000) }) <= 2.5)
+        #expect(Growth.ratio(small: { judge(500) }, large: { judge(1_000) }) <= Growth.limit)
     }
 
     @Test("a group that is served worse is found; the others are not blamed; small ones only stand aside") func groups()

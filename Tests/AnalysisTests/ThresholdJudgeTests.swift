@@ -1,4 +1,5 @@
 import Foundation
+import GrowthMeasure
 import PolicyModel
 import TestSupport
 import Testing
@@ -435,7 +436,7 @@ private struct Scene {
                 }
             }
         }
-        #expect(ThreadTime.ratio(bound: 2.5, small: { turns(10_000) }, large: { turns(20_000) }) <= 2.5)
+        #expect(Growth.ratio(small: { turns(10_000) }, large: { turns(20_000) }) <= Growth.limit)
     }
 }
 

@@ -1,34 +1,43 @@
 import Glibc
 
-/// How the cost of reading something grows with its size.
+/// How the cost of work grows with its input, in CPU time of the calling thread: what other processes do to a shared
+/// machine does not count.
 public enum Growth {
-    /// Twice the input may cost at most this many times as much: linear work with a logarithm and the caches' share.
+    /// The largest factor that linear work may show when its input is doubled: 2, a logarithm and the caches' share.
     public static let limit = 2.5
+    private static let fewestRuns = 4
+    private static let mostRuns = 40
 
-    /// The cost of `2 * size` over that of `size`, in CPU time of this thread, so that waiting for a processor does not
-    /// count. Of several runs the cheapest counts, and a factor above the limit has to be seen eight times: work that
-    /// is quadratic is at 4 each time.
+    /// The cost of `work` on an input of `2 * size` over that on one of `size`.
     public static func factor<Input>(
         _ size: Int, _ make: (Int) throws -> Input, _ work: (Input) throws -> Void
     ) rethrows -> Double {
-        let inputs = [try make(size), try make(2 * size)]
-        var smallest = Double.infinity
-        for _ in 0..<8 {
-            var least = [Double.infinity, .infinity]
-            for _ in 0..<4 {
-                for place in 0..<2 {
-                    let start = cpuTime()
-                    try work(inputs[place])
-                    least[place] = min(least[place], cpuTime() - start)
-                }
-            }
-            smallest = min(smallest, least[1] / max(least[0], 1e-9))
-            if smallest <= limit { break }
-        }
-        return smallest
+        let (small, large) = (try make(size), try make(2 * size))
+        return try ratio(small: { try work(small) }, large: { try work(large) })
     }
 
-    private static func cpuTime() -> Double {
+    /// The cost of `large` over that of `small`, each the cheapest of several runs.
+    /// - Parameter bound: the runs end as soon as the ratio is at or below this. A busy machine only takes more of them,
+    ///   while work that is quadratic stays at 4 however many there are.
+    public static func ratio(
+        bound: Double = limit, small: () throws -> Void, large: () throws -> Void
+    ) rethrows -> Double {
+        var least = (small: Double.infinity, large: Double.infinity)
+        for run in 1...mostRuns {
+            least.small = min(least.small, try seconds(small))
+            least.large = min(least.large, try seconds(large))
+            if run >= fewestRuns, least.large <= bound * least.small { break }
+        }
+        return least.large / max(least.small, 1e-9)
+    }
+
+    private static func seconds(_ work: () throws -> Void) rethrows -> Double {
+        let start = now()
+        try work()
+        return now() - start
+    }
+
+    private static func now() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

@@ -56,15 +56,15 @@ struct GrowthTests {
         }
         var window = SeriesWindow()
         var time: Int64 = 0
-        let factor = try Growth.factor(1) { size in
-            page(String(repeating: size == 1 ? "aaaa" : "\u{301}\u{323}", count: 800))
-        } _: { text in
+        func read(_ text: [UInt8]) throws {
             time += 1
             let sample = try reader.read(try ExpositionParser.parse(text, limits: Self.limits), at: time)
             window.record(sample, of: Endpoint(host: "h", port: 1), arm: .candidate)
             _ = window.delta(of: .candidate, from: time - 2, to: time)
         }
-        #expect(factor <= 20)
+        let letters = page(String(repeating: "aaaa", count: 800))
+        let marks = page(String(repeating: "\u{301}\u{323}", count: 800))
+        #expect(try Growth.ratio(bound: 20, small: { try read(letters) }, large: { try read(marks) }) <= 20)
     }
 
     @Test("a page, from its bytes to what the judge sees of it", arguments: lines.indices, [nil, "m7"])

@@ -1,4 +1,4 @@
-import TestSupport
+import GrowthMeasure
 import Testing
 
 @testable import ReferenceModel
@@ -50,6 +50,6 @@ struct ReadingCostTests {
             _ = try? encoding.features(of: request)
         }
         let (small, large) = (Array(shape.body(32_768).utf8), Array(shape.body(65_536).utf8))
-        #expect(ThreadTime.ratio(bound: 2.5, small: { read(small) }, large: { read(large) }) <= 2.5)
+        #expect(Growth.ratio(small: { read(small) }, large: { read(large) }) <= Growth.limit)
     }
 }
