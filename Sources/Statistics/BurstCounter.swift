@@ -24,7 +24,7 @@ public struct BurstCounter: Hashable, Codable, Sendable {
 
     /// Records one second of the baseline.
     public mutating func observe(_ second: Tally) {
-        let share = max(Self.share, Self.timesUsual * usual.expected)
+        let share = max(Self.share, Self.timesUsual * usual.smoothedRate)
         usual += second
         if second.hits >= Self.fewestHits && Double(second.hits) >= share * Double(second.trials) {
             run += 1

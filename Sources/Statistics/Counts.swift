@@ -13,8 +13,8 @@ public struct Tally: Hashable, Codable, Sendable {
     public static func + (a: Tally, b: Tally) -> Tally { Tally(a.hits + b.hits, of: a.trials + b.trials) }
     public static func += (a: inout Tally, b: Tally) { a = a + b }
 
-    /// The rate with half a hit and half a miss more than seen: none of few is not never.
-    public var expected: Double { (Double(hits) + 0.5) / (Double(trials) + 1) }
+    /// The rate with half a hit and half a miss added, so that a few trials without a hit do not read as a rate of 0.
+    public var smoothedRate: Double { (Double(hits) + 0.5) / (Double(trials) + 1) }
 
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 }

@@ -25,7 +25,7 @@ public struct RateProcess: Hashable, Codable, Sendable {
     }
 
     /// The process of one bound. Exactly one of `odds`, `byBlock` and `byTick` is set. They are optionals and not an
-    /// enum because changing an enum's payload copies it, arrays included, at each tick.
+    /// enum so that a tick changes them in place, without copies of their arrays.
     private struct Member: Hashable, Codable, Sendable {
         var part: Part
         var share: Double

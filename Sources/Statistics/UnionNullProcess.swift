@@ -117,7 +117,7 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     /// Adds a tick of the baseline to its history.
     /// - Returns: true if the tick was an outage, compared with the history before it.
     private mutating func updateBaseline(_ baseline: Tally) -> Bool {
-        let expected = usual.expected
+        let expected = usual.smoothedRate
         usual += baseline
         let rate = Double(baseline.hits) / Double(baseline.trials)
         return baseline.hits >= Self.outageHits && rate >= max(Self.outageShare, Self.outageFactor * expected)

@@ -4,9 +4,9 @@ import Statistics
 /// The evidence about bounds on the share of requests that end in certain ways: for a revert, and for a promotion.
 struct ErrorsProcess: Hashable, Codable, Sendable {
     let check: ErrorsCheck
-    /// The ways to end that count against an arm.
+    /// The endings of requests that count against an arm.
     let counted: ResponseSet
-    /// True where a large share of hits may be how the service is on any day: of client errors, not of errors.
+    /// True if a large share of hits may be normal for the service, as it may be for client errors and not for errors.
     private let mayBeUsual: Bool
     private var rate: RateProcess
     /// The keys that failed for the first time, where traffic is assigned by key.
@@ -78,10 +78,10 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         second = tick.second
         secondsInStep += gap
         let stratum = tick.stratum(counted)
-        // From earlier ticks alone. Of errors a fifth is an outage, however long it lasts.
+        // The bound follows from earlier ticks alone. A fifth of errors is always an outage, however long it lasts.
         let outage =
             mayBeUsual
-            ? max(NonInferiorityProcess.outage, BurstCounter.timesUsual * sinceStart.baseline.expected)
+            ? max(NonInferiorityProcess.outage, BurstCounter.timesUsual * sinceStart.baseline.smoothedRate)
             : NonInferiorityProcess.outage
         sinceStart += stratum
         sinceStep += stratum
@@ -97,7 +97,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// The baseline's failures turn out to cluster more, or less, than was thought.
+    /// Changes how counts are bet on, because the baseline's failures cluster more, or less, than was known.
     mutating func adapt(to mode: CountingMode) {
         switch (rate.mode, mode) {
         case (.ticks, _): return
@@ -114,8 +114,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         guard let byKey else {
             return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
-        // By key the odds are judged; that the rate itself is beyond what is allowed has to show as well, lately: a
-        // long clean past must not hide a breakdown.
+        // Keys give evidence about the odds only, so recent requests also have to exceed the allowed rate. Older ones do
+        // not count for that: a long clean past must not hide a breakdown.
         func gated(_ process: KeyedErrors, _ allowed: Double) -> Double {
             recent.hits > allowed * recent.trials ? process.logEvidence : min(process.logEvidence, 0)
         }
@@ -131,7 +131,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     var proofEvidence: Double { proof.logEvidence }
     var mode: CountingMode { rate.mode }
 
-    /// Whether the candidate fails clearly more often in this step than is allowed over a baseline of this rate: then
+    /// True if the candidate fails clearly more often in this step than is allowed over a baseline of this rate, so that
     /// more of the same proves nothing.
     private func isBeyond(_ rate: Double) -> Bool {
         let candidate = sinceStep.candidate
@@ -145,8 +145,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         let n = sinceStep.candidate.trials + sinceStep.baseline.trials
         guard n > 0 else { return nil }
         let share = min(max(Double(sinceStep.candidate.trials) / Double(n), 0.001), 0.999)
-        // Half an error more than seen: none of few is not never.
-        let rate = (Double(sinceStart.baseline.hits) + 0.5) / (Double(sinceStart.baseline.trials) + 1)
+        let rate = sinceStart.baseline.smoothedRate
         if isBeyond(rate) { return nil }
         return proof.requestsNeeded(
             logThreshold: logThreshold, rate: min(rate, 0.99), share: share, discount: mode.proofDiscount)
