@@ -97,7 +97,7 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
 
     public static func odds(_ logEvidence: Double) -> String { "\(oddsToOne(logEvidence)) : 1" }
 
-    /// `2,500` of odds of 2,500 : 1.
+    /// The first number of odds: `2,500` for 2,500 : 1.
     public static func oddsToOne(_ logEvidence: Double) -> String {
         if let power = power(logEvidence) { return "more than \(power)" }
         // What was 1/0.01 before its logarithm was taken is not to be shown as 99.

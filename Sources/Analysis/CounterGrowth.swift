@@ -2,11 +2,11 @@ import PolicyModel
 
 /// How the counters that a preset reads grew between two scrapes of one server.
 struct CounterGrowth: Hashable, Sendable {
-    /// Nil without data.
+    /// Requests of all series; nil without data.
     var requests: Double?
-    /// Nil without data.
+    /// Errors of all series; nil without data.
     var errors: Double?
-    /// Nil without data.
+    /// Requests by latency; nil without data.
     var latency: CumulativeHistogram?
 }
 
@@ -41,7 +41,7 @@ private struct SeriesMemory<Value: Sendable>: Sendable {
     }
     private var entries: [String: Entry] = [:]
     private var scrape = 0
-    /// Series that are remembered though the newest scrape does not show them: as many as it shows, and so many more.
+    /// The number of absent series that are remembered beyond as many as the newest scrape shows.
     private static var slack: Int { 1024 }
 
     /// The last value, or nil; `value` takes its place.
@@ -49,7 +49,7 @@ private struct SeriesMemory<Value: Sendable>: Sendable {
         entries.updateValue(Entry(value: value, scrape: scrape), forKey: labels)?.value
     }
 
-    /// After all series of a scrape: forgets those that are gone for longest where they are too many.
+    /// Ends a scrape that showed so many series. Where too many are remembered, those that are absent longest go.
     mutating func endScrape(shown: Int) {
         scrape += 1
         let limit = 2 * shown + Self.slack
@@ -85,7 +85,7 @@ extension SeriesMemory<CumulativeHistogram> {
             let previous = replace(labels, with: current)
             if isFirst || previous.map({ $0.bounds != current.bounds }) ?? false { continue }
             let step = previous.map { current.step(since: $0) } ?? current
-            // Their sum was refused where they share no bounds.
+            // A page whose histograms share no bounds has no readings, so they can be added.
             sum = sum.map { $0.merged(with: step) ?? $0 } ?? step
         }
         endScrape(shown: readings.count)

@@ -83,7 +83,7 @@ public struct ArmCondition: Hashable, Codable, Sendable {
         (servers > 0 && reachable == 0) || (recentErrorRate.map { $0 >= 0.5 } ?? false)
     }
 
-    /// What was found where the arm is down, in words.
+    /// The reason for which the arm is taken to be down, in words.
     public var downReason: String {
         guard servers > 0 && reachable == 0 else {
             return "\(recentErrors) of its last \(recentRequests) requests failed"

@@ -3,7 +3,7 @@ import PolicyModel
 /// What became of feedback. Every row that came in is counted in exactly one of these, `pending` while it waits.
 public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var joined: UInt64 = 0
-    /// The id was labelled before.
+    /// The id was labeled before.
     public var duplicate: UInt64 = 0
     /// The id was seen on both arms.
     public var ambiguous: UInt64 = 0
@@ -21,7 +21,7 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public init() {}
 }
 
-/// A labelled row with the arm that answered, and when its request began.
+/// A labeled row with the arm that responded, and when its request began.
 public struct JoinedFeedback: Sendable {
     public var row: Feedback
     public var arm: Arm
@@ -55,8 +55,8 @@ public struct FeedbackJoin: Sendable {
     /// How long a row waits for its request: requests are handed over once a tick, after their end.
     public static let patience: Duration = .seconds(30)
 
-    /// The time after the last request that was not remembered, because no check asked for labels then, rows of unknown
-    /// requests count as late: they may be labels of such requests.
+    /// Rows of unknown requests count as late for so long after the last request that was not remembered because no
+    /// check asked for labels: they may be its label.
     public static let lateness: Duration = .seconds(300)
 
     /// Who asks for feedback.
@@ -70,7 +70,7 @@ public struct FeedbackJoin: Sendable {
     private enum Seen {
         /// Seconds of the monotonic clock.
         case answered(slot: UInt32, arm: Arm, second: UInt32)
-        case labelled
+        case labeled
         case ambiguous
     }
     /// Requests that came last, and those before.
@@ -84,7 +84,7 @@ public struct FeedbackJoin: Sendable {
     /// When each waiting row came, the oldest first. Entries of rows that no longer wait are skipped.
     private var arrivals = RowQueue<(hash: UInt64, since: Int64)>()
     public private(set) var counts = FeedbackCounts()
-    /// When the last request began that was not remembered.
+    /// The start of the last request that was not remembered, in monotonic nanoseconds.
     private var lastSkipped: Int64?
 
     public init(capacity: Int = Self.capacity) { self.capacity = max(capacity, 1) }
@@ -111,7 +111,7 @@ public struct FeedbackJoin: Sendable {
             }
         case .answered(let slot, let arm, _):
             if slot != o.slot || arm != o.arm { self[o.requestHash] = .ambiguous }
-        case .labelled, .ambiguous: break
+        case .labeled, .ambiguous: break
         }
     }
 
@@ -168,8 +168,8 @@ public struct FeedbackJoin: Sendable {
                         joined.append(JoinedFeedback(row: row, arm: arm, startedAt: startedAt))
                     }
                 }
-                self[row.requestHash] = .labelled
-            case .labelled: counts.duplicate += 1
+                self[row.requestHash] = .labeled
+            case .labeled: counts.duplicate += 1
             case .ambiguous: counts.ambiguous += 1
             }
         }

@@ -2,7 +2,7 @@
 protocol LatencySample {
     /// The p-quantile in seconds and how many samples it rests on; nil without samples.
     func quantile(_ p: Double) -> (value: Double, samples: UInt64)?
-    /// How many were slower than a threshold in seconds, counted in the candidate's favour where buckets are coarse.
+    /// How many were slower than a threshold in seconds, counted in the candidate's favor where buckets are coarse.
     func exceeding(_ seconds: Double) -> Proportion
     /// Whether the p-quantile is beyond a threshold in seconds, counted like `exceeding`.
     func isBeyond(_ seconds: Double, quantile p: Double) -> Bool

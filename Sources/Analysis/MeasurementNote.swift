@@ -21,7 +21,7 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
     case strongestAtQuantile(Double)
     /// Failed requests are what made the latency fail.
     case failsMore(candidate: FailedRequests, baseline: FailedRequests)
-    /// The logarithm of the evidence against the candidate, and of what reverts.
+    /// The evidence against the candidate and the evidence that reverts it, both as logarithms.
     case evidence(value: Double, revertAt: Double)
     /// The most frequent statuses: `404 80%, 401 20%`.
     case responseStatuses(String)

@@ -22,7 +22,7 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
     /// The agent ended it because the client was too slow: its body did not come in time (408), or it did not read the
     /// response. Not the server's fault, and nothing about the server's speed.
     case clientTimeout = 8
-    /// The proxy answered 4xx in the server's place because the request was broken: says nothing of the server.
+    /// The proxy itself responded with 4xx because the request was broken, which says nothing of the server.
     case rejected = 9
 
     /// Counts against the arm.
@@ -33,7 +33,8 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// The server's doing: counts as a request. Left out are clients that left, and requests that the proxy refused.
+    /// True if the request counts as one that the server had to answer. Clients that left or were too slow, and
+    /// requests that the proxy refused, are left out.
     public var isJudged: Bool {
         switch self {
         case .success, .clientError, .serverError, .connectFailure, .timeout, .truncated: true
@@ -41,7 +42,8 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// How a judged request ended; a status that does not fit the outcome counts as the first of the outcome's class.
+    /// The code of a judged request. A status that does not fit the outcome counts as the first of the outcome's class.
+    /// Requests that are not judged read as successes, which nothing counts.
     public func code(status: UInt16) -> ResponseCode {
         switch self {
         case .success: (300...399).contains(status) && status != 304 ? ResponseCode(rawValue: status) : .success
@@ -81,7 +83,7 @@ public struct Observation: Hashable, Sendable {
     public var place: UInt16
     /// The status of the server's final response; 0 where there was none.
     public var status: UInt16
-    /// Other bits of the same hash: tells keys apart where traffic is dealt by key.
+    /// Other bits of the same hash: tells keys apart where traffic is assigned by key.
     public var key: UInt32
     /// Monotonic, in nanoseconds.
     public var startedAt: Int64
@@ -98,7 +100,7 @@ public struct Observation: Hashable, Sendable {
         public init(rawValue: UInt8) { self.rawValue = rawValue }
         /// Belongs to the declared population.
         public static let judged = Flags(rawValue: 1)
-        /// The service deals by key and this request had none.
+        /// The service assigns traffic by key and this request had none.
         public static let keyless = Flags(rawValue: 2)
         /// A header match chose the arm; never judged.
         public static let matched = Flags(rawValue: 4)
@@ -158,7 +160,7 @@ public struct FailureCount: Hashable, Sendable {
     public var stage: FailureStage
     /// The token of the `x-canary-error` field, such as `response-two-content-lengths`.
     public var reason: String
-    /// The same in a sentence.
+    /// The reason in a sentence.
     public var message: String
     public var count: UInt64
 

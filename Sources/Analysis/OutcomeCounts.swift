@@ -61,8 +61,8 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
 
     /// 5xx, failed or timed-out connections, truncated responses.
     public var errors: UInt64 { serverError + connectFailure + timeout + truncated }
-    /// What a share is a share of: every request that the server had to answer. Clients that left or were too slow, and
-    /// requests that the proxy refused, are counted apart.
+    /// The requests that rates and shares refer to: all that the server had to answer. Clients that left or were too
+    /// slow, and requests that the proxy refused, are counted apart.
     public var judged: UInt64 { success + clientError + errors }
     public var all: UInt64 { judged + clientClosed + clientTimeout + rejected }
     /// Nil without a judged request.

@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// A labelled row, as a feedback posts it.
+/// A labeled row, as a feedback posts it.
 public struct Feedback: Hashable, Sendable {
     /// `RequestIdentifier.hash` of the inference id.
     public var requestHash: UInt64
@@ -30,7 +30,7 @@ public struct GroupCounts: Hashable, Codable, Sendable {
     public var falsePositives: UInt64 = 0
     public var trueNegatives: UInt64 = 0
     public var falseNegatives: UInt64 = 0
-    /// Rows with a prediction, labelled or not, and how many of them were 1.
+    /// Rows with a prediction, labeled or not, and how many of them were 1.
     public var predictions: UInt64 = 0
     public var selected: UInt64 = 0
     /// Scores by their position in their range, so that sums stay exact whatever the range is.

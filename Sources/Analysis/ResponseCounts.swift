@@ -75,6 +75,6 @@ extension ResponseCounts {
 }
 
 extension ResponseSet {
-    /// Every 4xx: no response that says how fast a server is.
+    /// Every 4xx: such a response does not say how fast a server is.
     static let untimed = ResponseSet(400...499)
 }

@@ -15,7 +15,7 @@ public struct ScrapeSample: Hashable, Sendable {
     /// `requests`, `errors` and `latency` by their series, from which the window learns how they grew; nil: there is
     /// one series of each. The window does not keep them.
     public var presetReadings: PresetReadings?
-    /// Since the scrape before of the same server; set by the window.
+    /// The growth since the previous scrape of the same server; set by the window.
     var growth = CounterGrowth()
     /// Gauge: requests that wait or are worked on, as the server counts them.
     public var queue: Double?
@@ -86,7 +86,7 @@ public struct SeriesQuery: Hashable, Sendable {
         self.kind = kind
     }
 
-    /// Whether the selector names labels; a name in quotes, `{"my.metric"}`, is none.
+    /// True if the selector has conditions on labels; a name in quotes, `{"my.metric"}`, is none.
     var hasLabelConditions: Bool {
         var isQuoted = false
         for byte in selector.utf8 {

@@ -63,7 +63,7 @@ struct MissingSeries {
     /// The only one of the arm's servers that lacks it; nil where all do.
     var server: String?
 
-    /// The number of scrapes without a series that say that it is missing, and with its family that it is at 0.
+    /// The number of scrapes without a series after which it is missing, or at 0 if its family is shown.
     static let patience = 3
 
     /// `no series vllm:num_request_waiting in 12 scrapes of new; did you mean vllm:num_requests_waiting?`

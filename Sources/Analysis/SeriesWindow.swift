@@ -3,7 +3,7 @@ import PolicyModel
 /// The last scrapes of every server of both arms, bounded in time and count, and what they say together. Times are
 /// monotonic, in nanoseconds.
 ///
-/// Increases follow Prometheus' `increase` without its extrapolation: the sum of the steps between neighbouring
+/// Increases follow Prometheus' `increase` without its extrapolation: the sum of the steps between neighboring
 /// scrapes, where a counter that fell counts from zero. A server's first scrape is where it counts from, and adds
 /// nothing. A server that is no longer one of the arm's keeps its past until that is older than the window.
 public struct SeriesWindow: Sendable {

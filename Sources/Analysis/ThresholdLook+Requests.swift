@@ -28,13 +28,13 @@ extension ThresholdLook {
             : snapshot.observations.summary(arm, since: since).outcomes
     }
 
-    /// Judged requests that ended in one of these ways.
+    /// The share of judged requests that ended in one of these ways.
     private func share(_ arm: Arm, _ set: ResponseSet) -> Proportion {
         let outcomes = outcomes(arm)
         return Proportion(outcomes.count(set), of: outcomes.judged)
     }
 
-    /// A check of latency has the requests that it asks for, but too few of the responses can be timed.
+    /// True if a latency check has the requests that it needs, but too few of their responses can be timed.
     var hasNothingToTime: Bool { [Arm.candidate, .baseline].contains { untimed($0) != nil } }
 
     /// The reason for which too few of an arm's responses can be timed; nil if enough can.

@@ -90,7 +90,7 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Counters, their sum and each by itself; nil where none is shown.
+    /// Reads counters, their sum and each by itself; nil where none is shown.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
         -> (sum: Double, bySeries: [String: Double])?
     {

@@ -178,7 +178,7 @@ private struct ScrapeWorker {
         }
     }
 
-    /// Returns the place in the queue behind all that are due later.
+    /// The index in the queue for a target that is due at this time: behind all that are due later.
     private func place(of due: Int64) -> Int {
         var (low, high) = (0, queue.count)
         while low < high {

@@ -3,11 +3,12 @@ import PrometheusText
 /// Names a series by its labels, for dictionaries: visible ASCII of bounded length, so that comparing and hashing cost
 /// the same whatever a server writes.
 enum SeriesKey {
-    /// `model="m",version="1"`. Longer texts end with a digest of the whole.
+    /// The most bytes of a key before it is cut and ends with a digest of the whole.
     static let longest = 256
 
+    /// The key of a series, such as `model="m",version="1"`.
     /// - Parameters:
-    ///   - name: where series of several names are told apart.
+    ///   - name: the metric's name, for dictionaries with series of several names.
     ///   - labels: sorted by name.
     static func text(of name: String = "", _ labels: [Label]) -> String {
         var writer = Writer()
@@ -35,7 +36,7 @@ enum SeriesKey {
             }
         }
 
-        /// Quotes, separators and what is not visible ASCII are written as `%XX`.
+        /// Appends a text; quotes, separators and what is not visible ASCII become `%xx`.
         mutating func append(_ text: String) {
             var text = text
             text.withUTF8 { utf8 in
@@ -51,7 +52,7 @@ enum SeriesKey {
             }
         }
 
-        /// FNV-1a.
+        /// Appends a byte, which the digest (FNV-1a) takes in as well.
         private mutating func put(_ byte: UInt8) {
             digest = (digest ^ UInt64(byte)) &* 0x100_0000_01B3
             if bytes.count <= SeriesKey.longest { bytes.append(byte) }

@@ -10,7 +10,7 @@ public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
     /// The column in characters, from 1.
     public var column: Int?
     public var severity: Severity
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     public var message: String
     /// The line that it is about, without its newline; nil where there is none to show.
     public var excerpt: String?
@@ -27,18 +27,18 @@ public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
         self.excerpt = excerpt
     }
 
-    /// `file:line:column: error: message`, then the line and a caret below the column. Fit to be shown, whatever stands
-    /// in the file and its name: the line breaks are these.
+    /// `file:line:column: error: message`, then the line and a caret below the column. Safe to show on a terminal,
+    /// whatever is in the file and its name: it has no other line breaks and no control characters.
     public var description: String {
         let text = headline
         guard let excerpt, let column else { return text }
-        // A tab is as wide as a space here, so that the caret stands right on any terminal.
+        // A tab is shown as one space, so that the caret is in the right place on any terminal.
         let shown = String(excerpt.map { $0 == "\t" ? " " : $0 }).displayable
         let lead = String(repeating: " ", count: min(max(column - 1, 0), excerpt.count))
         return text + "\n    \(shown)\n    \(lead)^"
     }
 
-    /// `file:line:column: error: message`, fit to be shown.
+    /// `file:line:column: error: message`, in one line that is safe to show on a terminal.
     public var headline: String {
         var text = file.displayable
         if let line { text += ":\(line)" }

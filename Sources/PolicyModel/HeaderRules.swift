@@ -12,7 +12,7 @@ public struct HeaderRules: Hashable, Codable, Sendable {
     }
 }
 
-/// What becomes of the fields that tell of the client: `x-forwarded-*`, `forwarded`, `x-real-ip`.
+/// What becomes of the fields that describe the client: `x-forwarded-*`, `forwarded`, `x-real-ip`.
 public enum ForwardedMode: String, CaseIterable, Hashable, Codable, Sendable {
     /// `append` for trusted clients, `replace` for others.
     case auto
@@ -20,7 +20,7 @@ public enum ForwardedMode: String, CaseIterable, Hashable, Codable, Sendable {
     case append
     /// Only what is seen here.
     case replace
-    /// No field of them.
+    /// No such field is sent.
     case off
 }
 
@@ -32,7 +32,7 @@ public enum RequestIDRule: String, CaseIterable, Hashable, Codable, Sendable {
     case new
 }
 
-/// Names of fields that tell of clients or of routing, and which a client that is not trusted therefore cannot send.
+/// Names of fields that describe clients or routing, and which a client that is not trusted therefore cannot send.
 public enum ReservedFields {
     /// Whatever begins like this is ours to set.
     public static let routingPrefix = "x-canary"

@@ -88,7 +88,7 @@ public struct ErrorsCheck: Hashable, Codable, Sendable {
 /// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each
 /// compared with the baseline's.
 public struct ClientErrorsCheck: Hashable, Codable, Sendable {
-    /// Over the baseline's share, relative: 0.5 allows half as much again.
+    /// The allowed increase over the baseline's share, relative: 0.5 allows half as much again.
     public var maxIncrease: Double
     /// A candidate's share at or below this never fails. Fraction 0 ... 1.
     public var floor: Double
@@ -127,7 +127,7 @@ public enum LatencyMeasure: String, CaseIterable, Hashable, Codable, Sendable {
     case firstByte
 }
 
-/// A measure of quality by group, from labelled feedback; the candidate against the baseline.
+/// A measure of quality by group, from labeled feedback; the candidate against the baseline.
 public struct QualityCheck: Hashable, Codable, Sendable {
     public var measure: QualityMeasure
     /// What a score may be; nil: 0 ... 1. Only with `measure: score`.

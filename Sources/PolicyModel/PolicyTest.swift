@@ -104,7 +104,7 @@ public struct ArmTraffic: Hashable, Sendable {
     }
 }
 
-/// How often a version answers with a status.
+/// The share of requests that a version answers with a status.
 public struct StatusShare: Hashable, Sendable {
     /// 300 ... 599.
     public var status: UInt16

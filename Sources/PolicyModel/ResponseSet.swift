@@ -1,4 +1,4 @@
-/// How a request ended, as one number: the status of its final response, or a number below 100 that stands for it.
+/// How a request ended, as one number: the status of its final response, or `success` or `failure`.
 public struct ResponseCode: RawRepresentable, ExpressibleByIntegerLiteral, Hashable, Comparable, Codable, Sendable,
     CustomStringConvertible
 {
@@ -19,7 +19,7 @@ public struct ResponseCode: RawRepresentable, ExpressibleByIntegerLiteral, Hasha
     public var description: String { "\(rawValue)" }
 }
 
-/// A set of ways in which requests end: what a check counts against a version.
+/// A set of endings of requests, such as those that a check counts against a version.
 public struct ResponseSet: Hashable, Codable, Sendable {
     /// Ascending, without overlaps and without neighbors that could be one range.
     public private(set) var ranges: [ClosedRange<UInt16>] = []
@@ -31,7 +31,7 @@ public struct ResponseSet: Hashable, Codable, Sendable {
     }
 
     public static let serverErrors = ResponseSet(500...599)
-    /// What counts as an error where nothing else is said: 5xx, and requests without a whole response.
+    /// The errors that a check counts by default: 5xx, and requests without a whole response.
     public static let errors = ErrorsCheck().counted
     /// Every 4xx but 499, which says that the client left.
     public static let clientErrors = ResponseSet(400...498)
@@ -78,7 +78,7 @@ public struct ResponseSet: Hashable, Codable, Sendable {
 }
 
 extension ErrorsCheck {
-    /// What this check counts as an error.
+    /// The endings that this check counts as errors.
     public var counted: ResponseSet {
         var counted = statuses
         counted.insert(.failure)
@@ -86,13 +86,13 @@ extension ErrorsCheck {
     }
 }
 
-/// What a check on client errors counts, each set by a process of its own.
+/// The endings that a check on client errors counts, in two sets that are compared separately.
 public struct ClientErrorSets: Hashable, Codable, Sendable {
     public var clientErrors: ResponseSet
     public var redirects: ResponseSet
 
-    /// - Parameter policies: all that a rollout is judged by. What an enforced check on errors counts, a check on
-    ///   client errors leaves to it.
+    /// - Parameter policies: all policies of a rollout. A check on client errors leaves out the statuses that an
+    ///   enforced check on errors counts.
     public init(_ policies: [Policy]) {
         var taken = ResponseSet()
         for policy in policies {

@@ -5,7 +5,7 @@ public struct RoutingPlan: Hashable, Sendable {
     public init(services: [RoutedService] = []) { self.services = services }
 }
 
-/// One service as the data plane sees it: which servers stand behind each arm, and how requests are dealt.
+/// One service as the data plane sees it: which servers stand behind each arm, and how requests are assigned to them.
 public struct RoutedService: Hashable, Sendable {
     public var name: String
     /// Names (service, rollout) in observations: new for every rollout, never reused while the agent runs. What began

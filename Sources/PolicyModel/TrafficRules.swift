@@ -32,7 +32,7 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     }
 }
 
-/// What keeps a client on its arm. A request without the key is dealt at random, and counted.
+/// What keeps a client on its arm. A request without the key is assigned at random, and counted.
 public enum StickyKey: Hashable, Codable, Sendable {
     case none
     /// Lower-case header name.

@@ -7,7 +7,7 @@ public enum Arm: UInt8, CaseIterable, Codable, Sendable {
     public var name: String { self == .baseline ? "baseline" : "candidate" }
 }
 
-/// How requests are dealt to the two arms. A value: whoever holds it decides without asking anyone.
+/// How requests are assigned to the two arms. A value: whoever holds it decides without asking anyone.
 public struct TrafficSplit: Hashable, Codable, Sendable {
     /// The candidate's share.
     public var candidate: Weight

@@ -48,7 +48,7 @@ public enum ConfigurationLoader {
         return Loaded(test, [report] + others)
     }
 
-    /// Any of our files, each recognised by its keys; a folder means the policies, services and tests in it. The value
+    /// Any of our files, each recognized by its keys; a folder means the policies, services and tests in it. The value
     /// is the number of files that were read.
     public static func lint(files: [String]) -> Loaded<Int> {
         var run = LintRun()

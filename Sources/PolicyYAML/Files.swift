@@ -59,7 +59,7 @@ enum Files {
             case .tooLarge: throw Mend("is larger than 1 MiB, the most that is read: split it up")
             }
         }
-        // Some editors begin a file with it; it says nothing about UTF-8.
+        // Some editors begin a file with a byte order mark.
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Mend("is not UTF-8 text: save it as UTF-8")

@@ -69,7 +69,7 @@ struct PhaseReader {
         return arm
     }
 
-    /// A mapping from status to share.
+    /// Reads a mapping from status to share.
     private func statuses(_ part: Section) -> [StatusShare]? {
         guard let node = part.node("statuses") else { return nil }
         guard case .mapping(let entries) = node.content else {

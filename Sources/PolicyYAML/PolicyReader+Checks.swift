@@ -26,7 +26,7 @@ extension PolicyReader {
         return value
     }
 
-    /// What counts as an error: classes and codes.
+    /// Reads the statuses that count as errors: classes and codes.
     private func statuses(_ part: Section) -> ResponseSet? {
         guard let items = part.list("statuses", "'statuses'", atMost: ConfigurationLimits.statuses) else { return nil }
         if items.isEmpty {

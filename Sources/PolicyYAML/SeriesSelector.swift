@@ -44,7 +44,7 @@ enum SeriesSelector {
         return text
     }
 
-    /// What stands between the quote that `rest` begins with and the next one.
+    /// Removes a quoted text from the start of `rest`, which begins with a quote, and returns it without quotes.
     private static func quoted(_ rest: inout Substring, _ broken: String) throws(Mend) -> Substring {
         let inner = rest.dropFirst()
         guard let close = inner.firstIndex(of: "\"") else { throw Mend(broken) }

@@ -141,7 +141,7 @@ enum Units {
         return value
     }
 
-    /// Writes a number as short as it can be told apart from its neighbours at four decimals.
+    /// Writes a number as short as it can be told apart from its neighbors at four decimals.
     static func decimal(_ value: Double) -> String {
         let rounded = (value * 10_000).rounded() / 10_000
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"

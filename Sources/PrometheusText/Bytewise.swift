@@ -1,4 +1,4 @@
-/// A text that is compared and hashed by its bytes, as Prometheus does. Swift's own comparison normalizes text that is
+/// A text that is compared and hashed by its bytes, as Prometheus compares names and labels. Swift's own comparison normalizes text that is
 /// not ASCII, which costs a thousand times as much for a long row of combining marks, and takes two spellings of one
 /// character for one text.
 public struct Bytewise: Hashable, Comparable, Sendable {
@@ -25,12 +25,12 @@ extension String {
 
     func hashBytes(into hasher: inout Hasher) {
         withBytes { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-        // Ends the text, as no UTF-8 contains it.
+        // A byte that no UTF-8 contains ends the text.
         hasher.combine(0xFF as UInt8)
     }
 
-    /// Whether the bytes of another text stand in this one.
-    /// - Parameter start: where, from the lengths of both.
+    /// True if this text contains the bytes of another one at a place.
+    /// - Parameter start: the place, computed from the lengths of both.
     private func contains(_ other: String, at start: (Int, Int) -> Int) -> Bool {
         withBytes { own in
             other.withBytes { wanted in

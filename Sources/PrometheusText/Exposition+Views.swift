@@ -6,7 +6,7 @@ public struct HistogramSample: Hashable, Sendable {
     public var bounds: [Double]
     /// One for each bound, not falling. The last is the number of all observations.
     public var cumulative: [Double]
-    /// The value; nil where the server shows none.
+    /// The sum of all observations; nil where the server shows none.
     public var sum: Double?
 
     public var count: Double { cumulative.last ?? 0 }

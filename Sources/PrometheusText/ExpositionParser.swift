@@ -151,7 +151,7 @@ private struct ExpositionReader {
 
     private mutating func readSample(_ line: inout LineCursor) throws(ExpositionError) {
         guard samples.count < limits.samples else { throw tooMany("samples", line) }
-        // Neighbours mostly share the name and most labels; their strings are shared instead of made again.
+        // Neighboring lines mostly share the name and most labels; their strings are shared instead of made again.
         let last = samples.last
         var metric: String?
         if line.peek != UInt8(ascii: "{") {

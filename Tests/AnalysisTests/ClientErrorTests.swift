@@ -28,7 +28,8 @@ import Testing
         var candidate: Shares
         var candidateRequests = 0
         let isKeyed: Bool
-        /// Of a request: a user of 400, each of whom stays on an arm under sticky routing.
+        /// The ending of a request by its user, one of 400, each of whom stays on an arm under sticky routing; nil: as
+        /// `baseline` and `candidate` say.
         var ending: ((UInt32) -> ResponseCode?)?
 
         init(
@@ -39,7 +40,7 @@ import Testing
             (self.baseline, self.candidate, self.isKeyed) = (baseline, candidate, isKeyed)
             random = SplitMix64(seed: seed)
             judge = SequentialJudge([policy], risk: Risk(), isKeyed: isKeyed)
-            // What the agent saw of the baseline before.
+            // The agent has observed the baseline before the rollout.
             for _ in 0..<watched { tick() }
             judge = SequentialJudge([policy], risk: Risk(), isKeyed: isKeyed, profile: judge.profile)
             (share, step) = (0.25, 1)
@@ -84,11 +85,11 @@ import Testing
             return judge.evaluate([policy], empty, now: 0).first { $0.check == name }!
         }
 
-        /// Until a check fails; nil where none does.
+        /// Runs until a check fails, at most so many seconds, and returns its name; nil if none does.
         mutating func run(_ seconds: Int) -> String? {
             for i in 0..<seconds {
                 tick()
-                // Words cost more than bets: what reverts is asked each second, its words at the end.
+                // Results with their words cost more than bets, so they are made only when something reverts.
                 guard judge.standing.reverts != nil || i == seconds - 1 else { continue }
                 if let check = policy.checks.first(where: { result($0.name).verdict == .fail }) { return check.name }
             }
@@ -143,14 +144,14 @@ import Testing
         var observed = Self.errors(statuses)
         observed.mode = .observe
         #expect(ClientErrorSets([Policy(name: "p", checks: [observed])]).clientErrors.contains(429))
-        // With statuses that leave 5xx out, one that fails with 5xx only is not its business.
+        // A check whose statuses leave 500 out does not count it.
         var only = Traffic([Self.errors(ResponseSet(503...503)), Self.check], candidate: [(500, 0.3)], seed: 8)
         #expect(only.run(300) == nil)
     }
 
     @Test("A client that always asks for nonsense is one client error under sticky routing") func keys() {
         var traffic = Traffic(Self.all, seed: 9, isKeyed: true)
-        // The one whose requests always fail happens to be the candidate's.
+        // The user whose requests always fail is assigned to the candidate.
         traffic.ending = { $0 == 0 ? 404 : nil }
         #expect(traffic.run(1200) == nil)
         var all = Traffic(Self.all, seed: 9, isKeyed: true)
@@ -165,7 +166,7 @@ import Testing
         for second in 0..<3600 {
             var tick = ErrorTick(second: Int64(second), step: 0)
             for i in 0..<40 {
-                // Ten seconds of each minute one sub-shard's client asks for what is not there.
+                // For ten seconds of each minute a client in one sub-shard asks for what is not there.
                 let refused = second % 60 < 10 && i % 8 == (second / 60) % 8
                 tick.add(.baseline, shard: i % 8, refused ? 404 : i == second % 211 ? 500 : .success)
             }
@@ -231,7 +232,7 @@ import Testing
     }
 }
 
-/// The same by thresholds.
+/// What the threshold judge makes of 4xx and redirects.
 @Suite struct ClientErrorThresholdTests {
     private static let second: Int64 = 1_000_000_000
     private static let now = 1000 * second

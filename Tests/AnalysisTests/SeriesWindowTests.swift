@@ -115,7 +115,7 @@ struct SeriesWindowTests {
         #expect(latency([nil, nil])?.latency == .noData)
     }
 
-    /// A page of models: how many requests and failures each counted, and how many of them were fast.
+    /// The growth over pages of several models, each with its requests, its errors, and how many were fast.
     private func models(_ pages: [[String: (requests: Double, errors: Double, fast: Double)]]) -> SeriesDelta? {
         var filled = SeriesWindow()
         for (place, page) in pages.enumerated() {
@@ -148,7 +148,7 @@ struct SeriesWindowTests {
         let new = try #require(models([["b": b], ["a": (3, 1, 2), "b": bLater]]))
         #expect(new.requests == 13 && new.errors == 1)
         #expect(new.latency == .histogram(histogram(12, 13, 13)))
-        // One that was restarted counts from zero, whatever the others do.
+        // A model that was restarted counts from zero, whatever the others do.
         let restarted = try #require(models([["a": a, "b": b], ["a": aLater, "b": (4, 0, 3)]]))
         #expect(restarted.requests == 11 && restarted.errors == 2)
         #expect(restarted.latency == .histogram(histogram(3, 11, 11)))
@@ -167,7 +167,7 @@ struct SeriesWindowTests {
         #expect(growth("old", 1_000) == nil)
         for turn in 0..<others { #expect(growth("model \(turn)", 1) == 1) }
         #expect(growth("model \(others - 1)", 3) == 2)
-        // What was forgotten counts anew.
+        // A series that was forgotten counts anew.
         #expect(growth("old", 1_001) == (others > 2_000 ? 1_001 : 1))
     }
 

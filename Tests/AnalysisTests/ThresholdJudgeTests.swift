@@ -410,7 +410,7 @@ private struct Scene {
         for hash in [1, 2] as [UInt64] { _ = join.submit(row(hash), now: lateness) }
         #expect(join.settle(slot: 1, now: lateness + patience + 1).map(\.row.requestHash) == [2])
         #expect(join.counts.late == 1 && join.counts.unmatched == 0)
-        // After that time an unknown id is a mistake of whoever posts it.
+        // After that time an unknown id is a mistake of the client that posts it.
         _ = join.submit(row(3), now: lateness + 1)
         #expect(join.settle(slot: 1, now: lateness + patience + 2).isEmpty)
         #expect(join.counts.late == 1 && join.counts.unmatched == 1 && join.counts.pending == 0)

@@ -53,7 +53,7 @@ private struct Layout {
     }
 }
 
-/// Those of each preset, then those that the metric checks ask for.
+/// The series of each preset, then those that the metric checks ask for.
 private let layouts = [
     Layout(
         [
@@ -175,13 +175,13 @@ private let limits = ThresholdLimits(
 private let queries = Set(
     policies[1][0].checks.compactMap { check in if case .metric(let metric) = check.kind { metric.query } else { nil } }
 )
-/// One for each layout.
+/// The reader of each layout.
 private let readers = [
     SampleReader(preset: MetricsPreset.named("triton"), queries: []),
     SampleReader(preset: MetricsPreset.named("reference"), queries: []),
     SampleReader(preset: MetricsPreset.named("reference"), queries: queries),
 ]
-/// Mostly few pages, which keeps an input cheap.
+/// The numbers of pages that an input chooses from, mostly few, which keeps it cheap.
 private let rounds = [2, 2, 3, 5]
 private let servers = [Endpoint(host: "a", port: 1), Endpoint(host: "b", port: 2)]
 private let sequential = policies.map { SequentialJudge($0, risk: Risk(), isKeyed: false) }

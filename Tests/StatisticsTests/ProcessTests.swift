@@ -241,7 +241,7 @@ import Testing
         #expect(counter.bursts == 2 && counter.areUsual)
         feed([10, 10, 10, 10, 0])
         #expect(counter.bursts == 2)
-        // A third of the requests hit all day: no second of that is a burst, and a whole second of hits still is.
+        // Where a third of the requests hit all day, an ordinary second is no burst.
         var busy = BurstCounter()
         for _ in 0..<20 { for k in [3, 4, 3, 2, 5] { busy.observe(Tally(k, of: 10)) } }
         #expect(busy.bursts <= 1)

@@ -41,16 +41,16 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.fewestUsual }
     }
 
-    /// How often requests end in certain ways together.
+    /// The clustering of requests that end in one of a set of ways.
     private struct Counted: Hashable, Codable, Sendable {
         var set: ResponseSet
         var clustering = Clustering()
     }
 
-    /// The errors that no check has to name: those come first.
+    /// Errors as they are by default, which are learned whatever the checks count.
     private static let usualErrors = ResponseSet.errors
 
-    /// One for each set that a check counts.
+    /// The clustering for `usualErrors`, then for each other set that a check counts.
     private var counted = [Counted(set: usualErrors)]
     private var latency = Clustering()
     public private(set) var total = LatencyProfile()
@@ -60,7 +60,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     /// A tenth of the requests is slower than this bucket.
     private var slow = Int.max
 
-    /// - Parameter policies: what these count is learned.
+    /// - Parameter policies: the policies whose checks say what is learned.
     public init(_ policies: [Policy] = []) { learn(policies) }
 
     /// Learns from now on what checks of these policies count; what was learned of other sets is forgotten.
@@ -92,8 +92,8 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     public var latencyOverdispersion: Double? { latency.estimate }
     func overdispersion(of set: ResponseSet) -> Double? { clustering(of: set).estimate }
 
-    /// The profile of a candidate that was promoted: as fast as it was; how failures cluster is the traffic's way and
-    /// stays.
+    /// The baseline profile after a promotion: latencies as measured on the candidate, failure clustering carried over
+    /// from the old baseline because it is a property of the traffic.
     func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
         var next = self
         (next.total, next.firstByte) = (candidate[0], candidate[1])

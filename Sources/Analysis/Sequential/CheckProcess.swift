@@ -9,7 +9,7 @@ enum CheckProcess: Hashable, Sendable {
     case quality(GroupsProcess)
 
     /// Nil for checks outside the risk, which have no evidence.
-    /// - Parameter sets: what a check on client errors counts.
+    /// - Parameter sets: the statuses that checks on client errors count.
     init?(_ check: Check, profile: BaselineProfile, sets: ClientErrorSets, isKeyed: Bool) {
         guard SequentialJudge.source(check) != nil else { return nil }
         switch check.kind {
@@ -56,7 +56,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// The time in which the requests of the current step came.
+    /// The seconds in which the requests of the current step came.
     var secondsInStep: Int64 {
         switch self {
         case .errors(let process): process.secondsInStep

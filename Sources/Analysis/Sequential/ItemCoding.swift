@@ -7,7 +7,7 @@ public enum ItemCoding {
     /// Why bytes cannot be read.
     public struct Damaged: Error, CustomStringConvertible {
         public var place: Int
-        /// Written by a build that did not keep how requests ended.
+        /// True for a recording of an earlier build, which did not keep how requests ended.
         public var isOutdated = false
         public var description: String {
             isOutdated
@@ -37,7 +37,7 @@ public enum ItemCoding {
     }
 
     private enum Tag {
-        /// Ticks that said of each request only whether it failed. What is recorded so cannot be judged by status.
+        /// Error ticks of earlier builds, which kept only whether a request failed: they cannot be judged by status.
         static let errorsWithoutStatus: UInt64 = 1
         static let latencies: UInt64 = 2
         static let rows: UInt64 = 3

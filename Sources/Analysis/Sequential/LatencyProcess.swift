@@ -7,9 +7,11 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     static let refresh: Int64 = 10
 
     let check: LatencyCheck
-    /// Against the ceiling; against the baseline; the latter where requests cluster.
+    /// The evidence against the ceiling.
     private var ceiling: RateProcess?
+    /// The evidence against the baseline.
     private var ratio: LatencyRatioProcess?
+    /// The evidence against the baseline where requests cluster, in place of that of `ratio`.
     private var ratioByTick: TickProcess?
     private var carried = 0.0
     private var mode: CountingMode
@@ -21,8 +23,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty
     /// before they are known.
     private var points: [Int] = []
-    /// The bounds: for a revert, the candidate's at `factor` times these, rounded up; for the proof its last one
-    /// rounded down.
+    /// The candidate's buckets that are compared with `points`: at `factor` times their latencies, rounded up for a
+    /// revert. `proofPoint` is the last of them, rounded down.
     private var scaled: [Int] = []
     private var proofPoint = 0
     /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.

@@ -1,7 +1,7 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about one bound on one group's quality, from labelled rows in the order in which they were joined.
+/// The evidence about one bound on one group's quality, from labeled rows in the order in which they were joined.
 /// A drop is a difference of means, judged block by block: what labels bring late shifts both arms alike.
 struct QualityProcess: Hashable, Codable, Sendable {
     /// Rows of either arm that close a block: numbers, never outcomes. The larger arm's are averaged; larger blocks

@@ -51,7 +51,7 @@ extension SequentialJudge {
                 missing.append(
                     hasRows
                         ? "no group has \(quality.check.minSamples) samples of both arms yet"
-                        : "no labelled feedback of both arms yet")
+                        : "no labeled feedback of both arms yet")
             }
         }
         let verdict = ThresholdJudge.worst(measurements.map(\.verdict))

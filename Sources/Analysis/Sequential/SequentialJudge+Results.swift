@@ -48,15 +48,15 @@ extension SequentialJudge {
         return needs(state, evidence, seen)
     }
 
-    /// The baseline's own quantile, which a check compares with, lies among its errors.
+    /// True if the baseline's quantile, which a latency check compares with, lies among its errors.
     private func hasNoQuantile(_ state: CheckState) -> Bool {
         guard let latency = state.process.latency, !latency.isReady else { return false }
         let profile = profile[latency.check.of]
         return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
     }
 
-    /// The candidate has the requests of a step, but so many of its responses are 4xx, which are not timed, that the
-    /// others are too few.
+    /// True if the candidate has the requests of a step, but so many of its responses are 4xx, which are not timed, that
+    /// the others are too few.
     private func hasNothingToTime(_ state: CheckState) -> Bool {
         guard state.measure != nil, inStep.step == step,
             state.process.sinceStep.candidate.trials < Self.fewestInStep
@@ -106,7 +106,7 @@ extension SequentialJudge {
     /// `about 2,300 more requests, 14 min at this rate`.
     private func needs(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
         guard let requests = evidence.requestsNeeded else {
-            // What was estimated from few, or in an earlier step, says nothing yet.
+            // An estimate from few requests, or from an earlier step, says nothing yet.
             if min(seen, state.neededFrom) < Self.fewestToTell {
                 return "\(seen) requests in this step, too few to say how many more"
             }
@@ -155,7 +155,7 @@ extension SequentialJudge {
         ClientErrorsProcess.Part.allCases.map { part in
             var m = measure(clientErrors[part])[0]
             m.subject = part.rawValue
-            // What is bet on are odds; where many requests are refused, they differ from the shares.
+            // The bets are on odds, which differ from shares where many requests are refused.
             let odds = 1 + (clientErrors[part].check.maxIncrease ?? 0)
             let b = m.baseline ?? 0
             m.bound = max(odds * b / (1 - b + odds * b), clientErrors[part].check.floor)

@@ -8,7 +8,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     public static let fewestInStep = 20
     /// Candidate's requests before a proof is said to be out of reach: a few slow ones of the first hundred are chance.
     static let fewestToTell = 1000
-    /// Seconds between two looks at how the baseline's failures cluster, and at what is still needed.
+    /// Seconds between two updates of the counting modes and of what is still needed.
     static let lookInterval: Int64 = 10
     /// The split is not what it should be at this level; it blocks and never reverts.
     static let mismatchAlpha = 0.001
@@ -122,7 +122,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             look(at: tick.second)
         case .rows(let rows):
             for i in states.indices { states[i].process.observe(rows, current: step) }
-            // Since the step began both arms have had the same time to be labelled in.
+            // Since the step began both arms have had the same time to be labeled in.
             let recent = rows.filter { $0.step == step && $0.step == shareStep }
             if !isKeyed, share > .zero, step > 0 {
                 labelRatio.observe(

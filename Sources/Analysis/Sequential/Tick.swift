@@ -36,7 +36,7 @@ public struct ErrorTick: Hashable, Sendable {
     }
 
     /// One arm's shard.
-    /// - Parameter counted: the ways to end that are hits.
+    /// - Parameter counted: the endings that are hits.
     public func tally(_ arm: Arm, shard: Int, _ counted: ResponseSet) -> Tally {
         let i = Int(arm.rawValue) * Self.shards + shard
         return Tally(Int(responses[i].count(counted)), of: Int(trials[i]))
@@ -88,9 +88,9 @@ public struct LatencyTick: Hashable, Sendable {
     /// Monotonic.
     public var second: Int64
     public var step: UInt16
-    /// The candidate's intended share while they were dealt; zero where it changed meanwhile.
+    /// The candidate's intended share while they were assigned; zero where it changed meanwhile.
     public var share: Weight
-    /// Requests dealt to each arm, whatever became of them.
+    /// Requests assigned to each arm, whatever became of them.
     public var assigned: [UInt32]
     /// The latencies, in no order.
     public var entries: [LatencyEntry]
@@ -139,7 +139,7 @@ public struct LatencyEntry: Hashable, Sendable {
     }
 }
 
-/// A labelled answer, as far as a check may ask about it.
+/// A labeled response, as far as checks ask about it.
 public struct QualityRow: Hashable, Sendable {
     public var arm: Arm
     /// The number of the step in which its request began.

@@ -17,7 +17,7 @@ public struct TickFeed: Sendable {
     /// one after another.
     static let settling: Int64 = 500_000_000
 
-    /// Traffic is dealt by key, and each request's key is kept.
+    /// Traffic is assigned by key, and each request's key is kept.
     private let isKeyed: Bool
     private var errors: [ErrorTick] = []
     private var latencies: [LatencyTick] = []
@@ -49,7 +49,7 @@ public struct TickFeed: Sendable {
 
     private mutating func change(to next: UInt16, share: Weight, now: Int64) {
         let second = now / ObservationWindow.cohortLength
-        // In this second requests were dealt by two splits.
+        // In this second requests were assigned by two splits.
         steps.append((second, step, .zero))
         steps.append((second + 1, next, share))
         if steps.count > 64 { steps.removeFirst(2) }
@@ -73,12 +73,13 @@ public struct TickFeed: Sendable {
         guard o.outcome.isJudged else { return }
         let ended = (o.startedAt + Int64(o.total) * 1000) / ObservationWindow.cohortLength
         let second = max(ended - began > Self.errorMaturity ? ended - Self.errorMaturity : began, errorsThrough + 1)
-        // By then requests may have been dealt by another split: both arms' are left out, whatever came of them.
+        // By then requests may have been assigned by another split: both arms' are left out, however they
+        // ended.
         let (mine, theirs) = (place(began), place(second))
         guard second == began || (mine.step == theirs.step && mine.share == theirs.share) else { return }
         let i = errorTick(second)
         errors[i].add(o.arm, shard: Self.shard(o), o.code)
-        // A request without a key is dealt by a number of its own, which is as good a key.
+        // A request without a key is assigned by a number of its own, which is as good a key.
         if isKeyed { errors[i].keys.append(KeyedResponse(key: o.key, o.arm, o.code)) }
     }
 
@@ -137,7 +138,7 @@ public struct TickFeed: Sendable {
         }
     }
 
-    /// Places are dealt to arms by size, so neighbours have to fall into different shards.
+    /// Places are assigned to arms by size, so neighbors have to fall into different shards.
     private static func shard(_ o: Observation) -> Int {
         Int(TrafficSplit.mix(UInt64(o.place) &+ 0x9e37_79b9_7f4a_7c15) & UInt64(ErrorTick.shards - 1))
     }
