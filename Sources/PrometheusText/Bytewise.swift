@@ -1,6 +1,6 @@
-/// A text that is compared and hashed by its bytes, as Prometheus compares names and labels. Swift's own comparison normalizes text that is
-/// not ASCII, which costs a thousand times as much for a long row of combining marks, and takes two spellings of one
-/// character for one text.
+/// A text that is compared and hashed by its bytes, as Prometheus compares names and labels. Swift's own comparison
+/// normalizes text that is not ASCII, which costs a thousand times as much for a long row of combining marks, and takes
+/// two spellings of one character for one text.
 public struct Bytewise: Hashable, Comparable, Sendable {
     public let text: String
 

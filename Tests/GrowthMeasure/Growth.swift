@@ -17,8 +17,8 @@ public enum Growth {
     }
 
     /// The cost of `large` over that of `small`, each the cheapest of several runs.
-    /// - Parameter bound: the runs end as soon as the ratio is at or below this. A busy machine only takes more of them,
-    ///   while work that is quadratic stays at 4 however many there are.
+    /// - Parameter bound: the runs end as soon as the ratio is at or below this. A busy machine only takes more of
+    ///   them, while work that is quadratic stays at 4 however many there are.
     public static func ratio(
         bound: Double = limit, small: () throws -> Void, large: () throws -> Void
     ) rethrows -> Double {

@@ -114,8 +114,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         guard let byKey else {
             return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
-        // Keys give evidence about the odds only, so recent requests also have to exceed the allowed rate. Older ones do
-        // not count for that: a long clean past must not hide a breakdown.
+        // Keys give evidence about the odds only, so recent requests have to exceed the allowed rate as well. Older
+        // requests do not count for that: a long clean past must not hide a breakdown.
         func gated(_ process: KeyedErrors, _ allowed: Double) -> Double {
             recent.hits > allowed * recent.trials ? process.logEvidence : min(process.logEvidence, 0)
         }
@@ -131,8 +131,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     var proofEvidence: Double { proof.logEvidence }
     var mode: CountingMode { rate.mode }
 
-    /// True if the candidate fails clearly more often in this step than is allowed over a baseline of this rate, so that
-    /// more of the same proves nothing.
+    /// True if the candidate fails clearly more often in this step than is allowed over a baseline of this rate, so
+    /// that more of the same proves nothing.
     private func isBeyond(_ rate: Double) -> Bool {
         let candidate = sinceStep.candidate
         let allowed = Self.factor(check).map { max($0 * rate, check.floor) } ?? check.max ?? 1

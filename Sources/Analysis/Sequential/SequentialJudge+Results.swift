@@ -55,8 +55,8 @@ extension SequentialJudge {
         return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
     }
 
-    /// True if the candidate has the requests of a step, but so many of its responses are 4xx, which are not timed, that
-    /// the others are too few.
+    /// True if the candidate has the requests of a step, but so many of its responses are 4xx, which are not timed,
+    /// that the others are too few.
     private func hasNothingToTime(_ state: CheckState) -> Bool {
         guard state.measure != nil, inStep.step == step,
             state.process.sinceStep.candidate.trials < Self.fewestInStep
