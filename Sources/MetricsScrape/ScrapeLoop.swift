@@ -169,7 +169,7 @@ private struct ScrapeWorker {
             // The last one is still under way: its timeout is longer than the interval. This turn is left out.
             guard entry.transfer == nil else { continue }
             guard let transfer = ScrapeTransfer(target: entry.target, limits: loop.limits, startedAt: now) else {
-                publish(entry.target, now, .failure(reason: "no memory for a scrape of \(entry.target.url)"))
+                publish(entry.target, now, .failure("no memory for a scrape of \(entry.target.url)"))
                 continue
             }
             entry.transfer = transfer
@@ -212,7 +212,7 @@ private struct ScrapeWorker {
         publish(entry.target, transfer.startedAt, transfer.outcome())
     }
 
-    private func publish(_ target: ScrapeTarget, _ startedAt: Int64, _ outcome: ScrapeResult.Outcome) {
+    private func publish(_ target: ScrapeTarget, _ startedAt: Int64, _ outcome: ScrapeOutcome) {
         loop.publish(
             ScrapeResult(
                 target: target, startedAt: startedAt, duration: .nanoseconds(Self.now() - startedAt), outcome: outcome))

@@ -90,17 +90,11 @@ public struct ScrapeTarget: Hashable, Sendable {
 
 /// The result of one scrape.
 public struct ScrapeResult: Sendable {
-    public enum Outcome: Sendable {
-        case success(ScrapeSample)
-        /// One line: what, and where it helps, what to do.
-        case failure(reason: String)
-    }
-
     public var target: ScrapeTarget
     /// Monotonic, in nanoseconds.
     public var startedAt: Int64
     public var duration: Duration
-    public var outcome: Outcome
+    public var outcome: ScrapeOutcome
 }
 
 /// The limits of a scrape, whatever the server sends.

@@ -111,20 +111,20 @@ final class ScrapeTransfer {
     func end(_ code: CURLcode) { self.code = code }
 
     /// The result; valid after `end`.
-    func outcome() -> ScrapeResult.Outcome {
-        if let refusal { return .failure(reason: refusal) }
-        guard code == CURLE_OK else { return .failure(reason: explanation(code)) }
+    func outcome() -> ScrapeOutcome {
+        if let refusal { return .failure(refusal) }
+        guard code == CURLE_OK else { return .failure(explanation(code)) }
         let status = ccurl_response_code(easy)
         if let destination = ccurl_redirect_url(easy) {
             return .failure(
-                reason: "answered \(status), a redirect to \(Self.printable(String(cString: destination))); redirects "
+                "answered \(status), a redirect to \(Self.printable(String(cString: destination))); redirects "
                     + "are not followed: set the metrics' path and port to where they are")
         }
-        guard status == 200 else { return .failure(reason: "answered \(status) instead of 200") }
+        guard status == 200 else { return .failure("answered \(status) instead of 200") }
         // libcurl inflates what says that it is compressed.
         guard !body.starts(with: [0x1F, 0x8B]) else {
             return .failure(
-                reason: "the response is compressed with gzip and does not say so: have the server send the header "
+                "the response is compressed with gzip and does not say so: have the server send the header "
                     + "Content-Encoding: gzip, or no compression")
         }
         let format = ccurl_content_type(easy).map { ExpositionFormat(contentType: String(cString: $0)) }
@@ -135,17 +135,17 @@ final class ScrapeTransfer {
             exposition = try ExpositionParser.parse(body, as: format ?? .prometheus, limits: parsing)
         } catch  where error.isTooMany {
             return .failure(
-                reason: "the response has \(error.reason): let the server show fewer series, or raise the version's "
+                "the response has \(error.reason): let the server show fewer series, or raise the version's "
                     + "metrics.maxSamples")
         } catch {
-            return .failure(reason: "the response is not Prometheus text: \(error)")
+            return .failure("the response is not Prometheus text: \(error)")
         }
         let reader = SampleReader(
             preset: target.preset.flatMap(MetricsPreset.named), model: target.model, queries: target.queries)
         do throws(UnusableScrape) {
-            return .success(try reader.read(exposition, at: startedAt, wall: Self.wall))
+            return .sample(try reader.read(exposition, at: startedAt, wall: Self.wall))
         } catch {
-            return .failure(reason: error.description)
+            return .failure(error.description)
         }
     }
 

@@ -45,7 +45,7 @@ struct ScrapeLoopTests {
     }
 
     private func value(_ result: ScrapeResult) -> [Double]? {
-        guard case .success(let sample) = result.outcome,
+        guard case .sample(let sample) = result.outcome,
             case .values(let values) = sample.series[SeriesQuery(selector: "x", kind: .gauge)]
         else { return nil }
         return Array(values.values)
@@ -153,7 +153,7 @@ struct ScrapeLoopTests {
         let results = try await scrape(target(server.endpoint, preset: "reference"), results: 4)
         for result in results {
             switch result.outcome {
-            case .success(let sample): window.record(sample, of: server.endpoint, arm: .candidate)
+            case .sample(let sample): window.record(sample, of: server.endpoint, arm: .candidate)
             case .failure(let reason):
                 window.recordFailure(reason, at: result.startedAt, of: server.endpoint, arm: .candidate)
             }
@@ -217,12 +217,12 @@ struct ScrapeLoopTests {
     func ownLimits() async throws {
         let server = try RawServer(.ok(String(repeating: "x 1\n", count: 10)))
         defer { server.close() }
-        func result(samples: Int?, body: Int?) async throws -> ScrapeResult.Outcome {
+        func result(samples: Int?, body: Int?) async throws -> ScrapeOutcome {
             var target = target(server.endpoint)
             (target.maxSamples, target.maxBody) = (samples, body)
             return try await scrape(target, limits: ScrapeLimits(body: 39, samples: 9, pending: 1_000))[0].outcome
         }
-        guard case .success = try await result(samples: 10, body: 40) else {
+        guard case .sample = try await result(samples: 10, body: 40) else {
             Issue.record("refused within the version's limits")
             return
         }

@@ -63,21 +63,16 @@ final class ScrapeSource: MetricSource {
         loop.drain().map { result in
             latest[result.target] = result
             count(result)
-            let outcome: ScrapeOutcome =
-                switch result.outcome {
-                case .success(let sample): .sample(sample)
-                case .failure(let reason): .failure("\(reason)")
-                }
             return MetricReading(
                 service: result.target.service, version: result.target.version.name, server: result.target.server,
-                at: result.startedAt, outcome: outcome)
+                at: result.startedAt, outcome: result.outcome)
         }
     }
 
     private func count(_ result: ScrapeResult) {
         let key = Key(service: result.target.service, version: result.target.version.name)
         switch result.outcome {
-        case .success: totals[key, default: Totals()].succeeded += 1
+        case .sample: totals[key, default: Totals()].succeeded += 1
         case .failure: totals[key, default: Totals()].failed += 1
         }
         totals[key]?.seconds += result.duration.seconds

@@ -69,7 +69,7 @@ final class Backend: AdminBackend {
         var problem = ""
         var samples = 0
         switch result.outcome {
-        case .success(let sample): samples = sample.sampleCount
+        case .sample(let sample): samples = sample.sampleCount
         case .failure(let reason): problem = reason
         }
         let now = SystemClock().now
