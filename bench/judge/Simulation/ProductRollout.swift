@@ -24,6 +24,7 @@ struct ProductRollout {
         name: "standard",
         checks: [
             Check(name: "error-rate", kind: .errors(ErrorsCheck(max: 0.02, maxIncrease: 0.5, floor: 0.0025))),
+            Check(name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01))),
             Check(
                 name: "p95-latency",
                 kind: .latency(LatencyCheck(quantile: 0.95, max: .seconds(1), maxIncrease: 0.15))),
@@ -37,7 +38,7 @@ struct ProductRollout {
     static func history(_ scenario: Scenario, rate: Double, random: inout Random) -> BaselineProfile {
         let seconds = 7200
         let course = Course(scenario, seconds: seconds, random: &random)
-        var profile = BaselineProfile()
+        var profile = BaselineProfile([sameBounds, standard])
         for second in 0..<seconds {
             var ticks = Ticks(second: origin - Int64(seconds - second), step: 0, share: .zero)
             ticks.addRequests(
