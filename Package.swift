@@ -128,6 +128,7 @@ let tests: [Target] = [
     // How the cost of work grows with its input.
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "FileAccessTests", dependencies: ["FileAccess"]),
+    .testTarget(name: "PlainTextTests", dependencies: ["PlainText"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(
@@ -145,7 +146,8 @@ let tests: [Target] = [
     .testTarget(
         name: "TrafficProxyTests",
         dependencies: ["TrafficProxy", "Statistics", "HTTPEngine", "CLinuxEngine", "TestSupport"]),
-    .testTarget(name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "GrowthMeasure"], exclude: ["Fixtures"]),
+    .testTarget(
+        name: "PolicyYAMLTests", dependencies: ["PolicyYAML", "PrometheusText", "GrowthMeasure"], exclude: ["Fixtures"]),
     .testTarget(
         name: "MetricsScrapeTests", dependencies: ["MetricsScrape", "HTTPEngine", "TestSupport", "GrowthMeasure"]),
     .testTarget(name: "RolloutStoreTests", dependencies: ["Vocabulary", "RolloutStore", "TestSupport"]),

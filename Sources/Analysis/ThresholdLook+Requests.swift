@@ -12,10 +12,11 @@ extension ThresholdLook {
     func measure(_ clientErrors: ClientErrorsCheck) -> [Measurement] {
         let bounds = ErrorsCheck(maxIncrease: clientErrors.maxIncrease, floor: clientErrors.floor)
         let responses = outcomes(.candidate).responses
-        return [("4xx", sets.clientErrors), ("3xx", sets.redirects)].flatMap { subject, set in
-            compare(bounds, candidate: share(.candidate, set), baseline: share(.baseline, set)).map { m in
+        return ClientErrorSets.Part.allCases.flatMap { part in
+            let set = sets[part]
+            return compare(bounds, candidate: share(.candidate, set), baseline: share(.baseline, set)).map { m in
                 var m = m
-                m.subject = subject
+                m.subject = part.rawValue
                 if m.notes.isEmpty { m.notes = responses.statuses(set) }
                 return m
             }

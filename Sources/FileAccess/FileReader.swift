@@ -15,7 +15,8 @@ public enum FileReader {
     /// - Parameter followsLink: false refuses a path whose last part is a symbolic link.
     public static func read(_ path: String, limit: Int, followsLink: Bool = true) throws(Problem) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLink ? 0 : O_NOFOLLOW))
-        guard descriptor >= 0 else { throw .system(errno) }
+        // A socket, or a device without a driver, cannot be opened at all.
+        guard descriptor >= 0 else { throw errno == ENXIO ? .notRegular : .system(errno) }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .system(errno) }

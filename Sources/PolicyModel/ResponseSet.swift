@@ -45,12 +45,15 @@ public struct ResponseSet: Hashable, Codable, Sendable {
     public mutating func insert(_ range: ClosedRange<UInt16>) {
         var low = range.lowerBound
         var high = range.upperBound
-        // Codes are small: neither sum can overflow.
-        let (apart, joined) = (
-            ranges.filter { $0.upperBound + 1 < low || $0.lowerBound > high + 1 },
-            ranges.filter { !($0.upperBound + 1 < low || $0.lowerBound > high + 1) }
-        )
-        for other in joined { (low, high) = (min(low, other.lowerBound), max(high, other.upperBound)) }
+        var apart: [ClosedRange<UInt16>] = []
+        // There are gaps between the ranges, so a range that is joined reaches no other one.
+        for other in ranges {
+            if Int(other.upperBound) + 1 < Int(low) || Int(other.lowerBound) > Int(high) + 1 {
+                apart.append(other)
+            } else {
+                (low, high) = (min(low, other.lowerBound), max(high, other.upperBound))
+            }
+        }
         ranges = (apart + [low...high]).sorted { $0.lowerBound < $1.lowerBound }
     }
 
@@ -87,9 +90,22 @@ extension ErrorsCheck {
 }
 
 /// The endings that a check on client errors counts, in two sets that are compared separately.
-public struct ClientErrorSets: Hashable, Codable, Sendable {
-    public var clientErrors: ResponseSet
-    public var redirects: ResponseSet
+public struct ClientErrorSets: Hashable, Sendable {
+    /// One of the two sets, by the name that results show.
+    public enum Part: String, CaseIterable, Sendable {
+        case clientErrors = "4xx"
+        case redirects = "3xx"
+    }
+
+    public let clientErrors: ResponseSet
+    public let redirects: ResponseSet
+
+    public subscript(part: Part) -> ResponseSet {
+        switch part {
+        case .clientErrors: clientErrors
+        case .redirects: redirects
+        }
+    }
 
     /// - Parameter policies: all policies of a rollout. A check on client errors leaves out the statuses that an
     ///   enforced check on errors counts.
@@ -116,8 +132,7 @@ extension Policy {
             case .errors(let errors) where errors.from == .proxy: add(errors.counted)
             case .clientErrors:
                 let sets = ClientErrorSets(policies)
-                add(sets.clientErrors)
-                add(sets.redirects)
+                ClientErrorSets.Part.allCases.forEach { add(sets[$0]) }
             case .errors, .latency, .quality, .metric: break
             }
         }

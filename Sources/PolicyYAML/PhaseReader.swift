@@ -84,7 +84,7 @@ struct PhaseReader {
             return nil
         }
         let shares = entries.compactMap { entry -> StatusShare? in
-            guard let status = UInt16(entry.name), (300...599).contains(status) else {
+            guard entry.name.utf8.count == 3, let status = UInt16(entry.name), (300...599).contains(status) else {
                 report.error(
                     entry.key, "'\(entry.name)' is no status that a test may give: write 300 to 599, such as 404")
                 return nil

@@ -56,7 +56,7 @@ extension PolicyReader {
         if let range = classes[text.lowercased()] { return range }
         if let code = UInt16(text), text.utf8.count == 3 {
             guard (300...599).contains(code) else {
-                throw Mend("says that all is well: write statuses from 300 to 599")
+                throw Mend("is out of range: write statuses from 300 to 599")
             }
             return code...code
         }

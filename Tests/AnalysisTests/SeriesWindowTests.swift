@@ -171,6 +171,16 @@ struct SeriesWindowTests {
         #expect(growth("old", 1_001) == (others > 2_000 ? 1_001 : 1))
     }
 
+    @Test(
+        "a quoted name is no condition on labels",
+        arguments: [
+            ("m", false), ("m{}", false), (#"{"my.metric"}"#, false), (#"{"a=b"}"#, false), (#"m{a="b"}"#, true),
+            (#"m{a!="b"}"#, true), (#"{"my.metric",a="b"}"#, true), (#"m{"a label"="b"}"#, true),
+        ])
+    func labelConditions(selector: String, hasConditions: Bool) {
+        #expect(SeriesQuery(selector: selector, kind: .counter).hasLabelConditions == hasConditions)
+    }
+
     @Test("histograms of servers with other bounds meet on the bounds that they share")
     func mergedBounds() {
         let merged = histogram(1, 2, 3).merged(with: histogram(4, 5, 6, bounds: [0.2, 0.5, .infinity]))

@@ -14,7 +14,7 @@ struct FileReaderTests {
         }
 
         deinit {
-            for name in ["file", "link", "fifo"] { unlink("\(path)/\(name)") }
+            for name in ["file", "link", "fifo", "socket"] { unlink("\(path)/\(name)") }
             rmdir(path)
         }
     }
@@ -44,11 +44,23 @@ struct FileReaderTests {
         #expect(throws: FileReader.Problem.tooLarge) { try FileReader.read("/proc/self/statm", limit: 3) }
     }
 
-    @Test("A FIFO without a writer is refused at once, as are folders and devices")
+    @Test("A FIFO without a writer is refused at once, as are folders, devices and sockets")
     func notRegular() {
         let fifo = folder.path + "/fifo"
         #expect(mkfifo(fifo, 0o600) == 0)
-        for path in [fifo, folder.path, "/dev/zero"] {
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(listener) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let socketPath = folder.path + "/socket"
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: socketPath.utf8) }
+        let isBound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+        #expect(isBound)
+        for path in [fifo, folder.path, "/dev/zero", socketPath] {
             #expect(throws: FileReader.Problem.notRegular, "\(path)") { try FileReader.read(path, limit: 10) }
         }
     }

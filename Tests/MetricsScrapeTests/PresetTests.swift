@@ -54,6 +54,37 @@ struct PresetTests {
                         + "use from: proxy"))
     }
 
+    @Test("a model that leaves a page is no reset of the others, from the page to the window")
+    func modelThatLeaves() throws {
+        func page(_ models: [String: (requests: Int, failures: Int)]) -> [UInt8] {
+            let lines = models.map { name, counts in
+                """
+                reference_requests_total{model="\(name)",code="200"} \(counts.requests - counts.failures)
+                reference_requests_total{model="\(name)",code="500"} \(counts.failures)
+                reference_request_duration_seconds_bucket{model="\(name)",le="0.1"} \(counts.requests)
+                reference_request_duration_seconds_bucket{model="\(name)",le="+Inf"} \(counts.requests)
+
+                """
+            }
+            return [UInt8](lines.joined().utf8)
+        }
+        let reader = SampleReader(preset: .named("reference"))
+        var window = SeriesWindow()
+        for (place, models) in [
+            ["a": (5_000, 900), "b": (100, 1)], ["b": (110, 2)], ["a": (5_001, 900), "b": (111, 2)],
+        ].enumerated() {
+            let sample = try reader.read(try ExpositionParser.parse(page(models)), at: Int64(place))
+            window.record(sample, of: Endpoint(host: "h", port: 1), arm: .candidate)
+        }
+        let growth = try #require(window.delta(of: .candidate, from: 0, to: 2))
+        #expect(growth.requests == 12 && growth.errors == 1)
+        guard case .histogram(let latency) = growth.latency else {
+            Issue.record("no histogram: \(growth.latency)")
+            return
+        }
+        #expect(latency.total == 12)
+    }
+
     @Test("Triton: 41 success and 13 failures; a latency it cannot tell", arguments: [nil, "income"])
     func triton(model: String?) throws {
         let sample = try sample("triton", "triton.txt", model: model)

@@ -1,4 +1,5 @@
 import PolicyModel
+import PrometheusText
 import Testing
 
 @testable import PolicyYAML
@@ -84,7 +85,8 @@ struct UnitsTests {
             "{\"a{b\",\"größe\"=\"ü\"}",
         ])
     func series(_ text: String) throws {
-        #expect(try SeriesSelector.checked(text) == text)
+        #expect(try PolicyYAML.SeriesSelector.checked(text) == text)
+        #expect(throws: Never.self) { try PrometheusText.SeriesSelector(parsing: text) }
     }
 
     @Test(
@@ -95,7 +97,7 @@ struct UnitsTests {
             "m{\"n\"}", "{\"m\",\"n\"}", "{\"m\"a=\"b\"}", "{\"m\"", "{\"m}", "{\"m\",\"a\"=b}", "{\"a\\\"b\"}",
         ])
     func badSeries(_ text: String) {
-        #expect(message { () throws(Mend) in _ = try SeriesSelector.checked(text) } != nil)
+        #expect(message { () throws(Mend) in _ = try PolicyYAML.SeriesSelector.checked(text) } != nil)
     }
 
     @Test("Rates per second, minute and hour", arguments: [("20/s", 20), ("1200/m", 20), ("7200/h", 2), ("0/s", 0)])

@@ -244,7 +244,13 @@ import Testing
         // Where a third of the requests hit all day, an ordinary second is no burst.
         var busy = BurstCounter()
         for _ in 0..<20 { for k in [3, 4, 3, 2, 5] { busy.observe(Tally(k, of: 10)) } }
-        #expect(busy.bursts <= 1)
+        #expect(busy.bursts == 0)
+        // A whole second of hits is one where a fifth hit all day.
+        var usual = BurstCounter()
+        for _ in 0..<20 { for k in [2, 3, 1, 2, 2] { usual.observe(Tally(k, of: 10)) } }
+        #expect(usual.bursts == 0)
+        for k in [10, 2, 2] { usual.observe(Tally(k, of: 10)) }
+        #expect(usual.bursts == 1)
     }
 
     @Test("The state survives encoding and decoding")

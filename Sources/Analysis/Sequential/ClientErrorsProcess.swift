@@ -4,11 +4,6 @@ import Statistics
 /// The evidence about 4xx and about redirects, each with a process of its own, so that many redirects of both arms do
 /// not hide a few 4xx of one.
 struct ClientErrorsProcess: Hashable, Codable, Sendable {
-    enum Part: String, CaseIterable {
-        case clientErrors = "4xx"
-        case redirects = "3xx"
-    }
-
     private(set) var clientErrors: ErrorsProcess
     private(set) var redirects: ErrorsProcess
 
@@ -18,11 +13,16 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
             ErrorsProcess(
                 bounds, counted: counted, mayBeUsual: true, mode: profile.mode(of: counted), isKeyed: isKeyed)
         }
-        clientErrors = process(sets.clientErrors)
-        redirects = process(sets.redirects)
+        clientErrors = process(sets[.clientErrors])
+        redirects = process(sets[.redirects])
     }
 
-    subscript(part: Part) -> ErrorsProcess { part == .clientErrors ? clientErrors : redirects }
+    subscript(part: ClientErrorSets.Part) -> ErrorsProcess {
+        switch part {
+        case .clientErrors: clientErrors
+        case .redirects: redirects
+        }
+    }
 
     mutating func observe(_ tick: ErrorTick) {
         clientErrors.observe(tick)
@@ -35,7 +35,9 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
     }
 
     /// The part with the more evidence against the candidate.
-    var strongest: Part { redirects.evidence.value > clientErrors.evidence.value ? .redirects : .clientErrors }
+    var strongest: ClientErrorSets.Part {
+        redirects.evidence.value > clientErrors.evidence.value ? .redirects : .clientErrors
+    }
 
     /// ln E for a revert: the mean of the two, each of which has half of the risk.
     var evidence: (value: Double, part: String) {

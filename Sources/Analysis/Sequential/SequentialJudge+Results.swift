@@ -152,7 +152,7 @@ extension SequentialJudge {
     }
 
     private func measure(_ clientErrors: ClientErrorsProcess) -> [Measurement] {
-        ClientErrorsProcess.Part.allCases.map { part in
+        ClientErrorSets.Part.allCases.map { part in
             var m = measure(clientErrors[part])[0]
             m.subject = part.rawValue
             // The bets are on odds, which differ from shares where many requests are refused.
