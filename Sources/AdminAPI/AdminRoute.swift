@@ -116,7 +116,7 @@ private func hexDigit(_ byte: UInt8) -> UInt8? {
     }
 }
 
-/// At most 100 characters, fit to be shown: what a client sent, in a message.
+/// The first 100 characters of what a client sent, made harmless to display in a message.
 func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.prefix(100))).displayable
 }

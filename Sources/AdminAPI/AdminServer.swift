@@ -234,7 +234,7 @@ extension AdminServer {
             throw Refusal(
                 503, "not_written",
                 "nothing changed: giving a candidate more has to be on disk first, and that failed: \(why); "
-                    + "mend the disk (canaryctl doctor) and say it again")
+                    + "repair the disk (canaryctl doctor) and send the command again")
         }
     }
 

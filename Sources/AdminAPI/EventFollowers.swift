@@ -65,7 +65,7 @@ final class EventFollowers {
             for follower in Array(followers.values) where follower.service == service { send(text, to: follower) }
             return
         }
-        // Not from inside the controller's turn: it may have more to write.
+        // The controller may have more to write in this turn, so the followers are served after it.
         guard !isWakePending else { return }
         isWakePending = true
         loop.schedule(after: .zero) { [weak self] in

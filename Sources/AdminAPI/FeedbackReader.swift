@@ -4,7 +4,7 @@ import HTTPEngine
 import PolicyModel
 
 /// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. All rows of a request are taken or none:
-/// when one is bad, the request is refused and every bad row is named, so that the same request can be mended and sent
+/// when one is bad, the request is refused and every bad row is named, so that the same request can be corrected and sent
 /// again without a row counting twice.
 struct FeedbackReader {
     private let scores: ScoreRange?
@@ -96,7 +96,7 @@ struct FeedbackReader {
             throw Refusal(
                 400, "bad_feedback",
                 "\(faultCount) of \(count) rows \(faultCount == 1 ? "is" : "are") bad and none was taken; "
-                    + "mend them and send the request again: \(faults[0])", detail: faults + more)
+                    + "correct them and send the request again: \(faults[0])", detail: faults + more)
         }
         guard !rows.isEmpty else {
             throw Refusal(400, "bad_feedback", "no row in the body; send at least one object with an inference_id")

@@ -32,7 +32,7 @@ extension EvidenceStatus {
                 ? Trace(spacing: evidence.trace.spacing, points: evidence.trace.points.map(Figure.init(_:))) : nil)
     }
 
-    /// Beyond any number is as good as not to be told.
+    /// The number if it is finite; an infinite one is left out, because JSON has none.
     private static func finite(_ x: Double) -> Double? { x.isFinite ? x : nil }
 }
 

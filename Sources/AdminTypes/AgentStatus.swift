@@ -44,7 +44,7 @@ public struct AgentStatus: Hashable, Codable, Sendable {
 /// A reload that changed nothing.
 public struct RefusedReload: Hashable, Codable, Sendable {
     public var at: Timestamp
-    /// At least one.
+    /// The reasons, of which there is at least one.
     public var reasons: [String]
 
     public init(at: Timestamp, reasons: [String]) {
@@ -58,11 +58,11 @@ public struct AccessLogStatus: Hashable, Codable, Sendable {
     /// The file; absent where it is standard error.
     public var path: String?
     public var written: UInt64
-    /// The writer was too slow.
+    /// Lines that were dropped because the writer was too slow.
     public var dropped: UInt64
-    /// The file could not take them.
+    /// Lines that could not be written to the file.
     public var failed: UInt64
-    /// Why the newest write failed; absent where it did not.
+    /// The error of the newest write; absent if it succeeded.
     public var problem: String?
 
     public init(path: String?, written: UInt64, dropped: UInt64, failed: UInt64, problem: String?) {

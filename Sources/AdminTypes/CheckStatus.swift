@@ -98,18 +98,11 @@ public struct CheckStatus: Hashable, Codable, Sendable {
         self.evidence = evidence
     }
 
-    /// The measurement that decides: of those that are as bad as the newest look, the one that is furthest beyond its
-    /// bound or nearest to it. Groups that are too small to judge stand back.
-    public var decisive: MeasurementStatus? {
-        let asBad = measurements.filter { $0.verdict == measured }
-        let judged = asBad.filter { !$0.isTooSmall }
-        let worst = judged.isEmpty ? asBad : judged
-        return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
-    }
+    /// The measurement that decided the newest evaluation.
+    public var decisive: MeasurementStatus? { measurements.decisive(for: measured) }
 }
 
-extension MeasurementStatus {
-    /// True for a group with fewer rows than its check asks for, which is shown and decides nothing.
+extension MeasurementStatus: BoundComparison {
     public var isTooSmall: Bool { note(.tooSmallToJudge) != nil }
 
     /// The first note of a kind.
@@ -118,16 +111,12 @@ extension MeasurementStatus {
     /// The notes in one line; empty if there are none.
     public var note: String { notes.map(\.text).joined(separator: "; ") }
 
-    /// How far the value is beyond the bound; negative within it.
-    fileprivate var excess: Double {
-        guard let value = value?.value else { return -.infinity }
-        return atMost ? value - bound.value : bound.value - value
-    }
+    public var excess: Double? { value.map { atMost ? $0.value - bound.value : bound.value - $0.value } }
 }
 
-/// All checks at one look, and what the look itself was worth.
+/// All checks at one evaluation, and how far the evaluation itself can be trusted.
 public struct EvaluationStatus: Hashable, Codable, Sendable {
-    /// Over the enforced checks.
+    /// The verdict of the enforced checks together.
     public var verdict: Verdict
     public var dataFlowing: Bool
     /// Why the agent cannot trust its own view; absent where it can.

@@ -78,7 +78,7 @@ public struct ErrorBody: Hashable, Codable, Sendable {
 /// What became of feedback since the agent started; every row is counted in one of these.
 public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var joined: UInt64
-    /// The id was labelled before.
+    /// The id was labeled before.
     public var duplicate: UInt64
     /// The id was seen on both arms.
     public var ambiguous: UInt64

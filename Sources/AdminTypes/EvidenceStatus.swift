@@ -15,7 +15,7 @@ public struct EvidenceStatus: Hashable, Codable, Sendable {
     /// How failures cluster and what follows, in words; empty where that does not matter.
     public var dependence: String
     /// About how many more requests of the candidate the proof needs, and how many seconds that takes at this rate;
-    /// absent where it cannot be told.
+    /// absent where it is not known.
     public var requestsNeeded: Double?
     public var secondsNeeded: Double?
     /// How the evidence went; only with decisions.

@@ -37,7 +37,7 @@ public enum JSONValue: Hashable, Sendable {
     }
 }
 
-/// An error: the place at which a text is not JSON.
+/// The error of a text that is not JSON.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The line, from 1.
     public var line: Int
@@ -136,7 +136,7 @@ public struct JSONReader {
         return .object(members)
     }
 
-    /// Up to this many keys a search is faster than a table.
+    /// The number of keys up to which a search is faster than a table.
     private static let fewKeys = 16
 
     /// Whether an object has a key already, byte by byte as RFC 8259 (8.3) asks. Over all keys of an object this takes

@@ -23,13 +23,13 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     public var rollout: RolloutStatus?
     public var baseline: ArmStatus
     public var candidate: ArmStatus?
-    /// The newest look; absent without a rollout that is judged.
+    /// The newest evaluation; absent without a rollout that is judged.
     public var evaluation: EvaluationStatus?
     /// What has to happen before the rollout moves; empty where nothing has.
     public var waitsFor: [String]
     /// What only a person can do to let the rollout go on; absent while it goes on by itself.
     public var needsPerson: PersonNeededStatus?
-    /// What happens next and when, as far as that can be told.
+    /// What happens next and when, as far as that is known.
     public var next: String
     /// Seconds that the phase still has to hold; absent where it does not wait for time.
     public var holdLeftSeconds: Double?
@@ -77,13 +77,20 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     }
 }
 
+extension ServiceStatus {
+    /// The arms with their names, the baseline first; the candidate only while there is one.
+    public var arms: [(name: String, status: ArmStatus)] {
+        [("baseline", baseline)] + (candidate.map { [("candidate", $0)] } ?? [])
+    }
+}
+
 /// The attempt under way.
 public struct RolloutStatus: Hashable, Codable, Sendable {
     /// `income-12`.
     public var id: String
     public var candidate: String
     public var startedAt: Timestamp
-    /// From 1, while in a step.
+    /// The number of the step, from 1; absent outside of the steps.
     public var step: Int?
     public var steps: [StepStatus]
     /// Time that counted in this phase.
@@ -135,7 +142,7 @@ public struct PauseStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// What `--wait` ends for.
+/// What a person has to do before the rollout goes on; `canaryctl … --wait` returns for it.
 public struct PersonNeededStatus: Hashable, Codable, Sendable {
     public var action: PersonAction
     /// The reason for which the rollout does not go on without the action.
@@ -194,7 +201,7 @@ public struct FailureStatus: Hashable, Codable, Sendable {
     public var reason: String
     /// The reason in a sentence.
     public var message: String
-    /// Since the agent started.
+    /// The number of requests since the agent started.
     public var count: UInt64
     public var lastAt: Timestamp
 
@@ -207,11 +214,11 @@ public struct FailureStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// A status, and its share of an arm's requests.
+/// A response status, and its share of an arm's requests.
 public struct FrequentStatus: Hashable, Codable, Sendable {
-    /// 300 ... 599.
+    /// The status code, 300 ... 599.
     public var status: Int
-    /// 0 ... 1.
+    /// The share of the requests, 0 ... 1.
     public var ratio: Double
 
     public init(status: Int, ratio: Double) {
@@ -225,19 +232,19 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var version: String
     public var servers: Int
     public var reachable: Int
-    /// Its servers that are not healthy.
+    /// The arm's servers that are not healthy.
     public var down: [DownServer]
     /// Why requests failed in the proxy within the last hour, the newest reason first.
     public var failures: [FailureStatus]
     /// Judged requests over the last 10 s.
     public var requestsPerSecond: Double
-    /// 0 ... 1 over the last minute; absent without requests.
+    /// The share of errors over the last minute, 0 ... 1; absent without requests.
     public var errorRatio: Double?
     /// The share of 4xx over the last minute; absent without requests.
     public var clientErrorRatio: Double?
     /// The most frequent status of the last minute's responses that were no success; absent where all were.
     public var frequentStatus: FrequentStatus?
-    /// Over the last minute; `+Inf` among errors; absent without requests.
+    /// Latency quantiles over the last minute; `+Inf` if the quantile is among the errors; absent without requests.
     public var p50Seconds: Figure?
     public var p95Seconds: Figure?
     public var p99Seconds: Figure?

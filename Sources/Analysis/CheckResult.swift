@@ -194,20 +194,10 @@ public struct CheckResult: Hashable, Codable, Sendable {
         measured == .error ? measurements.lazy.compactMap(\.fault).first : nil
     }
 
-    /// The measurement that decides: of those that are as bad as the check, the one that is furthest beyond its bound
-    /// or nearest to it. Groups that are too small to judge stand back.
-    public var decisive: Measurement? {
-        let asBad = measurements.filter { $0.verdict == measured }
-        let judged = asBad.filter { !$0.isTooSmall }
-        let worst = judged.isEmpty ? asBad : judged
-        return worst.filter { $0.value != nil }.max { $0.excess < $1.excess } ?? worst.first ?? measurements.first
-    }
+    /// The measurement that decided the newest evaluation.
+    public var decisive: Measurement? { measurements.decisive(for: measured) }
 }
 
-extension Measurement {
-    /// How far the value is beyond the bound; negative within it.
-    fileprivate var excess: Double {
-        guard let value else { return -.infinity }
-        return atMost ? value - bound : bound - value
-    }
+extension Measurement: BoundComparison {
+    public var excess: Double? { value.map { atMost ? $0 - bound : bound - $0 } }
 }

@@ -3,7 +3,7 @@ import Vocabulary
 
 extension Measurement {
     /// True for a group that is shown and decides nothing.
-    var isTooSmall: Bool { value == nil || notes.contains { $0.kind == .tooSmallToJudge } }
+    public var isTooSmall: Bool { value == nil || notes.contains { $0.kind == .tooSmallToJudge } }
 
     /// The notes for people; empty if there are none.
     public var note: String { notes.map(\.words).joined(separator: "; ") }

@@ -96,7 +96,7 @@ struct Waiting {
     let console: Console
     let output: OutputFormat
 
-    /// Between two looks, in microseconds.
+    /// The time between two queries of the agent, in microseconds.
     private static let interval: UInt32 = 250_000
 
     func settle(_ verb: CommandVerb, _ result: CommandResult) throws {
@@ -110,7 +110,7 @@ struct Waiting {
 
     private func disk(_ status: ServiceStatus) throws {
         var status = status
-        try look {
+        try poll {
             if status.durable { return true }
             status = try client.service(service)
             return status.durable
@@ -121,10 +121,10 @@ struct Waiting {
     private func end(of rollout: String) throws {
         var last = try client.events(service, limit: 1).last?.id ?? 0
         var outcome: HistoryEntry?
-        try look {
+        try poll {
             for event in try client.events(service, after: last, limit: 1000) {
                 last = event.id ?? last
-                if output == .table { console.line(EventText.line(event, coloured: console.isColoured)) }
+                if output == .table { console.line(EventText.line(event, colored: console.isColored)) }
             }
             let status = try client.service(service)
             guard status.rollout?.id == rollout else {
@@ -145,7 +145,7 @@ struct Waiting {
         guard outcome.result == .promoted else { throw Failure(ExitStatus.failed, "\(rollout): \(outcome.reason)") }
     }
 
-    private func look(_ isSettled: () throws -> Bool) throws {
+    private func poll(_ isSettled: () throws -> Bool) throws {
         var waited = 0
         while try !isSettled() {
             if case .seconds(let seconds) = limit, waited >= seconds * 1_000_000 {

@@ -26,7 +26,7 @@ extension String {
         return String(UnicodeScalarView(unicodeScalars.map { $0.steersDisplay ? "·" : $0 }))
     }
 
-    /// The content of a JSON string without its quotes. Scalars that steer the display are escaped, so the value
+    /// The content of a JSON string, or of a double-quoted YAML scalar, without its quotes. Scalars that steer the display are escaped, so the value
     /// survives and a terminal that shows the text does nothing.
     public var escapedForJSON: String {
         var result = ""
@@ -35,6 +35,7 @@ extension String {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
             case "\n": result += "\\n"
+            case "\t": result += "\\t"
             case _ where scalar.steersDisplay: result += scalar.hexadecimalEscape
             default: result.unicodeScalars.append(scalar)
             }

@@ -1,4 +1,4 @@
-/// A request that cannot be answered: the status, and what the client has to mend.
+/// A request that cannot be answered: the status, and what the client has to correct.
 struct RequestError: Error, Hashable, Sendable {
     var status: Int
     var message: String

@@ -1,5 +1,5 @@
-/// Tells a text that was damaged from one that was written: FNV-1a of 64 bits. A database has no checksums of its own,
-/// and a flipped bit in a JSON number is a number too. Chance is what this is against, not intent.
+/// A checksum of 64 bits (FNV-1a) that finds texts that were damaged on disk. SQLite has no checksums of its own, and a
+/// flipped bit in a JSON number often makes another number. It protects against accidents, not against intent.
 enum Checksum {
     static func of(_ text: String) -> Int64 {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -7,7 +7,8 @@ enum Checksum {
         return Int64(bitPattern: hash)
     }
 
-    /// - Parameter stored: nil where the text was written by a version without checksums.
+    /// Throws if the text is not the one of which the checksum was stored.
+    /// - Parameter stored: nil if the text was written by a version without checksums.
     static func check(_ text: String, _ stored: Int64?) throws(StoreError) {
         guard let stored, stored != of(text) else { return }
         throw StoreError(.unreadable, "its checksum differs, so it is not what was written")

@@ -1,11 +1,11 @@
 import FileAccess
 import Glibc
 
-/// A file in the state directory that tells a first start from a loss: it is written after the first commit, so a
-/// directory that has it and no database has lost one. Losing the whole directory still looks like a first start.
+/// A file in the state directory that distinguishes a first start from a loss: it is written after the first commit, so
+/// a directory that has it and no database has lost one. Losing the whole directory still looks like a first start.
 struct InitializationFile {
     private static let name = "canaryd.initialized"
-    /// What the text begins with where state was lost and nothing has been committed since.
+    /// The prefix of the text if state was lost and nothing has been committed since.
     private static let lossMark = "lost: "
     private static let explanation = """
         An agent has kept its state in this directory. As long as this file is here, an agent that finds no state
@@ -19,10 +19,10 @@ struct InitializationFile {
 
     init(directory: String) { self.directory = directory }
 
-    /// Whatever is there under the name counts, readable or not.
+    /// True if anything has the file's name, even if it cannot be read.
     var exists: Bool { StateDirectory.exists(path) }
 
-    /// Why the state is gone; nil where nothing was lost, or something was committed since.
+    /// The reason why the state is gone; nil if nothing was lost, or if something was committed since.
     var loss: String? {
         guard let bytes = try? FileReader.read(path, limit: Self.maximumSize, followsLink: false) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
@@ -30,15 +30,15 @@ struct InitializationFile {
         return String(text.dropFirst(Self.lossMark.count).prefix { $0 != "\n" })
     }
 
-    /// Before a new database takes the place of a lost one.
+    /// Records a loss. It is called before a new database takes the place of the lost one.
     func record(loss: String) throws(StoreError) {
         try replace(with: "\(Self.lossMark)\(loss)\n\(Self.explanation)")
     }
 
-    /// After a commit: from now on the database is what counts.
+    /// Records that the database holds committed state, so that an earlier loss no longer counts.
     func recordCommit() throws(StoreError) { try replace(with: Self.explanation) }
 
-    /// Whole and on disk, or as it was.
+    /// Replaces the file atomically and durably; if that fails, the file stays as it was.
     private func replace(with text: String) throws(StoreError) {
         let new = path + ".new"
         let fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)

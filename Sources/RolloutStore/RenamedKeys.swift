@@ -4,8 +4,7 @@ import GRDB
 /// and are a list of facts now.
 enum RenamedKeys {
     private static let keys = [
-        "standstill": "holdReason", "lane": "mode", "ratioLane": "ratioByTick", "temper": "discount",
-        "clumping": "clustering",
+        "standstill": "holdReason", "ratioLane": "ratioByTick", "temper": "discount", "clumping": "clustering",
     ]
 
     static func migrate(_ db: Database) throws {
@@ -76,9 +75,12 @@ enum RenamedKeys {
                 }
                 result += "]".utf8
                 place = valueEnd
-            } else if key == "lane", bytes[value...].starts(with: #"{"factor""#.utf8) {
-                // The same key held the process of a bound that is judged tick by tick.
-                result += #""byTick":"#.utf8
+            } else if key == "lane" {
+                // The same key held the process of a bound that is judged tick by tick, and an attribute of labels may
+                // have the name too.
+                let isMode = [#"{"counts""#, #"{"ticks""#].contains { bytes[value...].starts(with: $0.utf8) }
+                let isProcess = bytes[value...].starts(with: #"{"factor""#.utf8)
+                result += (isMode ? #""mode":"# : isProcess ? #""byTick":"# : #""lane":"#).utf8
             } else {
                 result += "\"\(keys[key] ?? key)\":".utf8
             }

@@ -7,11 +7,11 @@ public struct Retention: Hashable, Sendable {
     /// An entry that is no decision is kept while it is among this many newest entries of the agent. 100 000 are
     /// about 30 MB.
     public var entries = 100_000
-    /// And for at least this long: a quarter of a year, in milliseconds.
+    /// The least time in milliseconds for which such an entry is kept: a quarter of a year.
     public var entryAge: Int64 = 90 * 86_400_000
     /// Decisions carry their numbers, some kilobytes each, and are what an audit asks for. 20 000 are about 100 MB.
     public var decisions = 20_000
-    /// At least two years, in milliseconds.
+    /// The least time in milliseconds for which a decision is kept: two years.
     public var decisionAge: Int64 = 730 * 86_400_000
     /// Rollouts of a service in its history; one that runs is always kept.
     public var rollouts = 1_000
@@ -23,7 +23,7 @@ public struct Retention: Hashable, Sendable {
 
     public init() {}
 
-    /// - Parameter elapsed: milliseconds that really passed since the last call, which no setting of a clock changes.
+    /// - Parameter elapsed: the milliseconds since the last call by a clock that nobody sets.
     func prune(_ db: Database, after change: StateChange, elapsed: Int64) throws {
         let bite = max(Self.bite, 2 * change.events.count)
         let aged = try ageLimits(db, at: change.at, elapsed: elapsed)
@@ -49,14 +49,14 @@ public struct Retention: Hashable, Sendable {
             arguments: [change.state.service, unreadable])
     }
 
-    /// Up to when entries are deleted by age. A wall clock that is years ahead makes everything look old, so the limits
-    /// move on by no more than the time that passed: at first they stand at the oldest entry, and they are kept over
-    /// restarts. Time in which no agent ran is not counted, and entries live longer by that.
+    /// The times before which entries and decisions are deleted by age. A wall clock that is years ahead makes
+    /// everything look old, so the limits advance by no more than the time that passed. They begin at the oldest entry
+    /// and survive restarts. Time in which no agent ran is not counted, so entries may be kept longer.
     private func ageLimits(_ db: Database, at now: Int64, elapsed: Int64) throws -> (entries: Int64, decisions: Int64) {
         let stored = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT entries_aged_until, decisions_aged_until FROM agent"))
         func limit(_ column: String, isDecision: Bool, age: Int64) throws -> (now: Int64, next: Int64?) {
-            let due = now.subtractingReportingOverflow(age).partialValue
+            let due = now.addingSaturated(-age)
             let reached: Int64?
             if let value = stored?[column] as Int64? {
                 reached = value
@@ -66,8 +66,7 @@ public struct Retention: Hashable, Sendable {
                     arguments: [isDecision])
             }
             guard let reached else { return (.min, nil) }
-            let (moved, isOverflow) = reached.addingReportingOverflow(max(elapsed, 0))
-            let next = min(isOverflow ? .max : moved, max(due, reached))
+            let next = min(reached.addingSaturated(max(elapsed, 0)), max(due, reached))
             return (min(due, next), next)
         }
         let entries = try limit("entries_aged_until", isDecision: false, age: entryAge)
@@ -87,7 +86,7 @@ public struct Retention: Hashable, Sendable {
     }
 
     private func delete(_ bite: Int, decision: Bool, before: Int64, _ db: Database, upTo id: Int64) throws {
-        // By age only from the oldest on: ids grow with time, so the first that is young enough ends the search.
+        // Only the oldest are searched: ids grow with time, so the first that is young enough ends the search.
         try db.cachedStatement(
             sql: """
                 DELETE FROM journal WHERE id IN (

@@ -20,7 +20,7 @@ public final class RuntimeMarker: LoweringMarker {
         guard var text = try? json.text(state) else { return false }
         mkdir(directory, 0o700)
         let file = path(state.service)
-        // Its suffix differs, so that no reader takes a half-written one.
+        // The suffix differs, so that no reader takes a half-written file.
         let new = file + ".new"
         let fd = Glibc.open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard fd >= 0 else { return false }
@@ -42,7 +42,8 @@ public final class RuntimeMarker: LoweringMarker {
         return true
     }
 
-    /// What cannot be deleted is renamed: a mark that stays would freeze the service at each start.
+    /// Deletes the service's marker, or renames it if it cannot be deleted: one that stays would freeze the service at
+    /// each start.
     public func clear(service: String) {
         let file = path(service)
         if unlink(file) != 0, errno != ENOENT { rename(file, file + ".unreadable") }
@@ -76,7 +77,7 @@ public final class RuntimeMarker: LoweringMarker {
         return "\(directory)/\(name)\(Self.suffix)"
     }
 
-    /// The name that `path` made a file's name from.
+    /// The service whose marker `path` gave this name.
     private func service(of file: String) -> String {
         var name: [UInt8] = []
         var rest = file.utf8.dropFirst(directory.utf8.count + 1).dropLast(Self.suffix.utf8.count)

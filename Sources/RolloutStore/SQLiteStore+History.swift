@@ -48,7 +48,7 @@ extension SQLiteStore {
                 }
             case .promoted, .reverted:
                 if try running(rollout, of: after.service, db) == nil {
-                    // It ended before it was started: by an edit of the file, or both in one change.
+                    // The rollout ended before it was started, by an edit of the file, or did both in one change.
                     try open(rollout, of: after.service, arms, at: arms.createdAt ?? change.at, db)
                 }
                 let requests = [
@@ -126,8 +126,8 @@ private struct Arms {
     /// When the rollout was made, where that is known.
     var createdAt: Int64?
 
-    /// Takes the rollout from the state that has the rollout; where a change holds both its start and its end, from
-    /// what its end left. Nil where no state knows of it.
+    /// Takes the versions from the state before or after the event, whichever has the rollout. A change that holds both
+    /// the start and the end of the rollout has none; then they follow from what the end left. Nil if neither knows it.
     init?(_ id: String, _ event: Event, before: ServiceState?, after: ServiceState) {
         for state in [before, after] {
             if let state, let rollout = state.rollout, rollout.id == id {

@@ -21,7 +21,7 @@ public enum StoreRecovery: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Why the state that was stored is gone; nil where it is there, and on a first start.
+    /// The reason why the stored state is gone; nil if it is there, and on a first start.
     public var lostState: String? {
         switch self {
         case .opened, .createdNew: nil
@@ -75,8 +75,8 @@ extension SQLiteStore {
     /// The file cannot be trusted.
     private struct Damage: Error { let reason: String }
 
-    /// The file can be read and written, and what is in it is not what canaryd wrote: a table or a column that is
-    /// missing is SQLITE_ERROR.
+    /// True if the file could be read and holds something that canaryd did not write: a missing table or column is
+    /// SQLITE_ERROR. False for errors of the disk and of permissions.
     private static func isDamage(_ error: DatabaseError) -> Bool {
         switch error.resultCode {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_SCHEMA, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
@@ -95,7 +95,7 @@ extension SQLiteStore {
     ) throws(StoreError) -> (DatabaseQueue, StoreRecovery) {
         let aside = directory.pathAside()
         let recovery = StoreRecovery.keptAside(path: aside, reason: reason)
-        // First: an agent that dies in between must not take the next start for the first one.
+        // The loss is recorded first: if the agent dies in between, the next start must not look like the first one.
         try directory.initialization.record(loss: recovery.description)
         try directory.keepAside(as: aside)
         return (try create(directory), recovery)
@@ -124,8 +124,8 @@ extension SQLiteStore {
         return queue
     }
 
-    /// A newer canaryd has applied all migrations of this one and others besides. Where an unknown name stands in place
-    /// of a known one, the name is damaged, and so is a list that is not the first so many of those that are known.
+    /// Refuses a database of a newer canaryd, which has all migrations of this one and others besides. An unknown name
+    /// instead of a known one is damage, and so is a list that is not the beginning of the known one.
     private static func inspectMigrations(_ db: Database, _ path: String) throws {
         let migrator = Schema.migrator
         let known = migrator.migrations
@@ -170,7 +170,7 @@ extension SQLiteStore {
         }
         var info = stat()
         let hasLog = stat(path + "-wal", &info) == 0 && info.st_size > 0
-        // With a log, pages may be in that alone. A page size of 1 stands for 65 536.
+        // Pages may be in the log alone, if there is one. A page size of 1 stands for 65 536.
         let pageSize = number(at: 16, bytes: 2) == 1 ? 65_536 : number(at: 16, bytes: 2)
         guard hasLog || (fstat(fd, &info) == 0 && info.st_size >= pageSize * number(at: 28, bytes: 4)) else {
             throw Damage(reason: "the file is cut off")

@@ -5,7 +5,7 @@ import RolloutController
 
 /// What was recorded of a service in a row.
 struct Stretch {
-    /// The place at which it begins in `recent`.
+    /// The row of `recent` at which the stretch begins.
     let id: Int64
     let rollout: String
     /// When it began and when it was added to last, milliseconds since 1970.
@@ -16,12 +16,15 @@ struct Stretch {
     let hasGap: Bool
     var body: [UInt8]
 
-    /// The place at which the next stretch begins. The numbers come from a file: they may be damaged.
-    var next: Int { Self.sum(first, count) }
+    /// The number of the item after the last one. The numbers come from a file and may be damaged.
+    var next: Int { first.addingSaturated(count) }
+}
 
-    static func sum(_ a: Int, _ b: Int) -> Int {
-        let (sum, isOverflow) = a.addingReportingOverflow(b)
-        return isOverflow ? (a < 0 ? .min : .max) : sum
+extension FixedWidthInteger {
+    /// The sum, or the end of the range that it lies beyond: numbers in a damaged database may be any.
+    func addingSaturated(_ other: Self) -> Self {
+        let (sum, isOverflow) = addingReportingOverflow(other)
+        return isOverflow ? (self < 0 ? .min : .max) : sum
     }
 }
 
@@ -70,14 +73,14 @@ extension SQLiteStore {
             db.cachedStatement(
                 sql: "SELECT first, count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
             arguments: [service, rollout])
-        return last.map { Stretch.sum($0["first"], $0["count"]) } ?? 0
+        return last.map { ($0["first"] as Int).addingSaturated($0["count"]) } ?? 0
     }
 
     private func add(_ stretch: Stretch, of service: String) {
         if let last = gathered[service]?.indices.last, gathered[service]![last].rollout == stretch.rollout,
             gathered[service]![last].next == stretch.first, !stretch.hasGap
         {
-            gathered[service]![last].count = Stretch.sum(gathered[service]![last].count, stretch.count)
+            gathered[service]![last].count = gathered[service]![last].count.addingSaturated(stretch.count)
             gathered[service]![last].at = stretch.at
             gathered[service]![last].body += stretch.body
         } else {
@@ -118,12 +121,13 @@ extension SQLiteStore {
 
     /// Deletes from `recent` what has been settled. It goes from the begin on: whole pages become free.
     func forgetRecent(at: Int64, _ db: Database) throws {
-        for (service, stretches) in gathered where stretches[0].began < at - Self.recentAge { try settle(service, db) }
+        let settled = at.addingSaturated(-Self.recentAge)
+        for (service, stretches) in gathered where stretches[0].began < settled { try settle(service, db) }
         let oldest = gathered.values.map { $0[0].id }.min() ?? .max
         try db.cachedStatement(sql: "DELETE FROM recent WHERE id < ?").execute(arguments: [oldest])
     }
 
-    /// Before somebody reads: a disk that cannot be written hides the last minute.
+    /// Settles before somebody reads; while the disk cannot be written, the last minute is missing from the page.
     private func settleNow(_ service: String) {
         let before = (gathered, unpruned)
         do { try transaction { try settle(service, $0) } } catch { (gathered, unpruned) = before }
@@ -166,12 +170,12 @@ extension SQLiteStore {
         chunks += recent.map { ($0.first, $0.hasGap, $0.body) }
         do {
             for chunk in chunks {
-                let known = Stretch.sum(judge.items, agent.services[index].tail.count)
+                let known = judge.items.addingSaturated(agent.services[index].tail.count)
                 guard chunk.first <= known, !chunk.hasGap || chunk.first == known else { break }
-                // One that begins before nothing, or lies wholly before what is known, adds nothing.
+                // A damaged `first` may be so negative that the difference overflows; such a chunk adds nothing.
                 let (seen, isOverflow) = known.subtractingReportingOverflow(chunk.first)
                 let items = try ItemCoding.decode(chunk.body)
-                agent.services[index].tail += items.dropFirst(isOverflow ? items.count : max(seen, 0))
+                agent.services[index].tail += items.dropFirst(isOverflow ? items.count : seen)
             }
         } catch {
             agent.services[index].tail = []
@@ -213,7 +217,7 @@ extension SQLiteStore {
                 }
                 read += 1
                 last = row["id"]
-                page.count = Stretch.sum(page.count, row["count"])
+                page.count = page.count.addingSaturated(row["count"])
                 page.end = row["at"]
                 if row["has_gap"] { page.isWhole = false }
                 page.items += row["body"] as Data

@@ -19,9 +19,9 @@ public final class SQLiteStore: StateStore {
     private let identity: FileIdentity?
     /// `markRunning` could not be written: the next commit carries it, so that a full disk at start cannot make a
     /// later crash look like a clean stop.
-    private var owesRunning = false
-    /// The next commit has to say in `InitializationFile` that there is state.
-    private var owesInitialization: Bool
+    private var isRunningMarkPending = false
+    /// True until `InitializationFile` says that there is state, which the next commit has to write there.
+    private var isInitializationPending: Bool
     /// What is on disk of each service that was loaded or written: nobody else writes, so a commit reads nothing back.
     private var kept: [String: Kept] = [:]
     /// What lies in `recent` and not yet in `recording`, by service.
@@ -29,7 +29,7 @@ public final class SQLiteStore: StateStore {
     /// Bytes added to a service's recording since it was pruned.
     var unpruned: [String: Int] = [:]
 
-    /// Milliseconds of a clock that nobody sets, and when it was last looked at to delete by age.
+    /// Reads a clock in milliseconds that nobody sets; `prunedAt` is its reading at the last deletion by age.
     private let uptime: () -> Int64
     private var prunedAt: Int64
 
@@ -45,7 +45,7 @@ public final class SQLiteStore: StateStore {
         directory = try StateDirectory(path)
         (queue, recovery) = try Self.open(directory)
         identity = FileIdentity(directory.database)
-        owesInitialization = !directory.initialization.exists || recovery.lostState != nil
+        isInitializationPending = !directory.initialization.exists || directory.initialization.loss != nil
         self.retention = retention
     }
 
@@ -88,7 +88,7 @@ public final class SQLiteStore: StateStore {
             return
         }
         guard state.service == service else {
-            // Under its own name it would pass for a service that is new.
+            // Loading it under its own name would make the other service look new.
             agent.unreadable[state.service] =
                 "the stored state of \(state.service) lies under the name \(service): \(directory.database) is damaged; "
                 + "check what should serve, then canaryctl unfreeze \(state.service)"
@@ -109,7 +109,7 @@ public final class SQLiteStore: StateStore {
         kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])
     }
 
-    /// The evidence as it was written last, with the time that has passed since.
+    /// The state as it was last written whole, with the clocks of its rollout, which are written more often.
     private func state(_ row: Row) throws -> ServiceState {
         try Checksum.check(row["state"], row["state_checksum"])
         var state = try json.value(ServiceState.self, row["state"])
@@ -122,14 +122,14 @@ public final class SQLiteStore: StateStore {
     }
 
     public func markRunning() throws {
-        owesRunning = true
+        isRunningMarkPending = true
         try transaction { try $0.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
-        owesRunning = false
+        isRunningMarkPending = false
     }
 
     public func markStopped() throws {
         try transaction { try $0.execute(sql: "UPDATE agent SET stopped_cleanly = 1 WHERE stopped_cleanly <> 1") }
-        owesRunning = false
+        isRunningMarkPending = false
     }
 
     // MARK: - Commit
@@ -152,10 +152,10 @@ public final class SQLiteStore: StateStore {
             throw error
         }
         kept.merge(new) { $1 }
-        owesRunning = false
-        if owesInitialization, !changes.isEmpty {
+        isRunningMarkPending = false
+        if isInitializationPending, !changes.isEmpty {
             // What was asked for is on disk; where this is not, the next commit tries again.
-            owesInitialization = (try? directory.initialization.recordCommit()) == nil
+            isInitializationPending = (try? directory.initialization.recordCommit()) == nil
         }
     }
 
@@ -163,7 +163,9 @@ public final class SQLiteStore: StateStore {
     private typealias Texts = (evidence: String?, evaluations: [String?], heads: [String?])
 
     private func write(_ changes: [StateChange], _ texts: [Texts], _ new: inout [String: Kept], _ db: Database) throws {
-        if owesRunning { try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }
+        if isRunningMarkPending {
+            try db.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0")
+        }
         for (change, text) in zip(changes, texts) {
             let service = change.state.service
             let before = try new[service] ?? kept[service] ?? read(service, db)

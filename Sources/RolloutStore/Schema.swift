@@ -137,7 +137,7 @@ enum Schema {
         return migrator
     }
 
-    /// `table recent`, `trigger journal_is_append_only`, `column recent.body`: what a whole database has at least.
+    /// What a whole database has at least, as `table recent`, `trigger journal_is_append_only`, `column recent.body`.
     static let parts: Set<String> = {
         do {
             let queue = try DatabaseQueue()

@@ -45,7 +45,7 @@ final class StateDirectory {
         close(fd)
     }
 
-    /// A free name for `keepAside`.
+    /// An unused path to which `keepAside` can move the database.
     func pathAside() -> String {
         let stem = "\(database).corrupt-\(Self.timestamp())"
         var target = stem
@@ -117,7 +117,7 @@ final class StateDirectory {
     }
 }
 
-/// What an error about the state directory asks for.
+/// The advice of an error about the state directory or a file in it.
 enum UnusableHint: String {
     case directory = "make it a directory that the agent's user may write, or set another one as `state`"
     case file =

@@ -1,6 +1,6 @@
 import GRDB
 
-/// What kept the store from doing its work: what, where, and how to mend it, in one line. Nothing was written.
+/// What kept the store from doing its work: what, where, and how to fix it, in one line. Nothing was written.
 public struct StoreError: Error, Hashable, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The directory or a file in it cannot be used as it is.

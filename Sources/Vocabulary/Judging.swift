@@ -2,7 +2,7 @@
 public enum Verdict: String, CaseIterable, Codable, Sendable {
     case pass
     case fail
-    /// There are data, and they do not tell.
+    /// There are data, and they decide nothing.
     case inconclusive
     /// There are too few data to evaluate.
     case noData
@@ -65,7 +65,7 @@ public enum NoteKind: String, CaseIterable, Codable, Sendable {
     case untimedResponses
     /// The bound lies between two bucket edges.
     case boundBetweenEdges
-    /// So many of the baseline's requests fail that its quantile is an error.
+    /// The baseline's quantile is an error, because that large a share of its requests fail.
     case baselineQuantileIsError
     /// The baseline is at 0, which nothing can be compared with.
     case baselineIsZero

@@ -1,6 +1,6 @@
 /// An instant in UTC to the millisecond. In JSON a string as RFC 3339 writes it: `2026-11-21T03:41:30.250Z`.
 public struct Timestamp: Hashable, Comparable, Sendable {
-    /// Since 1970, leap seconds left out.
+    /// The milliseconds since 1970, leap seconds left out.
     public var milliseconds: Int64
 
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }

@@ -53,7 +53,7 @@ struct ClientErrorTests {
     }
 
     @Test("Something else that listens is no agent")
-    func strange() throws {
+    func unexpectedResponse() throws {
         let loop = try EventLoop(name: "other")
         loop.start()
         let path = folder() + "/other.sock"
@@ -67,7 +67,7 @@ struct ClientErrorTests {
         #expect(throws: AdminClientError.self) { try AdminClient(path: path).services() }
         do { _ = try AdminClient(path: path).services() } catch {
             guard case .unexpectedResponse(let text) = error else {
-                Issue.record("not strange: \(error)")
+                Issue.record("another error than of an unexpected response: \(error)")
                 return
             }
             #expect(text.contains("is not canaryd's admin API"))

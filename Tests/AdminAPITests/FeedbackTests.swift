@@ -72,7 +72,7 @@ struct FeedbackTests {
     }
 
     @Test(
-        "A row that is wrong says how to mend it",
+        "A row that is wrong says how to fix it",
         arguments: [
             ("7", "line 1: a row is an object, not a number"),
             (#"{"inference_id":7,"prediction":1}"#, "line 1: inference_id is a string that is not empty, not a number"),

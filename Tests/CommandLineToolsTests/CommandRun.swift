@@ -12,13 +12,13 @@ struct CommandRun {
         let texts = Mutex((output: "", errors: ""))
     }
 
-    init(_ arguments: String..., socket: String? = nil, coloured: Bool = false) {
-        self.init(all: arguments, socket: socket, coloured: coloured)
+    init(_ arguments: String..., socket: String? = nil, colored: Bool = false) {
+        self.init(all: arguments, socket: socket, colored: colored)
     }
 
-    init(all arguments: [String], socket: String? = nil, coloured: Bool = false) {
+    init(all arguments: [String], socket: String? = nil, colored: Bool = false) {
         let sink = Sink()
-        let console = Console(isTerminal: false, isColoured: coloured) { text, toErrors in
+        let console = Console(isTerminal: false, isColored: colored) { text, toErrors in
             sink.texts.withLock { if toErrors { $0.errors += text } else { $0.output += text } }
         }
         let all = arguments + (socket.map { ["--socket", $0] } ?? [])

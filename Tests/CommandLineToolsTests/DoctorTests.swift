@@ -38,7 +38,7 @@ struct DoctorTests {
         #expect(ok.contains("ok    income: step 1 of 3, 1% to int8-v2@2026-11-20, holds 2m more"))
     }
 
-    @Test("A server that is down, a change that is not on disk and an agent that is not ready fail, with the mend")
+    @Test("A server that is down, a change that is not on disk and an agent that is not ready fail, with the fix")
     func failing() {
         api.sync { backend in
             backend.readiness = HealthStatus(ok: false, problems: ["127.0.0.1:8080 is in use"])
@@ -53,7 +53,7 @@ struct DoctorTests {
         #expect(
             failures == [
                 "fail  ready: 127.0.0.1:8080 is in use; the agent's log says more: journalctl -u canaryd",
-                "fail  income: a change is in force that is not on disk; mend the disk under the state directory; it is "
+                "fail  income: a change is in force that is not on disk; repair the disk under the state directory; the write is "
                     + "retried by itself",
                 "fail  income/int8-v2: 127.0.0.1:9002 takes no connection; start it, or take it out of the service's file",
             ])
@@ -80,7 +80,7 @@ struct DoctorTests {
         #expect(status.output.split(separator: "\n").contains("failed: int8-v2@2026-11-20: \(text)"))
     }
 
-    @Test("What keeps a server from requests is said, with the mend that fits")
+    @Test("What keeps a server from requests is said, with the fix that fits")
     func conditions() {
         api.sync { backend in
             backend.targetList = [

@@ -134,14 +134,19 @@ struct EvidenceTests {
             baselineSamples: 1260, bound: 0.03, value: .infinity, verdict: .fail,
             notes: [note, .other("evidence 807 : 1")])
         #expect(m.words == "increase: \(words); evidence 807 : 1")
+        let flat = explain(revertFor: m)
+        #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
+    }
+
+    /// What `explain` says, in one line, of a rollout whose first check has this measurement.
+    private func explain(revertFor m: Analysis.Measurement) -> String {
         let rollout = JudgedRollout(seconds: 60)
         api.sync { backend in
             var evaluation = rollout.evaluation
             evaluation.results[0].measurements = [m]
             _ = backend.handle(.evaluated(evaluation, elapsed: .seconds(1)), service: "income")
         }
-        let flat = run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
+        return run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 
     @Test("explain names the quantile at which a slow candidate is slowest, whatever else is noted of it")
@@ -150,13 +155,7 @@ struct EvidenceTests {
             subject: "increase", unit: .seconds, candidate: 0.09, baseline: 0.02, candidateSamples: 140,
             baselineSamples: 1260, bound: 0.03, value: 0.09, verdict: .fail,
             notes: [.other("something else"), .strongestAtQuantile(0.999), .evidence(value: 7, revertAt: 5)])
-        let rollout = JudgedRollout(seconds: 60)
-        api.sync { backend in
-            var evaluation = rollout.evaluation
-            evaluation.results[0].measurements = [m]
-            _ = backend.handle(.evaluated(evaluation, elapsed: .seconds(1)), service: "income")
-        }
-        let flat = run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        let flat = explain(revertFor: m)
         #expect(flat.contains("At P99.9 the candidate took 90 ms, the baseline 20 ms"), "\(flat)")
     }
 
@@ -168,7 +167,7 @@ struct EvidenceTests {
         record.evaluation?.checks[0].verdict = .pass
         record.evaluation?.checks[0].missing = "about 900 more requests"
         func text(_ provenAt: Int64?) -> String {
-            DecisionText.lines(record, coloured: false, provenAt: provenAt).joined(separator: " ")
+            DecisionText.lines(record, colored: false, provenAt: provenAt).joined(separator: " ")
                 .split(separator: " ").joined(separator: " ")
         }
         let alone = text(nil)
@@ -282,7 +281,7 @@ struct EvidenceTests {
         api.sync { $0.services["income"]?.evaluation = rollout.evaluation }
         let json = run("status", "income", "--output=json").output
         let status = try JSONCoding.decode(ServiceStatus.self, from: Array(json.utf8))
-        let lines = WatchScreen(width: 140, height: 40, isColoured: false).lines(
+        let lines = WatchScreen(width: 140, height: 40, isColored: false).lines(
             status, events: [], now: Timestamp(milliseconds: 0))
         let place = try #require(lines.firstIndex { $0.contains("evidence against it, reverts at") })
         let columns = lines[place + 1].enumerated().filter { $0.element == "▕" }.map(\.offset)

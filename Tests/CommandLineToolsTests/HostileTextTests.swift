@@ -111,10 +111,10 @@ struct HostileTextTests {
 
     @Test("No command shows text that steers a terminal, in colors or without", arguments: reading + changing)
     func tables(_ arguments: [String]) {
-        for isColoured in [false, true] {
-            let run = CommandRun(all: arguments, socket: api.adminSocket, coloured: isColoured)
+        for isColored in [false, true] {
+            let run = CommandRun(all: arguments, socket: api.adminSocket, colored: isColored)
             #expect(!(run.output + run.errors).isEmpty)
-            expectHarmless(run, "\(arguments)", styled: isColoured)
+            expectHarmless(run, "\(arguments)", styled: isColored)
         }
     }
 
@@ -143,7 +143,7 @@ struct HostileTextTests {
     func watch() throws {
         let client = AdminClient(path: api.adminSocket)
         let status = try client.service("income")
-        let screen = WatchScreen(width: 200, height: 60, isColoured: false)
+        let screen = WatchScreen(width: 200, height: 60, isColored: false)
         let lines =
             screen.lines(
                 status, events: try client.events("income", limit: 5), now: Timestamp(milliseconds: 0),
@@ -152,7 +152,7 @@ struct HostileTextTests {
         #expect(lines.contains { $0.contains("·[2J·31m") })
         for line in lines { #expect(!Self.steers(line), "\(line.displayable)") }
         var written = ""
-        let console = Console(isTerminal: false, isColoured: false) { text, _ in written += text }
+        let console = Console(isTerminal: false, isColored: false) { text, _ in written += text }
         console.line(WatchLine.text(status))
         #expect(!Self.steers(String(written.dropLast())))
     }
@@ -190,10 +190,12 @@ struct HostileTextTests {
 
     @Test("A model's name from a server's metrics cannot end the value that it is written into")
     func initFiles() throws {
-        for model in ["m]}\nlisten: 0.0.0.0:1 #", "a, b", "m\u{1b}[2J\u{202e}", "{x", "plain-v1.2"] {
+        // A comma with a combining mark is another character to Swift, and still a comma to YAML.
+        let names = ["m]}\nlisten: 0.0.0.0:1 #", "a, b", "a,\u{301}b", "m\u{1b}[2J\u{202e}", "{x", "plain-v1.2"]
+        for model in names {
             let value = YAMLText.flowString(model)
             #expect(!Self.steers(value))
-            #expect(value == model || value.hasPrefix("\"") && value.hasSuffix("\""))
+            #expect(value == (model == "plain-v1.2" ? model : "\"\(model.escapedForJSON)\""))
         }
         #expect(YAMLText.flowString("a, b") == #""a, b""#)
         #expect(YAMLText.flowString("m]") == #""m]""#)

@@ -9,10 +9,10 @@ struct InitTests {
     @Test("a quantile lies within its bucket, and beyond the last bound it is that bound")
     func quantiles() {
         let counts = [(bound: 0.05, count: 50.0), (0.1, 90), (.infinity, 100)]
-        #expect(BaselineSight.quantile(0.5, counts) == 0.05)
-        #expect(abs((BaselineSight.quantile(0.7, counts) ?? 0) - 0.075) < 1e-12)
-        #expect(BaselineSight.quantile(0.95, counts) == 0.1)
-        #expect(BaselineSight.quantile(0.95, []) == nil)
+        #expect(BaselineSample.quantile(0.5, counts) == 0.05)
+        #expect(abs((BaselineSample.quantile(0.7, counts) ?? 0) - 0.075) < 1e-12)
+        #expect(BaselineSample.quantile(0.95, counts) == 0.1)
+        #expect(BaselineSample.quantile(0.95, []) == nil)
     }
 
     @Test("bounds are rounded up to two digits", arguments: [(0.1092, 0.11), (0.052, 0.052), (1.31, 1.4), (0, 0)])

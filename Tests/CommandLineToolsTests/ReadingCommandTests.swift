@@ -180,8 +180,8 @@ struct ReadingCommandTests {
     @Test("Colours are written where they are wanted, and nowhere else")
     func colours() {
         api.sync { $0.services["income"]?.evaluation = Example.harmful }
-        let coloured = CommandRun("status", socket: api.adminSocket, coloured: true)
-        #expect(coloured.output.contains("\u{1b}[31mfail\u{1b}[0m"))
+        let colored = CommandRun("status", socket: api.adminSocket, colored: true)
+        #expect(colored.output.contains("\u{1b}[31mfail\u{1b}[0m"))
         #expect(!run("status").output.contains("\u{1b}"))
     }
 }

@@ -11,8 +11,8 @@ struct RenderingTests {
         var table = Table(("NAME", .left), ("COUNT", .right), ("NOTE", .left))
         table.add(Cell("a", .green), "5", "")
         table.add("long-name", "1,000", Cell("é", .red))
-        #expect(table.lines(coloured: false) == ["NAME       COUNT  NOTE", "a              5", "long-name  1,000  é"])
-        #expect(table.lines(coloured: true)[1] == "\u{1b}[32ma\u{1b}[0m              5")
+        #expect(table.lines(colored: false) == ["NAME       COUNT  NOTE", "a              5", "long-name  1,000  é"])
+        #expect(table.lines(colored: true)[1] == "\u{1b}[32ma\u{1b}[0m              5")
     }
 
     @Test(

@@ -24,7 +24,7 @@ struct WatchScreenTests {
     @Test("Shows weights, phase, arms with sparklines, checks against bounds, and the last events")
     func screen() throws {
         let (status, events) = try look()
-        let screen = WatchScreen(width: 100, height: 24, isColoured: false)
+        let screen = WatchScreen(width: 100, height: 24, isColored: false)
         #expect(
             screen.lines(status, events: events, now: now).joined(separator: "\n") == """
                 income  step 1 of 3                                                       generation 3  03:41:30 UTC
@@ -63,7 +63,7 @@ struct WatchScreenTests {
         status.notes = [
             "a note that is longer than the screen is wide: " + String(repeating: "word ", count: 12) + "12 : 1"
         ]
-        let lines = WatchScreen(width: 80, height: 40, isColoured: false).lines(status, events: events, now: now)
+        let lines = WatchScreen(width: 80, height: 40, isColored: false).lines(status, events: events, now: now)
         #expect(lines.allSatisfy { $0.count <= 80 })
         let text = lines.joined(separator: "\n")
         #expect(text.contains("✓ errors  pass     10% > 0.2%  increase, baseline 0%"), "\(text)")
@@ -79,7 +79,7 @@ struct WatchScreenTests {
         arguments: [(40, 10), (60, 24), (200, 60)])
     func size(_ width: Int, _ height: Int) throws {
         let (status, events) = try look()
-        let lines = WatchScreen(width: width, height: height, isColoured: false)
+        let lines = WatchScreen(width: width, height: height, isColored: false)
             .lines(status, events: events, now: now)
         #expect(lines.count <= height)
         #expect(lines.allSatisfy { $0.count <= width })
@@ -89,7 +89,7 @@ struct WatchScreenTests {
     @Test("An agent that is gone is said above the last look")
     func problem() throws {
         let (status, events) = try look()
-        let lines = WatchScreen(width: 100, height: 24, isColoured: false)
+        let lines = WatchScreen(width: 100, height: 24, isColored: false)
             .lines(status, events: events, now: now, problem: "no agent")
         #expect(lines[2] == "no agent")
     }

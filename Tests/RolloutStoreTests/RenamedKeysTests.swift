@@ -17,15 +17,18 @@ struct RenamedKeysTests {
         arguments: [
             (#"{"standstill":"noData"}"#, #"{"holdReason":"noData"}"#),
             (#"{"lane":{"counts":{"temper":0.2}}}"#, #"{"mode":{"counts":{"discount":0.2}}}"#),
+            (#"{"lane":{"ticks":{}}}"#, #"{"mode":{"ticks":{}}}"#),
             (#"{"lane":{"factor":1.5},"ratioLane":{}}"#, #"{"byTick":{"factor":1.5},"ratioByTick":{}}"#),
             (#"{"clumping":{"now":[]}}"#, #"{"clustering":{"now":[]}}"#),
             (#"{"note":"","x":1}"#, #"{"notes":[],"x":1}"#),
             (#"{"note":"a \"note\": b","x":1}"#, #"{"notes":[{"other":{"_0":"a \"note\": b"}}],"x":1}"#),
-            // As a value, and inside a text.
+            // The same words as a value, and inside a text.
             (#"{"a":"lane","b":["temper"]}"#, #"{"a":"lane","b":["temper"]}"#),
             (#"{"a":"x\",\"lane\":1"}"#, #"{"a":"x\",\"lane\":1"}"#),
-            // Cut off.
-            (#"{"note":"abc"#, #"{"note":"abc"#), (#"{"lane":"#, #"{"mode":"#), (#""\"#, #""\"#), ("", ""),
+            // An attribute of labels that is named like a key.
+            (#"{"groups":{"lane":{"left":[1]}}}"#, #"{"groups":{"lane":{"left":[1]}}}"#),
+            // A text that is cut off.
+            (#"{"note":"abc"#, #"{"note":"abc"#), (#"{"lane":"#, #"{"lane":"#), (#""\"#, #""\"#), ("", ""),
         ])
     func renamed(old: String, new: String) {
         #expect(RenamedKeys.renamed(old) == new)

@@ -143,7 +143,7 @@ import Testing
         #expect(try store.load().services.map(\.state) == [scene.state])
     }
 
-    @Test("A state that cannot be read is named with the mend, does not hide the others, and is kept when overwritten")
+    @Test("A state that cannot be read is named with the fix, does not hide the others, and is kept when overwritten")
     func unreadableState() throws {
         let store = try SQLiteStore(directory: directory.path)
         var a = Scene("a")

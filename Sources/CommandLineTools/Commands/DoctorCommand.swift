@@ -4,7 +4,7 @@ import ArgumentParser
 
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Look the agent over: each line ok, warn or fail, with the mend.",
+        commandName: "doctor", abstract: "Look the agent over: each line ok, warn or fail, with the fix.",
         discussion: "Exit status 0 while nothing fails, 1 when something does, 3 when the agent cannot be reached.")
 
     @OptionGroup var output: OutputOptions
@@ -23,9 +23,9 @@ struct DoctorCommand: ParsableCommand {
                     case .warn: .yellow
                     case .fail: .red
                     }
-                let mend = finding.mend.map { "; \(plain($0))" } ?? ""
+                let fix = finding.fix.map { "; \(plain($0))" } ?? ""
                 return console.styled(EventText.pad(finding.grade.rawValue, 4), style)
-                    + "  \(plain(finding.subject)): \(plain(finding.found))\(mend)"
+                    + "  \(plain(finding.subject)): \(plain(finding.found))\(fix)"
             }
         }
         if !examination.isReachable { throw Failure(ExitStatus.unreachable) }
@@ -43,6 +43,6 @@ struct DoctorReport: Codable, Equatable {
         var subject: String
         var found: String
         /// What to do; nil while ok.
-        var mend: String?
+        var fix: String?
     }
 }

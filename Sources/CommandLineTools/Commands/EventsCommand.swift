@@ -26,7 +26,7 @@ struct EventsCommand: ParsableCommand {
             return try console.show(EventList(events: events), as: output.output) {
                 events.isEmpty
                     ? ["nothing happened to \(service) yet"]
-                    : events.map { EventText.line($0, coloured: console.isColoured) }
+                    : events.map { EventText.line($0, colored: console.isColored) }
             }
         }
         for event in events { try show(event, console) }
@@ -45,6 +45,6 @@ struct EventsCommand: ParsableCommand {
     }
 
     private func show(_ event: EventRecord, _ console: Console) throws {
-        try console.showItem(event, as: output.output) { EventText.line(event, coloured: console.isColoured) }
+        try console.showItem(event, as: output.output) { EventText.line(event, colored: console.isColored) }
     }
 }

@@ -23,13 +23,13 @@ struct ExplainCommand: ParsableCommand {
         let record = try find(connection.client)
         guard !replay else {
             let report = try ReplayReport(record, connection.client)
-            try console.show(report, as: output.output) { report.lines(coloured: console.isColoured) }
+            try console.show(report, as: output.output) { report.lines(colored: console.isColored) }
             if let failure = report.failure { throw failure }
             return
         }
         let proof = try provenAt(record, connection.client)
         try console.show(record, as: output.output) {
-            DecisionText.lines(record, coloured: console.isColoured, isUnicode: console.isUnicode, provenAt: proof)
+            DecisionText.lines(record, colored: console.isColored, isUnicode: console.isUnicode, provenAt: proof)
         }
     }
 

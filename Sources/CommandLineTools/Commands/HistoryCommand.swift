@@ -18,10 +18,10 @@ struct HistoryCommand: ParsableCommand {
         let console = Console.current
         let client = connection.client
         let history = try client.history(service.choose(client), limit: limit)
-        try console.show(history, as: output.output) { Self.lines(history, coloured: console.isColoured) }
+        try console.show(history, as: output.output) { Self.lines(history, colored: console.isColored) }
     }
 
-    static func lines(_ history: HistoryList, coloured: Bool) -> [String] {
+    static func lines(_ history: HistoryList, colored: Bool) -> [String] {
         guard !history.rollouts.isEmpty else { return ["\(history.service) has had no rollout yet"] }
         var table = Table(
             ("ROLLOUT", .left), ("CANDIDATE", .left), ("AGAINST", .left), ("BEGAN (UTC)", .left), ("TOOK", .right),
@@ -40,6 +40,6 @@ struct HistoryCommand: ParsableCommand {
                 Cell(entry.result.rawValue, style), Cell(entry.decision.map { "\($0)" } ?? Words.nothing),
                 Cell(entry.reason))
         }
-        return table.lines(coloured: coloured)
+        return table.lines(colored: colored)
     }
 }

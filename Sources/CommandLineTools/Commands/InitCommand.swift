@@ -29,7 +29,7 @@ struct InitCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Where the new server has its metrics.", valueName: "port"))
     var newMetricsPort: UInt16?
 
-    /// Seconds; a day is more than a first look needs.
+    /// The time in seconds; more than a day is refused.
     static let longestWatch = 86_400.0
 
     func validate() throws {
@@ -78,26 +78,26 @@ struct InitCommand: ParsableCommand {
         for path in paths { try NewFiles.refuse(path) }
         try NewFiles.folder(out)
         for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
-        func files(_ sight: BaselineSight, _ bounds: ProposedBounds) -> [String] {
+        func files(_ sample: BaselineSample, _ bounds: ProposedBounds) -> [String] {
             let files = InitFiles(
                 name: name, listen: listen, old: before, new: after, newAddress: newAddress,
-                newMetricsPort: newMetricsPort ?? (after?.preset == nil ? nil : after?.metricsPort), sight: sight,
+                newMetricsPort: newMetricsPort ?? (after?.preset == nil ? nil : after?.metricsPort), sample: sample,
                 bounds: bounds)
             return [files.service, files.policy]
         }
-        let unseen = BaselineSight(seconds: 0)
+        let unseen = BaselineSample(seconds: 0)
         _ = try Self.checked(files(unseen, ProposedBounds(unseen)))
 
-        let sight = try observe(before, console)
-        let bounds = ProposedBounds(sight)
-        let texts = files(sight, bounds)
+        let sample = try observe(before, console)
+        let bounds = ProposedBounds(sample)
+        let texts = files(sample, bounds)
         let policy = try Self.checked(texts)
         for (path, text) in zip(paths, texts) { try NewFiles.write(text, to: path) }
 
         console.line()
         console.line("wrote \(paths[0]) and \(paths[1])")
-        if sight.isEnough { console.line("simulating what it will do with such traffic …") }
-        for line in Forecast(policy, sight, bounds).lines { console.line(line) }
+        if sample.isEnough { console.line("simulating what it will do with such traffic …") }
+        for line in Forecast(policy, sample, bounds).lines { console.line(line) }
         console.line(
             "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
                 + "and reload it: the rollout begins at once.")
@@ -123,44 +123,44 @@ struct InitCommand: ParsableCommand {
         return "\(server.address.written): \(preset.server) (preset \(preset.name))\(port)\(models)"
     }
 
-    private func observe(_ server: ModelServer, _ console: Console) throws -> BaselineSight {
+    private func observe(_ server: ModelServer, _ console: Console) throws -> BaselineSample {
         guard let preset = server.preset else {
             console.line("not watched: without metrics nothing is seen; the bounds are defaults")
-            return BaselineSight(seconds: 0)
+            return BaselineSample(seconds: 0)
         }
         console.line("watching \(server.address.written) for \(watch.value.written) …")
-        let first = try server.look()
+        let first = try server.exposition()
         var rest = UInt32(saturating: watch.value.seconds)
         while rest > 0 { rest = sleep(rest) }
-        let sight: BaselineSight
+        let sample: BaselineSample
         do {
-            sight = BaselineSight(
-                preset, from: first, to: try server.look(), seconds: watch.value.seconds.rounded(.down))
+            sample = BaselineSample(
+                preset, from: first, to: try server.exposition(), seconds: watch.value.seconds.rounded(.down))
         } catch {
             throw Failure(
                 ExitStatus.failed,
                 "\(server.address.written) went away while it was watched: \(error); nothing is written")
         }
-        guard let requests = sight.requests else {
+        guard let requests = sample.requests else {
             console.line(
-                sight.isImpossible
+                sample.isImpossible
                     ? "seen: its counters grew by what no server can answer, so they are not believed; the bounds are defaults"
                     : "seen: its counters began anew, so it was restarted; the bounds are defaults")
-            return sight
+            return sample
         }
-        if !sight.isEnough {
+        if !sample.isEnough {
             console.line(
-                "seen: \(Words.count(Int(saturating: requests))) requests, and \(Int(BaselineSight.fewest)) are needed to say "
+                "seen: \(Words.count(Int(saturating: requests))) requests, and \(Int(BaselineSample.fewest)) are needed to say "
                     + "anything; the bounds are defaults. Watch longer, or while there is traffic")
         } else {
             let latency =
-                sight.p95.map { ", P95 \(InitFiles.time($0))" }
+                sample.p95.map { ", P95 \(InitFiles.time($0))" }
                 ?? ", no latency (its metrics have no histogram)"
             console.line(
-                "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sight.rate))/s, "
-                    + "\(Words.percent(sight.errorRate)) failed\(latency)")
+                "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sample.rate))/s, "
+                    + "\(Words.percent(sample.errorRate)) failed\(latency)")
         }
-        return sight
+        return sample
     }
 
     /// The policy as the loader reads it, from files that lint has nothing against.

@@ -8,8 +8,9 @@ struct PolicySimulateCommand: ParsableCommand {
         commandName: "simulate",
         abstract: "Play thousands of rollouts: how often would policies revert, and after how many requests?",
         discussion: """
-            Without an option --candidate-... the candidate is like the baseline: what is reverted then is reverted falsely. Needs no agent. The same seed always gives the same answer. Requests fail \
-            independently here; canaryctl policy calibrate plays a service's own traffic.
+            Without an option --candidate-... the candidate is like the baseline: what is reverted then is reverted \
+            falsely. Needs no agent. The same seed always gives the same answer. Requests fail independently here; \
+            canaryctl policy calibrate plays a service's own traffic.
             """)
 
     @Argument(help: ArgumentHelp("Policy files.", valueName: "policy"), completion: .file(extensions: ["yaml"]))
@@ -95,7 +96,7 @@ struct PolicySimulateCommand: ParsableCommand {
 }
 
 extension RolloutSimulation {
-    /// On all cores.
+    /// Simulates rollouts on all cores.
     func summary(rollouts: Int) -> SimulationSummary {
         let prepared = prepare(rollouts: rollouts)
         return SimulationSummary(Cores.map(rollouts) { prepared.simulate($0) })

@@ -20,11 +20,11 @@ struct StatusCommand: ParsableCommand {
         try console.show(ServiceList(services: all), as: output.output) {
             all.isEmpty
                 ? ["no services; put one into the agent's services folder and reload it"]
-                : ServiceTable.lines(all, coloured: console.isColoured)
+                : ServiceTable.lines(all, colored: console.isColored)
         }
     }
 
     private func show(_ status: ServiceStatus, _ console: Console) throws {
-        try console.show(status, as: output.output) { StatusText.lines(status, coloured: console.isColoured) }
+        try console.show(status, as: output.output) { StatusText.lines(status, colored: console.isColored) }
     }
 }

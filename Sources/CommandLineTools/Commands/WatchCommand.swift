@@ -13,7 +13,7 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var service: ServiceArgument
     @OptionGroup var connection: ConnectionOptions
 
-    /// Between two looks, in milliseconds.
+    /// The time between two queries of the agent, in milliseconds.
     private static let interval: Int32 = 500
 
     func run() throws {
@@ -26,31 +26,31 @@ struct WatchCommand: ParsableCommand {
         guard console.isTerminal else { return try plainLines(client, name, console) }
         let screen = TerminalScreen()
         defer { screen.restore() }
-        var look = Look(services: first, events: [], at: Self.now)
+        var snapshot = Snapshot(services: first, events: [], at: Self.now)
         repeat {
             let (width, height) = screen.size
             var problem: String?
-            do { look = try take(client, name) } catch {
-                problem = "\(error); last seen \(look.at.clockTime) UTC, trying again"
+            do { snapshot = try take(client, name) } catch {
+                problem = "\(error); last seen \(snapshot.at.clockTime) UTC, trying again"
             }
-            let picture = WatchScreen(width: width, height: height, isColoured: console.isColoured)
-            if let name, let status = look.services.first(where: { $0.service == name }) {
-                screen.draw(picture.lines(status, events: look.events, now: look.at, problem: problem))
+            let picture = WatchScreen(width: width, height: height, isColored: console.isColored)
+            if let name, let status = snapshot.services.first(where: { $0.service == name }) {
+                screen.draw(picture.lines(status, events: snapshot.events, now: snapshot.at, problem: problem))
             } else {
-                screen.draw(picture.overview(look.services, now: look.at, problem: problem))
+                screen.draw(picture.overview(snapshot.services, now: snapshot.at, problem: problem))
             }
         } while screen.pause(milliseconds: Self.interval)
     }
 
-    private struct Look {
+    private struct Snapshot {
         var services: [ServiceStatus]
         var events: [EventRecord]
         var at: Timestamp
     }
 
-    private func take(_ client: AdminClient, _ name: String?) throws -> Look {
-        guard let name else { return Look(services: try client.services(), events: [], at: Self.now) }
-        return Look(services: [try client.service(name)], events: try client.events(name, limit: 30), at: Self.now)
+    private func take(_ client: AdminClient, _ name: String?) throws -> Snapshot {
+        guard let name else { return Snapshot(services: try client.services(), events: [], at: Self.now) }
+        return Snapshot(services: [try client.service(name)], events: try client.events(name, limit: 30), at: Self.now)
     }
 
     private static var now: Timestamp {
@@ -91,9 +91,9 @@ enum WatchLine {
 extension WatchScreen {
     /// All services, for where none is named.
     func overview(_ services: [ServiceStatus], now: Timestamp, problem: String?) -> [String] {
-        var lines = [Line("canaryd  \(now.clockTime) UTC", .bold).rendered(width: width, coloured: isColoured), ""]
-        if let problem { lines += [Line(problem, .red).rendered(width: width, coloured: isColoured), ""] }
-        lines += ServiceTable.lines(services, coloured: isColoured)
+        var lines = [Line("canaryd  \(now.clockTime) UTC", .bold).rendered(width: width, colored: isColored), ""]
+        if let problem { lines += [Line(problem, .red).rendered(width: width, colored: isColored), ""] }
+        lines += ServiceTable.lines(services, colored: isColored)
         return Array(lines.prefix(height))
     }
 }

@@ -4,7 +4,7 @@ import Glibc
 import PolicyYAML
 import Vocabulary
 
-/// One look over agent, host and services. Reads only.
+/// An examination of the agent, the host and the services, which only reads.
 struct Examination {
     let client: AdminClient
     private(set) var findings: [DoctorReport.Finding] = []
@@ -108,7 +108,7 @@ struct Examination {
             return fail(
                 "configuration",
                 "the files have \(errors.count) errors and the next reload will be refused, first "
-                    + "\(first.file)\(line): \(first.message)", "mend them; canaryd --check shows all")
+                    + "\(first.file)\(line): \(first.message)", "correct them; canaryd --check shows all")
         }
         let newer = agent.configurationFiles.filter { modified($0).map { $0 > agent.configurationReadAt } ?? false }
         if newer.isEmpty {
@@ -139,7 +139,7 @@ struct Examination {
             fail(
                 "access log", "\(found); the last write failed: \(problem)",
                 "make room, or change accessLog; requests are served, their lines are lost")
-        } else if log.failed + log.dropped > 0 {
+        } else if log.failed > 0 || log.dropped > 0 {
             warn("access log", found, "it is written again; give it a disk with room, or lower accessLog.sample")
         } else {
             ok("access log", found)
@@ -181,7 +181,7 @@ struct Examination {
         if !status.durable {
             fail(
                 name, "a change is in force that is not on disk",
-                "mend the disk under the state directory; it is retried by itself")
+                "repair the disk under the state directory; the write is retried by itself")
         }
         for note in status.notes { warn(name, note) }
         if let rollout = status.rollout, let holdReason = rollout.holdReason {
@@ -189,7 +189,7 @@ struct Examination {
                 name, "\(rollout.id) is held: \(holdReason.rawValue)",
                 status.waitsFor.first.map { "it waits for \($0)" })
         }
-        for arm in [status.baseline, status.candidate].compactMap(\.self) {
+        for (_, arm) in status.arms {
             for failure in arm.failures {
                 warn(
                     "\(name)/\(arm.version)", "failed in the proxy: \(StatusText.failure(failure))",
@@ -249,11 +249,11 @@ struct Examination {
         findings.append(.init(grade: .ok, subject: subject, found: found))
     }
 
-    private mutating func warn(_ subject: String, _ found: String, _ mend: String? = nil) {
-        findings.append(.init(grade: .warn, subject: subject, found: found, mend: mend))
+    private mutating func warn(_ subject: String, _ found: String, _ fix: String? = nil) {
+        findings.append(.init(grade: .warn, subject: subject, found: found, fix: fix))
     }
 
-    private mutating func fail(_ subject: String, _ found: String, _ mend: String? = nil) {
-        findings.append(.init(grade: .fail, subject: subject, found: found, mend: mend))
+    private mutating func fail(_ subject: String, _ found: String, _ fix: String? = nil) {
+        findings.append(.init(grade: .fail, subject: subject, found: found, fix: fix))
     }
 }

@@ -4,52 +4,52 @@ import PolicySimulation
 
 /// What the written policy will do with traffic like that which was seen: simulated, not guessed.
 struct Forecast {
-    /// A rate of errors that everyone wants to be told of.
+    /// An error rate at which every operator wants a revert.
     static let badErrors = 0.05
-    /// The time of traffic before a rollout.
-    private static let watched = Duration.seconds(2 * 3600)
+    /// The length of the baseline's traffic before a rollout.
+    private static let baselineHistory = Duration.seconds(2 * 3600)
     /// Rollouts and the longest of one: bounded by a few seconds of work.
     private static let rollouts = 100
     private static let longest = Duration.seconds(6 * 3600)
-    /// At more requests a second fewer rollouts are played.
+    /// The requests a second above which fewer rollouts are simulated.
     private static let fullRate = 100.0
 
     var lines: [String]
 
-    init(_ policy: Policy, _ sight: BaselineSight, _ bounds: ProposedBounds) {
-        guard sight.isEnough else {
+    init(_ policy: Policy, _ sample: BaselineSample, _ bounds: ProposedBounds) {
+        guard sample.isEnough else {
             lines = [
                 "How long a proof takes cannot be said from that: canaryctl policy simulate with the rate that you expect "
                     + "does."
             ]
             return
         }
-        let p50 = sight.p50 ?? 0.04
-        let p95 = max(sight.p95 ?? 0.09, p50)
+        let p50 = sample.p50 ?? 0.04
+        let p95 = max(sample.p95 ?? 0.09, p50)
         let latency = LatencyShape(
             p50: .nanoseconds(Int64(saturating: p50 * 1e9)), p95: .nanoseconds(Int64(saturating: p95 * 1e9)))
         func plan(_ errors: Double, watched: Duration) -> RolloutSimulation {
             var plan = RolloutSimulation(
                 policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
-                rate: sight.rate, baseline: ArmTraffic(errors: sight.errorRate, latency: latency),
+                rate: sample.rate, baseline: ArmTraffic(errors: sample.errorRate, latency: latency),
                 candidate: ArmTraffic(errors: errors, latency: latency))
             plan.maximumDuration = Self.longest
             plan.baselines = 2
             plan.baselineHistory = watched
             return plan
         }
-        let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sight.rate)))
-        let sound = plan(sight.errorRate, watched: .zero).summary(rollouts: max(10, count / 2))
-        let badErrors = max(Self.badErrors, sight.errorRate * 4)
+        let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sample.rate)))
+        let sound = plan(sample.errorRate, watched: .zero).summary(rollouts: max(10, count / 2))
+        let badErrors = max(Self.badErrors, sample.errorRate * 4)
         let bad = plan(badErrors, watched: .zero).summary(rollouts: count)
         let known = plan(badErrors, watched: Self.watched).summary(rollouts: count)
         var text = ""
-        if let seen = sight.p95, let p95 = bounds.p95 {
+        if let seen = sample.p95, let p95 = bounds.p95 {
             text = "Your P95 is \(InitFiles.time(seen)); ceiling \(p95.written); at"
         } else {
             text = "At"
         }
-        text += " \(Words.rate(sight.rate)) requests/s "
+        text += " \(Words.rate(sample.rate)) requests/s "
         if let time = sound.promotionSeconds, sound.promoted.value >= 0.5 {
             text += "proof takes about \(Words.span(Double(time.median)))"
         } else {

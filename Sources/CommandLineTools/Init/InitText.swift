@@ -10,23 +10,23 @@ struct InitFiles {
     var new: ModelServer?
     var newAddress: ServerAddress
     var newMetricsPort: UInt16?
-    var sight: BaselineSight
+    var sample: BaselineSample
     var bounds: ProposedBounds
 
     /// The one model that both serve; nil where there are several, or none is named.
     var model: String? { old.models.count == 1 ? old.models[0] : nil }
 
     private var seen: String {
-        guard sight.isEnough else {
-            if sight.requests == nil { return "# Defaults: the server's metrics did not say what it does." }
+        guard sample.isEnough else {
+            if sample.requests == nil { return "# Defaults: the server's metrics did not say what it does." }
             return
-                "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(saturating: sight.requests ?? 0))) requests in "
-                + "\(Words.time(sight.seconds)))."
+                "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(saturating: sample.requests ?? 0))) requests in "
+                + "\(Words.time(sample.seconds)))."
         }
         var text =
-            "# Seen within \(Words.time(sight.seconds)): \(Words.count(Int(saturating: sight.requests ?? 0))) requests, "
-            + "\(Words.rate(sight.rate))/s, \(Words.percent(sight.errorRate)) of them failed"
-        if let p50 = sight.p50, let p95 = sight.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
+            "# Seen within \(Words.time(sample.seconds)): \(Words.count(Int(saturating: sample.requests ?? 0))) requests, "
+            + "\(Words.rate(sample.rate))/s, \(Words.percent(sample.errorRate)) of them failed"
+        if let p50 = sample.p50, let p95 = sample.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
         return text + "."
     }
 

@@ -25,26 +25,26 @@ struct ServerAddress {
     }
 }
 
-/// A model server as a first look shows it.
+/// A model server, as far as its metrics show what it is.
 struct ModelServer {
-    /// Seconds.
-    static let patience = 5
+    /// The timeout of one request to the server, in seconds.
+    static let timeout = 5
 
     var address: ServerAddress
-    /// Nil: nothing that canaryd knows how to read.
+    /// The preset whose metrics the server shows; nil if canaryd knows none of them.
     var preset: MetricsPreset?
     var metricsPort: UInt16
     var models: [String] = []
 
-    /// - Parameter metricsPort: nil: where servers of its kind have them.
+    /// - Parameter metricsPort: the port of the metrics; nil for the usual ports of the known servers.
     /// - Throws: `HTTPFetch.Failure` where nobody answers at its own port.
     init(_ address: ServerAddress, metricsPort: UInt16?) throws {
         self.address = address
         self.metricsPort = metricsPort ?? address.port
         var ports = [metricsPort ?? address.port]
         if metricsPort == nil {
-            // Nobody there at all is what matters first.
-            _ = try HTTPFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.patience)
+            // A server that does not respond at all is reported before one without metrics.
+            _ = try HTTPFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.timeout)
             for preset in MetricsPreset.all { if case .fixed(let port) = preset.port { ports.append(port) } }
         }
         for port in ports {
@@ -60,13 +60,13 @@ struct ModelServer {
         }
     }
 
-    /// What its metrics show now.
-    func look() throws -> Exposition {
+    /// Fetches the server's metrics.
+    func exposition() throws -> Exposition {
         try Self.scrape(address.host, metricsPort, path: preset?.path ?? "/metrics")
     }
 
     private static func scrape(_ host: String, _ port: UInt16, path: String) throws -> Exposition {
-        let (status, body) = try HTTPFetch.get(host: host, port: port, target: path, timeout: patience)
+        let (status, body) = try HTTPFetch.get(host: host, port: port, target: path, timeout: Self.timeout)
         guard status == 200 else { throw HTTPFetch.Failure(description: "answers \(status) to \(path)") }
         return try ExpositionParser.parse(body)
     }

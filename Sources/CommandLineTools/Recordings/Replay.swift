@@ -106,8 +106,8 @@ struct ReplayReport: Codable {
         return names
     }
 
-    func lines(coloured: Bool) -> [String] {
-        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+    func lines(colored: Bool) -> [String] {
+        func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         let width = checks.map(\.check.count).max() ?? 0
         var lines = ["replayed \(Words.count(items)) items of \(plain(rollout))"]
         for check in checks {
@@ -127,7 +127,7 @@ struct ReplayReport: Codable {
         return lines
     }
 
-    /// Of what is not the same.
+    /// The error that names the checks whose evidence differs; nil if there are none.
     var failure: Failure? {
         let wrong = checks.filter { !$0.same }.map(\.check)
         guard !wrong.isEmpty else { return nil }

@@ -7,29 +7,29 @@ public final class Console: @unchecked Sendable {
 
     /// Whether the output goes to a person's screen.
     public let isTerminal: Bool
-    /// Colours and other marks are written.
-    public let isColoured: Bool
+    /// True if colors and other styles are written.
+    public let isColored: Bool
     /// Characters beyond ASCII can be drawn with.
     public let isUnicode: Bool
     private let write: (_ text: String, _ toErrors: Bool) -> Void
 
     public init(
-        isTerminal: Bool, isColoured: Bool, isUnicode: Bool = true,
+        isTerminal: Bool, isColored: Bool, isUnicode: Bool = true,
         write: @escaping (_ text: String, _ toErrors: Bool) -> Void
     ) {
         self.isTerminal = isTerminal
-        self.isColoured = isColoured
+        self.isColored = isColored
         self.isUnicode = isUnicode
         self.write = write
     }
 
-    /// The process's own output. Coloured on a terminal, unless NO_COLOR is set or the terminal is a dumb one.
+    /// The process's own output. Colored on a terminal, unless NO_COLOR is set or the terminal is a dumb one.
     static func standard() -> Console {
         let isTerminal = isatty(STDOUT_FILENO) == 1
         let isDumb = variable("TERM") == "dumb"
-        let isColoured = isTerminal && !isDumb && (variable("NO_COLOR") ?? "").isEmpty
+        let isColored = isTerminal && !isDumb && (variable("NO_COLOR") ?? "").isEmpty
         let isUnicode = !isDumb && Self.isUnicode(["LC_ALL", "LC_CTYPE", "LANG"].map(variable))
-        return Console(isTerminal: isTerminal, isColoured: isColoured, isUnicode: isUnicode) { text, toErrors in
+        return Console(isTerminal: isTerminal, isColored: isColored, isUnicode: isUnicode) { text, toErrors in
             writeAll(text, to: toErrors ? STDERR_FILENO : STDOUT_FILENO)
         }
     }
@@ -40,18 +40,18 @@ public final class Console: @unchecked Sendable {
         return name.contains("utf-8") || name.contains("utf8")
     }
 
-    /// One line. Nothing in it steers the terminal but the styles of this console, so a text that was forgotten to be
-    /// made fit does no harm.
+    /// Writes one line. Only the styles of this console reach the terminal as they are, so that a text whose caller
+    /// forgot to make it displayable does no harm.
     public func line(_ text: String = "") { write(shown(text) + "\n", false) }
 
-    /// Text of several lines, with or without a line break at its end.
+    /// Writes text of several lines, with or without a line break at its end.
     func block(_ text: String) { write(shownLines(text), false) }
 
     public func error(_ text: String) { write(shown(text) + "\n", true) }
 
     func errorBlock(_ text: String) { write(shownLines(text), true) }
 
-    private func shown(_ text: String) -> String { isColoured ? Style.displayable(text) : text.displayable }
+    private func shown(_ text: String) -> String { isColored ? Style.displayable(text) : text.displayable }
 
     private func shownLines(_ text: String) -> String {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -59,7 +59,7 @@ public final class Console: @unchecked Sendable {
         return lines.map { shown(String($0)) + "\n" }.joined()
     }
 
-    func styled(_ text: String, _ style: Style) -> String { isColoured ? style.applied(to: text) : text }
+    func styled(_ text: String, _ style: Style) -> String { isColored ? style.applied(to: text) : text }
 }
 
 /// The value of an environment variable.
@@ -97,7 +97,7 @@ enum Style: String, CaseIterable {
 
     private static let sequences = ["\u{1b}[0m"] + allCases.filter { $0 != .plain }.map { "\u{1b}[\($0.code)m" }
 
-    /// The text fit to be shown, with what `applied` put around its pieces.
+    /// The text with everything that steers a terminal replaced, except for what `applied` put around its pieces.
     static func displayable(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: \.steersDisplay) else { return text }
         var result = ""

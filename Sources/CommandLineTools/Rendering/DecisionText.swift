@@ -5,9 +5,9 @@ import Analysis
 enum DecisionText {
     /// - Parameter provenAt: the decision that has the proof, where it is another.
     static func lines(
-        _ decision: DecisionRecord, coloured: Bool, isUnicode: Bool = true, provenAt: Int64? = nil
+        _ decision: DecisionRecord, colored: Bool, isUnicode: Bool = true, provenAt: Int64? = nil
     ) -> [String] {
-        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+        func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         let event = decision.event
         let title = event.id.map { "decision \($0)" } ?? "decision"
         var lines = [
@@ -65,7 +65,7 @@ enum DecisionText {
         ]
         if let evidence = check.evidence {
             lines += EvidenceText.sentences(check, evidence, asksProof: asksProof).flatMap { wrapped(plain($0)) }
-            // Of what decided; other checks only where they hold something.
+            // A plot is drawn for the check that decided, and for others that have evidence.
             if let trace = evidence.trace, check.verdict == .fail || evidence.logEvidence.value > 1 {
                 lines.append("")
                 lines += plot.lines(trace, threshold: evidence.revertAt.value)

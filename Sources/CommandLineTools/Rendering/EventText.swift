@@ -4,8 +4,8 @@ import Vocabulary
 /// An event as one line.
 enum EventText {
     /// `2026-11-21 03:41:30 UTC  #17  step_started  1%  by policy  step 1 of 3: …`
-    static func line(_ event: EventRecord, coloured: Bool) -> String {
-        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+    static func line(_ event: EventRecord, colored: Bool) -> String {
+        func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         let id = event.id.map { "#\($0)" } ?? "(not on disk)"
         return [
             event.at.short + " UTC", styled(pad(id, 6), .dim),

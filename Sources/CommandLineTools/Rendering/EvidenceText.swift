@@ -81,7 +81,7 @@ enum EvidenceText {
                     + "\(chance(evidence.proof)) rollouts; the policy promotes at \(chance(evidence.promoteAt)).")
         } else {
             let proof = "Proof for it in this step: \(odds(evidence.proof)), proven at \(odds(evidence.promoteAt))."
-            // Beyond the bound and no failure: people ask why.
+            // People ask why a value beyond its bound is no failure.
             let isBeyond = check.verdict == .pass && speaking(check, evidence).map(Words.isBeyond) ?? false
             lines.append(
                 (isBeyond ? "That may still be chance. " : "")
@@ -124,7 +124,7 @@ enum EvidenceText {
         case .points, .score:
             return "\(m.subject): the candidate has \(Words.value(candidate, m.unit.ofValues)), the baseline "
                 + "\(Words.value(m.baseline, m.unit.ofValues)), \(Words.held(m)); allowed is \(allowed) "
-                + "(\(Words.count(m.candidateSamples)) and \(Words.count(m.baselineSamples)) labelled rows)."
+                + "(\(Words.count(m.candidateSamples)) and \(Words.count(m.baselineSamples)) labeled rows)."
         case .plain: return "The candidate has \(Words.held(m)); allowed is \(allowed)."
         }
     }

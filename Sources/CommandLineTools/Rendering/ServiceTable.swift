@@ -2,7 +2,7 @@ import AdminTypes
 
 /// All services, one a line.
 enum ServiceTable {
-    static func lines(_ services: [ServiceStatus], coloured: Bool) -> [String] {
+    static func lines(_ services: [ServiceStatus], colored: Bool) -> [String] {
         var table = Table(
             ("SERVICE", .left), ("PHASE", .left), ("SERVING", .left), ("CANDIDATE", .left), ("WEIGHT", .right),
             ("VERDICT", .left), ("NEXT", .left))
@@ -14,6 +14,6 @@ enum ServiceTable {
                 Cell(status.rollout == nil ? Words.nothing : status.candidateWeight.words),
                 Cell(verdict?.words ?? Words.nothing, verdict?.style ?? .plain), Cell(status.next))
         }
-        return table.lines(coloured: coloured)
+        return table.lines(colored: colored)
     }
 }

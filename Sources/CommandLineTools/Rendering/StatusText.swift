@@ -3,28 +3,28 @@ import Vocabulary
 
 /// One service in full.
 enum StatusText {
-    static func lines(_ status: ServiceStatus, coloured: Bool) -> [String] {
-        func styled(_ text: String, _ style: Style) -> String { coloured ? style.applied(to: text) : text }
+    static func lines(_ status: ServiceStatus, colored: Bool) -> [String] {
+        func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         var lines = [styled(status.service, .bold) + ": " + headline(status)]
-        lines += facts(status).lines(coloured: coloured)
-        lines += [""] + arms(status).lines(coloured: coloured)
-        for (name, arm) in [("baseline", status.baseline)] + (status.candidate.map { [("candidate", $0)] } ?? []) {
+        lines += facts(status).lines(colored: colored)
+        lines += [""] + arms(status).lines(colored: colored)
+        for (name, arm) in status.arms {
             if let text = frequent(arm) { lines.append("  " + styled("\(name): \(text)", .yellow)) }
         }
-        let down = [status.baseline, status.candidate].compactMap(\.self).flatMap(\.down)
+        let down = status.arms.flatMap(\.status.down)
         if !down.isEmpty {
             lines += [""]
             lines += down.map {
                 styled("server: ", .red) + plain($0.server) + " " + condition($0.state, $0.detail, $0.until)
             }
         }
-        for arm in [status.baseline, status.candidate].compactMap(\.self) where !arm.failures.isEmpty {
+        for (_, arm) in status.arms where !arm.failures.isEmpty {
             lines += [""] + arm.failures.map { styled("failed: ", .red) + plain(arm.version) + ": " + failure($0) }
         }
         if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
-            lines += [""] + checks(evaluation.checks).lines(coloured: coloured)
+            lines += [""] + checks(evaluation.checks).lines(colored: colored)
             let evidence = EvidenceText.table(evaluation.checks)
-            if !evidence.rows.isEmpty { lines += [""] + evidence.lines(coloured: coloured) }
+            if !evidence.rows.isEmpty { lines += [""] + evidence.lines(colored: colored) }
             if let dependence = EvidenceText.dependence(evaluation.checks) {
                 lines += [styled("  " + plain(dependence), .dim)]
             }
@@ -58,7 +58,7 @@ enum StatusText {
                 fact("recovering", "the candidate gets nothing until a first healthy evaluation", .yellow)
             }
         }
-        // With a rollout it stands under what it waits for.
+        // A rollout's freeze is among the things that it waits for.
         if let freeze = status.freeze, status.rollout == nil {
             fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow)
         }
@@ -87,7 +87,7 @@ enum StatusText {
         var table = Table(
             ("ARM", .left), ("VERSION", .left), ("SERVERS", .right), ("REQUESTS", .right), ("REQ/S", .right),
             ("ERRORS", .right), ("4XX", .right), ("P50", .right), ("P95", .right), ("P99", .right))
-        func add(_ name: String, _ arm: ArmStatus) {
+        for (name, arm) in status.arms {
             table.add(
                 Cell(name), Cell(arm.version),
                 Cell("\(arm.reachable)/\(arm.servers)", arm.reachable < arm.servers ? .red : .plain),
@@ -96,8 +96,6 @@ enum StatusText {
                 Cell(Words.seconds(arm.p50Seconds)),
                 Cell(Words.seconds(arm.p95Seconds)), Cell(Words.seconds(arm.p99Seconds)))
         }
-        add("baseline", status.baseline)
-        if let candidate = status.candidate { add("candidate", candidate) }
         return table
     }
 

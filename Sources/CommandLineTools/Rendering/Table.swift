@@ -32,7 +32,7 @@ struct Table {
     mutating func add(_ cells: Cell...) { rows.append(cells) }
 
     /// One string a line, without trailing spaces.
-    func lines(coloured: Bool) -> [String] {
+    func lines(colored: Bool) -> [String] {
         let header = titles.map { Cell($0, .bold) }
         let all = (titles.allSatisfy(\.isEmpty) ? [] : [header]) + rows
         let widths = titles.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
@@ -44,7 +44,7 @@ struct Table {
                 let lead = alignments[column] == .right ? space : 0
                 if !cell.text.isEmpty {
                     line += String(repeating: " ", count: owed + lead)
-                    line += coloured ? cell.style.applied(to: cell.text) : cell.text
+                    line += colored ? cell.style.applied(to: cell.text) : cell.text
                     owed = 0
                 } else {
                     owed += lead
@@ -56,5 +56,5 @@ struct Table {
     }
 }
 
-/// What came from a file or another user must not steer this terminal.
+/// Text that came from a file or another user, made harmless to this terminal.
 func plain(_ text: String) -> String { text.displayable }

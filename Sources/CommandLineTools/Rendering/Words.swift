@@ -45,7 +45,7 @@ enum Words {
         (m.atMost ? "≤ " : "≥ ") + value(m.bound, m.unit)
     }
 
-    /// As it stands to its bound: `17 points > 15 points` need not have failed yet.
+    /// The value beside its bound: `17 points > 15 points`, which need not have failed yet.
     static func comparison(_ m: MeasurementStatus) -> String {
         let sign = isBeyond(m) ? (m.atMost ? ">" : "<") : (m.atMost ? "≤" : "≥")
         return "\(Words.held(m)) \(sign) \(value(m.bound, m.unit))"

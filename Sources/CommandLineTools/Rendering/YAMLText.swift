@@ -21,7 +21,7 @@ enum YAMLText {
         }
     }
 
-    /// After a key: on the same line, or below it.
+    /// Appends the value of a key: on the same line, or below it.
     private static func append(nested value: JSONValue, indent: Int, to text: inout String) {
         switch value {
         case .object(let members) where !members.isEmpty:
@@ -62,9 +62,9 @@ enum YAMLText {
         isPlain(value) ? value : quoted(value)
     }
 
-    /// Within `[…]` and `{…}`, where more characters end a plain scalar.
+    /// A scalar within `[…]` or `{…}`, where more characters end a plain one.
     static func flowString(_ value: String) -> String {
-        isPlain(value) && !value.contains(where: ",[]{}".contains) ? value : quoted(value)
+        isPlain(value) && !value.unicodeScalars.contains(where: ",[]{}".unicodeScalars.contains) ? value : quoted(value)
     }
 
     private static func isPlain(_ value: String) -> Bool {
@@ -83,18 +83,5 @@ enum YAMLText {
         return last != " "
     }
 
-    private static func quoted(_ value: String) -> String {
-        var text = "\""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\"": text += "\\\""
-            case "\\": text += "\\\\"
-            case "\n": text += "\\n"
-            case "\t": text += "\\t"
-            case _ where scalar.steersDisplay: text += scalar.hexadecimalEscape
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        return text + "\""
-    }
+    private static func quoted(_ value: String) -> String { "\"\(value.escapedForJSON)\"" }
 }

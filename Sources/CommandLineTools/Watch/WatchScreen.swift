@@ -1,23 +1,23 @@
 import AdminTypes
 import Vocabulary
 
-/// What `watch` shows: one screen from one look. Pure: the same look and size give the same lines.
+/// What `watch` shows: one screen from one snapshot. Pure: the same snapshot and size give the same lines.
 struct WatchScreen {
     var width: Int
     var height: Int
-    var isColoured: Bool
+    var isColored: Bool
 
     /// Narrower than this, lines are cut.
     static let leastWidth = 40
     private static let nameWidth = 10
     /// Room that is left for what stays together with the end of a row.
     private static let glue = 6
-    /// The most rows of one text.
+    /// The most rows that one text takes.
     private static let mostRows = 4
 
     /// - Parameters:
     ///   - events: newest last.
-    ///   - problem: why the look is old; nil while it is fresh.
+    ///   - problem: why the snapshot is old; nil while it is fresh.
     func lines(
         _ status: ServiceStatus, events: [EventRecord], now: Timestamp, problem: String? = nil
     ) -> [String] {
@@ -34,7 +34,7 @@ struct WatchScreen {
             lines += [Line(), Line("events", .bold)]
             lines += events.suffix(room - 1).map(event)
         }
-        return lines.prefix(height).map { $0.rendered(width: width, coloured: isColoured) }
+        return lines.prefix(height).map { $0.rendered(width: width, colored: isColored) }
     }
 
     private func head(_ status: ServiceStatus, _ now: Timestamp) -> Line {
@@ -130,8 +130,8 @@ struct WatchScreen {
     // MARK: - Measurements
 
     private func arms(_ status: ServiceStatus) -> [Line] {
-        let arms = [("baseline", status.baseline)] + (status.candidate.map { [("candidate", $0)] } ?? [])
-        let trends = arms.map { $0.1.p95TrendSeconds.map { $0?.value } }
+        let arms = status.arms
+        let trends = arms.map { $0.status.p95TrendSeconds.map { $0?.value } }
         let top = Sparkline.top(trends)
         let time = isNarrow ? 9 : 10
         let scale = top > 0 ? " (to \(Words.value(Figure(top), .seconds)))" : ""
@@ -264,13 +264,13 @@ struct Line {
 
     mutating func add(_ text: String, _ style: Style = .plain) { pieces.append((plain(text), style)) }
 
-    func rendered(width: Int, coloured: Bool) -> String {
+    func rendered(width: Int, colored: Bool) -> String {
         var room = max(width, WatchScreen.leastWidth)
         let isCut = length > room
         var line = ""
         for (text, style) in pieces where room > 0 {
             let part = text.count > room || (isCut && text.count == room) ? String(text.prefix(room - 1)) + "…" : text
-            line += coloured ? style.applied(to: part) : part
+            line += colored ? style.applied(to: part) : part
             room -= part.count
         }
         return line

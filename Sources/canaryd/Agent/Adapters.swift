@@ -33,7 +33,7 @@ extension MirrorCounts {
 /// The scrapes as the controller sees them; remembers the last of each target for whoever asks.
 final class ScrapeSource: MetricSource {
     private let loop = ScrapeLoop()
-    /// By target.
+    /// The newest result of each target.
     private(set) var latest: [ScrapeTarget: ScrapeResult] = [:]
 
     /// The counts of all scrapes of a version since the agent started.
@@ -104,7 +104,9 @@ final class EventLog: EventListener {
             case .alarm: .error
             case .reverted, .held, .recovering, .deadlinePassed: .warning
             case .checkChanged: .info
-            default: .notice
+            case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .promoted, .paused, .resumed,
+                .frozen, .unfrozen, .retried, .holdCleared, .recovered, .returned, .refused, .configurationApplied:
+                .notice
             }
         log.log(
             level: level, "\(event.message)",

@@ -16,14 +16,14 @@ import Vocabulary
 /// The agent: everything wired together. One control thread ticks, decides and serves the admin API; the data plane
 /// and the scrapes have threads of their own; the main thread waits for signals.
 final class Agent: @unchecked Sendable {
-    /// In-flight requests may take this long to finish after SIGTERM.
+    /// The time that requests in flight have to finish after SIGTERM.
     static let grace: Duration = .seconds(30)
-    /// After a start or a reload; by then nothing of it goes on.
+    /// The time after a start or a reload at which its work is over and its memory is given back.
     static let calm: Duration = .seconds(5)
 
-    /// Ticks between two looks at what `systemctl status` should say.
-    static let ticksOfStatus = 10
-    static let ticksOfMinute = 120
+    /// The ticks between two updates of the line that `systemctl status` shows.
+    static let ticksPerStatus = 10
+    static let ticksPerMinute = 120
 
     let file: String
     let settings: AgentSettings
@@ -43,11 +43,11 @@ final class Agent: @unchecked Sendable {
     private var admin: AdminServer!
     private var backend: Backend!
     private var isStopping = false
-    /// Why the last reload was refused; nil where it was not.
+    /// The last reload, if it was refused.
     private(set) var refusedReload: RefusedReload?
     private var ticks = 0
     private var shownStatus = ""
-    private var toldDisplacedConnections = DisplacedConnections()
+    private var loggedDisplacedConnections = DisplacedConnections()
     var adminAddress = ""
     var feedbackAddress = ""
 
@@ -80,7 +80,7 @@ final class Agent: @unchecked Sendable {
     }
 
     /// Takes up the stored state, opens every listener and begins to tick.
-    /// - Throws: what is in the way, with the mend.
+    /// - Throws: what is in the way, with how to fix it.
     func start() throws {
         control.start()
         try control.sync { try self.startOnControl() }
@@ -94,7 +94,9 @@ final class Agent: @unchecked Sendable {
     }
 
     private func startOnControl() throws {
-        for (_, reason) in marker.read().unreadable.sorted(by: { $0.key < $1.key }) { log.error("\(reason)") }
+        for (_, reason) in marker.read().unreadable.sorted(by: { $0.key < $1.key }) {
+            log.error("a marker of a lowered split cannot be read", metadata: ["reason": "\(reason)"])
+        }
         let lost = store.recovery.lostState
         if let lost { log.error("the state was lost", metadata: ["recovery": "\(lost)"]) }
         try controller.start(lostState: lost)
@@ -131,16 +133,16 @@ final class Agent: @unchecked Sendable {
         }
     }
 
-    /// How many connections gave way to new ones.
+    /// The number of connections that gave way to new ones.
     var displacedConnections: DisplacedConnections {
         DisplacedConnections(services: proxy.displacedConnectionCount, api: admin?.displacedConnectionCount ?? 0)
     }
 
-    /// Tells of them once a minute while they come.
-    private func tellDisplacedConnections() {
+    /// Logs how many connections gave way since the last call.
+    private func logDisplacedConnections() {
         let now = displacedConnections
-        defer { toldDisplacedConnections = now }
-        for (socket, count) in now.since(toldDisplacedConnections).bySocket where count > 0 {
+        defer { loggedDisplacedConnections = now }
+        for (socket, count) in now.since(loggedDisplacedConnections).bySocket where count > 0 {
             log.warning(
                 "connections without a request were closed to make room for new ones",
                 metadata: ["socket": "\(socket)", "count": "\(count)"])
@@ -151,13 +153,13 @@ final class Agent: @unchecked Sendable {
         _ = control.schedule(after: RolloutObserver.tickInterval) { [self] in
             controller.tick()
             ticks &+= 1
-            if ticks % Self.ticksOfStatus == 0 { showStatus() }
-            if ticks % Self.ticksOfMinute == 0 { tellDisplacedConnections() }
+            if ticks % Self.ticksPerStatus == 0 { showStatus() }
+            if ticks % Self.ticksPerMinute == 0 { logDisplacedConnections() }
             scheduleTick()
         }
     }
 
-    /// Tells systemd, where something changed.
+    /// Sends the status line to systemd if it changed.
     private func showStatus() {
         let line = statusLine()
         guard line != shownStatus else { return }
@@ -170,7 +172,7 @@ final class Agent: @unchecked Sendable {
         return (refusedReload != nil ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
     }
 
-    /// On the control thread: when that hangs, systemd finds out.
+    /// Feeds systemd's watchdog from the control thread, so that systemd notices when that hangs.
     private func scheduleWatchdog(_ interval: Duration) {
         manager.alive()
         _ = control.schedule(after: interval) { [self] in scheduleWatchdog(interval) }

@@ -36,7 +36,7 @@ struct AgentCommand: ParsableCommand {
             return
         }
         let signals = Signals()
-        // Before anything makes a logger: each keeps the handler that it was made with.
+        // The handler has to be set before anything makes a logger, which keeps the one that it was made with.
         Logs.bootstrap(level: configuration.agent.logLevel, format: configuration.agent.logFormat)
         do {
             let agent = try Agent(configurationFile: config, configuration: configuration)
@@ -51,7 +51,7 @@ struct AgentCommand: ParsableCommand {
 
 /// The process's own streams.
 enum Standard {
-    /// Lines may hold what processes, files and other users wrote: nothing in them steers a terminal.
+    /// Writes lines that may quote processes, files and other users; what would steer a terminal is replaced.
     static func error(_ text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         put(lines.map { String($0).displayable }.joined(separator: "\n"), to: 2)

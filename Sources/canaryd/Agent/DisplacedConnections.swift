@@ -1,8 +1,8 @@
 /// Connections without a request that were closed to make room for new ones, since the start.
 struct DisplacedConnections {
-    /// On the listeners of services.
+    /// The count for the listeners of services.
     var services: UInt64 = 0
-    /// On the admin and the feedback socket.
+    /// The count for the admin and the feedback socket.
     var api: UInt64 = 0
 
     var bySocket: [(socket: String, count: UInt64)] { [("services", services), ("api", api)] }

@@ -13,7 +13,7 @@ final class Signals: Sendable {
         self.set = set
         // A peer that went away is an error of the write, not of the process.
         signal(SIGPIPE, SIG_IGN)
-        // So is a file that may not grow.
+        // A file that may not grow is an error of the write too.
         signal(SIGXFSZ, SIG_IGN)
     }
 

@@ -193,7 +193,7 @@ final class Demo: @unchecked Sendable {
             "\(Int(seconds)) s  \(line(status))",
             "\(status.serving) \(bar) \(status.rollout?.candidate ?? "-") \(status.candidateWeight.words)",
         ]
-        for arm in [status.baseline, status.candidate].compactMap(\.self) {
+        for (_, arm) in status.arms {
             let p95 = arm.p95Seconds.map { "  P95 \(Measurement.format($0.value, .seconds))" } ?? ""
             lines.append(
                 "  \(arm.version): \(Int(arm.requestsPerSecond.rounded())) requests/s, \(arm.errors) of \(arm.requests) failed\(p95)"

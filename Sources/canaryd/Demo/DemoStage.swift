@@ -26,7 +26,7 @@ final class DemoStage {
         var template = Array("/tmp/canaryd-demo-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
             throw DemoError(
-                "no working folder below /tmp: \(String(cString: strerror(errno))); make room or mend its mode")
+                "no working folder below /tmp: \(String(cString: strerror(errno))); make room or correct its mode")
         }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         mkdir("\(folder)/services", 0o700)

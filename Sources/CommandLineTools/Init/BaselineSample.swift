@@ -1,21 +1,21 @@
 import PolicyModel
 import PrometheusText
 
-/// What the baseline did between two looks at its own metrics.
-struct BaselineSight {
-    /// Fewer requests say nothing of a tail.
+/// What the baseline did between two scrapes of its own metrics.
+struct BaselineSample {
+    /// The least number of requests from which a tail can be read.
     static let fewest = 200.0
     /// Requests a second that no server answers, and seconds that no request takes: beyond them the metrics are wrong.
     private static let highestRate = 1e6
     private static let longestLatency = 86_400.0
 
     var seconds: Double
-    /// Nil: its metrics do not show any, it began anew in between, or `isImpossible`.
+    /// The requests in that time; nil if the metrics show none, the server restarted, or `isImpossible`.
     var requests: Double?
-    /// Its counters grew by something that is no count of requests.
+    /// True if the counters grew by a number that cannot be a count of requests.
     var isImpossible = false
     var errors = 0.0
-    /// Seconds; nil: unknown.
+    /// Latency quantiles in seconds; nil if they are not known.
     var p50: Double?
     var p95: Double?
 
@@ -64,7 +64,7 @@ struct BaselineSight {
         return sums.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
     }
 
-    /// Within a bucket as if its observations were spread evenly; the last finite bound where it lies beyond.
+    /// The quantile, interpolated within its bucket; the last finite bound if it lies beyond.
     static func quantile(_ q: Double, _ counts: [(bound: Double, count: Double)]) -> Double? {
         guard let total = counts.last?.count, total > 0 else { return nil }
         var below = (bound: 0.0, count: 0.0)
@@ -82,7 +82,7 @@ struct BaselineSight {
 
 /// Bounds from what was seen.
 struct ProposedBounds {
-    /// Over what was seen: room for a day that is worse than the moment of the look.
+    /// The factors between the measured values and the bounds: room for a day that is worse than the measured time.
     static let latencyRoom = 1.3
     static let errorRoom = 4.0
 
@@ -91,13 +91,13 @@ struct ProposedBounds {
     var maxErrors: Double
     var errorFloor: Double
 
-    init(_ sight: BaselineSight) {
-        let isKnown = sight.isEnough
+    init(_ sample: BaselineSample) {
+        let isKnown = sample.isEnough
         p95 =
             isKnown
-            ? sight.p95.map { .nanoseconds(Int64(saturating: Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
-        maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sight.errorRate * Self.errorRoom), 0.5) : 0.02)
-        errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sight.errorRate * 1.5)), maxErrors) : 0.01
+            ? sample.p95.map { .nanoseconds(Int64(saturating: Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
+        maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
+        errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), maxErrors) : 0.01
     }
 
     /// Rounds to two digits: .1092 as .11.
