@@ -25,7 +25,7 @@ struct PlainTextTests {
     @Test("A JSON string keeps its value, and nothing in it steers a display") func escaped() throws {
         let text = Self.text(Self.steering + Self.harmless) + #""\/"#
         let literal = "\"\(text.escapedForJSON)\""
-        #expect(!literal.unicodeScalars.contains(where: \.steersDisplay))
+        #expect(!literal.unicodeScalars.contains { $0.steersDisplay })
         #expect(try JSONDecoder().decode(String.self, from: Data(literal.utf8)) == text)
         #expect("a\nb\u{9b}".escapedForJSON == #"a\nb\u009b"#)
     }

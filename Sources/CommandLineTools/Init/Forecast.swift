@@ -28,21 +28,21 @@ struct Forecast {
         let p95 = max(sample.p95 ?? 0.09, p50)
         let latency = LatencyShape(
             p50: .nanoseconds(Int64(saturating: p50 * 1e9)), p95: .nanoseconds(Int64(saturating: p95 * 1e9)))
-        func plan(_ errors: Double, watched: Duration) -> RolloutSimulation {
+        func plan(_ errors: Double, history: Duration) -> RolloutSimulation {
             var plan = RolloutSimulation(
                 policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
                 rate: sample.rate, baseline: ArmTraffic(errors: sample.errorRate, latency: latency),
                 candidate: ArmTraffic(errors: errors, latency: latency))
             plan.maximumDuration = Self.longest
             plan.baselines = 2
-            plan.baselineHistory = watched
+            plan.baselineHistory = history
             return plan
         }
         let count = max(10, Int(Double(Self.rollouts) * min(1, Self.fullRate / sample.rate)))
-        let sound = plan(sample.errorRate, watched: .zero).summary(rollouts: max(10, count / 2))
+        let sound = plan(sample.errorRate, history: .zero).summary(rollouts: max(10, count / 2))
         let badErrors = max(Self.badErrors, sample.errorRate * 4)
-        let bad = plan(badErrors, watched: .zero).summary(rollouts: count)
-        let known = plan(badErrors, watched: Self.watched).summary(rollouts: count)
+        let bad = plan(badErrors, history: .zero).summary(rollouts: count)
+        let known = plan(badErrors, history: Self.baselineHistory).summary(rollouts: count)
         var text = ""
         if let seen = sample.p95, let p95 = bounds.p95 {
             text = "Your P95 is \(InitFiles.time(seen)); ceiling \(p95.written); at"
@@ -64,7 +64,7 @@ struct Forecast {
             if let later = known.revertRequests, 4 * later.median < 3 * requests.median {
                 text +=
                     ", after about \(Words.count(Self.rounded(later.median))) where the agent has seen "
-                    + "\(Words.span(Self.watched.seconds)) of the old one's traffic before (add candidate: then)"
+                    + "\(Words.span(Self.baselineHistory.seconds)) of the old one's traffic before (add candidate: then)"
             }
             text += "."
         } else {
