@@ -166,11 +166,11 @@ extension Exchange {
 // MARK: The response
 
 extension Exchange {
-    /// The server sent an interim response, which ends a wait for 100 Continue.
-    mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action {
+    /// The server sent an interim response, which ends a wait for 100 Continue. Returns nil where it is to be relayed.
+    mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action? {
         guard interim.add(limit: limit, now: now) else { return failed(.interimStorm, .truncated, kept) }
         if request == .awaitsContinue { request = .receiving }
-        return .relayInterim
+        return nil
     }
 
     /// Part of an interim response was sent to the client and cannot be taken back.
@@ -178,9 +178,9 @@ extension Exchange {
         if state == .requesting { state = .interimSent }
     }
 
-    /// The server's final response starts.
+    /// The server's final response starts. Returns nil where it is to be relayed.
     /// - Parameter kept: read only if the status is a 5xx.
-    mutating func response(status: Int, _ kept: KeptRequest) -> Action {
+    mutating func response(status: Int, _ kept: KeptRequest) -> Action? {
         assert(state == .requesting || state == .interimSent, "a response in \(state)")
         serverStatus = UInt16(truncatingIfNeeded: status)
         outcome = status >= 500 ? .serverError : status >= 400 ? .clientError : .success
@@ -188,7 +188,7 @@ extension Exchange {
         if status >= 500, state == .requesting, retry.mayRescue(outcome, kept) { return .rescue }
         self.status = serverStatus
         state = state == .interimSent ? .relaying : .responding
-        return .relay
+        return nil
     }
 
     /// The server switches protocols, as the request asked.
@@ -302,7 +302,8 @@ extension Exchange {
     }
 }
 
-/// The next step of an exchange, which its driver carries out after an event.
+/// The next step of an exchange, which its driver carries out after an event. Relaying is none: it needs the head that
+/// the event was about, so those events return nil for it.
 enum ExchangeAction: Equatable {
     /// Send the request again from its first byte, over a new connection.
     case retry
@@ -311,9 +312,6 @@ enum ExchangeAction: Equatable {
     /// The connection was not established in time: try another server.
     case connectTimedOut
     case sendContinue
-    case relayInterim
-    /// Relay the response.
-    case relay
     /// Respond in the server's place.
     case respond(ProxyError)
     /// Close the client's connection in a way that shows that the response is incomplete.

@@ -73,8 +73,7 @@ extension ExchangeDriver {
 
     /// Returns false where the client is gone, or the server sends nothing but interim responses.
     private func passInterim(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
-        let action = c.exchange.interimResponse(limit: limits.maxInterim, now: now, kept(c))
-        guard action == .relayInterim else {
+        if let action = c.exchange.interimResponse(limit: limits.maxInterim, now: now, kept(c)) {
             finishAttempt(c, action)
             return false
         }
@@ -101,8 +100,9 @@ extension ExchangeDriver {
         let head = message.head
         // A response below 500 is never replaced by the baseline's, so `kept` is not worth computing.
         let kept = head.status >= 500 ? kept(c) : KeptRequest()
-        guard c.exchange.response(status: head.status, kept) == .relay else {
-            rescueServerError(u, c, head)
+        if let action = c.exchange.response(status: head.status, kept) {
+            dropServerError(u, c, head)
+            perform(action, c)
             return false
         }
         u.pointee.keepsAlive = head.keepsAlive && head.framing != .untilClose
@@ -123,15 +123,14 @@ extension ExchangeDriver {
         return true
     }
 
-    /// Drops a candidate's 5xx, which the baseline is to make good.
-    private func rescueServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead) {
+    /// Lets go of a candidate that responded with a 5xx, which the baseline is to make good.
+    private func dropServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead) {
         servers.record(ServerHealth.RequestResult(status: head.status), of: u.server, now)
         // The connection can be kept if the whole response has already come.
         let rest = Int64(u.input.count)
         let isWhole = head.framing == .none && rest == 0 || head.framing == .length(rest)
         if isWhole { u.input.start = u.input.end }
         detach(c, reuse: isWhole && head.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
-        perform(.rescue, c)
     }
 
     @inline(__always) func versionLine(_ c: Client) -> Bytes {

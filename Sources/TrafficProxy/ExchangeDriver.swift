@@ -99,7 +99,6 @@ extension ExchangeDriver {
         case .drop(let outcome): clientGone(c, outcome)
         case .sendContinue: sendContinue(c)
         case .connectTimedOut: connectTimedOut(c)
-        case .relay, .relayInterim: assertionFailure("\(action) needs a head")
         }
     }
 
@@ -309,7 +308,7 @@ extension ExchangeDriver {
             let action = c.exchange.expired(owesOutput: !c.output.isEmpty, serverBlocks: serverBlocks, kept(c))
             switch action {
             case .respond, .rescue, .truncate: finishAttempt(c, action)
-            case .drop, .sendContinue, .connectTimedOut, .retry, .relay, .relayInterim: perform(action, c)
+            case .drop, .sendContinue, .connectTimedOut, .retry: perform(action, c)
             }
         }
     }

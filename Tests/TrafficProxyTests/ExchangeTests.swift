@@ -32,12 +32,12 @@ import Testing
         switch event {
         case .connected: return Outcome(state: state == .connecting ? .requesting : state)
         case .disconnected: return Outcome(state: state == .requesting ? .connecting : state)
-        case .interim: return isWaiting ? Outcome(state: state, action: .relayInterim) : nil
+        case .interim: return isWaiting ? Outcome(state: state) : nil
         case .interimStorm: return isWaiting ? Outcome(state: state, action: .respond(.interimStorm)) : nil
         case .interimWentOut: return Outcome(state: state == .requesting ? .interimSent : state)
         case .response:
             guard isWaiting else { return nil }
-            return Outcome(state: state == .requesting ? .responding : .relaying, action: .relay)
+            return Outcome(state: state == .requesting ? .responding : .relaying)
         case .responseGoesOut: return Outcome(state: state == .responding ? .relaying : state)
         case .responseEnded: return state == .responding || state == .relaying ? Outcome(state: .finishing) : nil
         case .proxyResponds: return Outcome(state: .finishing)
@@ -142,7 +142,7 @@ import Testing
         let kept = KeptRequest(isHeld: true, isUnsent: false, isWhole: true, hasBaseline: true)
         var x = Self.exchange(in: .requesting)
         x.retry.rescue = .replayable
-        #expect(x.response(status: status, kept) == (status >= 500 ? .rescue : .relay))
+        #expect(x.response(status: status, kept) == (status >= 500 ? .rescue : nil))
         // The status that the client was told is the baseline's.
         #expect(x.status == (status >= 500 ? 0 : UInt16(status)) && x.serverStatus == UInt16(status))
     }
@@ -191,9 +191,9 @@ import Testing
         var x = Self.exchange(in: .requesting)
         let second: Int64 = 1_000_000_000
         for now in [10, 10, 10] as [Int64] {
-            #expect(x.interimResponse(limit: 3, now: now * second, KeptRequest()) == .relayInterim)
+            #expect(x.interimResponse(limit: 3, now: now * second, KeptRequest()) == nil)
         }
-        #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == .relayInterim)
+        #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == nil)
         for _ in 0..<2 { _ = x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) }
         #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == .respond(.interimStorm))
     }
