@@ -6,29 +6,29 @@ import Glibc
 public struct Canaryctl: ParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "canaryctl",
-        abstract: "Look at and steer the rollouts of a canaryd agent.",
+        abstract: "Show and control the rollouts of a canaryd agent.",
         discussion: """
-            The agent is found by --socket PATH, else CANARYD_SOCKET, else /run/canaryd/admin.sock.
-            SERVICE may be left out where the agent has one service.
-            Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 agent not reachable, 4 applied but not yet durable,
-            5 --wait ended because the rollout waits for a person.
+            The agent's socket is --socket PATH, or else CANARYD_SOCKET, or else /run/canaryd/admin.sock.
+            SERVICE may be omitted if the agent has only one service.
+            Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 agent not reachable, 4 in force but not yet on disk,
+            5 --wait ended because the rollout continues only when a person acts.
             """,
         version: CanarydVersion.text,
         groupedSubcommands: [
             CommandGroup(
-                name: "Look",
+                name: "Inspect",
                 subcommands: [
                     StatusCommand.self, WatchCommand.self, HistoryCommand.self, EventsCommand.self,
                     ExplainCommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(
-                name: "Steer",
+                name: "Control",
                 subcommands: [
                     StartCommand.self, AdvanceCommand.self, PromoteCommand.self, RevertCommand.self,
                     PauseCommand.self, ResumeCommand.self, RetryCommand.self, RestartCommand.self,
                     FreezeCommand.self, UnfreezeCommand.self,
                 ]),
-            CommandGroup(name: "Plan", subcommands: [InitCommand.self, PolicyCommand.self]),
+            CommandGroup(name: "Prepare", subcommands: [InitCommand.self, PolicyCommand.self]),
         ])
 
     public init() {}

@@ -35,17 +35,18 @@ enum WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
 /// What every changing command takes.
 struct ChangeOptions: ParsableArguments {
     @OptionGroup var service: ServiceArgument
-    @Option(help: "Why; stands in the history.") var reason: String?
+    @Option(help: "The reason, for the journal and the history.") var reason: String?
     @Option(
         defaultAsFlag: WaitTime.forever,
         help: ArgumentHelp(
-            "Wait until it is settled; --wait=30m gives up after that time.",
+            "Wait for the result; --wait=30m gives up after that time.",
             discussion:
-                "What moves a rollout waits for its end, or until it needs a person (exit status 5: paused, in a pause "
-                + "step, frozen, to be started or promoted by hand). Else: until it is on disk.",
+                "start, advance, promote, resume, retry and restart wait until the rollout has ended, or until it continues "
+                + "only when a person acts (exit status 5: paused, in a pause step, frozen, or waiting for a manual start or "
+                + "promotion). Other commands wait until the change is on disk.",
             valueName: "time"))
     var wait: WaitTime?
-    @Option(help: "Be refused when the service's generation is another by now.") var generation: UInt64?
+    @Option(help: "Refuse the command if the service's generation is not this one any more.") var generation: UInt64?
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 

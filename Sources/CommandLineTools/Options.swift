@@ -4,19 +4,20 @@ import ArgumentParser
 
 struct ConnectionOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The agent's socket; else CANARYD_SOCKET, else /run/canaryd/admin.sock.", valueName: "path"))
+        help: ArgumentHelp(
+            "The agent's socket; default: $CANARYD_SOCKET or /run/canaryd/admin.sock.", valueName: "path"))
     var socket: String?
 
     var client: AdminClient { AdminClient(socket: socket) }
 }
 
 struct OutputOptions: ParsableArguments {
-    @Option(name: [.short, .long], help: "table, json or yaml; json and yaml are stable.")
+    @Option(name: [.short, .long], help: "Output format: table, json or yaml; json and yaml are stable.")
     var output: OutputFormat = .table
 }
 
 struct ServiceArgument: ParsableArguments {
-    @Argument(help: "May be left out where the agent has one service.")
+    @Argument(help: "The service; may be omitted if the agent has only one.")
     var service: String?
 
     /// The service that is meant.

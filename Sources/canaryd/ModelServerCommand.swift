@@ -9,39 +9,43 @@ struct ModelServerCommand: ParsableCommand {
         commandName: "model-server",
         abstract: "Serve a reference model over the Open Inference Protocol.",
         discussion: """
-            Takes JSON and binary tensors, the raw columns or encoded features; metrics are at /metrics. Prints one line \
-            when it listens. SIGTERM answers what is in flight first, a second one ends at once. With --fault it misbehaves \
-            on purpose, to try policies.
+            The server accepts JSON and binary tensors, with the raw columns or with encoded features, and has metrics at \
+            /metrics. It prints one line when it listens. On SIGTERM it completes the requests in flight; a second SIGTERM \
+            ends it at once. With --fault it misbehaves on purpose, so that policies can be tried.
             """)
 
     @Option(help: ArgumentHelp("The model: a safetensors file that `canaryd demo` wrote.", valueName: "file"))
     var artifact: String
 
-    @Option(help: ArgumentHelp("Where to listen: host:port or unix:path; port 0 chooses one.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp(
+            "The address to listen on: host:port or unix:path; port 0 chooses a free port.", valueName: "address"))
     var listen = "127.0.0.1:9001"
 
-    @Option(help: ArgumentHelp("The model's name in URLs; otherwise what the artifact says.", valueName: "name"))
+    @Option(help: ArgumentHelp("The model's name in URLs; default: the name in the artifact.", valueName: "name"))
     var model: String?
 
-    @Option(help: ArgumentHelp("Rows that are computed together.", valueName: "rows"))
+    @Option(help: ArgumentHelp("The maximum number of rows in a batch.", valueName: "rows"))
     var maxBatch = 64
 
-    @Option(help: ArgumentHelp("How long a request waits for others to share a batch, as in 2ms.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp("How long a request waits for others to share its batch, such as 2ms.", valueName: "time"))
     var maxDelay = "0ms"
 
-    @Option(help: ArgumentHelp("Requests that may wait; more are answered 503.", valueName: "requests"))
+    @Option(
+        help: ArgumentHelp("The maximum number of waiting requests; further ones get a 503.", valueName: "requests"))
     var maxQueue = 256
 
     @Option(
         help: ArgumentHelp(
-            "Misbehave: latency=80ms, latency=2s@5%, errors=5%, hang=1%, truncate=1%, bias=sex=Female@80%. Repeatable.",
+            "A fault to inject: latency=80ms, latency=2s@5%, errors=5%, hang=1%, truncate=1%, bias=sex=Female@80%. Repeatable.",
             valueName: "fault"))
     var fault: [String] = []
 
-    @Flag(help: "Let POST /v2/faults change the faults while it runs.")
+    @Flag(help: "Allow POST /v2/faults to change the faults while the server runs.")
     var allowFaults = false
 
-    @Option(help: ArgumentHelp("How long requests in flight may take at the end, in seconds.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How many seconds requests in flight may take after SIGTERM.", valueName: "seconds"))
     var grace = 10
 
     mutating func validate() throws {

@@ -86,7 +86,7 @@ struct ChangingCommandTests {
     func help() {
         let help = CommandRun("--help")
         #expect(help.status == 0)
-        #expect(help.output.contains("STEER SUBCOMMANDS"))
+        #expect(help.output.contains("CONTROL SUBCOMMANDS"))
         #expect(CommandRun("--version").output == CanarydVersion.text + "\n")
     }
 

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct AdvanceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "advance", abstract: "Go on to the next step now.")
+        commandName: "advance", abstract: "Advance to the next step now.")
 
     @OptionGroup var options: ChangeOptions
 

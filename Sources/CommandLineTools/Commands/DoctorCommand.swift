@@ -4,8 +4,8 @@ import ArgumentParser
 
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Look the agent over: each line ok, warn or fail, with the fix.",
-        discussion: "Exit status 0 while nothing fails, 1 when something does, 3 when the agent cannot be reached.")
+        commandName: "doctor", abstract: "Check the agent, files, servers and scrapes: ok, warn or fail, with the fix.",
+        discussion: "Exit status: 0 if nothing fails, 1 if something does, 3 if the agent cannot be reached.")
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions

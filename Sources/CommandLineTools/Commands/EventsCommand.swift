@@ -5,11 +5,11 @@ import Glibc
 
 struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "events", abstract: "List what happened to a service, the newest last.")
+        commandName: "events", abstract: "List the events of a service, the newest last.")
 
     @OptionGroup var service: ServiceArgument
-    @Flag(name: [.short, .long], help: "Go on with what happens from now on, until Ctrl-C.") var follow = false
-    @Option(help: "At most so many events, 1 to 1000.") var limit = 20
+    @Flag(name: [.short, .long], help: "Keep printing new events until Ctrl-C.") var follow = false
+    @Option(help: "Maximum number of events, 1 to 1000.") var limit = 20
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 

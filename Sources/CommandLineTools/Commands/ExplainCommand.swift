@@ -4,16 +4,16 @@ import ArgumentParser
 
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "explain", abstract: "Explain a decision with every number that it rests on.",
+        commandName: "explain", abstract: "Explain a decision, with every number on which it is based.",
         discussion:
-            "DECISION is an event's number as history and events show it, a rollout such as income-3, or a service.")
+            "DECISION is an event number from history or events, a rollout such as income-3, or a service.")
 
-    @Argument(help: "An event's number, a rollout, or a service for its last decision.") var decision: String?
-    @Option(help: "Of this service; may be left out where there is one, or where DECISION tells.") var service: String?
+    @Argument(help: "An event's number, a rollout's name, or a service for its last decision.") var decision: String?
+    @Option(help: "The service; may be omitted if there is only one, or if DECISION implies it.") var service: String?
     @Flag(
         help: ArgumentHelp(
-            "Make the decision's evidence again from what the judge took in, and say whether it is the same bit for bit.",
-            discussion: "Exit status 1 where it is not, or where the recording is gone."))
+            "Compute the evidence again from the recording, and say whether it is identical bit for bit.",
+            discussion: "Exit status 1 if it is not, or if the recording is gone."))
     var replay = false
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions

@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct FreezeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "freeze", abstract: "Let nothing start, advance or promote; reverts still happen.")
+        commandName: "freeze",
+        abstract: "Stop rollouts from starting, advancing or being promoted; reverts still happen.")
 
     @OptionGroup var options: ChangeOptions
 

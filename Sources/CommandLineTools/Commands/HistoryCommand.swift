@@ -6,7 +6,7 @@ struct HistoryCommand: ParsableCommand {
         commandName: "history", abstract: "List a service's rollouts, the newest first.")
 
     @OptionGroup var service: ServiceArgument
-    @Option(help: "At most so many rollouts, 1 to 1000.") var limit = 20
+    @Option(help: "Maximum number of rollouts, 1 to 1000.") var limit = 20
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 

@@ -10,23 +10,24 @@ import PrometheusText
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Look at two servers and write a service and a policy for them, with bounds from what was seen.",
+        abstract: "Write a service and a policy for two running servers, with bounds from measured values.",
         discussion: """
-            Recognises Triton, MLServer, BentoML and the reference server by their metrics, watches the old one for a \
-            while and writes services/NAME.yaml and policies/NAME.yaml. Overwrites nothing, starts nothing and needs no \
-            agent. Example: canaryctl init http://127.0.0.1:8000 http://127.0.0.1:8100 --watch 5m
+            The command recognizes Triton, MLServer, BentoML and the reference server by their metrics, watches the old \
+            server for a while, and writes services/NAME.yaml and policies/NAME.yaml. It overwrites nothing, starts \
+            nothing, and needs no agent. Example: canaryctl init http://127.0.0.1:8000 http://127.0.0.1:8100 --watch 5m
             """)
 
     @Argument(help: "The server that clients use now: http://HOST:PORT.") var old: String
     @Argument(help: "The server of the new version.") var new: String
-    @Option(help: "For how long the old one is watched.", transform: TimeValue.init(written:))
+    @Option(help: "How long the old server is watched.", transform: TimeValue.init(written:))
     var watch = TimeValue(.seconds(300))
-    @Option(help: ArgumentHelp("The folder that gets services/ and policies/.", valueName: "dir")) var out = "."
-    @Option(help: "Of the service; default: the model's, else web.") var name: String?
-    @Option(help: "Where the service will listen.") var listen = "127.0.0.1:8080"
-    @Option(help: ArgumentHelp("Where the old server has its metrics, if elsewhere than usual.", valueName: "port"))
+    @Option(help: ArgumentHelp("The folder in which services/ and policies/ are written.", valueName: "dir")) var out =
+        "."
+    @Option(help: "The name of the service; default: the model's name, or web.") var name: String?
+    @Option(help: "The address on which the service will listen.") var listen = "127.0.0.1:8080"
+    @Option(help: ArgumentHelp("The port of the old server's metrics, if it is not the usual one.", valueName: "port"))
     var oldMetricsPort: UInt16?
-    @Option(help: ArgumentHelp("Where the new server has its metrics.", valueName: "port"))
+    @Option(help: ArgumentHelp("The port of the new server's metrics, if it is not the usual one.", valueName: "port"))
     var newMetricsPort: UInt16?
 
     /// The time in seconds; more than a day is refused.

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct PauseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Hold the rollout where it is; reverts still happen.")
+        commandName: "pause", abstract: "Pause the rollout at its current weight; reverts still happen.")
 
     @OptionGroup var options: ChangeOptions
 

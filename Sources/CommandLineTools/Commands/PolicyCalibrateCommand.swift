@@ -7,24 +7,24 @@ import PolicyYAML
 struct PolicyCalibrateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "calibrate",
-        abstract: "Play a service's own baseline against itself: how often would policies revert a sound candidate?",
+        abstract: "Show how often policies would revert a sound candidate of a service, from its recorded traffic.",
         discussion: """
-            Takes what the agent recorded between rollouts. Of the eight sub-shards of the service's traffic one, then \
-            two, then four go to a candidate that does not exist, ten minutes each, over many choices and start times: \
-            every revert is a false one. Without --policy the service's own policies, as the agent's files have them.
+            The command uses what the agent recorded between rollouts. It assigns one, then two, then four of the eight \
+            sub-shards of the service's traffic to an imaginary candidate, for ten minutes each, with many choices of \
+            sub-shards and start times. This candidate is the baseline itself, so every revert is a false one.
             """)
 
     @OptionGroup var service: ServiceArgument
     @Option(
         name: .customLong("policy"), parsing: .upToNextOption,
-        help: ArgumentHelp("Policy files; default: the service's policies.", valueName: "file"),
+        help: ArgumentHelp("Policy files; default: the service's policies, from the agent's files.", valueName: "file"),
         completion: .file(extensions: ["yaml"]))
     var files: [String] = []
-    @Option(help: "How many pseudo-rollouts.") var rollouts = 1000
+    @Option(help: "The number of pseudo-rollouts.") var rollouts = 1000
     @Option(
-        help: "The risk of a false revert; default: the service's.", transform: ShareValue.init(written:))
+        help: "The risk of a false revert; default: that of the service.", transform: ShareValue.init(written:))
     var falseRevert: ShareValue?
-    @Option(help: "Of the choices of sub-shards.") var seed: UInt64 = 1
+    @Option(help: "The seed for choosing sub-shards and start times.") var seed: UInt64 = 1
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
 

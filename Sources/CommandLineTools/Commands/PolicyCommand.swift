@@ -12,8 +12,8 @@ struct PolicyCommand: ParsableCommand {
 
 struct PolicyLintCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "lint", abstract: "Find everything that is wrong with policies, services and their tests.",
-        discussion: "A folder means the policies, services and tests in it. Needs no agent.")
+        commandName: "lint", abstract: "Report all errors in policies, services and policy tests.",
+        discussion: "A folder stands for all policies, services and tests in it. The command needs no agent.")
 
     @Argument(help: ArgumentHelp("Files or folders.", valueName: "files"), completion: .file()) var files: [String]
 

@@ -9,17 +9,16 @@ import Vocabulary
 struct PolicyReplayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay",
-        abstract: "Judge what was recorded of a rollout by other policies: what would they have decided, and when?",
+        abstract: "Show what other policies would have decided in a recorded rollout, and when.",
         discussion: """
-            A replay knows the traffic that there was and no other. Policies that would have reverted sooner would have \
-            spared the candidate what came after; of policies that would have gone on where the rollout was reverted it \
-            cannot say what came next.
+            Only the recorded traffic can be judged. If these policies revert sooner, the traffic after that moment would \
+            have been different. If the rollout was reverted, what would have followed is unknown.
             """)
 
     @Argument(help: "The service.") var service: String
     @Argument(help: ArgumentHelp("Policy files.", valueName: "policy"), completion: .file(extensions: ["yaml"]))
     var files: [String]
-    @Option(help: "A rollout such as income-3; default: the last one.") var rollout: String?
+    @Option(help: "The rollout, such as income-3; default: the last one.") var rollout: String?
     @Option(
         help: "The risk of a false revert; default: that of the rollout.", transform: ShareValue.init(written:))
     var falseRevert: ShareValue?

@@ -6,26 +6,26 @@ import PolicySimulation
 struct PolicySimulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate",
-        abstract: "Play thousands of rollouts: how often would policies revert, and after how many requests?",
+        abstract: "Simulate thousands of rollouts: how often do policies revert, and after how many requests?",
         discussion: """
-            Without an option --candidate-... the candidate is like the baseline: what is reverted then is reverted \
-            falsely. Needs no agent. The same seed always gives the same answer. Requests fail independently here; \
-            canaryctl policy calibrate plays a service's own traffic.
+            Without an option --candidate-... the candidate behaves like the baseline, and every revert is a false one. \
+            The command needs no agent. The same seed gives the same result. Simulated requests fail independently; \
+            canaryctl policy calibrate uses the recorded traffic of a service.
             """)
 
     @Argument(help: ArgumentHelp("Policy files.", valueName: "policy"), completion: .file(extensions: ["yaml"]))
     var files: [String]
-    @Option(help: "Requests a second to the service, both versions together.") var rps: Double
+    @Option(help: "Requests per second to the service, both versions together.") var rps: Double
     @Option(help: "Share of the baseline's requests that fail.", transform: ShareValue.init(written:))
     var errors = ShareValue(0.001)
     @Option(
-        help: "Share of the candidate's requests that fail; default: as the baseline.",
+        help: "Share of the candidate's requests that fail; default: the baseline's.",
         transform: ShareValue.init(written:))
     var candidateErrors: ShareValue?
-    @Option(help: "Share of the baseline's requests that are answered 404.", transform: ShareValue.init(written:))
+    @Option(help: "Share of the baseline's requests that get a 404.", transform: ShareValue.init(written:))
     var clientErrors = ShareValue(0)
     @Option(
-        help: "Share of the candidate's requests that are answered 404; default: as the baseline.",
+        help: "Share of the candidate's requests that get a 404; default: the baseline's.",
         transform: ShareValue.init(written:))
     var candidateClientErrors: ShareValue?
     @Option(
@@ -33,23 +33,24 @@ struct PolicySimulateCommand: ParsableCommand {
         transform: LatencyValue.init(written:))
     var latency = LatencyValue(LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
     @Option(
-        help: ArgumentHelp("The candidate's latency; default: as the baseline.", valueName: "p50=..,p95=.."),
+        help: ArgumentHelp("The candidate's latency; default: the baseline's.", valueName: "p50=..,p95=.."),
         transform: LatencyValue.init(written:))
     var candidateLatency: LatencyValue?
     @Option(
         help: ArgumentHelp(
-            "Weights, and how long each is held; default: 1%:2m,10%:10m,50%:30m.", valueName: "weight:hold,.."),
+            "The steps: weights and how long each is held; default: 1%:2m,10%:10m,50%:30m.", valueName: "weight:hold,.."
+        ),
         transform: StepsValue.init(written:))
     var steps = StepsValue.standard
-    @Option(help: "A rollout that has not ended after so many hours counts as undecided.") var hours = 2.0
-    @Option(help: "The baseline's traffic before the rollout, as time.", transform: TimeValue.init(written:))
+    @Option(help: "Hours after which a rollout that has not ended counts as undecided.") var hours = 2.0
+    @Option(help: "How long the agent observed the baseline before the rollout.", transform: TimeValue.init(written:))
     var baselineHistory = TimeValue(.seconds(2 * 3600))
-    @Option(help: "How many.") var rollouts = 1000
+    @Option(help: "The number of rollouts.") var rollouts = 1000
     @Option(
-        help: "The risk of a false revert, as analysis.risk.falseRevert of a service.",
+        help: "The risk of a false revert, like analysis.risk.falseRevert of a service.",
         transform: ShareValue.init(written:))
     var falseRevert = ShareValue(Risk().falseRevert)
-    @Option(help: "Of the generator.") var seed: UInt64 = 1
+    @Option(help: "The seed of the random number generator.") var seed: UInt64 = 1
     @OptionGroup var output: OutputOptions
 
     /// Rollouts, hours and requests a second that one command may ask for: together they are work of hours.

@@ -7,9 +7,9 @@ import PolicyYAML
 struct PolicyTestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test",
-        abstract: "Run policies against written-down traffic: what would they have decided, and when?",
+        abstract: "Run policy tests: what do policies decide on the traffic that the tests describe, and when?",
         discussion:
-            "A folder means the tests in it. Needs no agent. The same file always comes out the same; its seed is written in it."
+            "A folder stands for all tests in it. The command needs no agent. A test contains its seed, so its result is always the same."
     )
 
     @Argument(

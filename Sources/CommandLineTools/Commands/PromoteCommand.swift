@@ -3,10 +3,10 @@ import ArgumentParser
 struct PromoteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "promote",
-        abstract: "Let the candidate win now: to the bake, where there is one; says what is not proven.")
+        abstract: "Promote the candidate now, to the bake if there is one; lists what is not proven.")
 
     @OptionGroup var options: ChangeOptions
-    @Flag(help: "Also while a check fails or a freeze is on.") var force = false
+    @Flag(help: "Promote even if a check fails or the service is frozen.") var force = false
 
     func run() throws { try options.send(.promote, force: force) }
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct RestartCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restart", abstract: "Begin the rollout anew with the files as they are now.")
+        commandName: "restart", abstract: "Start the rollout again with the current files.")
 
     @OptionGroup var options: ChangeOptions
 

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct ResumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resume", abstract: "Let a paused rollout go on.")
+        commandName: "resume", abstract: "Resume a paused rollout.")
 
     @OptionGroup var options: ChangeOptions
 

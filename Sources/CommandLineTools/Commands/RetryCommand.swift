@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct RetryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "retry", abstract: "Try a reverted candidate again; it spends its risk afresh.")
+        commandName: "retry", abstract: "Try a reverted candidate again, with the full risk budget.")
 
     @OptionGroup var options: ChangeOptions
 

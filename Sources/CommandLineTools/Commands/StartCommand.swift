@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct StartCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "start", abstract: "Start a rollout that waits to be started.")
+        commandName: "start", abstract: "Start a rollout that waits for a manual start.")
 
     @OptionGroup var options: ChangeOptions
 

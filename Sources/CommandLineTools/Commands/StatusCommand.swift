@@ -3,7 +3,7 @@ import ArgumentParser
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show where a service's rollout stands, or all services.")
+        commandName: "status", abstract: "Show the rollout of a service, or a list of all services.")
 
     @OptionGroup var service: ServiceArgument
     @OptionGroup var output: OutputOptions

@@ -7,8 +7,8 @@ import Vocabulary
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Show a service live; all services where SERVICE is left out and there are several.",
-        discussion: "On a terminal one screen that updates in place, until q or Ctrl-C; else one line for each change.")
+        abstract: "Show a service live, or all services if SERVICE is omitted and there are several.",
+        discussion: "On a terminal, a screen that updates until q or Ctrl-C; otherwise one line for each change.")
 
     @OptionGroup var service: ServiceArgument
     @OptionGroup var connection: ConnectionOptions

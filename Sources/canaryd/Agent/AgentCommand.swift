@@ -8,8 +8,8 @@ struct AgentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run the agent (the default).",
         discussion:
-            "SIGHUP applies changed files, SIGTERM lets requests in flight finish, a second SIGTERM ends at once. Exits with "
-            + "78 where the files are wrong, with 1 where something else is in the way.")
+            "SIGHUP applies changed files. SIGTERM lets requests in flight finish; a second SIGTERM ends the agent at once. "
+            + "Exit status: 78 if the files have errors, 1 if something else is in the way.")
 
     /// EX_CONFIG of sysexits.h: the unit does not start the agent again for files that stay as wrong as they are.
     static let badConfiguration: Int32 = 78
@@ -17,7 +17,7 @@ struct AgentCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The agent's file.", valueName: "file"))
     var config = "/etc/canaryd/canaryd.yaml"
 
-    @Flag(help: "Only check the files: every error of all of them, then exit with 1 if there is one.")
+    @Flag(help: "Only check the files: print all errors, and exit with 1 if there is one.")
     var check = false
 
     func run() throws {

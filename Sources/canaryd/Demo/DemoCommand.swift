@@ -5,26 +5,26 @@ import ReferenceModel
 struct DemoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Show a sound candidate promoted and a harmful one reverted, on a real model with real data.",
+        abstract: "Show how a sound candidate is promoted and a harmful one reverted, with a real model and real data.",
         discussion: """
-            Trains a small model on census data once and keeps it, starts the agent and a model server for each version, \
-            replays rows that no model has seen through the proxy, posts their true labels as feedback, and rolls out the \
-            candidates one after the other. Everything it starts ends with it.
+            The demo trains a small model on census data once and keeps it, starts the agent and a model server for each \
+            version, replays rows that no model was trained on through the proxy, posts their true labels as feedback, and \
+            rolls out the candidates one after the other. When it ends, it stops everything that it started.
             """)
 
-    @Option(help: ArgumentHelp("Which artifacts to roll out: int8, pruned, skewed, fp32@SEED, …", valueName: "a,b"))
+    @Option(help: ArgumentHelp("The artifacts to roll out: int8, pruned, skewed, fp32@SEED, …", valueName: "a,b"))
     var candidates = "int8,skewed"
 
-    @Option(help: ArgumentHelp("Requests a second.", valueName: "rps"))
+    @Option(help: ArgumentHelp("Requests per second.", valueName: "rps"))
     var rate = 250.0
 
     @Option(help: ArgumentHelp("The folder of adult_train.csv and adult_test.csv.", valueName: "dir"))
     var data: String?
 
-    @Option(help: ArgumentHelp("Where trained artifacts are kept.", valueName: "dir"))
+    @Option(help: ArgumentHelp("The folder in which trained artifacts are kept.", valueName: "dir"))
     var artifacts: String?
 
-    @Flag(help: "Leave it running at the end, to play with, until Ctrl-C.")
+    @Flag(help: "Keep everything running at the end until Ctrl-C, to try commands.")
     var keep = false
 
     mutating func validate() throws {
