@@ -1,8 +1,8 @@
 import AdminTypes
 import PlainText
 
-/// One method on one path. The table is the only place that knows them: the server, its 404 and 405 and the test of
-/// the OpenAPI document all read it.
+/// One method on one path. `table` is the only list of routes: the server, its 404 and 405 responses, and the test of the
+/// OpenAPI document all read it.
 public struct AdminRoute: Hashable, Sendable {
     public enum Socket: String, Sendable { case admin, feedback }
 
@@ -18,7 +18,7 @@ public struct AdminRoute: Hashable, Sendable {
     /// The path as OpenAPI writes it: `/v1/services/{service}/history`.
     public let template: String
     let operation: Operation
-    /// Query keys that it takes; others are refused.
+    /// The allowed query keys; others are refused.
     public let queryKeys: [String]
 
     init(_ socket: Socket, _ method: String, _ template: String, _ operation: Operation, queryKeys: [String] = []) {
@@ -50,7 +50,7 @@ public struct AdminRoute: Hashable, Sendable {
             AdminRoute(.admin, "POST", "/v1/services/{service}/\($0.rawValue)", .command($0))
         }
 
-    /// The path's parameters by name; nil where it is not this route's.
+    /// The path's parameters by name; nil if the path does not match this route.
     func match(_ segments: [Substring]) -> [String: String]? {
         let mine = template.split(separator: "/", omittingEmptySubsequences: false)
         guard mine.count == segments.count else { return nil }
@@ -68,7 +68,8 @@ public struct AdminRoute: Hashable, Sendable {
         return parameters
     }
 
-    /// The route of a request, or why there is none.
+    /// The route of a request.
+    /// - Throws: a 404 if no route has this path, a 405 if none has this method.
     static func find(
         _ method: String, _ path: String, on socket: Socket
     ) throws(Refusal) -> (route: AdminRoute, parameters: [String: String]) {
@@ -90,7 +91,7 @@ public struct AdminRoute: Hashable, Sendable {
     }
 }
 
-/// Nil where an escape is broken or the result is not UTF-8.
+/// Decodes percent escapes; nil if an escape is malformed or the result is not UTF-8.
 func percentDecoded(_ text: some StringProtocol) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
@@ -116,7 +117,7 @@ private func hexDigit(_ byte: UInt8) -> UInt8? {
     }
 }
 
-/// The first 100 characters of what a client sent, made harmless to display in a message.
+/// The first 100 characters of a client's text, made safe for display in a message.
 func printable(_ text: String) -> String {
     String(String.UnicodeScalarView(text.unicodeScalars.prefix(100))).displayable
 }

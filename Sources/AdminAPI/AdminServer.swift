@@ -11,10 +11,10 @@ public final class AdminServer: EventListener {
     private let loop: EventLoop
     private let followers: EventFollowers
     private var servers: [HTTPServer] = []
-    /// Answers by status.
+    /// The number of responses by status.
     private var answers: [Int: UInt64] = [:]
 
-    /// - Parameter backend: has to outlive the server.
+    /// - Parameter backend: the backend, which must outlive the server.
     public init(loop: EventLoop, backend: any AdminBackend) {
         self.loop = loop
         self.backend = backend
@@ -36,7 +36,7 @@ public final class AdminServer: EventListener {
     /// Connections that were closed to make room for new ones, over both sockets, since the start. Call it on the loop.
     public var displacedConnectionCount: UInt64 { servers.reduce(0) { $0 &+ $1.displacedConnectionCount } }
 
-    /// Ends the followers, finishes what is open, then calls `then` on the loop.
+    /// Ends the followers, waits for the open requests, then calls `then` on the loop.
     public func drain(grace: Duration, then: @escaping () -> Void) {
         followers.endAll()
         var open = servers.count
@@ -91,7 +91,7 @@ public final class AdminServer: EventListener {
         let bytes: [UInt8]
         do { bytes = try JSONCoding.encode(body) + [UInt8(ascii: "\n")] } catch {
             status = 500
-            bytes = Array(#"{"error":{"code":"internal","message":"the answer cannot be encoded","detail":[]}}"#.utf8)
+            bytes = Array(#"{"error":{"code":"internal","message":"the response cannot be encoded","detail":[]}}"#.utf8)
         }
         answers[status, default: 0] += 1
         responder.respond(status: status, headers: [("Content-Type", "application/json")] + headers, body: bytes)
@@ -170,7 +170,7 @@ extension AdminServer {
         }
     }
 
-    /// - Parameter id: a journal id, or `latest`: the newest decision, before those that rest on no look at all.
+    /// - Parameter id: a journal id, or `latest` for the newest decision.
     private func decision(_ id: String, of service: String) throws(Refusal) -> DecisionRecord {
         _ = try view(of: service)
         let entry: JournalEntry?
@@ -202,13 +202,16 @@ extension AdminServer {
     private func metrics(_ responder: HTTPResponder) {
         var writer = ExpositionWriter()
         backend.writeMetrics(into: &writer)
-        writer.family("canaryd_admin_requests_total", .counter, "Answers of the admin and feedback sockets by status.")
+        writer.family(
+            "canaryd_admin_requests_total", .counter, "Responses of the admin and feedback sockets by status.")
         for (status, count) in answers.sorted(by: { $0.key < $1.key }) {
             writer.sample("canaryd_admin_requests_total", [("code", "\(status)")], value: count)
         }
         writer.family("canaryd_event_followers", .gauge, "Clients that follow events.")
         writer.sample("canaryd_event_followers", value: followers.count)
-        writer.family("canaryd_event_followers_cut_total", .counter, "Followers cut because they did not read.")
+        writer.family(
+            "canaryd_event_followers_cut_total", .counter, "Followers that were disconnected because they did not read."
+        )
         writer.sample("canaryd_event_followers_cut_total", value: followers.cut)
         answers[200, default: 0] += 1
         responder.respond(

@@ -3,13 +3,13 @@ import HTTPEngine
 import RolloutController
 import RolloutEngine
 
-/// Clients that follow events over Server-Sent Events. Each has a place in the journal and reads on from it, so that
-/// nothing is lost between the first answer and the next event. Confined to the control thread.
+/// Clients that follow events over Server-Sent Events. Each has a position in the journal and continues from there, so that no
+/// event between two responses is lost. Confined to the control thread.
 final class EventFollowers {
     private final class Follower {
         let responder: HTTPResponder
         let service: String
-        /// Id of the last entry sent.
+        /// The id of the last entry that was sent.
         var place: Int64
         var isPumping = false
 
@@ -25,7 +25,7 @@ final class EventFollowers {
     private var followers: [ObjectIdentifier: Follower] = [:]
     private var isWakePending = false
     private var heart: Timer?
-    /// Followers cut because they did not read.
+    /// The number of followers that were disconnected because they did not read.
     private(set) var cut: UInt64 = 0
 
     init(loop: EventLoop, backend: any AdminBackend) {
@@ -35,7 +35,7 @@ final class EventFollowers {
 
     var count: Int { followers.count }
 
-    /// - Parameter after: nil: from now on.
+    /// - Parameter after: the id after which events are sent; nil for events from now on.
     func add(_ responder: HTTPResponder, service: String, after: Int64?) throws(Refusal) {
         guard followers.count < AdminLimits.subscribers else {
             throw Refusal(
@@ -112,7 +112,7 @@ final class EventFollowers {
         return false
     }
 
-    /// The client sees a cut and comes again with the last id that it saw.
+    /// Aborts the connection, so that the client reconnects with the last id that it received.
     private func drop(_ follower: Follower) {
         followers[ObjectIdentifier(follower)] = nil
         follower.responder.onClose = nil

@@ -3,9 +3,9 @@ import Analysis
 import HTTPEngine
 import PolicyModel
 
-/// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. All rows of a request are taken or none:
-/// when one is bad, the request is refused and every bad row is named, so that the same request can be corrected and sent
-/// again without a row counting twice.
+/// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. A request is accepted as a whole or not at all:
+/// if a row is invalid, the request is refused and the response names every invalid row, so that the corrected request can
+/// be sent again without counting a row twice.
 struct FeedbackReader {
     private let scores: ScoreRange?
     private var rows: [Feedback] = []
@@ -15,7 +15,7 @@ struct FeedbackReader {
 
     private init(scores: ScoreRange?) { self.scores = scores }
 
-    /// - Parameter scores: what scores may be; nil: any finite number, as nothing looks at them.
+    /// - Parameter scores: the range of valid scores; nil if no check uses scores, so any finite number is valid.
     static func read(_ request: HTTPRequest, scores: ScoreRange?) throws(Refusal) -> [Feedback] {
         let type = try MediaType.require(request, [.json, .ndjson])
         if let coding = request.headers["content-encoding"], !coding.lowercased().hasSameBytes(as: "identity") {
@@ -116,7 +116,7 @@ enum FeedbackRow {
         var id: String?
         var row = Feedback(requestHash: 0)
         for member in members {
-            // Compared only where it is short enough to be a field's name: see `hasSameBytes`.
+            // A key that is too long to be a field's name is not compared: see `hasSameBytes`.
             switch member.key.utf8.count <= AdminLimits.fieldName ? member.key : "" {
             case "inference_id": id = try inferenceID(member.value)
             case "label": row.label = try binary(member)
@@ -128,7 +128,7 @@ enum FeedbackRow {
             }
         }
         guard let id else {
-            throw Fault(text: "inference_id is missing: the x-request-id of the reply that this row is about")
+            throw Fault(text: "inference_id is missing: the x-request-id of the response that this row is about")
         }
         guard row.prediction != nil || row.score != nil else {
             throw Fault(text: "prediction and score are both missing: a label alone says nothing of the model")
@@ -208,7 +208,7 @@ enum FeedbackRow {
         return groups
     }
 
-    /// Kept by nobody: rows are joined by id. A wrong one still shows that the sender errs.
+    /// Validates the timestamp and discards it, because rows are joined by id. An invalid one indicates a faulty sender.
     private static func timestamp(_ value: JSONValue) throws(Fault) {
         switch value {
         case .null, .number: return

@@ -21,7 +21,7 @@ extension NoteStatus {
 }
 
 extension EvidenceStatus {
-    /// - Parameter traced: with the evidence over time: some kilobytes.
+    /// - Parameter traced: true to include the evidence over time, which takes some kilobytes.
     public init(_ evidence: CheckEvidence, traced: Bool) {
         self.init(
             logEvidence: Figure(evidence.value), revertAt: Figure(evidence.revertAt), proof: Figure(evidence.proof),
@@ -58,7 +58,7 @@ extension EvaluationStatus.ArmCondition {
 }
 
 extension EvaluationStatus {
-    /// - Parameter traced: with the evidence of each check over time.
+    /// - Parameter traced: true to include the evidence of each check over time.
     init(_ evaluation: Evaluation, traced: Bool) {
         self.init(
             verdict: evaluation.verdict, dataFlowing: evaluation.isDataFlowing,

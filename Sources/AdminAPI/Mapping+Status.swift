@@ -89,7 +89,7 @@ extension DownServer {
 }
 
 extension ServerState {
-    /// Why, where more can be said than the state; else empty.
+    /// The reason for the state; empty if the state says everything.
     public var detail: String {
         switch self {
         case .healthy, .ejected, .refusing, .hanging: ""

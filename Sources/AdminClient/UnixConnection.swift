@@ -21,7 +21,7 @@ final class UnixConnection {
         }
         let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard number >= 0 else {
-            throw .unreachable("\(path): no socket to be had: \(String(cString: strerror(errno)))")
+            throw .unreachable("\(path): no socket can be created: \(String(cString: strerror(errno)))")
         }
         var time = timeval(tv_sec: timeout, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
@@ -55,7 +55,7 @@ final class UnixConnection {
         case EACCES, EPERM:
             "no right to \(path): run as a user of the socket's group (ls -l \(path) shows it), or with sudo"
         case EAGAIN, ETIMEDOUT:
-            "the agent at \(path) takes no connection within \(timeout) s; see journalctl -u canaryd"
+            "the agent at \(path) accepts no connection within \(timeout) s; see journalctl -u canaryd"
         default: "cannot connect to \(path): \(String(cString: strerror(error))); is it the agent's socket?"
         }
     }
@@ -80,7 +80,7 @@ final class UnixConnection {
             if count >= 0 { return buffer[0..<count] }
             switch errno {
             case EINTR: continue
-            case EAGAIN: throw .unreachable("the agent at \(path) does not answer; see journalctl -u canaryd")
+            case EAGAIN: throw .unreachable("the agent at \(path) does not respond; see journalctl -u canaryd")
             default: throw .unreachable("the agent at \(path) closed the connection; see journalctl -u canaryd")
             }
         }

@@ -5,15 +5,15 @@ public struct MeasurementStatus: Hashable, Codable, Sendable {
     /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
     public var subject: String
     public var unit: MeasureUnit
-    /// Absent where there was no sample.
+    /// The values of the arms; absent without samples.
     public var candidate: Figure?
     public var baseline: Figure?
     public var candidateSamples: UInt64
     public var baselineSamples: UInt64
-    /// What is held against the bound: the candidate's value, or its drop or rise against the baseline.
+    /// The value that is compared with the bound: the candidate's value, or its drop or rise relative to the baseline.
     public var value: Figure?
     public var bound: Figure
-    /// True: the value may be at most the bound; false: at least.
+    /// True if the value may be at most the bound, false if it must be at least the bound.
     public var atMost: Bool
     public var verdict: Verdict
     /// What is missing or uncertain, and what decided.
@@ -68,13 +68,13 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var failureLimit: Int
     public var inconclusives: Int
     public var consecutiveErrors: Int
-    /// Whether promotion may rest on this check.
+    /// True if the check is proven, so that it does not block promotion.
     public var proven: Bool
-    /// What is still missing for that; empty where nothing is.
+    /// What the proof still needs; empty if nothing.
     public var missing: String
     /// The result in one line.
     public var summary: String
-    /// What the sequential judge holds; absent for checks outside its risk and for other judges.
+    /// The evidence of the sequential judge; absent for checks without a share of its risk and for other judges.
     public var evidence: EvidenceStatus?
 
     public init(
@@ -114,31 +114,31 @@ extension MeasurementStatus: BoundComparison {
     public var excess: Double? { value.map { atMost ? $0.value - bound.value : bound.value - $0.value } }
 }
 
-/// All checks at one evaluation, and how far the evaluation itself can be trusted.
+/// The results of all checks at one evaluation, and whether the evaluation itself can be trusted.
 public struct EvaluationStatus: Hashable, Codable, Sendable {
     /// The verdict of the enforced checks together.
     public var verdict: Verdict
     public var dataFlowing: Bool
-    /// Why the agent cannot trust its own view; absent where it can.
+    /// The reason why the agent cannot trust its own observations; absent if it can.
     public var blindness: String?
     public var baseline: ArmCondition
     public var candidate: ArmCondition
     /// The results in the order of the policies and their checks.
     public var checks: [CheckStatus]
-    /// Items of the rollout's recording that the evidence rests on; absent where the judge keeps none.
+    /// The number of items of the rollout's recording on which the evidence is based; absent if the judge records none.
     public var items: Int?
 
-    /// How an arm did at that moment, whatever the policies say.
+    /// The condition of an arm at that moment, independent of the policies.
     public struct ArmCondition: Hashable, Codable, Sendable {
         public var servers: Int
         public var reachable: Int
         /// Judged requests since the rollout began.
         public var requests: UInt64
         public var errors: UInt64
-        /// The same over the last 30 s.
+        /// Judged requests and errors of the last 30 s.
         public var recentRequests: UInt64
         public var recentErrors: UInt64
-        /// No server takes connections, or at least half of what it got lately failed.
+        /// True if no server accepts connections, or if at least half of the recent requests failed.
         public var down: Bool
 
         public init(

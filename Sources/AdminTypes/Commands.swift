@@ -1,4 +1,4 @@
-/// What can be asked of a service: `POST /v1/services/S/VERB`.
+/// A command to a service: `POST /v1/services/S/VERB`.
 public enum CommandVerb: String, CaseIterable, Codable, Sendable {
     case start, advance, promote, revert, pause, resume, retry, restart, freeze, unfreeze
 
@@ -6,12 +6,12 @@ public enum CommandVerb: String, CaseIterable, Codable, Sendable {
     public var takesTarget: Bool { self == .revert }
 }
 
-/// The body of a command. Everything may be left out, also the body itself.
+/// The body of a command. All fields are optional, and so is the body.
 public struct CommandRequest: Hashable, Codable, Sendable {
     public var reason: String?
-    /// Who asks; absent: the user of the connection.
+    /// The user who sends the command; absent: the user of the connection.
     public var by: String?
-    /// Refused when the service's generation is another.
+    /// The generation that the sender saw; the command is refused if the service's generation is another.
     public var generation: UInt64?
     /// The `force` of a promotion or a revert.
     public var force: Bool?
@@ -29,13 +29,13 @@ public struct CommandRequest: Hashable, Codable, Sendable {
     }
 }
 
-/// The answer to a command that is in force.
+/// The response to a command that took effect.
 public struct CommandResult: Hashable, Codable, Sendable {
     /// What changed.
     public var message: String
-    /// False with status 202: applied, not yet durable.
+    /// False (with status 202) if the change is in force but not yet on disk.
     public var durable: Bool
-    /// The service after it.
+    /// The status of the service after the command.
     public var status: ServiceStatus
 
     public init(message: String, durable: Bool, status: ServiceStatus) {
@@ -45,7 +45,7 @@ public struct CommandResult: Hashable, Codable, Sendable {
     }
 }
 
-/// The body of every answer that is not 2xx.
+/// The body of every response that is not 2xx.
 public struct ErrorBody: Hashable, Codable, Sendable {
     public var error: Problem
 
@@ -54,8 +54,8 @@ public struct ErrorBody: Hashable, Codable, Sendable {
         public var code: String
         /// What happened and what to do.
         public var message: String
-        /// Further lines: every bad row, every service that is known. Empty where there are none; refusals of the
-        /// HTTP layer itself write null.
+        /// Further lines, such as every invalid row or every known service; may be empty. Refusals of the HTTP layer
+        /// itself write null.
         public var detail: [String]
 
         public init(code: String, message: String, detail: [String] = []) {
@@ -75,7 +75,7 @@ public struct ErrorBody: Hashable, Codable, Sendable {
     public init(_ problem: Problem) { error = problem }
 }
 
-/// What became of feedback since the agent started; every row is counted in one of these.
+/// The number of feedback rows since the agent started, by result; every row is counted in exactly one of these.
 public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var joined: UInt64
     /// The id was labeled before.
@@ -90,7 +90,7 @@ public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var noRollout: UInt64
     /// A rollout was running, and none of its checks asks for labels.
     public var noCheck: UInt64
-    /// Waits for its request to end.
+    /// The row waits for its request to end.
     public var pending: UInt64
 
     public init(
@@ -108,12 +108,12 @@ public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// The answer to posted feedback.
+/// The response to posted feedback.
 public struct FeedbackResult: Hashable, Codable, Sendable {
-    /// Rows taken; each is joined with its request within a tick of its end.
+    /// The number of accepted rows. Each is joined with its request within a tick after the request has ended.
     public var accepted: Int
     public var counts: FeedbackCountsStatus
-    /// Why nothing is compared with these rows; absent where something is.
+    /// The reason why no check uses these rows; absent if one does.
     public var note: String?
 
     public init(accepted: Int, counts: FeedbackCountsStatus, note: String? = nil) {

@@ -2,22 +2,22 @@ import Vocabulary
 
 /// Something that happened to a service, as the journal keeps it.
 public struct EventRecord: Hashable, Codable, Sendable {
-    /// Grows with each entry of the agent. Absent for an event that is in force and not in the journal yet: it comes
-    /// again, with its id, once it is.
+    /// The id, which grows with each entry of the agent. Absent for an event that took effect but is not in the journal yet;
+    /// such an event is sent again, with its id, once it is.
     public var id: Int64?
     public var service: String
     public var at: Timestamp
     /// The kind as text, because a later agent may know more kinds than this program.
     public var kind: String
     public var rollout: String?
-    /// One line in words.
+    /// The event in one line of words.
     public var message: String
     /// A person's name, `policy`, `file` or `agent`.
     public var by: String
     /// The generation in force after the event.
     public var generation: UInt64
     public var candidateWeight: Share
-    /// `GET …/decisions/ID` has the numbers that it rests on.
+    /// True if `GET …/decisions/ID` has the numbers on which the event is based.
     public var decision: Bool
 
     public init(
@@ -51,7 +51,7 @@ public struct EventList: Hashable, Codable, Sendable {
 /// `GET /v1/services/S/decisions/ID`.
 public struct DecisionRecord: Hashable, Codable, Sendable {
     public var event: EventRecord
-    /// Absent where nothing was judged.
+    /// The evaluation that led to the decision; absent if nothing was judged.
     public var evaluation: EvaluationStatus?
 
     public init(event: EventRecord, evaluation: EvaluationStatus?) {

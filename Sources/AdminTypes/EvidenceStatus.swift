@@ -1,31 +1,31 @@
-/// What the sequential judge holds for and against a candidate in one check. E is the wealth of a bet that the
-/// candidate is not sound, fair if it is; it is given as its natural logarithm, so that 0 is where it began.
+/// The sequential judge's evidence for and against a candidate in one check. E is the wealth of a gambler who bets that the
+/// candidate is not sound, at odds that are fair if it is. It is given as a natural logarithm, so it starts at 0.
 public struct EvidenceStatus: Hashable, Codable, Sendable {
-    /// ln E for a revert, and the value that reverts.
+    /// ln E for a revert, and the threshold at which the check reverts.
     public var logEvidence: Figure
     public var revertAt: Figure
-    /// ln E for a promotion, and the value that it has to stand at.
+    /// ln E for a promotion, and the threshold that it has to reach.
     public var proof: Figure
     public var promoteAt: Figure
     /// The check's share of the policy's risk, 0 ... 1.
     public var share: Double
-    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty where
-    /// none does.
+    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty if none
+    /// has any.
     public var part: String
-    /// How failures cluster and what follows, in words; empty where that does not matter.
+    /// How failures cluster and what follows for the evidence, in words; empty if that does not matter.
     public var dependence: String
-    /// About how many more requests of the candidate the proof needs, and how many seconds that takes at this rate;
-    /// absent where it is not known.
+    /// Estimates of how many more requests of the candidate the proof needs, and of how many seconds they take at the
+    /// current rate; absent if they are not known.
     public var requestsNeeded: Double?
     public var secondsNeeded: Double?
-    /// How the evidence went; only with decisions.
+    /// The evidence over time; only decisions have it.
     public var trace: Trace?
 
-    /// ln E over the rollout.
+    /// ln E over the course of the rollout.
     public struct Trace: Hashable, Codable, Sendable {
         /// Seconds from one point to the next.
         public var spacing: Int64
-        /// Oldest first; each is the largest of its span.
+        /// The largest value within each span, oldest first.
         public var points: [Figure]
 
         public init(spacing: Int64, points: [Figure]) {

@@ -1,5 +1,5 @@
-/// A measured number. In JSON a number, or one of the strings `+Inf` and `-Inf`: a P95 among errors is beyond any
-/// number, and JSON has none for that.
+/// A measured number. In JSON it is a number, or one of the strings `+Inf` and `-Inf`, because JSON has no infinity. For
+/// example, a P95 that falls among the errors is infinite.
 public struct Figure: Hashable, Sendable {
     /// Never NaN.
     public var value: Double
@@ -47,7 +47,7 @@ extension Figure: Codable {
 public struct Share: Hashable, Codable, Sendable {
     /// 0 ... 100, in steps of 0.01.
     public var percent: Double
-    /// 0 ... 10 000: the same, exactly.
+    /// The same share in basis points, exactly: 0 ... 10 000.
     public var basisPoints: Int
 
     public init(basisPoints: Int) {

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import PlainText
 
-/// How our types become bytes: keys sorted, slashes as they are, so that the same value always gives the same text; and
-/// nothing in them steers the terminal that shows them.
+/// The JSON coding of the API's types. Keys are sorted and slashes are not escaped, so that the same value always gives the
+/// same text. Characters that control a terminal are escaped.
 public enum JSONCoding {
     public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
         let encoder = JSONEncoder()
@@ -15,7 +15,7 @@ public enum JSONCoding {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 
-    /// What the agent's store wrote, where numbers may be infinite.
+    /// Decodes what the agent's store wrote, in which numbers may be infinite.
     public static func decodeStored<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
@@ -23,6 +23,6 @@ public enum JSONCoding {
         return try decoder.decode(type, from: Data(bytes))
     }
 
-    /// Converts a value to a tree, for other forms of output.
+    /// Converts a value to a tree, from which other output formats are written.
     public static func tree(_ value: some Encodable) throws -> JSONValue { try JSONReader.parse(encode(value)) }
 }

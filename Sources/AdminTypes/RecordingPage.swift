@@ -1,25 +1,25 @@
 import FoundationEssentials
 import Vocabulary
 
-/// `GET /v1/services/S/recording`: a stretch of what a service's judge took in. A judge is a fold over these items, so
-/// that whoever has the judge as it was before the first of them can make every later one again.
+/// `GET /v1/services/S/recording`: consecutive items of the recorded input of a service's judge. A judge is a fold over these
+/// items, so the judge before the first item and the items together reproduce every later state.
 public struct RecordingPage: Hashable, Sendable {
     public var service: String
-    /// Empty: of the version that serves between rollouts.
+    /// The id of the rollout; empty for the recording made between rollouts.
     public var rollout: String
-    /// The judge before the first item, as JSON whose form belongs to this version of canaryd. Only on the first page,
-    /// and only of a rollout.
+    /// The judge before the first item, as JSON in a form that depends on the version of canaryd. Only the first page of a
+    /// rollout has it.
     public var head: String?
-    /// False: items before or within this page are gone, since they were pruned or could not be written.
+    /// False if items before or within this page are missing, because they were pruned or could not be written.
     public var whole: Bool
-    /// Place of the first item in the recording, from 0, and how many items the page holds.
+    /// The index of the first item in the recording, from 0, and the number of items on this page.
     public var first: Int
     public var count: Int
-    /// The items in canaryd's coding of them; base64 in JSON. Those of several pages in a row are valid together.
+    /// The items in canaryd's binary coding (base64 in JSON). The concatenation of consecutive pages is valid as well.
     public var items: [UInt8]
-    /// What to ask for `after` this page; absent on the last.
+    /// The `after` parameter for the next page; absent on the last page.
     public var next: Int64?
-    /// When its first and its last items were written.
+    /// The times at which the first and the last item were written.
     public var begin: Timestamp?
     public var end: Timestamp?
 

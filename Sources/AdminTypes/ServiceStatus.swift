@@ -8,37 +8,37 @@ public struct ServiceList: Hashable, Codable, Sendable {
     public init(services: [ServiceStatus]) { self.services = services }
 }
 
-/// `GET /v1/services/S`: everything that a reader may want to know of a service now.
+/// `GET /v1/services/S`: the current status of a service.
 public struct ServiceStatus: Hashable, Codable, Sendable {
     public var service: String
-    /// Grows with every change of the split. Commands that carry it are refused once it is out of date.
+    /// A number that grows with every change of the split. Commands that carry an outdated generation are refused.
     public var generation: UInt64
     public var phase: ServicePhase
     /// `name` or `name@revision` of the version that serves as baseline.
     public var serving: String
-    /// What served before it.
+    /// The version that served before.
     public var previous: String?
-    /// The candidate's share of the traffic, in force.
+    /// The candidate's share of the traffic that is in force.
     public var candidateWeight: Share
     public var rollout: RolloutStatus?
     public var baseline: ArmStatus
     public var candidate: ArmStatus?
-    /// The newest evaluation; absent without a rollout that is judged.
+    /// The newest evaluation; absent if no rollout is judged.
     public var evaluation: EvaluationStatus?
-    /// What has to happen before the rollout moves; empty where nothing has.
+    /// What the rollout waits for; empty if nothing.
     public var waitsFor: [String]
-    /// What only a person can do to let the rollout go on; absent while it goes on by itself.
+    /// What a person must do before the rollout continues; absent while it continues by itself.
     public var needsPerson: PersonNeededStatus?
-    /// What happens next and when, as far as that is known.
+    /// What happens next, and when, if that is known.
     public var next: String
-    /// Seconds that the phase still has to hold; absent where it does not wait for time.
+    /// Remaining seconds of the phase's hold; absent if the phase does not wait for time.
     public var holdLeftSeconds: Double?
     public var feedback: FeedbackCountsStatus
     public var refused: RefusalStatus?
     public var freeze: FreezeStatus?
-    /// What the user should know: edits that wait for the next rollout, a `baseline` line that is out of date.
+    /// Notes for the user, such as edits that wait for the next rollout or an outdated `baseline` line.
     public var notes: [String]
-    /// False while a change is in force that could not be written.
+    /// False while a change that is in force could not be written.
     public var durable: Bool
     public var listen: [String]
     public var route: RouteStatus
@@ -84,21 +84,21 @@ extension ServiceStatus {
     }
 }
 
-/// The attempt under way.
+/// The rollout under way.
 public struct RolloutStatus: Hashable, Codable, Sendable {
-    /// `income-12`.
+    /// The id, such as `income-12`.
     public var id: String
     public var candidate: String
     public var startedAt: Timestamp
     /// The number of the step, from 1; absent outside of the steps.
     public var step: Int?
     public var steps: [StepStatus]
-    /// Time that counted in this phase.
+    /// The time in this phase that counts towards its hold.
     public var heldSeconds: Double
     public var pause: PauseStatus?
-    /// The candidate gets nothing until a first healthy evaluation after a restart.
+    /// True if the candidate gets nothing until the first healthy evaluation after an unclean stop.
     public var recovering: Bool
-    /// The reason for which the rollout does not move although nobody paused it; absent while it moves.
+    /// The reason why the rollout is held; absent if it is not.
     public var holdReason: HoldReason?
 
     public init(
@@ -117,7 +117,7 @@ public struct RolloutStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// A weight with its hold, or a pause: then without a weight, and without a hold where it waits for `resume`.
+/// A step: a weight with its hold, or a pause. A pause has no weight, and no hold if it waits for `resume`.
 public struct StepStatus: Hashable, Codable, Sendable {
     public var weight: Share?
     public var holdSeconds: Double?
@@ -142,10 +142,10 @@ public struct PauseStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// What a person has to do before the rollout goes on; `canaryctl … --wait` returns for it.
+/// What a person must do before the rollout continues. `canaryctl … --wait` returns because of it.
 public struct PersonNeededStatus: Hashable, Codable, Sendable {
     public var action: PersonAction
-    /// The reason for which the rollout does not go on without the action.
+    /// The reason why the rollout does not continue without the action.
     public var reason: String
 
     public init(action: PersonAction, reason: String) {
@@ -154,12 +154,12 @@ public struct PersonNeededStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// A candidate that was reverted and is not tried again by itself.
+/// A candidate that was reverted and is not tried again automatically.
 public struct RefusalStatus: Hashable, Codable, Sendable {
     public var version: String
     public var reason: String
     public var at: Timestamp
-    /// How often it was reverted.
+    /// The number of times that it was reverted.
     public var times: Int
 
     public init(version: String, reason: String, at: Timestamp, times: Int) {
@@ -183,7 +183,7 @@ public struct FreezeStatus: Hashable, Codable, Sendable {
 }
 
 public struct RouteStatus: Hashable, Codable, Sendable {
-    /// Absent: any.
+    /// The host; absent if the route accepts any host.
     public var host: String?
     public var path: String
 
@@ -193,7 +193,7 @@ public struct RouteStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// Requests that the proxy answered in the server's place, or whose response it cut, for one reason.
+/// Requests that the proxy responded to itself, or whose response it cut, for one reason.
 public struct FailureStatus: Hashable, Codable, Sendable {
     public var stage: FailureStage
     /// The token of the reason, as the `x-canary-error` header and the access log have it:
@@ -242,7 +242,7 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var errorRatio: Double?
     /// The share of 4xx over the last minute; absent without requests.
     public var clientErrorRatio: Double?
-    /// The most frequent status of the last minute's responses that were no success; absent where all were.
+    /// The most frequent status among the unsuccessful responses of the last minute; absent if there were none.
     public var frequentStatus: FrequentStatus?
     /// Latency quantiles over the last minute; `+Inf` if the quantile is among the errors; absent without requests.
     public var p50Seconds: Figure?
@@ -251,7 +251,7 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     /// Judged requests since the rollout began.
     public var requests: UInt64
     public var errors: UInt64
-    /// P95 by spans of 5 s over the last 2 minutes, oldest first; null where nothing was.
+    /// P95 of each span of 5 s over the last 2 minutes, oldest first; null for a span without requests.
     public var p95TrendSeconds: [Figure?]
 
     public init(

@@ -5,7 +5,7 @@ struct VersionTotals {
     /// Upper bounds of the exported histogram in seconds.
     static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
     private(set) var outcomes = OutcomeCounts()
-    /// The number of requests in each bucket, not cumulated; the last bucket is above all bounds.
+    /// The number of requests in each bucket, not cumulative; the last bucket holds those above all bounds.
     private(set) var buckets = [UInt64](repeating: 0, count: bounds.count + 1)
     private(set) var seconds = 0.0
     private(set) var keyless: UInt64 = 0

@@ -2,11 +2,11 @@
 public enum Verdict: String, CaseIterable, Codable, Sendable {
     case pass
     case fail
-    /// There are data, and they decide nothing.
+    /// There are enough data, but they decide neither way.
     case inconclusive
     /// There are too few data to evaluate.
     case noData
-    /// The measurement itself failed: the provider of the data is down.
+    /// The measurement itself failed, for example because scrapes fail or a series is missing.
     case error
 }
 

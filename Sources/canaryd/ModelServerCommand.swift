@@ -78,7 +78,7 @@ struct ModelServerCommand: ParsableCommand {
         manager.ready("serving \(what) on \(server.endpoint)")
         while signals.next() == SIGHUP {}
         manager.stopping()
-        // While this thread drains.
+        // A second signal ends the process while this thread waits for the requests in flight.
         WorkerThread.run("shutdown") {
             while signals.next() == SIGHUP {}
             _exit(1)
@@ -86,7 +86,7 @@ struct ModelServerCommand: ParsableCommand {
         server.stop(grace: .seconds(grace))
     }
 
-    /// Nil without an artifact; then it only checks.
+    /// The options of the server; without an artifact, the options are only validated, and the result is nil.
     private func options(artifact: Artifact?) throws -> ReferenceServer.Options? {
         let faults: Faults
         do { faults = try Faults(parsing: fault) } catch { throw ValidationError("\(error)") }

@@ -64,7 +64,7 @@ struct FeedbackTests {
         #expect(
             problem.detail == [
                 "line 2: prediction is 0 or 1, not 2", "line 3: not JSON: expected a key in quotes",
-                "line 4: inference_id is missing: the x-request-id of the reply that this row is about",
+                "line 4: inference_id is missing: the x-request-id of the response that this row is about",
                 "line 5: prediction and score are both missing: a label alone says nothing of the model",
             ])
         #expect(problem.message.hasPrefix("4 of 5 rows are bad and none was taken"))

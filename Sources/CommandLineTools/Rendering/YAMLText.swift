@@ -1,7 +1,7 @@
 import AdminTypes
 import PlainText
 
-/// Writes a tree as block-style YAML 1.2, whose plain scalars are only those that no reader takes for something else.
+/// Writes a tree as block-style YAML 1.2. Scalars that some parser could read as another type are quoted.
 enum YAMLText {
     static func write(_ value: JSONValue) -> String {
         var text = ""
@@ -57,12 +57,12 @@ enum YAMLText {
         }
     }
 
-    /// Plain where it can be, else in double quotes.
+    /// A scalar: plain if that is safe, otherwise in double quotes.
     static func string(_ value: String) -> String {
         isPlain(value) ? value : quoted(value)
     }
 
-    /// A scalar within `[…]` or `{…}`, where more characters end a plain one.
+    /// A scalar inside `[…]` or `{…}`, where further characters end a plain scalar.
     static func flowString(_ value: String) -> String {
         isPlain(value) && !value.unicodeScalars.contains(where: ",[]{}".unicodeScalars.contains) ? value : quoted(value)
     }
@@ -72,7 +72,7 @@ enum YAMLText {
         guard ("a"..."z").contains(first) || ("A"..."Z").contains(first) || first == "/", last != ":" else {
             return false
         }
-        // YAML 1.1 readers take these for booleans and null.
+        // YAML 1.1 parsers read these as booleans and null.
         if ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(value.lowercased()) { return false }
         var before: Unicode.Scalar = " "
         for scalar in value.unicodeScalars {

@@ -1,9 +1,9 @@
 import Glibc
 
-/// The limit of open files. Shells and service managers set the soft one low for programs that use select(2); epoll and
-/// poll are all that is used here.
+/// The limit of open files. Shells and service managers set a low soft limit for programs that use select(2); the agent uses
+/// only epoll and poll, which work with any number.
 enum OpenFiles {
-    /// Raises the soft limit to the hard one and returns what holds now.
+    /// Raises the soft limit to the hard limit and returns the resulting soft limit.
     static func raiseLimit() -> Int {
         let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
         var limit = rlimit()
@@ -14,6 +14,6 @@ enum OpenFiles {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// What systemd and most shells give where nobody says otherwise.
+    /// The usual default of systemd and of shells.
     private static let fallback = 1024
 }
