@@ -20,14 +20,14 @@ struct ServiceArgument: ParsableArguments {
     @Argument(help: "The service; may be omitted if the agent has only one.")
     var service: String?
 
-    /// The service that is meant.
+    /// The named service, or the only one of the agent.
     func choose(_ client: AdminClient) throws -> String {
         if let service { return service }
         return try chooseOnly(client)
     }
 }
 
-/// The one service that there is.
+/// The name of the agent's only service.
 func chooseOnly(_ client: AdminClient) throws -> String {
     let names = try client.services().map(\.service)
     if names.count == 1 { return names[0] }

@@ -2,10 +2,10 @@ import Analysis
 import PolicyModel
 import PrometheusText
 
-/// Finds out how a page shows a series, and where it does not, what it shows instead.
+/// Finds a series on a page and, if the page does not have it, the most similar series.
 struct SeriesFinder {
     let exposition: Exposition
-    /// Names that are compared letter by letter; a page may have tens of thousands.
+    /// The number of names that are compared letter by letter. A page may have tens of thousands.
     private static let mostComparisons = 1_000
     private static let longestName = 128
 
@@ -49,7 +49,7 @@ struct SeriesFinder {
         return .unknown(nearest: nearest(to: selector.name, kind))
     }
 
-    /// The family name that is most like one that the page does not have; nil where none is like it.
+    /// The family name on the page that is most similar to a missing one; nil if none is similar.
     private func nearest(to name: String, _ kind: SeriesQuery.Kind) -> String? {
         if kind == .counter, !exposition.samples(named: name + "_total").isEmpty { return name + "_total" }
         let wanted = Array(name.utf8)

@@ -1,4 +1,4 @@
 extension MetricsSource {
-    /// The presets that a configuration may name; what each reads is defined where scrapes are.
+    /// The names of the presets. PrometheusText defines what each preset reads.
     public static let presetNames = ["reference", "triton", "mlserver", "bentoml"]
 }

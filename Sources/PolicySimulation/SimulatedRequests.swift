@@ -12,7 +12,7 @@ struct SimulatedRequests {
     /// The time of the next request in seconds since `origin`.
     private var nextArrival: Double = 0
     private var inFlight: [Observation] = []
-    /// Numbers from which the requests' ids are derived; another seed gives other ids.
+    /// The seed from which the requests' ids are derived.
     private let seed: UInt64
     private var count: UInt64 = 0
     /// Labels that arrive at the instant `at`.
@@ -99,7 +99,8 @@ struct SimulatedRequests {
             firstByte: min(firstByte, total), total: total)
     }
 
-    /// - Parameter place: 0 ..< 1, drawn for the request.
+    /// The status of a request, drawn from the shares of the arm's statuses.
+    /// - Parameter place: a random number in 0 ..< 1.
     private static func status(_ traffic: ArmTraffic, _ place: Double) -> UInt16 {
         var left = place - traffic.errors
         guard left >= 0 else { return 500 }

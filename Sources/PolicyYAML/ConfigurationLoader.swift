@@ -1,10 +1,10 @@
 import PolicyModel
 
-/// What came of reading files.
+/// The result of reading configuration files.
 public struct Loaded<Value: Sendable>: Sendable {
-    /// Nil where any diagnostic is an error.
+    /// The value; nil if any diagnostic is an error.
     public var value: Value?
-    /// The diagnostics of all files, sorted by file, line and column; warnings may stand beside a value.
+    /// The diagnostics of all files, sorted by file, line and column. With a value, these are only warnings.
     public var diagnostics: [Diagnostic]
 
     public var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
@@ -19,16 +19,16 @@ extension Loaded where Value == Configuration {
     public var configuration: Configuration? { value }
 }
 
-/// Reads configuration files. Every file is read to its end, and everything wrong with any of them comes at once.
+/// Reads configuration files. Every file is read to its end, and all errors of all files are reported at once.
 public enum ConfigurationLoader {
-    /// The agent's file and all services and policies that it names. Relative paths, those in services too, are
-    /// relative to it. Files in diagnostics are named from where `agentFile` is.
+    /// Loads the agent's file and all services and policies that it names. Relative paths, also those in service files, are
+    /// relative to the agent's file. Diagnostics name files relative to the folder of `agentFile`.
     public static func load(agentFile: String) -> Loaded<Configuration> {
         let (configuration, reports) = read(agentFile: agentFile)
         return Loaded(configuration, reports)
     }
 
-    /// A service by itself: whether its policies exist is not looked at. Paths are relative to its file.
+    /// Loads a single service without checking that its policies exist. Paths are relative to its file.
     public static func load(serviceFile: String) -> Loaded<Service> {
         let (root, report) = Document.read(serviceFile)
         let base = FilePaths.folder(of: serviceFile)
@@ -40,7 +40,7 @@ public enum ConfigurationLoader {
         return Loaded(root.flatMap { PolicyReader.read($0, report: report).policy }, [report])
     }
 
-    /// A policy test with the policies that it names.
+    /// Loads a policy test and the policies that it names.
     public static func load(policyTestFile: String) -> Loaded<PolicyTest> {
         let (root, report) = Document.read(policyTestFile)
         guard let root else { return Loaded(nil, [report]) }
@@ -48,8 +48,8 @@ public enum ConfigurationLoader {
         return Loaded(test, [report] + others)
     }
 
-    /// Any of our files, each recognized by its keys; a folder means the policies, services and tests in it. The value
-    /// is the number of files that were read.
+    /// Checks files of any kind, each recognized by its keys. A folder stands for the policies, services and tests in it. The
+    /// value is the number of files that were read.
     public static func lint(files: [String]) -> Loaded<Int> {
         var run = LintRun()
         for file in files { run.take(file) }
@@ -76,7 +76,7 @@ public enum ConfigurationLoader {
     }
 }
 
-/// What `lint` has seen so far.
+/// The state of a run of `lint`.
 private struct LintRun {
     var reports: [FileReport] = []
     var policies: [PolicyDraft] = []

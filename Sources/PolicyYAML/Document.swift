@@ -1,6 +1,7 @@
-/// A file as a tree.
+/// Reads a YAML file as a tree of nodes.
 enum Document {
-    /// Nil, and reported, where there is nothing to read. What may be empty comes as an empty mapping.
+    /// Reads a file. If there is nothing to read, the root is nil and the report has an error.
+    /// - Parameter mayBeEmpty: true if an empty file is valid; it then reads as an empty mapping.
     static func read(_ file: String, mayBeEmpty: Bool = false) -> (root: Node?, report: FileReport) {
         let text: String
         do {
@@ -21,7 +22,7 @@ enum Document {
 
     enum Kind { case policy, service, policyTest, agent }
 
-    /// Tells the kind of a document by the name of a test, else by the keys.
+    /// The kind of a document: a policy test by its file name, other documents by their keys.
     static func kind(of root: Node, file: String) -> Kind {
         if Files.isTest(file) { return .policyTest }
         guard case .mapping(let entries) = root.content else { return .policy }

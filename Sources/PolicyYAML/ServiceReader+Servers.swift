@@ -1,6 +1,6 @@
 import PolicyModel
 
-// Which servers are given requests, and how many.
+// Health checks, outlier detection and limits.
 
 extension ServiceReader {
     func healthCheck(_ part: Section, versions: [Located<Version>]) -> HealthCheck? {
@@ -35,7 +35,7 @@ extension ServiceReader {
         return check
     }
 
-    /// `200` or `200-299`.
+    /// Reads one status (`200`) or a range of statuses (`200-299`).
     private static func statuses(_ text: String) throws(Mend) -> ClosedRange<Int> {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
         guard parts.count <= 2, let first = parts[0], let last = parts.last ?? nil, (200...599).contains(first),

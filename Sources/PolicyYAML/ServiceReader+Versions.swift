@@ -1,8 +1,8 @@
 import PolicyModel
 
 extension ServiceReader {
-    /// Nil where the names are not all known. Versions of which something else is wrong keep their names, so that
-    /// `baseline` and `candidate` are held against all of them.
+    /// Reads the versions; nil if their names are not known completely. A version with an error keeps its name, so that
+    /// `baseline` and `candidate` are compared with all names.
     func versions(_ section: Section, listen: [Located<ListenAddress>]) -> [Located<Version>]? {
         section.require("versions", "the versions and their servers")
         guard let node = section.node("versions") else { return nil }

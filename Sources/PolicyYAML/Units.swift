@@ -1,15 +1,15 @@
-/// Values as configurations write them, with their units. Each function says in its `Mend` what is wrong and how to
-/// write it instead; the caller puts the value before it.
+/// Parses values with units. The `Mend` that a function throws says what is wrong and how to write the value instead; the
+/// caller puts the value in front of that text.
 enum Units {
     static let durationUnits: [(name: String, nanoseconds: Double)] = [
         ("d", 86_400e9), ("h", 3_600e9), ("m", 60e9), ("s", 1e9), ("ms", 1e6), ("us", 1e3),
     ]
 
-    /// `250ms`, `1.5s`, `5m`, `1h30m`, `24h`, `7d`: units from large to small, each once.
+    /// Parses a duration such as `250ms`, `1.5s`, `5m`, `1h30m` or `7d`. Each unit may appear once, the largest first.
     static func duration(_ text: String) throws(Mend) -> Duration {
         if text.isEmpty { throw Mend("is empty: write one such as 5m") }
         if let bare = number(Substring(text)) {
-            // What people leave the unit off of: latencies in milliseconds, or times of a rollout.
+            // A number without a unit usually means milliseconds (a latency) or minutes (a time of a rollout).
             throw Mend(
                 bare < 100 ? "has no unit: write \(text)s or \(text)m" : "has no unit: write \(text)ms or \(text)s")
         }
@@ -34,7 +34,7 @@ enum Units {
         return .nanoseconds(Int64(total.rounded()))
     }
 
-    /// `1%` or `0.01`. Not bounded here.
+    /// Parses a share such as `1%` or `0.01`. The caller checks the range.
     static func fraction(_ text: String) throws(Mend) -> Double {
         if text.hasSuffix("pp") {
             throw Mend("is in percentage points, which are for drops: write \(text.dropLast(2))%")
@@ -48,7 +48,7 @@ enum Units {
         return value
     }
 
-    /// `5pp` or `0.05`: a difference of two shares.
+    /// Parses a difference of two shares such as `5pp` or `0.05`.
     static func points(_ text: String) throws(Mend) -> Double {
         if text.hasSuffix("%") {
             throw Mend("is a relative change, and this is a difference: write \(text.dropLast())pp (percentage points)")
@@ -67,8 +67,8 @@ enum Units {
         ("p99.5", 0.995), ("p99.9", 0.999), ("p99.99", 0.9999), ("p25", 0.25), ("p10", 0.1), ("p5", 0.05), ("p1", 0.01),
     ]
 
-    /// The names that people use, and any other as a number. A slip of the fingers such as `p59` is no quantile that
-    /// anyone means, so other names are refused.
+    /// Parses a quantile: one of the usual names such as `p95`, or any number such as `0.97`. Other names are refused,
+    /// because `p59` is more likely a typing error.
     static func quantile(_ text: String) throws(Mend) -> Double {
         if let known = quantiles.first(where: { $0.name == text.lowercased() }) { return known.value }
         if let value = number(Substring(text)) {
@@ -86,7 +86,7 @@ enum Units {
         ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1),
     ]
 
-    /// `64KiB`, `1.5MB`, `512B`: bytes.
+    /// Parses a size such as `64KiB`, `1.5MB` or `512B` into bytes.
     static func bytes(_ text: String) throws(Mend) -> Int {
         if number(Substring(text)) != nil { throw Mend("has no unit: write \(text)B or \(text)KiB") }
         guard let size = sizes.first(where: { text.hasSuffix($0.suffix) }),
@@ -95,7 +95,7 @@ enum Units {
         return Int((value * size.factor).rounded())
     }
 
-    /// A bound in a series' base unit: `70GiB` in bytes, `250ms` in seconds, `90%` as 0.9, or a plain number.
+    /// Parses a quantity into a series' base unit: `70GiB` into bytes, `250ms` into seconds, `90%` into 0.9, or a number.
     static func quantity(_ text: String) throws(Mend) -> Double {
         if let value = number(Substring(text)) { return value }
         if text.hasSuffix("%"), let value = number(text.dropLast()) { return value / 100 }
@@ -106,7 +106,7 @@ enum Units {
         throw Mend("is no quantity: write a number, alone or with a unit such as 70GiB, 250ms or 90%")
     }
 
-    /// `20/s`, `1200/m`, `5/h`: per second.
+    /// Parses a rate such as `20/s`, `1200/m` or `5/h` into a rate per second.
     static func rate(_ text: String) throws(Mend) -> Double {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         if parts.count == 1, number(parts[0]) != nil { throw Mend("has no unit: write \(text)/s") }
@@ -132,7 +132,7 @@ enum Units {
         }
     }
 
-    /// Decimal digits with an optional sign, point and exponent; no hexadecimals, infinities or NaN.
+    /// Parses a decimal number with an optional sign, point and exponent; no hexadecimals, infinities or NaN.
     static func number(_ text: Substring) -> Double? {
         guard let first = text.first, first.isASCII, first.isNumber || first == "-" || first == ".",
             text.allSatisfy({ $0.isASCII && ($0.isNumber || ".-+eE".contains($0)) }),
@@ -141,12 +141,12 @@ enum Units {
         return value
     }
 
-    /// Writes a number as short as it can be told apart from its neighbors at four decimals.
+    /// The shortest text of a number, rounded to four decimals.
     static func decimal(_ value: Double) -> String {
         let rounded = (value * 10_000).rounded() / 10_000
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"
     }
 
-    /// A share as files write it: `5%`, `0.2%`.
+    /// The text of a share as in configuration files: `5%`, `0.2%`.
     static func percent(_ value: Double) -> String { decimal(value * 100) + "%" }
 }

@@ -4,11 +4,11 @@ public enum FamilyKind: String, CaseIterable, Hashable, Sendable {
     case gauge
     case histogram
     case summary
-    /// No TYPE line, or one of the OpenMetrics types that this format does not know.
+    /// A family without a TYPE line, or with an OpenMetrics type that the text format does not know.
     case untyped
 }
 
-/// Two labels are equal where their bytes are: see `Bytewise`.
+/// A label of a sample. Labels are compared by their bytes: see `Bytewise`.
 public struct Label: Hashable, Sendable {
     public var name: String
     public var value: String
@@ -35,7 +35,7 @@ public struct Sample: Hashable, Sendable {
     /// The labels in the order of the line; names are unique.
     public var labels: [Label]
     public var value: Double
-    /// Index into `Exposition.families`.
+    /// The index of the sample's family in `Exposition.families`.
     public var family: Int
 
     public init(name: String, labels: [Label] = [], value: Double, family: Int) {
@@ -45,14 +45,14 @@ public struct Sample: Hashable, Sendable {
         self.family = family
     }
 
-    /// A label that is not there reads as empty, as Prometheus has it.
+    /// The value of a label. As in Prometheus, a missing label has an empty value.
     public subscript(label: String) -> String {
         for candidate in labels where candidate.name.hasBytes(of: label) { return candidate.value }
         return ""
     }
 }
 
-/// A metric family: one HELP and TYPE with its samples. There may be none: a server that has not worked yet.
+/// A metric family: a HELP and a TYPE line with its samples. A family can be empty, for example before the first request.
 public struct Family: Hashable, Sendable {
     public var name: String
     public var kind: FamilyKind
@@ -65,13 +65,13 @@ public struct Family: Hashable, Sendable {
     }
 }
 
-/// A whole reply of a metrics endpoint.
+/// A metrics page: the complete response of a metrics endpoint.
 public struct Exposition: Sendable {
     /// The families, in the order in which they were first named.
     public let families: [Family]
     /// The samples, in the order of the lines.
     public let samples: [Sample]
-    /// The newest explicit timestamp of a sample, in milliseconds since 1970; nil where none has one.
+    /// The newest explicit timestamp of a sample, in milliseconds since 1970; nil if no sample has one.
     public let newestTimestamp: Double?
     private let placesByName: [Bytewise: [Int]]
 
@@ -86,12 +86,12 @@ public struct Exposition: Sendable {
 
     public func family(named name: String) -> Family? { families.first { $0.name.hasBytes(of: name) } }
 
-    /// All samples of a family, those of `x_bucket`, `x_sum` and `x_count` for a histogram x.
+    /// All samples of a family; for a histogram x, those named `x_bucket`, `x_sum` and `x_count`.
     public func samples(of family: String) -> [Sample] {
         guard let index = families.firstIndex(where: { $0.name.hasBytes(of: family) }) else { return [] }
         return samples.filter { $0.family == index }
     }
 
-    /// Samples of exactly this name.
+    /// The samples with exactly this name.
     public func samples(named name: String) -> [Sample] { (placesByName[Bytewise(name)] ?? []).map { samples[$0] } }
 }

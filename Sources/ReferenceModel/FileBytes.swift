@@ -1,7 +1,7 @@
 import FileAccess
 import Glibc
 
-/// A file that could not be read or written, or whose content is not what it has to be.
+/// The error for a file that could not be read or written, or whose content is invalid.
 public struct FileError: Error, Hashable, CustomStringConvertible, Sendable {
     public var path: String
     /// The problem and how to fix it.

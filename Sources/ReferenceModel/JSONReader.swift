@@ -1,16 +1,16 @@
 import Glibc
 
-/// Text that is no JSON, or not the JSON that was expected.
+/// The error for text that is not JSON, or not the JSON that was expected.
 struct JSONError: Error, Hashable, CustomStringConvertible {
-    /// The place, in bytes from the start.
+    /// The position of the error, in bytes from the start.
     var offset: Int
     var message: String
 
     var description: String { "\(message) (at byte \(offset))" }
 }
 
-/// A key of an object. It is matched byte by byte, in time linear in its length: `==` of strings brings both sides into
-/// Unicode's normal form first, and that takes quadratic time on a long run of combining marks.
+/// A key of an object. Keys are compared byte by byte, in time linear in their length. The `==` of strings normalizes both
+/// sides first, which takes quadratic time for a long run of combining marks.
 struct JSONKey {
     let text: String
 
@@ -27,19 +27,19 @@ extension String {
         utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
     }
 
-    /// The start of a text, for a message. Counted in scalars: one character may be as long as the whole text.
+    /// The start of the text, for messages. It is cut by scalars, because a single character can be as long as the text.
     var excerpt: String {
         utf8.count <= 40 ? self : String(String.UnicodeScalarView(unicodeScalars.prefix(40))) + "…"
     }
 }
 
-/// A strict pull parser (RFC 8259) over bytes that outlive it: the caller says what it expects next, and nothing is
-/// built that it does not ask for.
+/// A strict pull parser (RFC 8259). The caller asks for each expected value, and only the requested values are built. The
+/// bytes must outlive the parser.
 struct JSONReader {
     enum Kind { case object, array, string, number, boolean, null, end, invalid }
 
     static let depthLimit = 32
-    /// Digits of one number; the longest double that makes sense needs 25.
+    /// The maximum length of a number. The longest useful double has 25 characters.
     private static let numberLimit = 64
 
     private let bytes: UnsafeRawBufferPointer
@@ -48,7 +48,7 @@ struct JSONReader {
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// What the next value is.
+    /// The kind of the next value, which is not consumed.
     mutating func peek() -> Kind {
         skipSpace()
         guard offset < bytes.count else { return .end }
@@ -63,7 +63,7 @@ struct JSONReader {
         }
     }
 
-    /// Calls `body` with each key; it has to read or skip the value.
+    /// Reads an object and calls `body` with each key; `body` must read or skip the value.
     mutating func object(_ body: (inout JSONReader, JSONKey) throws(JSONError) -> Void) throws(JSONError) {
         try open(UInt8(ascii: "{"), "an object")
         if !close(UInt8(ascii: "}")) {
@@ -77,7 +77,7 @@ struct JSONReader {
         depth -= 1
     }
 
-    /// Calls `body` at each element; it has to read or skip it.
+    /// Reads an array and calls `body` before each element; `body` must read or skip the element.
     mutating func array(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
         try open(UInt8(ascii: "["), "an array")
         if !close(UInt8(ascii: "]")) {
@@ -92,7 +92,7 @@ struct JSONReader {
         throw error("expected true or false")
     }
 
-    /// A number as the nearest double; never infinite.
+    /// Reads a number as the nearest double. An infinite result is an error.
     mutating func number() throws(JSONError) -> Double {
         skipSpace()
         let start = offset
@@ -117,7 +117,8 @@ struct JSONReader {
             exponent += (minus ? -1 : 1) * Int(min(power, 9_999))
         }
         guard offset - start <= Self.numberLimit else { throw error("a number of more than 64 characters") }
-        // Exact when both are (Clinger 1990): one rounding. Else the C library's correctly rounded conversion.
+        // If mantissa and power of ten are exact doubles, one operation rounds correctly (Clinger 1990). Otherwise the C
+        // library converts, with correct rounding.
         if digits <= 15, abs(exponent) <= 22 {
             let scaled =
                 exponent < 0 ? Double(mantissa) / Self.power(-exponent) : Double(mantissa) * Self.power(exponent)
@@ -133,7 +134,7 @@ struct JSONReader {
         return value
     }
 
-    /// A number without fraction, whatever its notation.
+    /// Reads a number without a fraction, in any notation.
     mutating func integer() throws(JSONError) -> Int64 {
         let value = try number()
         guard let exact = Int64(exactly: value) else { throw error("expected a whole number") }
@@ -162,7 +163,7 @@ struct JSONReader {
         guard try literal("null") else { throw error("expected null") }
     }
 
-    /// Reads the next value, whatever it is, and forgets it.
+    /// Skips the next value of any kind.
     mutating func skip() throws(JSONError) {
         switch peek() {
         case .object: try object { (reader, _) throws(JSONError) in try reader.skip() }
@@ -175,7 +176,7 @@ struct JSONReader {
         }
     }
 
-    /// Nothing but white space may be left.
+    /// Checks that only white space is left.
     mutating func finish() throws(JSONError) {
         skipSpace()
         if offset < bytes.count { throw error("unexpected text after the end") }
@@ -247,7 +248,7 @@ extension JSONReader {
     }
 
     private func text(_ slice: UnsafeRawBufferPointer) throws(JSONError) -> String {
-        // ASCII, the usual case, needs no validation, which is generic and slow.
+        // ASCII, the usual case, skips the validation, which is slow.
         if slice.allSatisfy({ $0 < 0x80 }) { return String(decoding: slice, as: UTF8.self) }
         guard let text = String(validating: slice, as: UTF8.self) else { throw error("a string is not UTF-8") }
         return text

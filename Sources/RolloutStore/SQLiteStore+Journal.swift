@@ -6,7 +6,7 @@ import RolloutEngine
 import Vocabulary
 
 extension SQLiteStore {
-    /// Entries that one call returns at most, whatever was asked for: a page, not the journal.
+    /// The maximum number of entries that one call returns, even if more are requested.
     public static let maximumPage = 1_000
 
     public func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry] {
@@ -36,7 +36,7 @@ extension SQLiteStore {
         return db.lastInsertedRowID
     }
 
-    /// Kinds that only a later version knows are left out.
+    /// The event kinds as an SQL list. Entries of kinds that only a later version knows are not returned.
     private static let knownKinds = EventKind.allCases.map { "'\($0.rawValue)'" }.joined(separator: ",")
 
     private func entries(

@@ -1,6 +1,6 @@
-/// An instant in UTC to the millisecond. In JSON a string as RFC 3339 writes it: `2026-11-21T03:41:30.250Z`.
+/// An instant in UTC with a resolution of one millisecond. In JSON it is an RFC 3339 string: `2026-11-21T03:41:30.250Z`.
 public struct Timestamp: Hashable, Comparable, Sendable {
-    /// The milliseconds since 1970, leap seconds left out.
+    /// The milliseconds since 1970, not counting leap seconds.
     public var milliseconds: Int64
 
     public init(milliseconds: Int64) { self.milliseconds = milliseconds }
@@ -18,14 +18,14 @@ extension Timestamp: CustomStringConvertible {
         return "\(pad(year, 4))-\(pad(month, 2))-\(pad(date, 2))T\(clockTime(seconds)).\(pad(inDay % 1000, 3))Z"
     }
 
-    /// `2026-11-21 03:41:30`, for tables.
+    /// The date and time for tables: `2026-11-21 03:41:30`.
     public var short: String {
         let (days, inDay) = Self.floorDivide(milliseconds, Self.day)
         let (year, month, date) = Self.civil(days)
         return "\(pad(year, 4))-\(pad(month, 2))-\(pad(date, 2)) \(clockTime(inDay / 1000))"
     }
 
-    /// `03:41:30`.
+    /// The time of day: `03:41:30`.
     public var clockTime: String { clockTime(Self.floorDivide(milliseconds, Self.day).rest / 1000) }
 
     private func clockTime(_ seconds: Int64) -> String {
@@ -37,7 +37,7 @@ extension Timestamp: CustomStringConvertible {
         return String(repeating: "0", count: max(width - digits.count, 0)) + digits
     }
 
-    /// Only the form that `description` writes; fractions of a second may be missing.
+    /// Parses the form that `description` writes; the fraction of a second is optional.
     public init?(_ text: String) {
         let bytes = Array(text.utf8)
         func number(_ range: Range<Int>) -> Int64? {

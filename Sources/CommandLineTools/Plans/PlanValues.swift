@@ -3,9 +3,9 @@ import ArgumentParser
 import PolicyModel
 import PolicyYAML
 
-// What is wrong with a value is said by the parser, with the option that it belongs to.
+// If a value is invalid, the argument parser reports the error together with the name of the option.
 
-/// A share on the command line: `0.1%`.
+/// The value of an option that is a share, such as `0.1%`.
 struct ShareValue: CustomStringConvertible {
     var value: Double
     init(_ value: Double) { self.value = value }
@@ -13,7 +13,7 @@ struct ShareValue: CustomStringConvertible {
     var description: String { Words.percent(value) }
 }
 
-/// A time on the command line: `10m`.
+/// The value of an option that is a duration, such as `10m`.
 struct TimeValue: CustomStringConvertible {
     var value: Duration
     init(_ value: Duration) { self.value = value }
@@ -21,7 +21,7 @@ struct TimeValue: CustomStringConvertible {
     var description: String { value.written }
 }
 
-/// `p50=40ms,p95=90ms`.
+/// The value of an option that is a latency, such as `p50=40ms,p95=90ms`.
 struct LatencyValue: CustomStringConvertible {
     var shape: LatencyShape
 
@@ -44,14 +44,14 @@ struct LatencyValue: CustomStringConvertible {
     var description: String { "p50=\(shape.p50.written),p95=\(shape.p95.written)" }
 }
 
-/// `10%:10m,25%:10m,50%:10m`: weights that rise, each with the time it is held.
+/// The value of `--steps`, such as `10%:10m,25%:10m,50%:10m`: rising weights, each with its hold.
 struct StepsValue: CustomStringConvertible {
     struct Step: Sendable {
         var weight: Weight
         var hold: Duration
     }
     var steps: [Step]
-    /// The most steps: as many as a service may have.
+    /// The maximum number of steps.
     static let most = 100
 
     init(_ steps: [Step]) { self.steps = steps }
@@ -70,7 +70,7 @@ struct StepsValue: CustomStringConvertible {
         guard (1...Self.most).contains(steps.count) else { throw ValidationError("write 1 to \(Self.most) steps") }
     }
 
-    /// The steps of a service that names none.
+    /// The default steps of a service.
     static let standard = StepsValue(
         Strategy.defaultSteps.compactMap {
             if case .weight(let weight, let hold) = $0 { Step(weight: weight, hold: hold) } else { nil }
@@ -79,13 +79,14 @@ struct StepsValue: CustomStringConvertible {
     var description: String { steps.map { "\($0.weight):\($0.hold.written)" }.joined(separator: ",") }
 }
 
-/// Policies from files, as a simulation or a replay can judge them.
+/// Policies from files, without the checks that a simulation or a replay cannot judge.
 struct PlannedPolicies {
     var policies: [Policy]
-    /// Checks that are left out: `standard/gpu-memory`.
+    /// The paths of the checks that are left out, such as `standard/gpu-memory`.
     var leftOut: [String]
 
-    /// - Throws: `Failure` with every diagnostic.
+    /// Reads policy files.
+    /// - Throws: `Failure` with all diagnostics.
     static func read(_ files: [String]) throws -> [Policy] {
         var policies: [Policy] = []
         var lines: [String] = []
@@ -104,7 +105,7 @@ struct PlannedPolicies {
         return policies
     }
 
-    /// - Parameter quality: labels are there to be judged.
+    /// - Parameter quality: true if labels are available, so that quality checks can be judged.
     init(_ all: [Policy], quality: Bool) throws {
         policies = []
         leftOut = []
@@ -116,7 +117,7 @@ struct PlannedPolicies {
                 case .errors(let errors): isJudged = errors.from == .proxy
                 case .clientErrors: isJudged = true
                 case .latency(let latency): isJudged = latency.from == .proxy
-                // Stays: it has a part of the risk.
+                // The check stays in the policy, because it has a share of the risk.
                 case .quality:
                     if !quality { leftOut.append("\(policy.name)/\(check.name)") }
                     if quality, check.mode == .enforce { enforced += 1 }
@@ -137,7 +138,7 @@ struct PlannedPolicies {
         }
     }
 
-    /// One line about what is left out; nil where nothing is.
+    /// A line that names the checks that are left out; nil if there are none.
     var note: String? {
         leftOut.isEmpty
             ? nil

@@ -3,22 +3,22 @@ import AdminTypes
 import Analysis
 import Vocabulary
 
-/// What a service's judge took in, fetched from the agent.
+/// The recorded input of a service's judge, fetched from the agent.
 struct Recording {
-    /// More than the agent keeps of a service; what sends more is not the agent.
+    /// The largest recording that is accepted. The agent keeps less than this for a service.
     static let maximumBytes = 64 << 20
 
     /// The judge before the first item; nil between rollouts.
     var head: Judge?
     var items: [JudgedItem] = []
-    /// False: something at its begin or in the middle is gone.
+    /// False if items at the beginning or in the middle are missing.
     var isWhole = true
-    /// When its first and its last items were written.
+    /// The times at which the first and the last item were written.
     var begin: Timestamp?
     var end: Timestamp?
 
-    /// - Parameter rollout: empty: of the version that serves between rollouts.
-    /// - Throws: `Failure` where it cannot be read; `AdminClientError`, a 404 `unknown_recording` where there is none.
+    /// - Parameter rollout: the id of the rollout; empty for the recording made between rollouts.
+    /// - Throws: `Failure` if the recording cannot be read; `AdminClientError` (404 `unknown_recording`) if there is none.
     init(of service: String, rollout: String, _ client: AdminClient) throws {
         var bytes = 0
         var problem: String?
@@ -43,7 +43,7 @@ struct Recording {
         }
     }
 
-    /// Why a page cannot be read.
+    /// The reason why a page cannot be read.
     private struct Unreadable: Error, CustomStringConvertible { var description: String }
 
     private mutating func add(_ page: RecordingPage) throws {
@@ -60,7 +60,7 @@ struct Recording {
             throw Unreadable(
                 description: "\(page.count) items were written after item \(page.first), \(read.count) are there")
         }
-        // Pruned while it was read.
+        // The agent pruned the recording between two pages.
         if !items.isEmpty, page.first != items.count { isWhole = false }
         isWhole = isWhole && page.whole
         items += read

@@ -1,15 +1,15 @@
 import Glibc
 import PlainText
 
-/// The place to which a command writes. Commands ask `Console.current`, so that tests can look at what was written.
+/// The output of a command. Commands write to `Console.current`, which tests replace to read the output.
 public final class Console: @unchecked Sendable {
     @TaskLocal public static var current = Console.standard()
 
-    /// Whether the output goes to a person's screen.
+    /// True if the output goes to a terminal.
     public let isTerminal: Bool
     /// True if colors and other styles are written.
     public let isColored: Bool
-    /// Characters beyond ASCII can be drawn with.
+    /// True if the locale allows characters beyond ASCII.
     public let isUnicode: Bool
     private let write: (_ text: String, _ toErrors: Bool) -> Void
 
@@ -23,7 +23,7 @@ public final class Console: @unchecked Sendable {
         self.write = write
     }
 
-    /// The process's own output. Colored on a terminal, unless NO_COLOR is set or the terminal is a dumb one.
+    /// The process's own output. It is colored on a terminal, unless NO_COLOR is set or the terminal is dumb.
     static func standard() -> Console {
         let isTerminal = isatty(STDOUT_FILENO) == 1
         let isDumb = variable("TERM") == "dumb"
@@ -34,7 +34,7 @@ public final class Console: @unchecked Sendable {
         }
     }
 
-    /// The first of a locale's variables that is set decides.
+    /// True if the first locale variable that is set names UTF-8.
     static func isUnicode(_ locale: [String?]) -> Bool {
         let name = locale.compactMap(\.self).first { !$0.isEmpty }?.lowercased() ?? ""
         return name.contains("utf-8") || name.contains("utf8")
@@ -65,7 +65,7 @@ public final class Console: @unchecked Sendable {
 /// The value of an environment variable.
 func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-/// What a reader that closed its end no longer wants is dropped: `canaryctl events | head` ends quietly.
+/// Writes all of a text. If the reader has closed its end, the rest is dropped, so `canaryctl events | head` ends quietly.
 func writeAll(_ text: String, to descriptor: Int32) {
     var text = text
     text.withUTF8 { bytes in
@@ -79,7 +79,7 @@ func writeAll(_ text: String, to descriptor: Int32) {
     }
 }
 
-/// How a piece of text stands out on a terminal.
+/// A style of text on a terminal.
 enum Style: String, CaseIterable {
     case plain, bold, dim, red, green, yellow, cyan
 
@@ -97,7 +97,7 @@ enum Style: String, CaseIterable {
 
     private static let sequences = ["\u{1b}[0m"] + allCases.filter { $0 != .plain }.map { "\u{1b}[\($0.code)m" }
 
-    /// The text with everything that steers a terminal replaced, except for what `applied` put around its pieces.
+    /// The text with all terminal control sequences replaced, except for those that `applied` added.
     static func displayable(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: \.steersDisplay) else { return text }
         var result = ""

@@ -1,9 +1,9 @@
 import AdminTypes
 import Vocabulary
 
-/// An event as one line.
+/// Formats an event as one line.
 enum EventText {
-    /// `2026-11-21 03:41:30 UTC  #17  step_started  1%  by policy  step 1 of 3: …`
+    /// The line of an event: `2026-11-21 03:41:30 UTC  #17  step_started  1%  by policy  step 1 of 3: …`
     static func line(_ event: EventRecord, colored: Bool) -> String {
         func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         let id = event.id.map { "#\($0)" } ?? "(not on disk)"

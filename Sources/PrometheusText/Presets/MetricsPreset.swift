@@ -1,14 +1,14 @@
-/// The way in which a known server's metrics are read: a table, no code.
+/// Describes, as data, how the metrics of a known server are read.
 public struct MetricsPreset: Sendable {
     public enum Port: Hashable, Sendable {
-        /// The metrics are on the port of the service.
+        /// The port of the service itself.
         case service
         case fixed(UInt16)
     }
 
     public enum Latency: Sendable {
-        /// - scale: from the server's unit to seconds.
-        /// - excludesErrors: the selector leaves failed requests out.
+        /// - scale: the factor that converts the server's unit to seconds.
+        /// - excludesErrors: true if the selector excludes failed requests.
         case histogram(PresetSeries, scale: Double, excludesErrors: Bool)
         case unavailable(String)
     }
@@ -16,16 +16,16 @@ public struct MetricsPreset: Sendable {
     public var name: String
     public var path: String
     public var port: Port
-    /// Summed up: answered and failed requests, without those that were the client's fault.
+    /// Series whose sum counts successful and failed requests, without those that were the client's fault.
     public var requests: [PresetSeries]
-    /// Summed up: those of `requests` that failed.
+    /// Series whose sum counts those of `requests` that failed.
     public var errors: [PresetSeries]
     public var latency: Latency
-    /// Summed up.
+    /// Series whose sum is the number of waiting requests.
     public var queue: [PresetSeries]
-    /// The highest, 0 ... 1.
+    /// A series whose maximum is the utilization, 0 ... 1.
     public var saturation: PresetSeries?
-    /// The label that names the model.
+    /// The name of the label that identifies the model.
     public var modelLabel: String?
 
     public static let all: [MetricsPreset] = [.reference, .triton, .mlserver, .bentoml]
@@ -35,7 +35,7 @@ public struct MetricsPreset: Sendable {
 
 public struct PresetSeries: Sendable {
     public var selector: SeriesSelector
-    /// The series carries the preset's `modelLabel`.
+    /// True if the series has the preset's `modelLabel`.
     public var hasModel: Bool
 
     init(_ name: String, _ matchers: [LabelMatcher] = [], hasModel: Bool = true) {
@@ -44,7 +44,7 @@ public struct PresetSeries: Sendable {
     }
 }
 
-/// A service asks for a preset that does not exist.
+/// The error for a preset that does not exist.
 public struct UnknownPreset: Error, Hashable, Sendable, CustomStringConvertible {
     public var name: String
 

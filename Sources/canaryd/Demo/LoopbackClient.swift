@@ -107,7 +107,7 @@ final class LoopbackClient {
         return nil
     }
 
-    /// A TCP port on loopback that is free now: `preferred`, or else any.
+    /// A TCP port on loopback that is currently free: `preferred` if possible, otherwise any.
     static func freePort(preferred: UInt16) -> UInt16 {
         for candidate in [preferred, 0] {
             let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
