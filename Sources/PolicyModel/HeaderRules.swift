@@ -1,7 +1,7 @@
-/// What servers are told of the client, and whose word on it counts.
+/// The fields that describe the client to the servers, and whose values of them are accepted.
 public struct HeaderRules: Hashable, Codable, Sendable {
     public var forwarded: ForwardedMode
-    /// The `Forwarded` field of RFC 7239 as well.
+    /// True if the `Forwarded` field of RFC 7239 is sent as well.
     public var rfc7239: Bool
     public var requestID: RequestIDRule
 
@@ -12,35 +12,37 @@ public struct HeaderRules: Hashable, Codable, Sendable {
     }
 }
 
-/// What becomes of the fields that describe the client: `x-forwarded-*`, `forwarded`, `x-real-ip`.
+/// How the fields that describe the client are treated: `x-forwarded-*`, `forwarded`, `x-real-ip`.
 public enum ForwardedMode: String, CaseIterable, Hashable, Codable, Sendable {
     /// `append` for trusted clients, `replace` for others.
     case auto
-    /// What the client sent is kept, and what is seen here is added.
+    /// Keeps what the client sent and adds what the proxy sees.
     case append
-    /// Only what is seen here.
+    /// Sends only what the proxy sees.
     case replace
-    /// No such field is sent.
+    /// Sends no such field.
     case off
 }
 
-/// The clients whose `x-request-id` is kept, where it is one sane value; others get a new one.
+/// The clients whose `x-request-id` is kept if it is a single valid value; other requests get a new id.
 public enum RequestIDRule: String, CaseIterable, Hashable, Codable, Sendable {
     case keep
-    /// The ids of trusted clients are kept.
+    /// Keeps the ids of trusted clients.
     case trusted
     case new
 }
 
-/// Names of fields that describe clients or routing, and which a client that is not trusted therefore cannot send.
+/// The names of fields that describe clients or routing. They are accepted from trusted clients only.
 public enum ReservedFields {
-    /// Whatever begins like this is ours to set.
+    /// The prefix of the fields that control routing or that the proxy sets.
     public static let routingPrefix = "x-canary"
 
-    /// - Parameter name: in lower case.
+    /// True if a field controls routing, in any spelling with hyphens or underscores.
+    /// - Parameter name: the name in lower case.
     public static func isRouting(_ name: String) -> Bool { hyphened(name).hasPrefix(routingPrefix) }
 
-    /// - Parameter name: in lower case.
+    /// True if a field is reserved, in any spelling with hyphens or underscores.
+    /// - Parameter name: the name in lower case.
     public static func contains(_ name: String) -> Bool {
         let name = hyphened(name)
         return name.hasPrefix(routingPrefix) || name.hasPrefix("x-forwarded")

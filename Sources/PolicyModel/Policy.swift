@@ -25,7 +25,7 @@ public struct Check: Hashable, Codable, Sendable {
     public var name: String
     public var kind: CheckKind
     public var mode: CheckMode
-    /// Weight beside the other checks in the risk budget, > 0.
+    /// The weight of the check in the risk budget, relative to other checks of its kind; above 0.
     public var share: Double
     /// The limits of `judge: threshold`.
     public var limits: ThresholdLimits
@@ -44,7 +44,7 @@ public struct Check: Hashable, Codable, Sendable {
 
 public enum CheckMode: String, Hashable, Codable, Sendable {
     case enforce
-    /// Measured and shown, never decides.
+    /// The check is measured and shown, and never decides.
     case observe
 }
 
@@ -63,13 +63,13 @@ public enum ObservationOrigin: String, Hashable, Codable, Sendable {
 
 /// The share of judged requests that ended as errors. At least one of `max` and `maxIncrease` is set.
 public struct ErrorsCheck: Hashable, Codable, Sendable {
-    /// Ceiling, a fraction 0 ... 1.
+    /// The ceiling, a fraction 0 ... 1.
     public var max: Double?
-    /// Over the baseline's rate, relative: 0.5 allows half as much again.
+    /// The allowed increase over the baseline's rate: 0.5 allows 1.5 times that rate.
     public var maxIncrease: Double?
-    /// A candidate's rate at or below this never fails `maxIncrease`. Fraction 0 ... 1.
+    /// The rate, a fraction 0 ... 1, up to which a candidate never fails `maxIncrease`.
     public var floor: Double
-    /// Statuses that count as errors, beside requests without a whole response, which always do.
+    /// The statuses that count as errors. Requests without a complete response always count as errors.
     public var statuses: ResponseSet
     public var from: ObservationOrigin
 
@@ -88,9 +88,9 @@ public struct ErrorsCheck: Hashable, Codable, Sendable {
 /// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each
 /// compared with the baseline's.
 public struct ClientErrorsCheck: Hashable, Codable, Sendable {
-    /// The allowed increase over the baseline's share, relative: 0.5 allows half as much again.
+    /// The allowed increase over the baseline's share: 0.5 allows 1.5 times that share.
     public var maxIncrease: Double
-    /// A candidate's share at or below this never fails. Fraction 0 ... 1.
+    /// The share, a fraction 0 ... 1, up to which a candidate never fails.
     public var floor: Double
 
     public init(maxIncrease: Double, floor: Double = 0) {
@@ -104,9 +104,9 @@ public struct LatencyCheck: Hashable, Codable, Sendable {
     /// 0 < quantile < 1.
     public var quantile: Double
     public var of: LatencyMeasure
-    /// Ceiling.
+    /// The ceiling.
     public var max: Duration?
-    /// Over the baseline's quantile, relative: 0.1 allows 10 % more.
+    /// The allowed increase over the baseline's quantile: 0.1 allows 10 % more.
     public var maxIncrease: Double?
     public var from: ObservationOrigin
 

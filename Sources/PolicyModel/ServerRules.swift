@@ -1,14 +1,14 @@
-/// How servers are asked whether they are well.
+/// The settings of active health checks.
 public struct HealthCheck: Hashable, Codable, Sendable {
-    /// Asked with GET. Nil: where the version's metrics preset is asked whether it is ready.
+    /// The path of the GET request; nil for the readiness path of the version's metrics preset.
     public var path: String?
-    /// Between two probes of a server.
+    /// The time between two probes of a server.
     public var interval: Duration
     public var timeout: Duration
-    /// Probes in a row. The first probe of a server decides by itself.
+    /// The numbers of consecutive probes that change a server's state. The first probe of a server decides alone.
     public var unhealthyThreshold: Int
     public var healthyThreshold: Int
-    /// Statuses that say it is well.
+    /// The statuses of a healthy server.
     public var expectedStatus: ClosedRange<Int>
 
     public init(
@@ -24,16 +24,16 @@ public struct HealthCheck: Hashable, Codable, Sendable {
     }
 }
 
-/// When a server that keeps failing is left out for a while.
+/// The settings of outlier detection, which ejects a server that keeps failing for a while.
 public struct OutlierDetection: Hashable, Codable, Sendable {
-    /// Answers in a row that were 5xx or no answer at all; 0: not counted.
+    /// The number of consecutive 5xx or missing responses that eject a server; 0 turns the rule off.
     public var consecutive5xx: Int
-    /// Answers in a row that were 502, 503, 504 or no answer at all; 0: not counted.
+    /// The number of consecutive 502, 503, 504 or missing responses that eject a server; 0 turns the rule off.
     public var consecutiveGatewayFailure: Int
     /// The length of the first ejection; the nth in a row lasts n times as long.
     public var baseEjectionTime: Duration
     public var maxEjectionTime: Duration
-    /// The percentage of a version's servers that may be out at once, 0 ... 100; one always may.
+    /// The percentage of a version's servers that may be ejected at once, 0 ... 100; one server always may.
     public var maxEjectionPercent: Int
 
     public init(
@@ -48,13 +48,13 @@ public struct OutlierDetection: Hashable, Codable, Sendable {
     }
 }
 
-/// What a service may hold at once in the whole agent; beyond it requests are refused. Nil: no bound of its own.
+/// The limits of a service over the whole agent; nil means no limit. Requests beyond a limit are refused.
 public struct TrafficLimits: Hashable, Codable, Sendable {
-    /// Of clients whose last request was this service's.
+    /// The limit on connections of clients whose last request was for this service.
     public var connections: Int?
-    /// Requests under way.
+    /// The limit on requests under way.
     public var requests: Int?
-    /// Bytes of the buffers that its requests hold.
+    /// The limit on the bytes of the buffers that the service's requests hold.
     public var buffer: Int?
 
     public init(connections: Int? = nil, requests: Int? = nil, buffer: Int? = nil) {
@@ -65,7 +65,7 @@ public struct TrafficLimits: Hashable, Codable, Sendable {
 }
 
 extension TrafficRules {
-    /// Returns the check with the path that the version's servers are asked at; nil where they are not probed.
+    /// The health check of a version with its path; nil if the version's servers are not probed.
     public func healthCheck(of version: Version) -> HealthCheck? {
         guard var check = healthCheck, let path = check.path ?? version.readyPath else { return nil }
         check.path = path
@@ -74,7 +74,7 @@ extension TrafficRules {
 }
 
 extension Version {
-    /// The path at which its servers are asked whether they are ready; nil without a preset.
+    /// The readiness path of the version's metrics preset; nil without a preset.
     public var readyPath: String? {
         switch metrics?.preset {
         case "reference", "triton", "mlserver": "/v2/health/ready"

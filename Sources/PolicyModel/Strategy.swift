@@ -1,8 +1,9 @@
-/// How a rollout moves.
+/// The course of a rollout.
 public struct Strategy: Hashable, Codable, Sendable {
     public var start: Initiation
     public var warmup: Warmup?
-    /// Weights rise. Where none names a weight, the proof is made at the bake's weight, or at 95 % without a bake.
+    /// The steps, whose weights rise. If no step has a weight, the proof is made at the bake's weight, or at 95 % without a
+    /// bake.
     public var steps: [Step]
     public var promotion: Initiation
     public var bake: Bake?
@@ -33,7 +34,7 @@ public enum Initiation: String, Hashable, Codable, Sendable {
     case manual
 }
 
-/// What the candidate has to answer before its latency is judged. Its errors count from the first request.
+/// The requests that the candidate must serve before its latency is judged. Its errors count from the first request.
 public struct Warmup: Hashable, Codable, Sendable {
     public var requests: Int
     public var within: Duration
@@ -46,11 +47,11 @@ public struct Warmup: Hashable, Codable, Sendable {
 
 public enum Step: Hashable, Codable, Sendable {
     case weight(Weight, hold: Duration)
-    /// Until someone resumes, or for a time.
+    /// A pause for a time, or until someone resumes the rollout if there is no time.
     case pause(Duration?)
 }
 
-/// The time after the steps in which the old version stays ready and a control group stays on it.
+/// The time after the steps in which the candidate serves everything except a control group, which stays on the baseline.
 public struct Bake: Hashable, Codable, Sendable {
     public var duration: Duration
     /// The baseline's share while baking.
@@ -63,7 +64,7 @@ public struct Bake: Hashable, Codable, Sendable {
 }
 
 public struct Deadline: Hashable, Codable, Sendable {
-    /// The time from the start, leaving pauses out.
+    /// The time from the start of the rollout, not counting pauses.
     public var after: Duration
     public var then: Consequence
 
@@ -78,9 +79,9 @@ public struct Deadline: Hashable, Codable, Sendable {
     }
 }
 
-/// What is looked at, and how it is judged.
+/// Which requests are judged, and how.
 public struct AnalysisRules: Hashable, Codable, Sendable {
-    /// Time between two looks.
+    /// The time between two evaluations.
     public var interval: Duration
     public var requests: JudgedRequests
     public var judge: JudgeKind
@@ -97,9 +98,9 @@ public struct AnalysisRules: Hashable, Codable, Sendable {
     }
 }
 
-/// The judged population. Empty lists mean all; other requests are relayed and not judged.
+/// The judged population. An empty list means all. Other requests are relayed and not judged.
 public struct JudgedRequests: Hashable, Codable, Sendable {
-    /// Upper case as on the wire.
+    /// The methods in upper case.
     public var methods: [String]
     /// Exact paths, without the query.
     public var paths: [String]
@@ -111,13 +112,13 @@ public struct JudgedRequests: Hashable, Codable, Sendable {
 }
 
 public enum JudgeKind: String, CaseIterable, Hashable, Codable, Sendable {
-    /// E-processes, valid at every look.
+    /// E-processes, whose evidence is valid at every evaluation.
     case sequential
     /// Bounds at each interval, with Argo Rollouts' limits.
     case threshold
 }
 
-/// The risks of the whole rollout, all policies together. 0 < each < 1.
+/// The accepted risks of a whole rollout, over all policies together; each is above 0 and below 1.
 public struct Risk: Hashable, Codable, Sendable {
     public var falseRevert: Double
     public var falsePromote: Double

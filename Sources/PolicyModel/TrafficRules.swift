@@ -1,16 +1,16 @@
-/// How requests find their arm, beyond the weight.
+/// How requests are assigned to an arm, besides the weight, and how they are relayed.
 public struct TrafficRules: Hashable, Codable, Sendable {
     public var sticky: StickyKey
-    /// The first that matches wins; a matched request is relayed and never judged.
+    /// The rules for headers, of which the first that matches applies. A matched request is relayed and never judged.
     public var match: [HeaderMatch]
     public var mirror: Mirror?
-    /// Replay a candidate's failed request on the baseline; nil: the client gets the failure.
+    /// The rules for sending a candidate's failed request to the baseline; nil if the client gets the failure.
     public var rescue: Rescue?
     public var timeouts: Timeouts
     public var headers: HeaderRules
-    /// Nil: servers are not probed.
+    /// The health check; nil if servers are not probed.
     public var healthCheck: HealthCheck?
-    /// Nil: no server is ejected.
+    /// The outlier detection; nil if no server is ejected.
     public var outlierDetection: OutlierDetection?
     public var limits: TrafficLimits
 
@@ -32,7 +32,7 @@ public struct TrafficRules: Hashable, Codable, Sendable {
     }
 }
 
-/// What keeps a client on its arm. A request without the key is assigned at random, and counted.
+/// The key that keeps a client on its arm. A request without the key is assigned at random, and counted.
 public enum StickyKey: Hashable, Codable, Sendable {
     case none
     /// Lower-case header name.
@@ -46,10 +46,11 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     public var header: String
     public var equals: String
     public var to: Arm
-    /// Only for trusted clients.
+    /// True if the rule applies to trusted clients only.
     public var trusted: Bool
 
-    /// - Parameter trusted: nil: where the header's name is reserved for routing.
+    /// - Parameter trusted: whether the rule applies to trusted clients only; nil for true if the header's name begins with
+    ///   `x-canary`, and false otherwise.
     public init(header: String, equals: String, to: Arm, trusted: Bool? = nil) {
         self.header = header
         self.equals = equals
@@ -58,14 +59,14 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     }
 }
 
-/// Which of a candidate's failed requests are replayed on the baseline. One of which nothing was sent always is; else
-/// it has to be declared safe to send twice, by its method or by its path.
+/// Which of a candidate's failed requests are sent to the baseline. A request of which nothing was sent always is. Any other
+/// must be declared safe to send twice, by its method or by its path.
 public struct Rescue: Hashable, Codable, Sendable {
     /// Upper case.
     public var methods: [String]
-    /// Exact, without query; nil: what is judged, where the judged paths are declared.
+    /// Exact paths without a query; nil for the judged requests, if their paths are declared.
     public var paths: [String]?
-    /// Bytes; a larger body is not kept for a replay.
+    /// The size in bytes of the largest body that is kept for a replay.
     public var maxBody: Int
 
     /// RFC 9110, 9.2.2.
@@ -80,9 +81,9 @@ public struct Rescue: Hashable, Codable, Sendable {
     }
 }
 
-/// Copies of requests that the baseline answered, for comparing the answers. They are never judged by time or outcome.
+/// Mirrored requests: copies of requests that the baseline served, sent to the candidate. They are never judged.
 public struct Mirror: Hashable, Codable, Sendable {
-    /// The share of the judged requests that the baseline answered, whatever the weight.
+    /// The mirrored share of the judged requests that the baseline served. It does not depend on the weight.
     public var share: Weight
 
     public init(share: Weight) {
@@ -91,11 +92,11 @@ public struct Mirror: Hashable, Codable, Sendable {
 }
 
 public struct Timeouts: Hashable, Codable, Sendable {
-    /// The time for connecting to a server.
+    /// The time to connect to a server.
     public var connect: Duration
     /// The time from the request's last byte sent to the response's head, and between two reads of its body.
     public var response: Duration
-    /// The time that a kept-alive connection with nothing in flight may last.
+    /// The time that a keep-alive connection may go without a request.
     public var idle: Duration
 
     public init(connect: Duration = .seconds(1), response: Duration = .seconds(60), idle: Duration = .seconds(300)) {

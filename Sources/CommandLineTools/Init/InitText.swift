@@ -18,13 +18,13 @@ struct InitFiles {
 
     private var seen: String {
         guard sample.isEnough else {
-            if sample.requests == nil { return "# Defaults: the server's metrics did not say what it does." }
+            if sample.requests == nil { return "# Defaults: the server has no metrics to learn from." }
             return
                 "# Defaults: the server had too little traffic to learn from (\(Words.count(Int(saturating: sample.requests ?? 0))) requests in "
                 + "\(Words.time(sample.seconds)))."
         }
         var text =
-            "# Seen within \(Words.time(sample.seconds)): \(Words.count(Int(saturating: sample.requests ?? 0))) requests, "
+            "# Measured in \(Words.time(sample.seconds)): \(Words.count(Int(saturating: sample.requests ?? 0))) requests, "
             + "\(Words.rate(sample.rate))/s, \(Words.percent(sample.errorRate)) of them failed"
         if let p50 = sample.p50, let p95 = sample.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
         return text + "."
@@ -45,25 +45,25 @@ struct InitFiles {
 
     var policy: String {
         var text = """
-            # What a candidate for \(name) may not do. Written by canaryctl init.
+            # The bounds for candidates of \(name). Written by canaryctl init.
             \(seen)
             policy: \(name)
-            onNoData: hold            # without traffic nothing is promoted, and nothing reverted either
+            onNoData: hold            # without traffic nothing is promoted and nothing is reverted
             checks:
-              # 5xx, failed or timed-out connections and truncated replies, as the proxy saw them.
+              # 5xx, failed or timed-out connections, and truncated responses, as the proxy sees them.
               - name: error-rate
                 errors:
-                  \(Self.pad("max: " + Self.share(bounds.maxErrors))) # never more, unless the old version fails as often
-                  \(Self.pad("maxIncrease: 50%")) # nor half as many again as the old version,
-                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # where that is more than this
+                  \(Self.pad("max: " + Self.share(bounds.maxErrors))) # ceiling, unless the old version fails as often
+                  \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's rate;
+                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # rates up to this value are always accepted
 
-              # Every other 4xx, and redirects: a wrong model name, a path that is gone, a queue that is full.
+              # 4xx and redirects: a wrong model name, a path that no longer exists, a full queue.
               - name: client-errors
                 clientErrors:
-                  \(Self.pad("maxIncrease: 50%")) # no more than half as many again as the old version,
-                  \(Self.pad("floor: 1%")) # where that is more than this
+                  \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's share;
+                  \(Self.pad("floor: 1%")) # shares up to this value are always accepted
 
-              # A request that fails, or is still open, counts as slower than any bound that it has outlived.
+              # A failed request counts as slower than every bound, and an open one once it has lasted longer than the bound.
               - name: p95-latency
 
             """
@@ -71,13 +71,13 @@ struct InitFiles {
             text += """
                     latency:
                       quantile: p95
-                      \(Self.pad("max: " + p95.written)) # 1.3 times the P95 that was seen
-                      \(Self.pad("maxIncrease: 30%")) # over the old version, at the same time
+                      \(Self.pad("max: " + p95.written)) # 1.3 times the measured P95
+                      \(Self.pad("maxIncrease: 30%")) # compared with the old version at the same time
 
                 """
         } else {
             text += """
-                    latency: {quantile: p95, maxIncrease: 30%}   # add max: where you have promised a latency
+                    latency: {quantile: p95, maxIncrease: 30%}   # add max: if you have promised a latency
 
                 """
         }
@@ -101,24 +101,24 @@ struct InitFiles {
             isInference && model != nil
             ? "  requests: {methods: [POST], paths: [\(YAMLText.flowString("/v2/models/\(model ?? "")/infer"))]}"
                 + "   # only these are judged"
-            : "  requests: {methods: [POST]}   # only these are judged; name the paths too where you can"
+            : "  requests: {methods: [POST]}   # only these are judged; add paths if you can"
         let metrics =
             old.preset == nil
-            ? "# No metrics that canaryd knows were found: what the proxy sees is judged, and that is enough.\n" : ""
+            ? "# The servers have no metrics that canaryd knows. It judges what the proxy sees, which is enough.\n" : ""
         return """
-            # \(name): clients ask \(listen), canaryd asks the servers. Written by canaryctl init.
+            # \(name): clients connect to \(listen), and canaryd relays their requests to the servers. Written by canaryctl init.
             \(metrics)service: \(name)
             listen: \(listen)
-            versions:                   # names of your own: they stay in the history
+            versions:                   # choose your own names; the history keeps them
             \(version("old", old.address, old.metricsPort))\(version("new", newAddress, newMetricsPort))baseline: old
-            candidate: new              # the rollout begins when the agent has read this
+            candidate: new              # the rollout begins when the agent loads this file
             policies: [\(name)]
             strategy:
               steps:
                 - {weight: 10%, hold: 10m}
                 - {weight: 25%, hold: 10m}
                 - {weight: 50%, hold: 10m}
-              promotion: manual         # proven it waits for canaryctl promote; automatic: it does not
+              promotion: manual         # waits for canaryctl promote when everything is proven
             analysis:
             \(requests)
 
