@@ -9,7 +9,8 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var ambiguous: UInt64 = 0
     /// No request with this id was seen in time.
     public var unmatched: UInt64 = 0
-    /// The request is of a rollout that is over, or ended before a check asked for labels.
+    /// The request is of a rollout that is over, or ended before a check asked for labels, or the label came later than
+    /// the checks wait for.
     public var late: UInt64 = 0
     /// No rollout was running, so there was nothing to compare.
     public var noRollout: UInt64 = 0
@@ -27,8 +28,11 @@ public struct JoinedFeedback: Sendable {
     public var arm: Arm
     /// Monotonic nanoseconds, to the second.
     public var startedAt: Int64
+    /// The hash of the key that the request was assigned by.
+    public var key: UInt32
 
-    public init(row: Feedback, arm: Arm, startedAt: Int64) {
+    public init(row: Feedback, arm: Arm, startedAt: Int64, key: UInt32 = 0) {
+        self.key = key
         self.row = row
         self.arm = arm
         self.startedAt = startedAt
@@ -42,7 +46,7 @@ public struct JoinedFeedback: Sendable {
 /// is linear in the rows and requests that it brings, whatever is waiting.
 public struct FeedbackJoin: Sendable {
     /// The number of requests that are remembered at least, and up to twice as many; the oldest go first. What a
-    /// dictionary of 2^18 places of 20 bytes holds: twice 5 MiB.
+    /// dictionary of 2^18 places of 24 bytes holds: twice 6 MiB.
     public static let capacity = 196_608
     private let capacity: Int
     /// Rows whose requests are not known yet, and rows that wait for the next `settle`: at most so many of each.
@@ -69,7 +73,7 @@ public struct FeedbackJoin: Sendable {
 
     private enum Seen {
         /// Seconds of the monotonic clock.
-        case answered(slot: UInt32, arm: Arm, second: UInt32)
+        case answered(slot: UInt32, arm: Arm, second: UInt32, key: UInt32)
         case labeled
         case ambiguous
     }
@@ -104,12 +108,13 @@ public struct FeedbackJoin: Sendable {
                 recent = [:]
             }
             recent[o.requestHash] = .answered(
-                slot: o.slot, arm: o.arm, second: UInt32(clamping: o.startedAt / ObservationWindow.cohortLength))
+                slot: o.slot, arm: o.arm, second: UInt32(clamping: o.startedAt / ObservationWindow.cohortLength),
+                key: o.key)
             if let entry = waiting.removeValue(forKey: o.requestHash) {
                 waitingBytes -= entry.row.footprint
                 ready.append(entry.row, bytes: entry.row.footprint)
             }
-        case .answered(let slot, let arm, _):
+        case .answered(let slot, let arm, _, _):
             if slot != o.slot || arm != o.arm { self[o.requestHash] = .ambiguous }
         case .labeled, .ambiguous: break
         }
@@ -155,7 +160,7 @@ public struct FeedbackJoin: Sendable {
             // Known when it was queued; forgotten where very many requests came since.
             switch self[row.requestHash] {
             case nil: counts.unmatched += 1
-            case .answered(let itsSlot, let arm, let second):
+            case .answered(let itsSlot, let arm, let second, let key):
                 if itsSlot != slot {
                     counts.late += 1
                 } else {
@@ -165,7 +170,7 @@ public struct FeedbackJoin: Sendable {
                     case .rollout:
                         counts.joined += 1
                         let startedAt = Int64(second) * ObservationWindow.cohortLength
-                        joined.append(JoinedFeedback(row: row, arm: arm, startedAt: startedAt))
+                        joined.append(JoinedFeedback(row: row, arm: arm, startedAt: startedAt, key: key))
                     }
                 }
                 self[row.requestHash] = .labeled
@@ -176,6 +181,13 @@ public struct FeedbackJoin: Sendable {
         expire(now: now)
         countPending()
         return joined
+    }
+
+    /// Counts labels that were joined as late instead, because they are not judged.
+    public mutating func countLate(_ labels: Int) {
+        let late = min(UInt64(clamping: labels), counts.joined)
+        counts.joined -= late
+        counts.late += late
     }
 
     private mutating func expire(now: Int64) {

@@ -115,31 +115,41 @@ extension ThresholdLook {
             }
             measurements.append(m)
         }
-        if let increase = latency.maxIncrease {
-            let bound = (baseline?.value ?? 0) * (1 + increase)
-            var m = measurement("increase", candidate, baseline, bound: bound)
-            let mine = c.exceeding(bound)
-            m.candidateSamples = mine.trials
-            if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
-                m.notes = [untimed(.candidate) ?? untimed(.baseline) ?? note]
-            } else if let span = c.span(around: bound), span.upper == nil, c.exceeding(span: span).rate ?? 0 > 1 - p {
-                m.verdict = .inconclusive
-                m.notes = [between(bound, span, c)]
-            } else if bound.isFinite {
-                let theirs = b.exceeding(baseline?.value ?? 0)
-                decide(
-                    &m, isBeyond: c.isBeyond(bound, quantile: p) || candidate.map { $0.value > bound } ?? false,
-                    isSurely: mine.isAbove(theirs, times: 1))
-                if m.verdict == .inconclusive, let span = c.span(around: bound), mine.rate ?? 0 <= theirs.rate ?? 0 {
-                    m.notes = [between(bound, span, c)]
-                }
-            } else {
-                m.verdict = .inconclusive
-                m.notes = [.baselineQuantileIsError(latency.quantileName)]
-            }
-            measurements.append(m)
+        if latency.maxIncrease != nil {
+            measurements += LatencyProcess.quantiles(latency).map { increase(latency, at: $0, c, b) }
         }
         return measurements
+    }
+
+    /// Compares the arms at one quantile.
+    private func increase(
+        _ latency: LatencyCheck, at p: Double, _ c: some LatencySample, _ b: some LatencySample
+    ) -> Measurement {
+        let (candidate, baseline) = (c.quantile(p), b.quantile(p))
+        let theirValue = baseline?.value ?? 0
+        let bound = max(theirValue * (1 + (latency.maxIncrease ?? 0)), theirValue + latency.floor.seconds)
+        let subject = latency.isDistribution ? MeasurementNote.name(ofQuantile: p) : "increase"
+        var m = measurement(subject, candidate, baseline, bound: bound)
+        let mine = c.exceeding(bound)
+        m.candidateSamples = mine.trials
+        if let note = fewSamples(mine.trials, baseline?.samples ?? 0) {
+            m.notes = [untimed(.candidate) ?? untimed(.baseline) ?? note]
+        } else if let span = c.span(around: bound), span.upper == nil, c.exceeding(span: span).rate ?? 0 > 1 - p {
+            m.verdict = .inconclusive
+            m.notes = [between(bound, span, c)]
+        } else if bound.isFinite {
+            let theirs = b.exceeding(theirValue)
+            decide(
+                &m, isBeyond: c.isBeyond(bound, quantile: p) || candidate.map { $0.value > bound } ?? false,
+                isSurely: mine.isAbove(theirs, times: 1))
+            if m.verdict == .inconclusive, let span = c.span(around: bound), mine.rate ?? 0 <= theirs.rate ?? 0 {
+                m.notes = [between(bound, span, c)]
+            }
+        } else {
+            m.verdict = .inconclusive
+            m.notes = [.baselineQuantileIsError(MeasurementNote.name(ofQuantile: p))]
+        }
+        return m
     }
 
     private func between(_ bound: Double, _ span: BucketSpan, _ sample: some LatencySample) -> MeasurementNote {

@@ -71,18 +71,24 @@ public struct ErrorsCheck: Hashable, Codable, Sendable {
     public var floor: Double
     /// The statuses that count as errors. Requests without a complete response always count as errors.
     public var statuses: ResponseSet
+    /// As in `LatencyCheck`.
+    public var unlessBaselineExceeds: Bool
     public var from: ObservationOrigin
 
     public init(
         max: Double? = nil, maxIncrease: Double? = nil, floor: Double = 0, statuses: ResponseSet = .serverErrors,
-        from: ObservationOrigin = .proxy
+        unlessBaselineExceeds: Bool = false, from: ObservationOrigin = .proxy
     ) {
         self.max = max
         self.maxIncrease = maxIncrease
         self.floor = floor
         self.statuses = statuses
+        self.unlessBaselineExceeds = unlessBaselineExceeds
         self.from = from
     }
+
+    /// The ceiling that has to be proven for a promotion; nil for none.
+    public var provenMax: Double? { unlessBaselineExceeds && maxIncrease != nil ? nil : max }
 }
 
 /// The shares of judged requests that ended with a 4xx and with a redirect that no check on errors counts, each
@@ -99,27 +105,46 @@ public struct ClientErrorsCheck: Hashable, Codable, Sendable {
     }
 }
 
-/// A quantile of latency. At least one of `max` and `maxIncrease` is set.
+/// A quantile of latency, or the whole distribution. At least one of `max` and `maxIncrease` is set; for a distribution
+/// `maxIncrease` alone.
 public struct LatencyCheck: Hashable, Codable, Sendable {
-    /// 0 < quantile < 1.
+    /// 0 < quantile < 1; of a distribution the quantile that is shown.
     public var quantile: Double
+    /// The check compares the arms at several quantiles: a slow-down of all requests shows best in the middle of the
+    /// distribution, one of few requests only in its tail.
+    public var isDistribution: Bool
     public var of: LatencyMeasure
     /// The ceiling.
     public var max: Duration?
     /// The allowed increase over the baseline's quantile: 0.1 allows 10 % more.
     public var maxIncrease: Double?
+    /// An increase by at most this never fails `maxIncrease`, whatever share of the baseline's latency it is.
+    public var floor: Duration
+    /// A promotion does not ask for a proof of `max` where `maxIncrease` is proven: a candidate above the ceiling is
+    /// accepted if it is no slower than the baseline allows.
+    public var unlessBaselineExceeds: Bool
     public var from: ObservationOrigin
 
+    /// The quantile at which a distribution is shown.
+    public static let shownOfDistribution = 0.9
+
     public init(
-        quantile: Double, of: LatencyMeasure = .total, max: Duration? = nil, maxIncrease: Double? = nil,
+        quantile: Double, isDistribution: Bool = false, of: LatencyMeasure = .total, max: Duration? = nil,
+        maxIncrease: Double? = nil, floor: Duration = .zero, unlessBaselineExceeds: Bool = false,
         from: ObservationOrigin = .proxy
     ) {
         self.quantile = quantile
+        self.isDistribution = isDistribution
         self.of = of
         self.max = max
         self.maxIncrease = maxIncrease
+        self.floor = floor
+        self.unlessBaselineExceeds = unlessBaselineExceeds
         self.from = from
     }
+
+    /// The ceiling that has to be proven for a promotion; nil for none.
+    public var provenMax: Duration? { unlessBaselineExceeds && maxIncrease != nil ? nil : max }
 }
 
 public enum LatencyMeasure: String, CaseIterable, Hashable, Codable, Sendable {
@@ -143,11 +168,16 @@ public struct QualityCheck: Hashable, Codable, Sendable {
     public var minSamples: Int
     /// What a group does that never reaches `minSamples`.
     public var small: SmallGroupRule
+    /// How long after its request a label is judged, and the longest that a label is waited for. Zero: labels are judged
+    /// as they come, which is fair only where how long a label takes does not depend on what was predicted.
+    public var maturity: Duration
+    public static let longestMaturity = Duration.seconds(7 * 86_400)
 
     public init(
         measure: QualityMeasure, range: ScoreRange? = nil, groups: [GroupSelector] = [], maxDrop: Double? = nil,
-        maxRise: Double? = nil, minSamples: Int = 100, small: SmallGroupRule = .block
+        maxRise: Double? = nil, minSamples: Int = 100, small: SmallGroupRule = .block, maturity: Duration = .zero
     ) {
+        self.maturity = maturity
         self.measure = measure
         self.range = range
         self.groups = groups

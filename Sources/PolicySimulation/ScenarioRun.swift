@@ -143,7 +143,7 @@ struct ScenarioRun {
                 scrape.outcome, at: scrape.at, of: SimulatedScrapes.endpoint(scrape.arm), arm: scrape.arm)
         }
         _ = observer.mature(now: now.monotonic)
-        _ = observer.add(tick.labels)
+        _ = observer.add(tick.labels, now: now.monotonic)
     }
 
     /// - Parameter isReachable: by the arm's raw value.

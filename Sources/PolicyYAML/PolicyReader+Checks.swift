@@ -2,11 +2,12 @@ import PolicyModel
 
 extension PolicyReader {
     func errors(_ check: Section) -> ErrorsCheck? {
-        let keys = ["max", "maxIncrease", "floor", "statuses", "from"]
+        let keys = ["max", "maxIncrease", "floor", "statuses", "unlessBaselineExceeds", "from"]
         guard let part = check.section("errors", "errors", keys: keys) else { return nil }
         let value = ErrorsCheck(
             max: part.fraction("max"), maxIncrease: part.increase("maxIncrease"), floor: part.fraction("floor") ?? 0,
-            statuses: statuses(part) ?? .serverErrors, from: origin(part))
+            statuses: statuses(part) ?? .serverErrors, unlessBaselineExceeds: waivesCeiling(part),
+            from: origin(part))
         if value.from == .scrape, part.has("statuses") {
             report.error(
                 part.mark("statuses"),
@@ -73,18 +74,51 @@ extension PolicyReader {
     }
 
     func latency(_ check: Section) -> LatencyCheck? {
-        let keys = ["quantile", "of", "max", "maxIncrease", "from"]
+        let keys = [
+            "quantile", "distribution", "of", "max", "maxIncrease", "floor", "unlessBaselineExceeds", "from",
+        ]
         guard let part = check.section("latency", "latency", keys: keys) else { return nil }
-        part.require("quantile", "quantile: p95")
+        let isDistribution = part.boolean("distribution") ?? false
+        if !isDistribution { part.require("quantile", "quantile: p95") }
         let value = LatencyCheck(
-            quantile: part.read("quantile", "p95", Units.quantile) ?? 0.95,
+            quantile: part.read("quantile", "p95", Units.quantile)
+                ?? (isDistribution ? LatencyCheck.shownOfDistribution : 0.95),
+            isDistribution: isDistribution,
             of: part.choice("of", [("total", LatencyMeasure.total), ("firstByte", .firstByte)]) ?? .total,
-            max: part.duration("max"), maxIncrease: part.increase("maxIncrease"), from: origin(part))
-        needsBound(part, ["max", "maxIncrease"], example: "max: 200ms")
+            max: part.duration("max"), maxIncrease: part.increase("maxIncrease"), floor: part.duration("floor") ?? .zero,
+            unlessBaselineExceeds: waivesCeiling(part), from: origin(part))
+        if isDistribution {
+            for key in ["quantile", "max"] where part.has(key) {
+                report.error(
+                    part.mark(key),
+                    "a check on the distribution compares the arms at several quantiles: remove '\(key)', or give it a "
+                        + "check of its own")
+            }
+            needsBound(part, ["maxIncrease"], example: "maxIncrease: 15%")
+        } else {
+            needsBound(part, ["max", "maxIncrease"], example: "max: 200ms")
+        }
+        if part.has("floor"), !part.has("maxIncrease") {
+            report.error(
+                part.mark("floor"),
+                "'floor' says which increases are too small for 'maxIncrease': write that too, or remove it")
+        }
         if value.of == .firstByte, value.from == .scrape {
             report.error(part.mark("from"), "the first byte is seen by the proxy alone: remove from: scrape")
         }
         return value
+    }
+
+    /// True if a proof of `maxIncrease` makes that of `max` unnecessary.
+    private func waivesCeiling(_ part: Section) -> Bool {
+        guard part.boolean("unlessBaselineExceeds") ?? false else { return false }
+        if !part.means("max") || !part.means("maxIncrease") {
+            report.error(
+                part.mark("unlessBaselineExceeds"),
+                "'unlessBaselineExceeds' accepts a candidate above 'max' that keeps 'maxIncrease': write both, or remove "
+                    + "it")
+        }
+        return true
     }
 
     private func origin(_ part: Section) -> ObservationOrigin {
@@ -99,7 +133,7 @@ extension PolicyReader {
     }
 
     func quality(_ check: Section) -> QualityCheck? {
-        let keys = ["measure", "groups", "maxDrop", "maxRise", "range", "from", "minSamples", "small"]
+        let keys = ["measure", "groups", "maxDrop", "maxRise", "range", "from", "minSamples", "small", "maturity"]
         guard let part = check.section("quality", "quality", keys: keys) else { return nil }
         part.require("measure", "measure: recall")
         let measures = QualityMeasure.allCases.map { ($0.rawValue, $0) }
@@ -126,7 +160,8 @@ extension PolicyReader {
             measure: measure ?? .accuracy, range: range, groups: groups(part), maxDrop: bound("maxDrop"),
             maxRise: bound("maxRise"),
             minSamples: part.integer("minSamples", in: 1...1_000_000_000) ?? 100,
-            small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .block)
+            small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .block,
+            maturity: part.duration("maturity", atMost: QualityCheck.longestMaturity) ?? .zero)
         let example = measure == .falsePositiveRate ? "maxRise: 5pp" : "maxDrop: 5pp"
         needsBound(part, ["maxDrop", "maxRise"], example: example)
         if measure == .falsePositiveRate, part.has("maxDrop"), !part.has("maxRise") {

@@ -209,7 +209,9 @@ final class ServiceRuntime {
     func advance(now: Int64) {
         keep(observer.mature(now: now))
         guard join.counts.pending > 0 else { return }
-        keep(observer.add(join.settle(slot: slot, for: observer.audience, now: now)))
+        let taken = observer.add(join.settle(slot: slot, for: observer.audience, now: now), now: now)
+        join.countLate(taken.lateLabels)
+        keep(taken)
     }
 
     private func keep(_ taken: RolloutObserver.TakenItems) {

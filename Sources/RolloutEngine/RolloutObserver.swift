@@ -51,6 +51,9 @@ public struct RolloutObserver: Sendable {
     public private(set) var wantsFeedback = false
     /// The attributes by which a check of the plan divides labels into groups.
     private var attributes: Set<String> = []
+    /// Labels that wait for the longest maturity of a check, which is `labelMaturity`.
+    private var waitingLabels = LabelQueue()
+    private var labelMaturity: Duration = .zero
     /// Requests on their way to the judge, by second.
     private var feed: TickFeed
     /// The profile of the serving version while no judge keeps it.
@@ -98,9 +101,11 @@ public struct RolloutObserver: Sendable {
     private mutating func updateNeeds() {
         wantsFeedback = false
         attributes = []
+        labelMaturity = .zero
         for check in plan.policies.flatMap(\.checks) {
             guard case .quality(let quality) = check.kind else { continue }
             wantsFeedback = true
+            labelMaturity = max(labelMaturity, quality.maturity)
             for group in quality.groups { attributes.insert(group.attribute) }
         }
     }
@@ -130,6 +135,8 @@ extension RolloutObserver {
         public var items: [JudgedItem] = []
         /// The number of items that the judge had taken before; nil if it does not count them.
         public var first: Int?
+        /// The number of labels that came too late, or found no room to wait, and are not judged.
+        public var lateLabels = 0
     }
 
     /// Records an ended, judged request.
@@ -163,17 +170,38 @@ extension RolloutObserver {
     /// Hands the seconds in which nothing can change any more to the judge, or to the profile of the serving version if
     /// nothing is judged.
     public mutating func mature(now: Int64) -> TakenItems {
-        take(feed.mature(now: now, latencyMaturity: judge.latencyMaturity))
+        let labels = waitingLabels.release(before: now - labelMaturity.nanoseconds)
+        return take(feed.mature(now: now, latencyMaturity: judge.latencyMaturity) + judged(labels))
     }
 
-    /// Adds labels that were joined with their requests. Labels that no check asks for are dropped.
-    public mutating func add(_ labels: [JoinedFeedback]) -> TakenItems {
+    /// Adds labels that were joined with their requests. Labels that no check asks for are dropped. Where a check
+    /// declares a maturity, labels wait for it, and one that comes later than that is not judged.
+    public mutating func add(_ labels: [JoinedFeedback], now: Int64) -> TakenItems {
         guard !labels.isEmpty, audience == .rollout else { return TakenItems() }
+        guard labelMaturity > .zero else { return take(judged(labels)) }
+        var taken = TakenItems()
+        for label in labels {
+            let isInTime = now - label.startedAt <= labelMaturity.nanoseconds
+            if !isInTime || !waitingLabels.insert(label) { taken.lateLabels += 1 }
+            if isInTime, waitingLabels.count == LabelQueue.capacity {
+                recordBlindness("\(LabelQueue.capacity) labels wait for their maturity, and more are not judged")
+            }
+        }
+        return taken
+    }
+
+    /// The labels as an item for the judge; nothing without labels.
+    private mutating func judged(_ labels: [JoinedFeedback]) -> [JudgedItem] {
+        guard !labels.isEmpty else { return [] }
         let scores = plan.policies.scoreRange
         for label in labels { quality.add(label.row, arm: label.arm, attributes: attributes, scores: scores) }
-        return take([
-            .rows(labels.map { QualityRow($0, attributes: attributes, step: feed.step(at: $0.startedAt)) })
-        ])
+        return [
+            .rows(
+                labels.map {
+                    QualityRow(
+                        $0, attributes: attributes, step: feed.step(at: $0.startedAt), isKeyed: settings.isKeyed)
+                })
+        ]
     }
 
     private mutating func take(_ items: [JudgedItem]) -> TakenItems {
@@ -314,6 +342,7 @@ extension RolloutObserver {
         idleProfile.learn(plan.policies)
         window = Self.window(plan, now: now)
         quality = QualityTable()
+        waitingLabels = LabelQueue()
         series = Self.series(plan, settings)
         feed = TickFeed(now: now, isKeyed: settings.isKeyed)
         evaluation = nil

@@ -18,6 +18,10 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
     ]
     /// The baseline's quantiles at which `odds` are bet on.
     public static let quantiles: [Double] = [0.5, 0.9, 0.99]
+    /// The odds ratios to bet on at one quantile.
+    public static func odds(at quantile: Double) -> [Double] {
+        odds[quantile <= 0.75 ? 0 : quantile <= 0.97 ? 1 : 2]
+    }
 
     /// The odds ratios that are bet on at each point.
     public let alternatives: [[Double]]
@@ -39,6 +43,8 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
 
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
+    /// True between two strata, when the points may move.
+    public var isBetweenStrata: Bool { builder.isEmpty }
     /// The index of the point at which the evidence is strongest.
     public var strongestPoint: Int { (bank.strongestAlternative ?? 0) / alternatives[0].count }
 

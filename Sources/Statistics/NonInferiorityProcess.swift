@@ -17,17 +17,18 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
         absolute = floor.map { BetaBinomialMixture(bound: $0, null: .atLeast, a: 0.5, b: 0.5 / $0) }
     }
 
-    /// The share of hits among the requests of both arms beyond which a stratum is an outage. During an outage both
-    /// arms fail alike, which would prove equal odds within seconds and say nothing about normal operation.
-    public static let outage = 0.2
+    /// The fewest recent hits of the baseline in an incident that stays out of proofs (`IncidentWatch`).
+    public static let incidentHits = 2.0
 
-    /// Takes one stratum. An outage is left out of the comparison of the arms; that follows from the margins, on which
-    /// the comparison is conditional.
-    /// - Parameter outage: the share of hits beyond which the stratum is an outage; it must follow from earlier strata
-    ///   alone.
-    public mutating func observe(_ stratum: Stratum, discount: Double = 1, outage: Double = Self.outage) {
-        let all = stratum.candidate + stratum.baseline
-        if Double(all.hits) <= outage * Double(all.trials) { relative?.observe(stratum, discount: discount) }
+    /// Takes one stratum.
+    /// - Parameter isIncident: whether the baseline alone shows an incident. Such a stratum is left out. Both arms fail
+    ///   alike in it, which would prove equal odds within seconds and say nothing about normal operation; and the
+    ///   candidate's failures in it would take back what was proven of its rate before. As the rule looks at the
+    ///   baseline's failures only, and leaves out strata that have many of them, it never makes the candidate look
+    ///   better in those that remain.
+    public mutating func observe(_ stratum: Stratum, discount: Double = 1, isIncident: Bool = false) {
+        guard !isIncident else { return }
+        relative?.observe(stratum, discount: discount)
         absolute?.observe(stratum.candidate, discount: discount)
     }
 

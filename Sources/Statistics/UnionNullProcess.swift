@@ -20,8 +20,10 @@
 /// the evidence, at its end. So P(evidence ever reaches 1/α) ≤ P(D ever does) ≤ α.
 ///
 /// The null that holds would change within a block if a candidate that is within the bound of the rate, but not within
-/// that of the odds, went through an outage of both arms. Therefore, in a tick in which the baseline fails far more
-/// than before, R may lose but not win, which is always valid.
+/// that of the odds, went through an incident that both arms share. Therefore R may lose but not win while the baseline
+/// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. That it
+/// notices every incident in time is not a theorem: what an incident brings R before its second failure of the baseline
+/// is what remains, and simulation says how little that is.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
     public let rateBound: Double
     public let oddsBound: Double
@@ -44,8 +46,7 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     private var restartCount = 0
     /// The sum of the weights of the restarts so far.
     private var spent = 0.0
-    /// The baseline's tally over all ticks so far.
-    private var usual = Tally()
+    private var incidents = IncidentWatch()
     public private(set) var logEvidence = 0.0
 
     public init(
@@ -67,16 +68,15 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
 
     /// The least log wealth of an alternative; no wealth would be −∞, which JSON cannot represent.
     private static let leastLogWealth = -700.0
-    // A tick is an outage if the baseline has at least `outageHits` hits in it, in at least `outageShare` of its
-    // requests, and at least `outageFactor` times as often as before.
-    static let outageHits = 3
-    static let outageShare = 0.2
-    static let outageFactor = 3.0
+    /// The fewest recent hits of an incident. A single hit of a service that has hardly any suspends the winnings of
+    /// the gambler on the rate for some seconds, which costs little.
+    static let incidentHits = 0.5
 
     /// Takes one tick. A tick in which an arm has no requests adds only its time.
     public mutating func observe(_ tick: Stratum, seconds length: Int = 1, discount: Double = 1) {
         seconds += length
         secondsSinceRestart += length
+        incidents.observe(tick.baseline, seconds: max(length, 1))
         if tick.candidate.trials > 0 && tick.baseline.trials > 0 {
             if restartCount == 0 || restart.isDue(secondsSinceRestart, requestsSinceRestart) { addRestart() }
             requests += tick.candidate.trials
@@ -102,7 +102,7 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     }
 
     private mutating func bet(_ tick: Stratum, discount: Double) {
-        let rateCap = updateBaseline(tick.baseline) ? 0 : logCap
+        let rateCap = incidents.isIncident(fewestHits: Self.incidentHits) ? 0 : logCap
         for j in alternatives.indices {
             let ratio = RateCeiling.logLikelihoodRatio(tick.candidate, oddsBy: alternatives[j], against: rateBound)
             rate[j] = max(rate[j] + min(discount * ratio, rateCap), Self.leastLogWealth)
@@ -112,15 +112,6 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
         for j in alternatives.indices {
             odds[j] = max(odds[j] + min(discount * ln(values[j]), logCap), Self.leastLogWealth)
         }
-    }
-
-    /// Adds a tick of the baseline to its history.
-    /// - Returns: true if the tick was an outage, compared with the history before it.
-    private mutating func updateBaseline(_ baseline: Tally) -> Bool {
-        let expected = usual.smoothedRate
-        usual += baseline
-        let rate = Double(baseline.hits) / Double(baseline.trials)
-        return baseline.hits >= Self.outageHits && rate >= max(Self.outageShare, Self.outageFactor * expected)
     }
 
     private mutating func updateEvidence() {

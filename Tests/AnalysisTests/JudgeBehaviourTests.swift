@@ -127,7 +127,7 @@ import Vocabulary
 
     @Test("a proof is said to be out of reach only when enough was seen to say so") func outOfReach() {
         var traffic = Traffic(seed: 4)
-        traffic.slowdown = 1.19
+        traffic.slowdown = 1.17
         #expect(traffic.run(30) == nil)
         #expect(traffic.result("p95").missing.contains("too few to say how many more"))
         traffic.share = 0.5

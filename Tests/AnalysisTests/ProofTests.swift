@@ -22,7 +22,7 @@ import Testing
                             .candidate, shard: i % 8, total: bucket(i < 14 ? 20 : 50), isOutlived: isGivenUp && i >= 14),
                     ]
                 }
-                process.observe(tick, LatencyCounts(tick, .total), profile)
+                process.observe(tick, LatencyCounts(tick, .total), proof: LatencyCounts(tick, .total), profile)
                 profile.observe(tick)
             }
             return process.proofEvidence
@@ -46,7 +46,7 @@ import Testing
                     tick.add(.baseline, shard: i % 8, .success)
                     tick.add(.candidate, shard: i % 8, i < failures ? 500 : .success)
                 }
-                process.observe(tick)
+                process.observe(tick, firsts: nil)
             }
             return process.requestsNeeded(logThreshold: ln(20))
         }

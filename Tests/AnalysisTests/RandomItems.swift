@@ -65,8 +65,10 @@ struct RandomItems {
                     LatencyEntry(
                         arm, shard: count(7), total: bucket, isOutlived: random.chance(0.05), firstByte: first,
                         isFirstByteOutlived: random.chance(0.05)))
+                if isKeyed { tick.keys.append(UInt32(count(400)) * 2 + UInt32(arm.rawValue)) }
             }
         }
+        if isKeyed { tick.order() }
         return tick
     }
 
@@ -75,7 +77,8 @@ struct RandomItems {
             arm: random.chance(0.5) ? .baseline : .candidate, step: step, label: random.chance(0.1) ? nil : count(1),
             prediction: random.chance(0.1) ? nil : count(1),
             score: random.chance(0.3) ? nil : Double.random(in: 0...1, using: &random),
-            groups: random.chance(0.2) ? [] : [random.chance(0.5) ? "sex=Female" : "sex=Male"])
+            groups: random.chance(0.2) ? [] : [random.chance(0.5) ? "sex=Female" : "sex=Male"],
+            key: isKeyed ? UInt32(count(400)) : nil)
     }
 
     /// Items with nothing in common with traffic: every number as large as its place allows, or none.
@@ -113,6 +116,7 @@ struct RandomItems {
                         isOutlived: random.chance(0.5), firstByte: count(0x7ff),
                         isFirstByteOutlived: random.chance(0.5))
                 }
+                if random.chance(0.5) { tick.keys = tick.entries.map { _ in UInt32(truncatingIfNeeded: random.next()) } }
                 return .latencies(tick)
             default:
                 return .rows(
@@ -138,7 +142,7 @@ extension JudgedItem {
             tick.keys.sort()
             return .errors(tick)
         case .latencies(var tick):
-            tick.entries.sort { $0.bits < $1.bits }
+            if tick.keys.isEmpty { tick.entries.sort { $0.bits < $1.bits } } else { tick.order() }
             return .latencies(tick)
         case .rows: return self
         }

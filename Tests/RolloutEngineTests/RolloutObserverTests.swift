@@ -90,4 +90,35 @@ import Testing
         world.pass(.seconds(1))
         #expect(world.evaluate().elapsed == .seconds(1))
     }
+
+    @Test("labels wait for their maturity, those of earlier requests first, and what comes later is not judged")
+    func labelMaturity() throws {
+        var world = World()
+        let check = QualityCheck(measure: .accuracy, maxDrop: 0.05, maturity: .seconds(600))
+        world.observer.settings.plan.policies = [
+            Policy(name: "p", checks: [Check(name: "q", kind: .quality(check))])
+        ]
+        world.declaration.plan = world.observer.settings.plan
+        _ = world.startRollout()
+        let began = world.now.monotonic
+        func label(_ prediction: Int, at seconds: Int64) -> JoinedFeedback {
+            JoinedFeedback(
+                row: Feedback(requestHash: 1, label: 1, prediction: prediction), arm: .candidate,
+                startedAt: began + seconds * 1_000_000_000)
+        }
+        func predictions(_ taken: RolloutObserver.TakenItems) -> [Int?] {
+            taken.items.flatMap { item -> [Int?] in
+                if case .rows(let rows) = item { rows.map(\.prediction) } else { [] }
+            }
+        }
+        world.pass(.seconds(300))
+        var taken = world.observer.add([label(1, at: 200), label(0, at: 20)], now: world.now.monotonic)
+        #expect(predictions(taken).isEmpty && taken.lateLabels == 0)
+        world.pass(.seconds(310))
+        taken = world.observer.add([label(1, at: 5), label(1, at: 30)], now: world.now.monotonic)
+        #expect(predictions(taken).isEmpty && taken.lateLabels == 1)
+        world.pass(.seconds(250))
+        #expect(predictions(world.observer.mature(now: world.now.monotonic)) == [0, 1, 1])
+        #expect(predictions(world.observer.mature(now: world.now.monotonic)).isEmpty)
+    }
 }

@@ -40,6 +40,49 @@ import Testing
         #expect(phi > 3 && phi < 7)
     }
 
+    @Test("Failures of whole batches are found, although they are spread over all sub-shards", arguments: [4, 8])
+    func batches(size: Int) throws {
+        let phi = try #require(
+            estimate(seconds: 7200) { second, shard, random in
+                // A batch every eight seconds, each of its requests on a shard of its own.
+                second % 8 == 3 && (shard + second / 8 * 3) % 8 < size ? 1 : 0
+            })
+        #expect(phi > 0.6 * Double(size) && phi < 1.6 * Double(size), "\(phi)")
+    }
+
+    @Test("Pauses of a server are found where few other requests are as slow")
+    func pauses() throws {
+        let phi = try #require(
+            estimate(seconds: 7200) { second, _, random in second % 601 < 2 ? 10 : draw(10, 0.01, &random) })
+        #expect(phi > CountingMode.clustered)
+    }
+
+    @Test("Two short outages in two hours are not overdispersion", arguments: [0.05, 0.3, 0.9])
+    func outages(rate: Double) throws {
+        let phi = try #require(
+            estimate(seconds: 7200) { second, _, random in
+                (2_005..<2_065).contains(second) || (5_003..<5_063).contains(second)
+                    ? draw(10, rate, &random) : draw(10, 0.001, &random)
+            })
+        #expect(phi < CountingMode.independent, "\(phi)")
+    }
+
+    @Test("Few hits bound the size of clusters: one by one they are not, five at a time they may be")
+    func largestPossibleCluster() {
+        func possible(_ hits: [Int: Int]) -> Double {
+            var estimator = OverdispersionEstimator()
+            for second in 0..<21_600 {
+                estimator.observe((0..<8).map { Tally($0 == 0 ? hits[second] ?? 0 : 0, of: 1) })
+            }
+            return estimator.largestPossibleCluster
+        }
+        #expect(possible([:]) == 5)
+        #expect(possible([100: 1]) == 5)
+        #expect(possible([100: 1, 9_000: 1, 12_000: 1]) == 3)
+        #expect(possible([100: 1, 3_000: 1, 6_000: 1, 9_000: 1, 12_000: 1, 15_000: 1]) == 1)
+        #expect(possible([100: 1, 3_000: 1, 3_010: 1, 9_000: 1, 12_000: 1, 15_000: 1]) == 2)
+    }
+
     @Test("A user whose requests always fail is found")
     func stickyUser() throws {
         let phi = try #require(estimate { second, shard, random in shard == 3 && second % 5 == 0 ? 1 : 0 })

@@ -136,8 +136,28 @@ import Testing
         closed = [add(0, 100), add(1, 0)]
         #expect(closed == [false, true])
         builder.clear()
-        closed = (0..<60).map { add($0 == 0 ? 1 : 0, $0 == 0 ? 1 : 0) }
-        #expect(closed == [Bool](repeating: false, count: 59) + [true])
+        closed = (0..<64).map { add($0 == 0 ? 1 : 0, $0 == 0 ? 1 : 0) }
+        #expect(closed == [Bool](repeating: false, count: 63) + [true])
+    }
+
+    @Test("A stratum ends on a grid of seconds, and not with the request that completes it")
+    func grid() {
+        var builder = StratumBuilder()
+        var ends: [Int] = []
+        var endsWithTheRequest = 0
+        // The candidate gets one request in about seven seconds, at odd distances.
+        for second in 0..<4_000 {
+            let hasRequest = second * second % 7 == 2 && second % 3 != 0
+            let tick = Stratum(candidate: Tally(0, of: hasRequest ? 1 : 0), baseline: Tally(0, of: 20))
+            guard builder.add([tick]) else { continue }
+            ends.append(second)
+            if hasRequest { endsWithTheRequest += 1 }
+            builder.clear()
+            #expect(builder.isEmpty)
+        }
+        #expect(ends.count > 300)
+        // As often as any second has one.
+        #expect(endsWithTheRequest * 3 < ends.count, "\(endsWithTheRequest) of \(ends.count)")
     }
 
     @Test("A stratum's discount is the one that was known when it began")
@@ -237,9 +257,13 @@ import Testing
         func feed(_ hits: [Int]) { for k in hits { counter.observe(Tally(k, of: 10)) } }
         for _ in 0..<20 { feed([0, 1, 2, 0, 1]) }
         #expect(counter.bursts == 0)
-        feed([10, 9, 0, 0, 5, 0])
+        let quiet = [Int](repeating: 0, count: BurstCounter.apart)
+        feed([10, 9] + quiet + [0, 5] + quiet)
         #expect(counter.bursts == 2 && counter.areUsual)
-        feed([10, 10, 10, 10, 0])
+        feed([10, 10, 10, 10] + quiet)
+        #expect(counter.bursts == 2)
+        // An incident that fails half of the requests, here and there a second with more.
+        feed([4, 9, 2, 5, 1, 0, 0, 6, 7] + quiet)
         #expect(counter.bursts == 2)
         // Where a third of the requests hit all day, an ordinary second is no burst.
         var busy = BurstCounter()
@@ -249,7 +273,7 @@ import Testing
         var usual = BurstCounter()
         for _ in 0..<20 { for k in [2, 3, 1, 2, 2] { usual.observe(Tally(k, of: 10)) } }
         #expect(usual.bursts == 0)
-        for k in [10, 2, 2] { usual.observe(Tally(k, of: 10)) }
+        for k in [10] + [Int](repeating: 2, count: BurstCounter.apart) { usual.observe(Tally(k, of: 10)) }
         #expect(usual.bursts == 1)
     }
 
@@ -301,11 +325,51 @@ import Testing
     func outageIsNoProof() {
         var process = NonInferiorityProcess(margin: 1.5, floor: nil)
         for _ in 0..<60 {
-            process.observe(Stratum(candidate: Tally(40, of: 50), baseline: Tally(41, of: 50)))
+            process.observe(Stratum(candidate: Tally(40, of: 50), baseline: Tally(41, of: 50)), isIncident: true)
         }
         #expect(process.logEvidence == 0)
         for _ in 0..<60 { process.observe(Stratum(candidate: Tally(5, of: 50), baseline: Tally(5, of: 50))) }
         #expect(process.logEvidence > ln(20))
+    }
+
+    @Test(
+        "An incident is seen in the baseline alone, within seconds, and over soon after it",
+        arguments: [(10, 3, 10), (100, 8, 10), (1, 1, 10), (20, 1, 10)])
+    func incident(rate: Int, hits: Int, seconds: Int) {
+        var watch = IncidentWatch()
+        var isUsual = true
+        // One request in a thousand fails.
+        for second in 0..<5_000 {
+            let fails = second * rate % 1_000 < rate
+            watch.observe(Tally(fails ? 1 : 0, of: rate), seconds: 1)
+            if second > 2_000 { isUsual = isUsual && !watch.isIncident(fewestHits: 2) }
+        }
+        #expect(isUsual)
+        for _ in 0..<seconds { watch.observe(Tally(hits, of: rate), seconds: 1) }
+        #expect(watch.isIncident(fewestHits: 2))
+        for _ in 0..<120 { watch.observe(Tally(0, of: rate), seconds: 1) }
+        #expect(!watch.isIncident(fewestHits: 0.1))
+    }
+
+    @Test("What is usual all day is no incident, however much it is")
+    func usualIsNoIncident() {
+        var watch = IncidentWatch()
+        for _ in 0..<1_000 { watch.observe(Tally(4, of: 20), seconds: 1) }
+        for _ in 0..<60 {
+            watch.observe(Tally(8, of: 20), seconds: 1)
+            #expect(!watch.isIncident(fewestHits: 2))
+        }
+        for _ in 0..<60 { watch.observe(Tally(20, of: 20), seconds: 1) }
+        #expect(watch.isIncident(fewestHits: 2))
+    }
+
+    @Test("A key is counted once, and a filter that has seen many leaves some out")
+    func keys() {
+        var filter = KeyFilter()
+        #expect((0..<1_000).count { filter.insert($0) } > 980)
+        #expect((0..<1_000).count { filter.insert($0) } == 0)
+        let new = (1_000..<200_000).count { filter.insert($0) }
+        #expect(new > 60_000 && new < 65_536)
     }
 
     @Test("The forecast of a proof agrees with the requests that the process then needs")

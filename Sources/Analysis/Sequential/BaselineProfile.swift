@@ -13,6 +13,8 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     private struct Clustering: Hashable, Codable, Sendable {
         var now = OverdispersionEstimator()
         var before: Double?
+        /// The largest cluster that was possible in the hits of the time before.
+        var possibleBefore: Double?
         var bursts = BurstCounter()
         var earlierBursts = 0
         var seconds = 0
@@ -27,6 +29,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
             seconds += gap
             guard seconds >= BaselineProfile.memory else { return }
             before = now.estimate
+            possibleBefore = now.largestPossibleCluster
             earlierBursts = bursts.bursts
             now = OverdispersionEstimator()
             bursts = BurstCounter()
@@ -36,6 +39,11 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         var estimate: Double? {
             guard let estimate = now.estimate else { return before }
             return max(estimate, before ?? 1)
+        }
+
+        /// φ̂, or what it may be at most where it is not known.
+        var assumed: Double {
+            estimate ?? min(now.largestPossibleCluster, possibleBefore ?? CountingMode.clustered)
         }
 
         var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.fewestUsual }
@@ -52,13 +60,19 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
 
     /// The clustering for `usualErrors`, then for each other set that a check counts.
     private var counted = [Counted(set: usualErrors)]
-    private var latency = Clustering()
+    /// The clustering of slow requests, at each of `slowQuantiles`.
+    private var latency = slowQuantiles.map { _ in Clustering() }
+    /// A batch, or a pause of a server, shows where few other requests are as slow.
+    private static let slowQuantiles = [0.9, 0.99]
     public private(set) var total = LatencyProfile()
     public private(set) var firstByte = LatencyProfile()
     private var errorSecond: Int64?
     private var latencySecond: Int64?
-    /// A tenth of the requests is slower than this bucket.
-    private var slow = Int.max
+    /// Where traffic is assigned by key, latencies are judged by a key's first request, and their clustering is that of
+    /// first requests.
+    private var firsts = FirstRequests()
+    /// The buckets of `slowQuantiles` in earlier seconds.
+    private var slow = [Int](repeating: .max, count: slowQuantiles.count)
 
     /// - Parameter policies: the policies whose checks say what is learned.
     public init(_ policies: [Policy] = []) { learn(policies) }
@@ -75,12 +89,13 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     public var errorMode: CountingMode { mode(of: Self.usualErrors) }
     /// Bursts are of errors: a tenth of the requests is slow by definition, so that a second with many says nothing.
     public var latencyMode: CountingMode {
-        clustering(of: Self.usualErrors).hasBursts ? .ticks : CountingMode(overdispersion: latency.estimate)
+        let assumed = latency.map(\.assumed).max()
+        return clustering(of: Self.usualErrors).hasBursts ? .ticks : CountingMode(overdispersion: assumed)
     }
 
     func mode(of set: ResponseSet) -> CountingMode {
         let clustering = clustering(of: set)
-        return clustering.hasBursts ? .ticks : CountingMode(overdispersion: clustering.estimate)
+        return clustering.hasBursts ? .ticks : CountingMode(overdispersion: clustering.assumed)
     }
 
     private func clustering(of set: ResponseSet) -> Clustering {
@@ -89,7 +104,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
 
     /// φ̂; nil before it is known.
     public var errorOverdispersion: Double? { overdispersion(of: Self.usualErrors) }
-    public var latencyOverdispersion: Double? { latency.estimate }
+    public var latencyOverdispersion: Double? { latency.compactMap(\.estimate).max() }
     func overdispersion(of set: ResponseSet) -> Double? { clustering(of: set).estimate }
 
     /// The baseline profile after a promotion: latencies as measured on the candidate, failure clustering carried over
@@ -97,7 +112,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     func promoting(_ candidate: [LatencyProfile]) -> BaselineProfile {
         var next = self
         (next.total, next.firstByte) = (candidate[0], candidate[1])
-        next.slow = candidate[0].quantile(0.9) ?? .max
+        next.slow = Self.slowBuckets(candidate[0])
         return next
     }
 
@@ -120,12 +135,14 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     }
 
     public mutating func observe(_ tick: LatencyTick) {
-        var shards = [Tally](repeating: Tally(), count: ErrorTick.shards)
-        for entry in tick.entries where entry.arm == .baseline {
+        var shards = slow.map { _ in [Tally](repeating: Tally(), count: ErrorTick.shards) }
+        firsts.begin(step: tick.step, second: tick.second)
+        for (place, entry) in tick.entries.enumerated() where entry.arm == .baseline {
             let (bucket, isOutlived) = entry.bucket(.total)
             if !isOutlived {
                 total.record(bucket)
-                shards[entry.shard] += Tally(bucket >= slow ? 1 : 0, of: 1)
+                guard tick.keys.isEmpty || firsts.isFirst(tick.keys[place]) else { continue }
+                for i in slow.indices { shards[i][entry.shard] += Tally(bucket >= slow[i] ? 1 : 0, of: 1) }
             }
             let (first, isFirstOutlived) = entry.bucket(.firstByte)
             if !isFirstOutlived { firstByte.record(first) }
@@ -133,9 +150,13 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         let gap = max(1, tick.second - (latencySecond ?? tick.second - 1))
         latencySecond = tick.second
         if total.total >= Self.fewestSamples {
-            latency.observe(shards, gap: Int(min(gap, 1 << 20)))
+            for i in latency.indices { latency[i].observe(shards[i], gap: Int(min(gap, 1 << 20))) }
             // Of earlier seconds only, and not at each: it says where to look, any point is as valid.
-            if slow == .max || tick.second % 10 == 0 { slow = total.quantile(0.9) ?? .max }
+            if slow[0] == .max || tick.second % 10 == 0 { slow = Self.slowBuckets(total) }
         }
+    }
+
+    private static func slowBuckets(_ profile: LatencyProfile) -> [Int] {
+        slowQuantiles.map { profile.quantile($0) ?? .max }
     }
 }

@@ -18,7 +18,7 @@ enum CheckProcess: Hashable, Sendable {
                 ErrorsProcess(kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed))
         case .clientErrors(let kind): self = .clientErrors(ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed))
         case .latency(let kind): self = .latency(LatencyProcess(kind, mode: profile.latencyMode))
-        case .quality(let kind): self = .quality(GroupsProcess(kind))
+        case .quality(let kind): self = .quality(GroupsProcess(kind, isKeyed: isKeyed))
         case .metric: return nil
         }
     }
@@ -101,24 +101,29 @@ enum CheckProcess: Hashable, Sendable {
 
     // Each method consumes the enum and puts it together again, so that the arrays of the process are not copied.
 
-    mutating func observe(_ tick: ErrorTick) {
+    /// - Parameter firsts: see `ErrorsProcess.observe`.
+    mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
         switch consume self {
         case .errors(var process):
-            process.observe(tick)
+            process.observe(tick, firsts: firsts)
             self = .errors(process)
         case .clientErrors(var process):
-            process.observe(tick)
+            process.observe(tick, firsts: firsts)
             self = .clientErrors(process)
         case .latency(let process): self = .latency(process)
         case .quality(let process): self = .quality(process)
         }
     }
 
-    /// - Parameter counts: the tick's counts of the check's measure.
-    mutating func observe(_ tick: LatencyTick, _ counts: LatencyCounts, _ profile: BaselineProfile) {
+    /// - Parameters:
+    ///   - counts: the tick's counts of the check's measure.
+    ///   - proofCounts: those that count for a proof.
+    mutating func observe(
+        _ tick: LatencyTick, _ counts: LatencyCounts, proof proofCounts: LatencyCounts, _ profile: BaselineProfile
+    ) {
         switch consume self {
         case .latency(var process):
-            process.observe(tick, counts, profile)
+            process.observe(tick, counts, proof: proofCounts, profile)
             self = .latency(process)
         case .errors(let process): self = .errors(process)
         case .clientErrors(let process): self = .clientErrors(process)
@@ -134,6 +139,18 @@ enum CheckProcess: Hashable, Sendable {
         case .errors(let process): self = .errors(process)
         case .clientErrors(let process): self = .clientErrors(process)
         case .latency(let process): self = .latency(process)
+        }
+    }
+
+    /// Begins another cohort of keys, which has its own share of the risk.
+    mutating func beginCohort(shareOfRisk: Double) {
+        switch consume self {
+        case .latency(var process):
+            process.beginCohort(shareOfRisk: shareOfRisk)
+            self = .latency(process)
+        case .errors(let process): self = .errors(process)
+        case .clientErrors(let process): self = .clientErrors(process)
+        case .quality(let process): self = .quality(process)
         }
     }
 

@@ -10,8 +10,7 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
     init(_ check: ClientErrorsCheck, _ sets: ClientErrorSets, _ profile: BaselineProfile, isKeyed: Bool) {
         let bounds = ErrorsCheck(maxIncrease: check.maxIncrease, floor: check.floor)
         func process(_ counted: ResponseSet) -> ErrorsProcess {
-            ErrorsProcess(
-                bounds, counted: counted, mayBeUsual: true, mode: profile.mode(of: counted), isKeyed: isKeyed)
+            ErrorsProcess(bounds, counted: counted, mode: profile.mode(of: counted), isKeyed: isKeyed)
         }
         clientErrors = process(sets[.clientErrors])
         redirects = process(sets[.redirects])
@@ -24,9 +23,9 @@ struct ClientErrorsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    mutating func observe(_ tick: ErrorTick) {
-        clientErrors.observe(tick)
-        redirects.observe(tick)
+    mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
+        clientErrors.observe(tick, firsts: firsts)
+        redirects.observe(tick, firsts: firsts)
     }
 
     mutating func adapt(_ profile: BaselineProfile) {

@@ -6,8 +6,6 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     let check: ErrorsCheck
     /// The endings of requests that count against an arm.
     let counted: ResponseSet
-    /// True if a large share of hits may be normal for the service, as it may be for client errors and not for errors.
-    private let mayBeUsual: Bool
     private var rate: RateProcess
     /// The keys that failed for the first time, where traffic is assigned by key.
     private var byKey: KeyedErrors?
@@ -18,8 +16,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// ln E that an earlier way of betting had won or lost: bets may change with what is known of the baseline, the
     /// wealth goes on.
     private var carried = 0.0
-    private var proof: NonInferiorityProcess
-    private var proofBuilder = StratumBuilder()
+    private var proof: RateProof
     private var step: UInt16?
     private var second: Int64?
     /// Since the rollout and since the step began.
@@ -32,16 +29,15 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         var trials = 0.0
     }
 
-    init(_ check: ErrorsCheck, counted: ResponseSet, mayBeUsual: Bool = false, mode: CountingMode, isKeyed: Bool) {
+    init(_ check: ErrorsCheck, counted: ResponseSet, mode: CountingMode, isKeyed: Bool) {
         self.check = check
-        self.mayBeUsual = mayBeUsual
         self.counted = counted
         rate = RateProcess(Self.bounds(check), mode: mode)
         if isKeyed {
             byKey = KeyedErrors(bound: Self.factor(check) ?? 1)
             if check.max != nil, check.maxIncrease != nil { byKeyCeiling = KeyedErrors(bound: 1) }
         }
-        proof = Self.proof(check)
+        proof = RateProof(check)
     }
 
     private static func factor(_ check: ErrorsCheck) -> Double? { check.maxIncrease.map { 1 + $0 } }
@@ -52,24 +48,15 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
             floor: check.maxIncrease == nil || check.floor == 0 ? 0 : clamp(check.floor))
     }
 
-    /// A proof against the baseline waives that of the ceiling: a rate of .8 % under a ceiling of 1 % would take 18,600
-    /// requests to prove. Without a factor the ceiling alone is left to prove.
-    private static func proof(_ check: ErrorsCheck) -> NonInferiorityProcess {
-        guard let factor = factor(check) else {
-            return NonInferiorityProcess(margin: nil, floor: clamp(check.max ?? 0.5))
-        }
-        // A factor of 1 cannot be excluded by equals; a hair above it, nothing can be proven in finite time either.
-        return NonInferiorityProcess(margin: max(factor, 1.05), floor: check.floor > 0 ? clamp(check.floor) : nil)
-    }
-
     /// Ceilings of 0 and 1 are no odds: the nearest that are.
     static func clamp(_ rate: Double) -> Double { min(max(rate, 1e-6), 1 - 1e-6) }
 
-    mutating func observe(_ tick: ErrorTick) {
+    /// - Parameter firsts: under sticky routing the responses of keys that are new in this step: a proof counts keys,
+    ///   one value each.
+    mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
         if step != tick.step {
             rate.weightChanged()
-            proof = Self.proof(check)
-            proofBuilder = StratumBuilder()
+            proof.restart(check)
             step = tick.step
             sinceStep = Stratum()
             secondsInStep = 0
@@ -78,11 +65,6 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         second = tick.second
         secondsInStep += gap
         let stratum = tick.stratum(counted)
-        // The bound follows from earlier ticks alone. A fifth of errors is always an outage, however long it lasts.
-        let outage =
-            mayBeUsual
-            ? max(NonInferiorityProcess.outage, BurstCounter.timesUsual * sinceStart.baseline.smoothedRate)
-            : NonInferiorityProcess.outage
         sinceStart += stratum
         sinceStep += stratum
         rate.observe(stratum, seconds: Int(gap))
@@ -91,9 +73,10 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         recent.hits += Double(stratum.candidate.hits)
         recent.trials += Double(stratum.candidate.trials)
         if recent.trials > Self.recentTrials { recent = Recent(hits: recent.hits / 2, trials: recent.trials / 2) }
-        if proofBuilder.add([stratum], seconds: Int(gap), discount: rate.mode.proofDiscount) {
-            proof.observe(proofBuilder.open[0], discount: proofBuilder.discount, outage: outage)
-            proofBuilder.clear()
+        if let firsts {
+            proof.observe(firsts.stratum(counted), seconds: Int(gap), discount: 1)
+        } else {
+            proof.observe(stratum, seconds: Int(gap), discount: rate.mode.proofDiscount)
         }
     }
 

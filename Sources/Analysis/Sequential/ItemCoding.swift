@@ -42,6 +42,9 @@ public enum ItemCoding {
         static let latencies: UInt64 = 2
         static let rows: UInt64 = 3
         static let errors: UInt64 = 4
+        /// The same with keys.
+        static let keyedLatencies: UInt64 = 5
+        static let keyedRows: UInt64 = 6
     }
 
     private struct Writer {
@@ -92,13 +95,18 @@ public enum ItemCoding {
         }
 
         mutating func write(_ tick: LatencyTick) {
-            write(Tag.latencies)
+            let isKeyed = !tick.keys.isEmpty && tick.keys.count == tick.entries.count
+            write(isKeyed ? Tag.keyedLatencies : Tag.latencies)
             write(signed: tick.second)
             write(UInt64(tick.step))
             write(UInt64(tick.share.basisPoints))
             for n in tick.assigned { write(UInt64(n)) }
             // What is alike lies together: arm, sub-shard, then the bucket of the whole, the first byte last.
-            writeSorted(tick.entries.map { $0.sortable })
+            if isKeyed {
+                writeSorted(zip(tick.entries, tick.keys).map { $0.sortable << 32 | UInt64($1) })
+            } else {
+                writeSorted(tick.entries.map { $0.sortable })
+            }
         }
 
         /// Each as the difference from the one before.
@@ -112,9 +120,11 @@ public enum ItemCoding {
         }
 
         mutating func write(_ rows: [QualityRow]) {
-            write(Tag.rows)
+            let isKeyed = rows.contains { $0.key != nil }
+            write(isKeyed ? Tag.keyedRows : Tag.rows)
             write(UInt64(rows.count))
             for row in rows {
+                if isKeyed { write(UInt64(row.key ?? 0)) }
                 write(UInt64(row.arm.rawValue))
                 write(UInt64(row.step))
                 write(optional: row.label)
@@ -185,8 +195,10 @@ public enum ItemCoding {
         mutating func item() throws(Damaged) -> JudgedItem {
             switch try number() {
             case Tag.errors: return .errors(try errorTick())
-            case Tag.latencies: return .latencies(try latencyTick())
-            case Tag.rows: return .rows(try rows())
+            case Tag.latencies: return .latencies(try latencyTick(isKeyed: false))
+            case Tag.rows: return .rows(try rows(isKeyed: false))
+            case Tag.keyedRows: return .rows(try rows(isKeyed: true))
+            case Tag.keyedLatencies: return .latencies(try latencyTick(isKeyed: true))
             case Tag.errorsWithoutStatus: throw Damaged(place: place, isOutdated: true)
             default: throw damaged
             }
@@ -229,15 +241,17 @@ public enum ItemCoding {
             return code
         }
 
-        mutating func latencyTick() throws(Damaged) -> LatencyTick {
+        mutating func latencyTick(isKeyed: Bool) throws(Damaged) -> LatencyTick {
             let second = try second()
             let step = UInt16(try number(atMost: 0xffff))
             var tick = LatencyTick(
                 second: second, step: step, share: Weight(clamping: Int(try number(atMost: 10_000))))
             for i in 0..<2 { tick.assigned[i] = UInt32(try number(atMost: Self.mostAssigned)) }
             for value in try sorted() {
-                guard value < 1 << 28 else { throw damaged }
-                tick.entries.append(LatencyEntry(sortable: value))
+                let entry = isKeyed ? value >> 32 : value
+                guard entry < 1 << 28 else { throw damaged }
+                tick.entries.append(LatencyEntry(sortable: entry))
+                if isKeyed { tick.keys.append(UInt32(truncatingIfNeeded: value)) }
             }
             return tick
         }
@@ -256,9 +270,10 @@ public enum ItemCoding {
             return values
         }
 
-        mutating func rows() throws(Damaged) -> [QualityRow] {
+        mutating func rows(isKeyed: Bool) throws(Damaged) -> [QualityRow] {
             var rows: [QualityRow] = []
             for _ in 0..<(try count()) {
+                let key = isKeyed ? UInt32(try number(atMost: UInt64(UInt32.max))) : nil
                 guard let arm = Arm(rawValue: UInt8(try number(atMost: 1))) else { throw damaged }
                 let step = UInt16(try number(atMost: 0xffff))
                 let label = try optional()
@@ -275,7 +290,8 @@ public enum ItemCoding {
                 for _ in 0..<(try count()) { groups.append(try text()) }
                 rows.append(
                     QualityRow(
-                        arm: arm, step: step, label: label, prediction: prediction, score: score, groups: groups))
+                        arm: arm, step: step, label: label, prediction: prediction, score: score, groups: groups,
+                        key: key))
             }
             return rows
         }
@@ -284,7 +300,7 @@ public enum ItemCoding {
 
 extension LatencyEntry {
     /// Arm and shard above, then the whole with its flag, the first byte with its flag below.
-    fileprivate var sortable: UInt64 {
+    var sortable: UInt64 {
         let (total, isOutlived) = bucket(.total)
         let (first, isFirstOutlived) = bucket(.firstByte)
         let head = UInt64(arm.rawValue) << 3 | UInt64(shard)

@@ -1,7 +1,8 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about one bound on a quantile of latency: for a revert, and for a promotion.
+/// The evidence about the bounds on a quantile of latency, or on the whole distribution: for a revert, and for a
+/// promotion.
 struct LatencyProcess: Hashable, Codable, Sendable {
     /// Seconds between two looks at where the baseline's quantiles lie.
     static let refresh: Int64 = 10
@@ -13,23 +14,27 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var ratio: LatencyRatioProcess?
     /// The evidence against the baseline where requests cluster, in place of that of `ratio`.
     private var ratioByTick: TickProcess?
+    /// ln E that an earlier way of betting lost, and what a cohort of keys pays for its share of the risk.
     private var carried = 0.0
     private var mode: CountingMode
     private var proof: LatencyProof
-    private var proofBuilder = StratumBuilder()
     private var step: UInt16?
     private var second: Int64?
     private var refreshedAt: Int64?
-    /// Buckets of the baseline's quantiles from earlier seconds: those of the mixture, then the check's own; empty
-    /// before they are known.
-    private var points: [Int] = []
-    /// The candidate's buckets that are compared with `points`: at `factor` times their latencies, rounded up for a
-    /// revert. `proofPoint` is the last of them, rounded down.
-    private var scaled: [Int] = []
-    private var proofPoint = 0
+    /// Where the arms are compared, by quantiles of the baseline in earlier seconds; empty before they are known.
+    private var points: [Point] = []
     /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.
     private(set) var sinceStep = Stratum()
     private(set) var secondsInStep: Int64 = 0
+
+    /// A quantile of the baseline and what the candidate's requests are compared with there, as buckets.
+    private struct Point: Hashable, Codable, Sendable {
+        var baseline: Int
+        /// The bucket at the bound, rounded up: for a revert a tie speaks for the candidate.
+        var revert: Int
+        /// Rounded down: for a promotion a tie speaks against it.
+        var proof: Int
+    }
 
     init(_ check: LatencyCheck, mode: CountingMode) {
         self.check = check
@@ -38,13 +43,24 @@ struct LatencyProcess: Hashable, Codable, Sendable {
             RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: mode)
         }
         if check.maxIncrease != nil {
-            ratio = LatencyRatioProcess()
+            ratio = Self.makeRatio(check)
             if case .ticks = mode { ratioByTick = Self.makeTickProcess() }
         }
         proof = LatencyProof(check)
     }
 
+    private static func makeRatio(_ check: LatencyCheck) -> LatencyRatioProcess {
+        check.isDistribution
+            ? LatencyRatioProcess()
+            : LatencyRatioProcess(alternatives: [LatencyRatioProcess.odds(at: check.quantile)])
+    }
+
     private static func makeTickProcess() -> TickProcess { TickProcess(factor: 1, clip: 0.5) }
+
+    /// The quantiles at which the arms are compared.
+    static func quantiles(_ check: LatencyCheck) -> [Double] {
+        check.isDistribution ? LatencyRatioProcess.quantiles : [check.quantile]
+    }
 
     private var ceilingBucket: Int {
         let microseconds = (check.max?.nanoseconds ?? 0) / 1000
@@ -53,19 +69,33 @@ struct LatencyProcess: Hashable, Codable, Sendable {
 
     /// The longest threshold, in seconds.
     var longestThreshold: Double {
-        let increase = scaled.filter { $0 < LatencyBuckets.count }.max().map {
+        let increase = points.map(\.revert).filter { $0 < LatencyBuckets.count }.max().map {
             Double(LatencyBuckets.upperBound($0)) / 1e6
         }
         return max(check.max?.seconds ?? 0, increase ?? 0)
     }
 
-    /// - Parameter counts: the tick's, of the check's measure.
-    mutating func observe(_ tick: LatencyTick, _ counts: LatencyCounts, _ profile: BaselineProfile) {
+    /// Begins another cohort of keys: bets begin anew, since the keys are the same, with the cohort's share of the risk.
+    mutating func beginCohort(shareOfRisk: Double) {
+        carried = ln(shareOfRisk)
+        if ceiling != nil {
+            ceiling = RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: mode)
+        }
+        guard ratio != nil else { return }
+        ratio = Self.makeRatio(check)
+        if ratioByTick != nil { ratioByTick = Self.makeTickProcess() }
+    }
+
+    /// - Parameters:
+    ///   - counts: the tick's, of the check's measure.
+    ///   - proofCounts: those that count for a proof.
+    mutating func observe(
+        _ tick: LatencyTick, _ counts: LatencyCounts, proof proofCounts: LatencyCounts, _ profile: BaselineProfile
+    ) {
         if step != tick.step {
             ceiling?.weightChanged()
             ratio?.weightChanged()
-            proof = LatencyProof(check)
-            proofBuilder = StratumBuilder()
+            proof.restart(check)
             step = tick.step
             sinceStep = Stratum()
             secondsInStep = 0
@@ -74,51 +104,59 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         second = tick.second
         secondsInStep += Int64(gap)
         look(profile[check.of], at: tick.second)
+        var absolute: Stratum?
         if ceiling != nil {
             // Requests in the ceiling's own bucket may be on either side: for a revert they are not beyond it.
             let beyond = counts.beyond(candidate: ceilingBucket + 1, baseline: ceilingBucket + 1)
             ceiling?.observe(beyond, seconds: gap)
-            if check.maxIncrease == nil {
-                sinceStep += beyond
-                prove(counts.beyond(candidate: ceilingBucket, baseline: ceilingBucket), gap)
+            if check.maxIncrease == nil { sinceStep += beyond }
+            absolute = proofCounts.beyond(candidate: ceilingBucket, baseline: ceilingBucket)
+        }
+        if check.maxIncrease != nil, !points.isEmpty {
+            let strata = points.map { counts.beyond(candidate: $0.revert, baseline: $0.baseline) }
+            let shown = min(strata.count - 1, Self.shown)
+            sinceStep += strata[shown]
+            if ratioByTick != nil {
+                ratioByTick?.observe(strata[shown])
+            } else {
+                ratio?.observe(strata, seconds: gap, discount: mode.proofDiscount)
             }
         }
-        guard check.maxIncrease != nil, !points.isEmpty else { return }
-        let own = points.count - 1
-        let slower = counts.beyond(candidate: scaled[own], baseline: points[own])
-        sinceStep += slower
-        if ratioByTick != nil {
-            ratioByTick?.observe(slower)
-        } else {
-            let strata = (0..<own).map { counts.beyond(candidate: scaled[$0], baseline: points[$0]) }
-            ratio?.observe(strata, seconds: gap, discount: mode.proofDiscount)
+        guard check.maxIncrease == nil || !points.isEmpty else { return }
+        let relative = points.prefix(Self.proven).map {
+            proofCounts.beyond(candidate: $0.proof, baseline: $0.baseline, outlived: $0.baseline)
         }
-        prove(counts.beyond(candidate: proofPoint, baseline: points[own], outlived: points[own]), gap)
+        proof.observe(relative, absolute, seconds: gap, discount: mode.proofDiscount)
     }
 
-    private mutating func prove(_ stratum: Stratum, _ gap: Int) {
-        guard proofBuilder.add([stratum], seconds: gap, discount: mode.proofDiscount) else { return }
-        proof.observe(proofBuilder.open[0], discount: proofBuilder.discount)
-        proofBuilder.clear()
-    }
+    /// The place of the quantile of a distribution that is shown, and by which it is judged tick by tick.
+    private static let shown = 1
+    /// The number of a distribution's quantiles that are proven: the last has too few requests beyond it.
+    static let proven = 2
 
-    /// Finds where the baseline's quantiles lie, from what was before this tick.
+    /// Finds where the baseline's quantiles lie, from what was before this tick. They move only between strata: a
+    /// stratum is counted at one set of points.
     private mutating func look(_ profile: LatencyProfile, at second: Int64) {
         guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
-            profile.total >= BaselineProfile.fewestSamples
+            profile.total >= BaselineProfile.fewestSamples, ratio?.isBetweenStrata ?? true, proof.isBetweenStrata
         else { return }
         // So many errors that the check's own quantile has no end say nothing of speed. After an outage the tail has
         // none, and errors alone would be compared there, without the floor that the check of errors has.
         guard let own = profile.quantile(check.quantile) else { return }
         refreshedAt = second
-        points = LatencyRatioProcess.quantiles.compactMap(profile.quantileOfSuccesses) + [own]
-        scaled = points.map { Self.scale($0, by: 1 + increase) + 1 }
-        proofPoint = Self.scale(points[points.count - 1], by: 1 + increase)
+        let buckets =
+            check.isDistribution ? LatencyRatioProcess.quantiles.compactMap(profile.quantileOfSuccesses) : [own]
+        points = buckets.map { bucket in
+            let limit = limit(of: bucket, increase)
+            return Point(baseline: bucket, revert: limit + 1, proof: limit)
+        }
     }
 
-    /// The bucket that holds `factor` times the lower bound of a bucket.
-    private static func scale(_ bucket: Int, by factor: Double) -> Int {
-        let value = Double(LatencyBuckets.lowerBound(bucket)) * factor
+    /// The bucket that holds what the candidate may take where the baseline takes the lower bound of a bucket.
+    private func limit(of bucket: Int, _ increase: Double) -> Int {
+        let microseconds = Double(LatencyBuckets.lowerBound(bucket))
+        let floor = Double(check.floor.nanoseconds) / 1000
+        let value = max(microseconds * (1 + increase), microseconds + floor)
         return LatencyBuckets.index(UInt32(saturating: value.rounded(.down)))
     }
 
@@ -133,7 +171,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
                 ceiling = RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: .ticks)
             }
             if ratio != nil {
-                ratio = LatencyRatioProcess()
+                ratio = Self.makeRatio(check)
                 ratioByTick = Self.makeTickProcess()
             }
         }
@@ -152,11 +190,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return (best.value + carried, best.part)
     }
 
-    /// The quantile at which the increase shows most: regressions differ, so it is looked for at several.
+    /// The quantile at which an increase of a distribution shows most; for other checks their own.
     var strongestQuantile: Double {
-        guard let ratio, ratioByTick == nil, evidence.part == "increase", evidence.value > 0 else {
-            return check.quantile
-        }
+        guard check.isDistribution, let ratio, ratioByTick == nil, evidence.value > 0 else { return check.quantile }
         return LatencyRatioProcess.quantiles[ratio.strongestPoint]
     }
 
@@ -169,45 +205,87 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         let n = sinceStep.candidate.trials + sinceStep.baseline.trials
         guard n > 0 else { return nil }
         let share = min(max(Double(sinceStep.candidate.trials) / Double(n), 0.001), 0.999)
-        let rate = (Double(sinceStep.baseline.hits) + 0.5) / (Double(sinceStep.baseline.trials) + 1)
-        let seen = (Double(sinceStep.candidate.hits) + 0.5) / (Double(sinceStep.candidate.trials) + 1)
-        let odds = (seen / (1 - min(seen, 0.999))) / (rate / (1 - min(rate, 0.999)))
-        return proof.requestsNeeded(
-            logThreshold: logThreshold, rate: min(rate, 0.99), share: share, odds: min(max(odds, 0.05), 20),
-            discount: mode.proofDiscount)
+        return proof.requestsNeeded(logThreshold: logThreshold, share: share, discount: mode.proofDiscount)
     }
 }
 
-/// Against the baseline: the odds of being slower than `factor` times its quantile are below those of the baseline for
-/// being slower than the quantile. A proof against the baseline waives that of the ceiling; without it, the share of
-/// requests above the ceiling is below what the quantile allows.
+/// The evidence for a promotion. Against the baseline: the odds of being slower than the bound at its quantile are below
+/// those of the baseline for being slower than the quantile. For a ceiling: the share of requests above it is below what
+/// the quantile allows. All have to be proven.
 private struct LatencyProof: Hashable, Codable, Sendable {
-    private var relative: OddsRatioProcess?
+    private var relative: [OddsRatioProcess]
     private var absolute: BetaBinomialMixture?
+    /// The counts of the open stratum: at each proven quantile, then at the ceiling.
+    private var builder: StratumBuilder
+    /// Incidents of the baseline stay out of both proofs; their watches go on from step to step.
+    private var incidents: [IncidentWatch]
+    private var isIncident = false
+    /// What was counted in this step, as in `builder`.
+    private var sinceStep: [Stratum]
 
     init(_ check: LatencyCheck) {
-        if check.maxIncrease != nil {
-            relative = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
-        } else {
+        let points = check.maxIncrease == nil ? 0 : LatencyProcess.quantiles(check).prefix(LatencyProcess.proven).count
+        let process = OddsRatioProcess(bound: 1, alternatives: Alternatives.better, restarts: .never, cap: nil)
+        relative = [OddsRatioProcess](repeating: process, count: points)
+        absolute = check.provenMax.map { _ in
             let bound = ErrorsProcess.clamp(1 - check.quantile)
-            absolute = BetaBinomialMixture(bound: bound, null: .atLeast, a: 0.5, b: 0.5 / bound)
+            return BetaBinomialMixture(bound: bound, null: .atLeast, a: 0.5, b: 0.5 / bound)
         }
+        let all = points + (absolute == nil ? 0 : 1)
+        builder = StratumBuilder(points: all)
+        incidents = [IncidentWatch](repeating: IncidentWatch(), count: all)
+        sinceStep = [Stratum](repeating: Stratum(), count: all)
     }
 
-    mutating func observe(_ stratum: Stratum, discount: Double) {
-        relative?.observe(stratum, discount: discount)
-        absolute?.observe(stratum.candidate, discount: discount)
+    /// Begins anew, for the next step.
+    mutating func restart(_ check: LatencyCheck) {
+        let watches = incidents
+        self = LatencyProof(check)
+        incidents = watches
     }
 
-    var logEvidence: Double { relative?.logEvidence ?? absolute?.logEvidence ?? 0 }
+    var isBetweenStrata: Bool { builder.isEmpty }
 
-    func requestsNeeded(
-        logThreshold: Double, rate: Double, share: Double, odds: Double, discount: Double
-    ) -> Double? {
-        relative.map {
-            $0.requestsNeeded(logThreshold: logThreshold, rate: rate, share: share, odds: odds, discount: discount)
+    /// - Parameters:
+    ///   - points: the requests beyond the bound, or the quantile, at each proven quantile.
+    ///   - ceiling: those beyond the ceiling; nil for none.
+    mutating func observe(_ points: [Stratum], _ ceiling: Stratum?, seconds: Int, discount: Double) {
+        let tick = absolute == nil ? points : points + [ceiling ?? Stratum()]
+        for i in tick.indices {
+            incidents[i].observe(tick[i].baseline, seconds: seconds)
+            isIncident = isIncident || incidents[i].isIncident(fewestHits: NonInferiorityProcess.incidentHits)
+            sinceStep[i] += tick[i]
         }
-            ?? absolute?.trialsNeeded(
-                logThreshold: logThreshold, rate: RateCeiling.shifted(rate, oddsBy: odds), discount: discount)
+        guard builder.add(tick, seconds: seconds, discount: discount) else { return }
+        if !isIncident {
+            for i in relative.indices { relative[i].observe(builder.open[i], discount: builder.discount) }
+            absolute?.observe(builder.open[tick.count - 1].candidate, discount: builder.discount)
+        }
+        builder.clear()
+        isIncident = false
+    }
+
+    /// ln E of what is proven least.
+    var logEvidence: Double {
+        let least = relative.map(\.logEvidence).min() ?? .infinity
+        return min(least, absolute?.logEvidence ?? .infinity)
+    }
+
+    /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.
+    func requestsNeeded(logThreshold: Double, share: Double, discount: Double) -> Double? {
+        var most = 0.0
+        for (i, process) in relative.enumerated() {
+            let (rate, seen) = (sinceStep[i].baseline.smoothedRate, sinceStep[i].candidate.smoothedRate)
+            let odds = (seen / (1 - min(seen, 0.999))) / (rate / (1 - min(rate, 0.999)))
+            guard
+                let needed = process.requestsNeeded(
+                    logThreshold: logThreshold, rate: min(rate, 0.99), share: share, odds: min(max(odds, 0.05), 20),
+                    discount: discount)
+            else { return nil }
+            most = max(most, needed)
+        }
+        guard let absolute else { return most }
+        let seen = sinceStep[relative.count].candidate.smoothedRate
+        return absolute.trialsNeeded(logThreshold: logThreshold, rate: seen, discount: discount).map { max($0, most) }
     }
 }

@@ -2,7 +2,10 @@ import PolicyModel
 import Statistics
 
 /// The evidence about one bound on one group's quality, from labeled rows in the order in which they were joined.
-/// A drop is a difference of means, judged block by block: what labels bring late shifts both arms alike.
+///
+/// A drop is a difference of means, judged block by block. All rows of a block are of requests of one step. Labels that
+/// take longer the worse a prediction was come late for both arms alike; but after a change of the split the first labels
+/// are of the new split and the late ones of the old, so blocks across steps would find a drop where there is none.
 struct QualityProcess: Hashable, Codable, Sendable {
     /// Rows of either arm that close a block: numbers, never outcomes. The larger arm's are averaged; larger blocks
     /// would bound what a large drop can win in one, and gain nothing for a small one.
@@ -18,14 +21,22 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var process: BoundedMeanProcess
     private var proof: BoundedMeanProcess
     private var step: UInt16?
-    /// The rows of the open block: all rows, and those of requests of this step.
-    private var open = Sums()
-    private var openInStep = Sums()
+    /// The open blocks of the newest steps, ascending.
+    private var open: [Block] = []
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
     /// Scores outside the range, which are not counted: none of those that the agent takes in, but a recording may be
     /// replayed with another policy.
     private(set) var outside = 0
+
+    /// The rows of an open block.
+    private struct Block: Hashable, Codable, Sendable {
+        var step: UInt16
+        var sums = Sums()
+    }
+
+    /// Steps whose labels are waited for: rows of older ones are not judged.
+    private static let openSteps = 16
 
     /// The sums of one arm.
     struct Sums: Hashable, Codable, Sendable {
@@ -61,16 +72,35 @@ struct QualityProcess: Hashable, Codable, Sendable {
         if step != current {
             proof = BoundedMeanProcess(margin: margin, null: .atLeast)
             sinceStep = Sums()
-            openInStep = Sums()
             step = current
         }
         sinceStart.add(value, row.arm)
-        open.add(value, row.arm)
-        if let worse = close(&open) { process.observe(worse) }
-        guard row.step == current else { return }
-        sinceStep.add(value, row.arm)
-        openInStep.add(value, row.arm)
-        if let worse = close(&openInStep) { proof.observe(worse) }
+        if row.step == current { sinceStep.add(value, row.arm) }
+        guard let i = block(of: row.step) else { return }
+        open[i].sums.add(value, row.arm)
+        guard let worse = close(&open[i].sums) else { return }
+        process.observe(worse)
+        if row.step == current { proof.observe(worse) }
+    }
+
+    /// The place of the open block of a step; nil for a step that is too old.
+    private mutating func block(of step: UInt16) -> Int? {
+        if let i = open.lastIndex(where: { $0.step == step }) { return i }
+        let i = open.firstIndex { $0.step > step } ?? open.count
+        if open.count == Self.openSteps {
+            guard i > 0 else { return nil }
+            open.removeFirst()
+            open.insert(Block(step: step), at: i - 1)
+            return i - 1
+        }
+        open.insert(Block(step: step), at: i)
+        return i
+    }
+
+    /// Begins anew with another cohort of keys.
+    mutating func beginCohort() {
+        process = BoundedMeanProcess(margin: margin, restarts: .standard)
+        open = []
     }
 
     /// Returns by how much the candidate was worse in a block, where it is full.
@@ -126,13 +156,20 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     static let maximumGroups = 64
 
     let check: QualityCheck
+    /// Under sticky routing a key counts once a group and step: its first row there. The rows of each step are judged by
+    /// bets of their own, with 1/(g(g + 1)) of the risk for the g-th, since their keys are the same.
+    private let isKeyed: Bool
+    private var keys = KeyFilter()
+    private var cohort: UInt16?
+    private var cohorts = 0
     private(set) var groups: [GroupProcess] = []
     private(set) var overflow = false
     /// The values that were found, by the selector of a whole attribute.
     private var found: [Int]
 
-    init(_ check: QualityCheck) {
+    init(_ check: QualityCheck, isKeyed: Bool = false) {
         self.check = check
+        self.isKeyed = isKeyed
         found = [Int](repeating: 0, count: check.groups.count)
         if check.groups.isEmpty { groups = [GroupProcess("", weight: 1, check)] }
         for selector in check.groups where selector.value != nil {
@@ -164,7 +201,25 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     }
 
     private mutating func observe(_ row: QualityRow, group i: Int, current: UInt16) {
+        guard !isKeyed || isFirst(row, group: i) else { return }
         for j in groups[i].bounds.indices { groups[i].bounds[j].observe(row, current: current) }
+    }
+
+    /// True for the first row of a key in a group and step that belongs to the measure's population.
+    private mutating func isFirst(_ row: QualityRow, group: Int) -> Bool {
+        if cohort.map({ row.step > $0 }) ?? true {
+            cohort = row.step
+            cohorts += 1
+            keys = KeyFilter()
+            for i in groups.indices { for j in groups[i].bounds.indices { groups[i].bounds[j].beginCohort() } }
+        }
+        guard row.step == cohort, row.value(check.measure, scores: check.range ?? .unit) != nil else { return false }
+        return keys.insert(UInt64(row.key ?? 0) << 8 | UInt64(group & 0xff))
+    }
+
+    /// ln of what the present cohort of keys pays for its share of the risk, at most 0.
+    private var cohortShare: Double {
+        isKeyed && cohorts > 0 ? -ln(Double(cohorts) * Double(cohorts + 1)) : 0
     }
 
     /// The place of a group that was not seen before; nil where it is not judged.
@@ -189,11 +244,16 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         // A copy of a group counts the references of all its arrays.
         for i in groups.indices {
             for j in groups[i].bounds.indices {
-                let value = groups[i].bounds[j].evidence - groups[i].penalty
+                let value = evidence(of: groups[i].bounds[j], in: groups[i])
                 if value > best.value { best = (value, groups[i].label) }
             }
         }
         return best
+    }
+
+    /// ln E of one bound after its group has paid for its share.
+    func evidence(of bound: QualityProcess, in group: GroupProcess) -> Double {
+        bound.evidence - group.penalty + cohortShare
     }
 
     /// Attributes that were named and never came.

@@ -13,7 +13,7 @@ extension SequentialJudge {
         let revertAt = threshold(state)
         for group in quality.groups {
             for bound in group.bounds {
-                let m = measure(bound, of: group, quality.check, revertAt: revertAt)
+                let m = measure(bound, of: group, quality, revertAt: revertAt)
                 isAnyJudged = isAnyJudged || m.verdict == .fail || m.verdict == .pass && !m.isTooSmall
                 if m.verdict == .noData { missing.append("\(m.subject): \(m.note)") }
                 if m.verdict == .pass, !m.isTooSmall {
@@ -64,14 +64,15 @@ extension SequentialJudge {
     }
 
     private func measure(
-        _ bound: QualityProcess, of group: GroupProcess, _ check: QualityCheck, revertAt: Double
+        _ bound: QualityProcess, of group: GroupProcess, _ quality: GroupsProcess, revertAt: Double
     ) -> Measurement {
+        let check = quality.check
         let rows = bound.sinceStart
         var m = Measurement(
             subject: group.label, unit: check.unit, candidate: bound.mean(.candidate), baseline: bound.mean(.baseline),
             candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
             bound: bound.margin * (bound.range ?? .unit).width, value: bound.drop, verdict: .pass)
-        let value = bound.evidence - group.penalty
+        let value = quality.evidence(of: bound, in: group)
         if value >= revertAt {
             m.verdict = .fail
             m.notes = [.evidence(value: value, revertAt: revertAt)]

@@ -178,7 +178,9 @@ extension SequentialJudge {
         if let max = check.max { measurements.append(against("ceiling", check.quantile) { _ in max.seconds }) }
         if let increase = check.maxIncrease {
             let quantile = latency.strongestQuantile
-            var m = against("increase", quantile) { ($0 ?? 0) * (1 + increase) }
+            var m = against("increase", quantile) { theirs in
+                max((theirs ?? 0) * (1 + increase), (theirs ?? 0) + check.floor.seconds)
+            }
             if quantile != check.quantile { m.notes = [.strongestAtQuantile(quantile)] }
             measurements.append(m)
         }

@@ -34,11 +34,25 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     /// The numbers of the requests that were assigned, and of the labels that came for requests of the current step.
     private var sampleRatio = SampleRatioProcess()
     private var labelRatio = SampleRatioProcess()
-    private var share = Weight.zero
-    private var shareStep: UInt16 = 0
+    /// The candidate's share in each of the newest steps, ascending.
+    private var shares: [ShareOfStep] = []
+    private struct ShareOfStep: Hashable, Codable, Sendable {
+        var step: UInt16
+        var share: Weight
+    }
     /// Errors are counted by key.
     public let isKeyed: Bool
     public private(set) var step: UInt16 = 0
+    /// Cohorts of keys for latencies, and the keys that came in this step, for proofs of latency and of errors.
+    private var cohorts = FirstRequests()
+    private var keysInStep = KeysInStep()
+    private struct KeysInStep: Hashable, Codable, Sendable {
+        var step: UInt16?
+        var all = KeyFilter()
+        /// Latencies wait for slow requests, so their step changes later.
+        var timedStep: UInt16?
+        var timed = KeyFilter()
+    }
     private var lookedAt: Int64?
     /// Bounds on gauges and scraped series: outside the risk, judged as thresholds.
     var bounds = ThresholdJudge()
@@ -91,20 +105,17 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         switch item {
         case .errors(let tick):
             step = max(step, tick.step)
+            if isKeyed, keysInStep.step != tick.step { (keysInStep.step, keysInStep.all) = (tick.step, KeyFilter()) }
             profile.observe(tick)
             observeCandidate(tick)
+            let firsts = isKeyed ? tick.firsts { keysInStep.all.insert(UInt64($0)) } : nil
             for i in states.indices where states[i].process.takesErrors {
-                states[i].process.observe(tick)
+                states[i].process.observe(tick, firsts: firsts)
                 states[i].trace(at: tick.second)
             }
         case .latencies(let tick):
             step = max(step, tick.step)
-            for measure in measures {
-                let counts = LatencyCounts(tick, measure)
-                for i in states.indices where states[i].measure == measure {
-                    states[i].process.observe(tick, counts, profile)
-                }
-            }
+            observeLatencies(tick)
             profile.observe(tick)
             for (i, measure) in LatencyMeasure.allCases.enumerated() {
                 for entry in tick.entries where entry.arm == .candidate {
@@ -112,7 +123,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     if !isOutlived { candidate[i].record(bucket) }
                 }
             }
-            (share, shareStep) = (tick.share, tick.step)
+            if tick.share > .zero { noteShare(tick.share, of: tick.step) }
             if !isKeyed, tick.share > .zero {
                 sampleRatio.observe(
                     candidate: Int(tick.assigned[1]), of: Int(tick.assigned[0]) + Int(tick.assigned[1]),
@@ -122,11 +133,27 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             look(at: tick.second)
         case .rows(let rows):
             for i in states.indices { states[i].process.observe(rows, current: step) }
-            // Since the step began both arms have had the same time to be labeled in.
-            let recent = rows.filter { $0.step == step && $0.step == shareStep }
-            if !isKeyed, share > .zero, step > 0 {
-                labelRatio.observe(
-                    candidate: recent.count { $0.arm == .candidate }, of: recent.count, share: share.fraction)
+            observeLabelRatio(rows)
+        }
+    }
+
+    private mutating func observeLatencies(_ tick: LatencyTick) {
+        var (counted, proving) = (tick, tick)
+        if isKeyed, !tick.keys.isEmpty {
+            if cohorts.begin(step: tick.step, second: tick.second) {
+                for i in states.indices { states[i].process.beginCohort(shareOfRisk: cohorts.shareOfRisk) }
+            }
+            if keysInStep.timedStep != tick.step {
+                (keysInStep.timedStep, keysInStep.timed) = (tick.step, KeyFilter())
+            }
+            counted = tick.firsts { cohorts.isFirst($0) }
+            proving = tick.firsts { keysInStep.timed.insert(UInt64($0)) }
+        }
+        for measure in measures {
+            let counts = LatencyCounts(counted, measure)
+            let proof = isKeyed ? LatencyCounts(proving, measure) : counts
+            for i in states.indices where states[i].measure == measure {
+                states[i].process.observe(tick, counts, proof: proof, profile)
             }
         }
     }
@@ -137,6 +164,30 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         for responses in tick.responses.dropFirst(ErrorTick.shards) {
             inStep.responses.add(responses)
             inStart.add(responses)
+        }
+    }
+
+    private mutating func noteShare(_ share: Weight, of step: UInt16) {
+        if let last = shares.last, last.step == step {
+            if last.share != share { shares[shares.count - 1].share = share }
+            return
+        }
+        shares.append(ShareOfStep(step: step, share: share))
+        if shares.count > Self.rememberedSteps { shares.removeFirst() }
+    }
+
+    /// Steps whose share is remembered for labels that come late.
+    private static let rememberedSteps = 16
+
+    /// Compares the numbers of labels of the arms with the split, step by step: whose responses are labeled less often
+    /// cannot be compared.
+    private mutating func observeLabelRatio(_ rows: [QualityRow]) {
+        guard !isKeyed else { return }
+        for known in shares where known.step > 0 {
+            let ofStep = rows.filter { $0.step == known.step }
+            guard !ofStep.isEmpty else { continue }
+            labelRatio.observe(
+                candidate: ofStep.count { $0.arm == .candidate }, of: ofStep.count, share: known.share.fraction)
         }
     }
 

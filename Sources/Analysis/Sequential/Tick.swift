@@ -94,6 +94,8 @@ public struct LatencyTick: Hashable, Sendable {
     public var assigned: [UInt32]
     /// The latencies, in no order.
     public var entries: [LatencyEntry]
+    /// The key of each entry, where traffic is assigned by key; otherwise empty.
+    public var keys: [UInt32] = []
 
     public init(second: Int64, step: UInt16, share: Weight) {
         self.second = second
@@ -149,8 +151,13 @@ public struct QualityRow: Hashable, Sendable {
     public var score: Double?
     /// `sex=Female`, of the attributes that a check names, ascending.
     public var groups: [String]
+    /// The key of its request, where traffic is assigned by key.
+    public var key: UInt32?
 
-    public init(arm: Arm, step: UInt16, label: Int?, prediction: Int?, score: Double?, groups: [String]) {
+    public init(
+        arm: Arm, step: UInt16, label: Int?, prediction: Int?, score: Double?, groups: [String], key: UInt32? = nil
+    ) {
+        self.key = key
         self.arm = arm
         self.step = step
         self.label = label
@@ -162,11 +169,13 @@ public struct QualityRow: Hashable, Sendable {
     /// - Parameters:
     ///   - attributes: those that a check names; others are left out.
     ///   - step: of the step in which its request began.
-    public init(_ joined: JoinedFeedback, attributes: Set<String>, step: UInt16) {
+    ///   - isKeyed: whether traffic is assigned by key.
+    public init(_ joined: JoinedFeedback, attributes: Set<String>, step: UInt16, isKeyed: Bool = false) {
         let row = joined.row
         self.init(
             arm: joined.arm, step: step, label: row.label, prediction: row.prediction, score: row.score,
-            groups: row.groups.filter { attributes.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted())
+            groups: row.groups.filter { attributes.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted(),
+            key: isKeyed ? joined.key : nil)
     }
 
     /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population.

@@ -105,7 +105,10 @@ public struct TickFeed: Sendable {
         errors.removeFirst(errorCount)
         errorsThrough = max(errorsThrough, errorsRipe)
         let latencyCount = latencies.prefix { $0.second <= latenciesRipe }.count
-        for tick in latencies[..<latencyCount] { items.append(.latencies(tick)) }
+        for i in 0..<latencyCount {
+            if isKeyed { latencies[i].order() }
+            items.append(.latencies(latencies[i]))
+        }
         latencies.removeFirst(latencyCount)
         latenciesThrough = max(latenciesThrough, latenciesRipe)
         return items
@@ -118,7 +121,9 @@ public struct TickFeed: Sendable {
         guard began > latenciesThrough else { return }
         let i = latencyTick(began)
         latencies[i].assigned[Int(o.arm.rawValue)] += 1
-        if o.startedAt >= latencyFrom, let entry = Self.entry(o) { latencies[i].entries.append(entry) }
+        guard o.startedAt >= latencyFrom, let entry = Self.entry(o) else { return }
+        latencies[i].entries.append(entry)
+        if isKeyed { latencies[i].keys.append(o.key) }
     }
 
     /// Nil for what says nothing of the server's speed.

@@ -17,7 +17,11 @@ struct ProductRollout {
         name: "bench",
         checks: [
             Check(name: "errors", kind: .errors(ErrorsCheck(max: 0.01, maxIncrease: 0.5, floor: 0.002))),
-            Check(name: "p95", kind: .latency(LatencyCheck(quantile: 0.95, maxIncrease: 0.1))),
+            Check(
+                name: "latency",
+                kind: .latency(
+                    LatencyCheck(
+                        quantile: LatencyCheck.shownOfDistribution, isDistribution: true, maxIncrease: 0.1))),
         ])
     /// The bounds of policies/standard.yaml.
     static let standard = Policy(
@@ -28,6 +32,12 @@ struct ProductRollout {
             Check(
                 name: "p95-latency",
                 kind: .latency(LatencyCheck(quantile: 0.95, max: .seconds(1), maxIncrease: 0.15))),
+            Check(
+                name: "latency-distribution",
+                kind: .latency(
+                    LatencyCheck(
+                        quantile: LatencyCheck.shownOfDistribution, isDistribution: true, maxIncrease: 0.15,
+                        floor: .milliseconds(5)))),
         ])
     /// The median latency of the baseline in microseconds.
     static let median = 50_000.0
@@ -136,7 +146,7 @@ struct Ticks {
     }
 
     /// - Parameter latency: the latency in microseconds; nil for an error.
-    private mutating func add(_ arm: Arm, _ shard: Int, _ latency: Double?) {
+    mutating func add(_ arm: Arm, _ shard: Int, _ latency: Double?) {
         errors.add(arm, shard: shard, latency == nil ? 500 : .success)
         let bucket = latency.map { LatencyBuckets.index(UInt32(min($0, 4e9))) } ?? LatencyEntry.slowest
         latencies.assigned[Int(arm.rawValue)] += 1

@@ -16,6 +16,9 @@ struct Arguments {
     var quality = false
     var product = false
     var plots: String?
+    /// Run `TrafficRollout`; parts of the names of the cells to be run, empty for all.
+    var isTraffic = false
+    var traffic: [String] = []
     var sequentialOnly = false
     var peersOnly = false
     /// The floor of the sequential judge's error rate; 0 for none.
@@ -59,6 +62,8 @@ struct Arguments {
             case "--timing": timing = true
             case "--quality": quality = true
             case "--product": product = true
+            case "--traffic": isTraffic = true
+            case "--cells": traffic = next(flag).split(separator: ",").map(String.init)
             case "--plots": plots = next(flag)
             case "--sequential-only": sequentialOnly = true
             case "--peers-only": peersOnly = true
@@ -81,6 +86,8 @@ if arguments.timing {
     print(QualityRollout.table(arguments))
 } else if let folder = arguments.plots {
     Plots.write(to: folder, table: "bench/judge/results/table.csv")
+} else if arguments.isTraffic {
+    print(TrafficRollout.table(arguments))
 } else if arguments.product {
     print(ProductRollout.table(arguments))
 } else {

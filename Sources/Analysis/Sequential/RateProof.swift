@@ -1,0 +1,60 @@
+import PolicyModel
+import Statistics
+
+/// The evidence for a promotion that a rate keeps its bounds in the current step. Each bound has a proof of its own, and
+/// all have to be proven: that the rate is no higher than the baseline allows says nothing of a ceiling, which people read
+/// as one.
+struct RateProof: Hashable, Codable, Sendable {
+    private var relative: NonInferiorityProcess?
+    private var ceiling: NonInferiorityProcess?
+    private var builder = StratumBuilder()
+    /// Incidents of the baseline stay out of both. Their watch goes on from step to step.
+    private var incidents = IncidentWatch()
+    private var isIncident = false
+
+    init(_ check: ErrorsCheck) { (relative, ceiling) = Self.processes(check) }
+
+    private static func processes(_ check: ErrorsCheck) -> (NonInferiorityProcess?, NonInferiorityProcess?) {
+        (
+            check.maxIncrease.map {
+                // A factor of 1 cannot be excluded by equals; a hair above it, nothing can be proven in finite time
+                // either.
+                NonInferiorityProcess(
+                    margin: max(1 + $0, 1.05), floor: check.floor > 0 ? ErrorsProcess.clamp(check.floor) : nil)
+            }, check.provenMax.map { NonInferiorityProcess(margin: nil, floor: ErrorsProcess.clamp($0)) }
+        )
+    }
+
+    /// Begins anew, for the next step.
+    mutating func restart(_ check: ErrorsCheck) {
+        (relative, ceiling) = Self.processes(check)
+        builder = StratumBuilder()
+        isIncident = false
+    }
+
+    mutating func observe(_ tick: Stratum, seconds: Int, discount: Double) {
+        incidents.observe(tick.baseline, seconds: seconds)
+        isIncident = isIncident || incidents.isIncident(fewestHits: NonInferiorityProcess.incidentHits)
+        guard builder.add([tick], seconds: seconds, discount: discount) else { return }
+        relative?.observe(builder.open[0], discount: builder.discount, isIncident: isIncident)
+        ceiling?.observe(builder.open[0], discount: builder.discount, isIncident: isIncident)
+        builder.clear()
+        isIncident = false
+    }
+
+    /// ln E of the bound that is proven least.
+    var logEvidence: Double { min(relative?.logEvidence ?? .infinity, ceiling?.logEvidence ?? .infinity) }
+
+    /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.
+    func requestsNeeded(logThreshold: Double, rate: Double, share: Double, discount: Double) -> Double? {
+        var most = 0.0
+        for process in [relative, ceiling].compactMap(\.self) {
+            guard
+                let needed = process.requestsNeeded(
+                    logThreshold: logThreshold, rate: rate, share: share, discount: discount)
+            else { return nil }
+            most = max(most, needed)
+        }
+        return most
+    }
+}

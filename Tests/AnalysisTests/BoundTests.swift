@@ -1,0 +1,124 @@
+import PolicyModel
+import Statistics
+import TestSupport
+import Testing
+
+@testable import Analysis
+
+/// What each bound of a latency check, and of an error check, asks of a candidate.
+@Suite struct BoundTests {
+    /// Traffic with latencies of our choosing.
+    private struct Traffic {
+        var judge: SequentialJudge
+        var random = SplitMix64(seed: 5)
+        var second: Int64 = 1_000
+        var step: UInt16 = 0
+        var isKeyed = false
+        /// Microseconds of one request.
+        var latency: (Arm, inout SplitMix64) -> Double
+
+        init(_ check: CheckKind, latency: @escaping (Arm, inout SplitMix64) -> Double) {
+            self.latency = latency
+            let policy = Policy(name: "p", checks: [Check(name: "c", kind: check)])
+            judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+            run(600)
+            judge = SequentialJudge([policy], risk: Risk(), isKeyed: false, profile: judge.profile)
+            step = 1
+        }
+
+        /// - Returns: false once the check reverts.
+        @discardableResult mutating func run(_ seconds: Int, rate: Int = 20) -> Bool {
+            for _ in 0..<seconds {
+                var errors = ErrorTick(second: second, step: step)
+                var tick = LatencyTick(second: second, step: step, share: Weight(clamping: 5_000))
+                for i in 0..<rate {
+                    let arm: Arm = step > 0 && i % 2 == 0 ? .candidate : .baseline
+                    let shard = Int.random(in: 0..<8, using: &random)
+                    errors.add(arm, shard: shard, .success)
+                    tick.assigned[Int(arm.rawValue)] += 1
+                    let bucket = LatencyBuckets.index(UInt32(latency(arm, &random)))
+                    tick.entries.append(LatencyEntry(arm, shard: shard, total: bucket))
+                }
+                judge.take(.errors(errors))
+                judge.take(.latencies(tick))
+                second += 1
+                if judge.standing.reverts != nil { return false }
+            }
+            return true
+        }
+    }
+
+    /// 40 to 200 ms, all alike, so that P95 is 192 ms.
+    private static func uniform(_ random: inout SplitMix64) -> Double {
+        Double.random(in: 40_000..<200_000, using: &random)
+    }
+
+    @Test(
+        "a candidate above the ceiling is not promoted for being no slower than the baseline allows, unless that is said",
+        arguments: [false, true])
+    func ceiling(isWaived: Bool) {
+        // Both arms have a P95 of 192 ms, just above the ceiling.
+        let check = LatencyCheck(
+            quantile: 0.95, max: .milliseconds(190), maxIncrease: 0.15, unlessBaselineExceeds: isWaived)
+        var traffic = Traffic(.latency(check)) { _, random in Self.uniform(&random) }
+        let isFine = traffic.run(1_800)
+        #expect(isFine)
+        #expect(traffic.judge.standing.isProven == isWaived)
+    }
+
+    @Test("a candidate that alone is above the ceiling is not promoted, whatever the baseline allows")
+    func ceilingOfOne() {
+        // P95 192 ms of the baseline, 204 ms of the candidate.
+        let check = LatencyCheck(quantile: 0.95, max: .milliseconds(200), maxIncrease: 0.15)
+        var traffic = Traffic(.latency(check)) { arm, random in Self.uniform(&random) * (arm == .candidate ? 1.0625 : 1) }
+        var isProven = false
+        for _ in 0..<120 where traffic.run(10) { isProven = isProven || traffic.judge.standing.isProven }
+        #expect(!isProven)
+    }
+
+    @Test("a candidate below the ceiling is promoted once both bounds are proven")
+    func bothProofs() {
+        let check = LatencyCheck(quantile: 0.95, max: .milliseconds(250), maxIncrease: 0.15)
+        var traffic = Traffic(.latency(check)) { _, random in Self.uniform(&random) }
+        let isFine = traffic.run(1_200)
+        #expect(isFine)
+        #expect(traffic.judge.standing.isProven)
+    }
+
+    /// Half of the requests are hits of a cache, about 5 ms; the others take 40 to 200 ms.
+    private static func bimodal(_ random: inout SplitMix64, hit: Double) -> Double {
+        random.chance(0.5) ? hit * Double.random(in: 0.95..<1.05, using: &random) : uniform(&random)
+    }
+
+    @Test(
+        "a bound on P95 does not revert for the median; one on the distribution does, unless its floor spares it",
+        arguments: [
+            (LatencyCheck(quantile: 0.95, maxIncrease: 0.15), true),
+            (LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15), false),
+            (LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15, floor: .milliseconds(5)), true),
+        ])
+    func median(check: LatencyCheck, isFine: Bool) {
+        var traffic = Traffic(.latency(check)) { arm, random in
+            Self.bimodal(&random, hit: arm == .candidate ? 6_500 : 5_000)
+        }
+        let kept = traffic.run(900)
+        #expect(kept == isFine)
+    }
+
+    @Test("the ceiling of errors has to be proven too", arguments: [false, true])
+    func errors(isWaived: Bool) {
+        let check = ErrorsCheck(max: 0.01, maxIncrease: 0.5, unlessBaselineExceeds: isWaived)
+        var process = ErrorsProcess(check, counted: .errors, mode: .counts(discount: 1), isKeyed: false)
+        // Both arms fail 1 %: no worse than the baseline, and at the ceiling.
+        for second in 0..<3_000 {
+            var tick = ErrorTick(second: Int64(second), step: 1)
+            for i in 0..<40 {
+                let fails = i < 2 && second % 5 == i
+                tick.add(i % 2 == 0 ? .candidate : .baseline, shard: i % 8, fails ? 500 : .success)
+            }
+            process.observe(tick, firsts: nil)
+        }
+        #expect((process.proofEvidence > ln(20)) == isWaived, "\(process.proofEvidence)")
+        #expect(process.requestsNeeded(logThreshold: ln(20)) == (isWaived ? 0 : nil))
+    }
+}
