@@ -63,6 +63,8 @@ public enum ObservationOrigin: String, Hashable, Codable, Sendable {
 
 /// The share of judged requests that ended as errors. At least one of `max` and `maxIncrease` is set.
 public struct ErrorsCheck: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey { case max, maxIncrease, floor, statuses, unlessBaselineExceeds, from }
+
     /// The ceiling, a fraction 0 ... 1.
     public var max: Double?
     /// The allowed increase over the baseline's rate: 0.5 allows 1.5 times that rate.
@@ -108,6 +110,10 @@ public struct ClientErrorsCheck: Hashable, Codable, Sendable {
 /// A quantile of latency, or the whole distribution. At least one of `max` and `maxIncrease` is set; for a distribution
 /// `maxIncrease` alone.
 public struct LatencyCheck: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey {
+        case quantile, isDistribution, of, max, maxIncrease, floor, unlessBaselineExceeds, from
+    }
+
     /// 0 < quantile < 1; of a distribution the quantile that is shown.
     public var quantile: Double
     /// The check compares the arms at several quantiles: a slow-down of all requests shows best in the middle of the
@@ -154,6 +160,10 @@ public enum LatencyMeasure: String, CaseIterable, Hashable, Codable, Sendable {
 
 /// A measure of quality by group, from labeled feedback; the candidate against the baseline.
 public struct QualityCheck: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey {
+        case measure, range, groups, maxDrop, maxRise, minSamples, small, maturity
+    }
+
     public var measure: QualityMeasure
     /// What a score may be; nil: 0 ... 1. Only with `measure: score`.
     public var range: ScoreRange?

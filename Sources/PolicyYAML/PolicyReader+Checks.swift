@@ -85,8 +85,8 @@ extension PolicyReader {
                 ?? (isDistribution ? LatencyCheck.shownOfDistribution : 0.95),
             isDistribution: isDistribution,
             of: part.choice("of", [("total", LatencyMeasure.total), ("firstByte", .firstByte)]) ?? .total,
-            max: part.duration("max"), maxIncrease: part.increase("maxIncrease"), floor: part.duration("floor") ?? .zero,
-            unlessBaselineExceeds: waivesCeiling(part), from: origin(part))
+            max: part.duration("max"), maxIncrease: part.increase("maxIncrease"),
+            floor: part.duration("floor") ?? .zero, unlessBaselineExceeds: waivesCeiling(part), from: origin(part))
         if isDistribution {
             for key in ["quantile", "max"] where part.has(key) {
                 report.error(

@@ -70,7 +70,8 @@ import Testing
     func ceilingOfOne() {
         // P95 192 ms of the baseline, 204 ms of the candidate.
         let check = LatencyCheck(quantile: 0.95, max: .milliseconds(200), maxIncrease: 0.15)
-        var traffic = Traffic(.latency(check)) { arm, random in Self.uniform(&random) * (arm == .candidate ? 1.0625 : 1) }
+        var traffic = Traffic(.latency(check)) { arm, random in Self.uniform(&random) * (arm == .candidate ? 1.0625 : 1)
+        }
         var isProven = false
         for _ in 0..<120 where traffic.run(10) { isProven = isProven || traffic.judge.standing.isProven }
         #expect(!isProven)

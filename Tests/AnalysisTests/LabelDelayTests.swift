@@ -42,12 +42,54 @@ import Testing
     func drop() {
         var groups = GroupsProcess(Self.check)
         for var row in Self.rows(seed: 1) {
-            if row.arm == .candidate, row.prediction == 1, row.label == 1, groups.groups[0].bounds[0].sinceStart.rows(.candidate) % 4 == 0
-            {
-                row.prediction = 0
-            }
+            let count = groups.groups[0].bounds[0].sinceStart.rows(.candidate)
+            if row.arm == .candidate, row.prediction == 1, count % 4 == 0 { row.prediction = 0 }
             groups.observe([row], current: 2)
         }
         #expect(groups.evidence.value > ln(400))
+    }
+}
+
+/// The evidence of several groups of one check.
+@Suite struct GroupEvidenceTests {
+    private static let groups = ["a", "b", "c", "d"].map { GroupSelector(attribute: "g", value: $0) }
+    private static let policy = Policy(
+        name: "p",
+        checks: [
+            Check(
+                name: "q",
+                kind: .quality(QualityCheck(measure: .accuracy, groups: groups, maxDrop: 0.05, minSamples: 20)))
+        ])
+
+    /// Rows until the check fails; nil if it does not within 20,000. Each group is right in 90 of 100.
+    private static func rowsToRevert(harmed: Set<String>) -> (rows: Int, failing: [String])? {
+        var random = SplitMix64(seed: 3)
+        var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+        let nothing = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        for i in 0..<20_000 {
+            let arm: Arm = i % 2 == 0 ? .candidate : .baseline
+            let group = groups[i / 2 % 4].value!
+            let isRight = random.chance(arm == .candidate && harmed.contains(group) ? 0.75 : 0.9)
+            judge.take(
+                .rows([
+                    QualityRow(
+                        arm: arm, step: 1, label: 1, prediction: isRight ? 1 : 0, score: nil, groups: ["g=\(group)"])
+                ]))
+            guard i % 20 == 19, let evidence = judge.evidence.first?.evidence, evidence.value >= evidence.revertAt
+            else { continue }
+            let result = judge.evaluate([policy], nothing, now: 0)[0]
+            return (i, result.measurements.filter { $0.verdict == .fail }.map(\.subject))
+        }
+        return nil
+    }
+
+    @Test("one harmed group reverts, several revert sooner, and the check names one of them")
+    func merged() throws {
+        #expect(Self.rowsToRevert(harmed: []) == nil)
+        let one = try #require(Self.rowsToRevert(harmed: ["b"]))
+        #expect(one.failing == ["g=b"])
+        let all = try #require(Self.rowsToRevert(harmed: ["a", "b", "c", "d"]))
+        #expect(!all.failing.isEmpty)
+        #expect(all.rows < one.rows * 9 / 10, "\(all.rows) against \(one.rows)")
     }
 }

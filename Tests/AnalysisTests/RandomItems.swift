@@ -116,7 +116,9 @@ struct RandomItems {
                         isOutlived: random.chance(0.5), firstByte: count(0x7ff),
                         isFirstByteOutlived: random.chance(0.5))
                 }
-                if random.chance(0.5) { tick.keys = tick.entries.map { _ in UInt32(truncatingIfNeeded: random.next()) } }
+                if random.chance(0.5) {
+                    tick.keys = tick.entries.map { _ in UInt32(truncatingIfNeeded: random.next()) }
+                }
                 return .latencies(tick)
             default:
                 return .rows(

@@ -238,17 +238,25 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         return nil
     }
 
-    /// ln E for a revert, the largest after each has paid for its share, and whose it is.
+    /// ln E for a revert, and the group with the most evidence: E = Σ w_g E_g + 1 − Σ w_g, the mean of the groups'
+    /// evidence by their shares of the risk, in which what is not at stake stays as it is. One harmed group reverts as
+    /// soon as by itself, and several sooner. The shares are fixed when a group is found: a mean over the groups found so
+    /// far would give away evidence whenever one is found.
     var evidence: (value: Double, part: String) {
-        var best: (value: Double, part: String) = (0, "")
+        var best: (value: Double, part: String) = (-.infinity, "")
+        var sum = -Double.infinity
+        var atStake = 0.0
         // A copy of a group counts the references of all its arrays.
         for i in groups.indices {
             for j in groups[i].bounds.indices {
                 let value = evidence(of: groups[i].bounds[j], in: groups[i])
+                sum = logAddExp(sum, value)
+                atStake += groups[i].weight / Double(groups[i].bounds.count)
                 if value > best.value { best = (value, groups[i].label) }
             }
         }
-        return best
+        if atStake < 1 - 1e-9 { sum = logAddExp(sum, ln(1 - atStake) + cohortShare) }
+        return (sum == -.infinity ? 0 : sum, best.value > 0 ? best.part : "")
     }
 
     /// ln E of one bound after its group has paid for its share.

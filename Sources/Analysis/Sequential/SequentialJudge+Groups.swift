@@ -11,9 +11,12 @@ extension SequentialJudge {
         var unproven: [QualityProcess] = []
         var weakest: (proof: Double, name: String) = (.infinity, "")
         let revertAt = threshold(state)
+        let strongest = quality.evidence
+        // All groups together may have what no group has alone: the strongest is then named.
+        let failing = strongest.value >= revertAt ? strongest.part : nil
         for group in quality.groups {
             for bound in group.bounds {
-                let m = measure(bound, of: group, quality, revertAt: revertAt)
+                let m = measure(bound, of: group, quality, revertAt: revertAt, failing: failing)
                 isAnyJudged = isAnyJudged || m.verdict == .fail || m.verdict == .pass && !m.isTooSmall
                 if m.verdict == .noData { missing.append("\(m.subject): \(m.note)") }
                 if m.verdict == .pass, !m.isTooSmall {
@@ -64,7 +67,7 @@ extension SequentialJudge {
     }
 
     private func measure(
-        _ bound: QualityProcess, of group: GroupProcess, _ quality: GroupsProcess, revertAt: Double
+        _ bound: QualityProcess, of group: GroupProcess, _ quality: GroupsProcess, revertAt: Double, failing: String?
     ) -> Measurement {
         let check = quality.check
         let rows = bound.sinceStart
@@ -73,9 +76,10 @@ extension SequentialJudge {
             candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
             bound: bound.margin * (bound.range ?? .unit).width, value: bound.drop, verdict: .pass)
         let value = quality.evidence(of: bound, in: group)
-        if value >= revertAt {
+        let isStrongest = failing == group.label && group.bounds.allSatisfy { $0.evidence <= bound.evidence }
+        if value >= revertAt || isStrongest {
             m.verdict = .fail
-            m.notes = [.evidence(value: value, revertAt: revertAt)]
+            m.notes = [.evidence(value: isStrongest ? quality.evidence.value : value, revertAt: revertAt)]
         } else if min(rows.rows(.candidate), rows.rows(.baseline)) < check.minSamples {
             let needed = UInt64(max(check.minSamples, 0))
             let (mine, theirs) = (m.candidateSamples, m.baselineSamples)

@@ -144,7 +144,8 @@ struct StickyTraffic {
                 let arm: Arm = Double(place >> 11) * 0x1p-53 < share ? .candidate : .baseline
                 let shard = Int(place & 7)
                 let fails = random.uniform() < Scenario.baseErrors
-                let latency = ProductRollout.median * pace[low] * exp(0.2 * random.normal())
+                let latency =
+                    ProductRollout.median * pace[low] * exp(0.2 * random.normal())
                     * (arm == .candidate ? slowdown : 1)
                 errors.add(arm, shard: shard, fails ? 500 : .success)
                 errors.keys.append(KeyedResponse(key: user, arm, fails ? 500 : .success))

@@ -74,8 +74,9 @@ struct TrafficGenerator {
         if incident.contains(second) { errors = incidentErrors }
         if kind == .failedBatches { errors = 0 }
         if isCandidate { errors += addedErrors }
+        let isBatched = kind == .failedBatches || kind == .slowBatches
         let batches =
-            kind == .failedBatches || kind == .slowBatches
+            isBatched
             ? random.poisson(Poisson(rate * 0.01 / Double(parameters.batch))) : 0
         for _ in 0..<batches {
             for _ in 0..<parameters.batch {
@@ -83,7 +84,7 @@ struct TrafficGenerator {
                 ticks.add(arm, Int(random.next() & 7), latency)
             }
         }
-        for _ in 0..<random.poisson(Poisson(rate * (batches > 0 || kind == .failedBatches || kind == .slowBatches ? 0.99 : 1))) {
+        for _ in 0..<random.poisson(Poisson(rate * (isBatched ? 0.99 : 1))) {
             if random.uniform() < errors {
                 ticks.add(arm, Int(random.next() & 7), nil)
                 continue

@@ -1,0 +1,45 @@
+// Policies are stored with the rollouts that run under them. These checks got keys after the first builds that stored them;
+// what an earlier build wrote has the defaults.
+
+extension ErrorsCheck {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            max: try values.decodeIfPresent(Double.self, forKey: .max),
+            maxIncrease: try values.decodeIfPresent(Double.self, forKey: .maxIncrease),
+            floor: try values.decode(Double.self, forKey: .floor),
+            statuses: try values.decode(ResponseSet.self, forKey: .statuses),
+            unlessBaselineExceeds: try values.decodeIfPresent(Bool.self, forKey: .unlessBaselineExceeds) ?? false,
+            from: try values.decode(ObservationOrigin.self, forKey: .from))
+    }
+}
+
+extension LatencyCheck {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            quantile: try values.decode(Double.self, forKey: .quantile),
+            isDistribution: try values.decodeIfPresent(Bool.self, forKey: .isDistribution) ?? false,
+            of: try values.decode(LatencyMeasure.self, forKey: .of),
+            max: try values.decodeIfPresent(Duration.self, forKey: .max),
+            maxIncrease: try values.decodeIfPresent(Double.self, forKey: .maxIncrease),
+            floor: try values.decodeIfPresent(Duration.self, forKey: .floor) ?? .zero,
+            unlessBaselineExceeds: try values.decodeIfPresent(Bool.self, forKey: .unlessBaselineExceeds) ?? false,
+            from: try values.decode(ObservationOrigin.self, forKey: .from))
+    }
+}
+
+extension QualityCheck {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            measure: try values.decode(QualityMeasure.self, forKey: .measure),
+            range: try values.decodeIfPresent(ScoreRange.self, forKey: .range),
+            groups: try values.decode([GroupSelector].self, forKey: .groups),
+            maxDrop: try values.decodeIfPresent(Double.self, forKey: .maxDrop),
+            maxRise: try values.decodeIfPresent(Double.self, forKey: .maxRise),
+            minSamples: try values.decode(Int.self, forKey: .minSamples),
+            small: try values.decode(SmallGroupRule.self, forKey: .small),
+            maturity: try values.decodeIfPresent(Duration.self, forKey: .maturity) ?? .zero)
+    }
+}
