@@ -15,13 +15,17 @@ struct ValuesTests {
         var long = limits
         long.window = .seconds(5400)
         long.failureLimit = 4
-        let errors = ErrorsCheck(max: 0.01, maxIncrease: 0.5, floor: 0.002, from: .scrape)
+        let errors = ErrorsCheck(max: 0.01, maxIncrease: 0.5, floor: 0.002, unlessBaselineExceeds: true, from: .scrape)
         let queues = ErrorsCheck(maxIncrease: 0.5, statuses: ResponseSet(300...399, 429...429, 500...599))
         let first = LatencyCheck(quantile: 0.95, of: .firstByte, max: .milliseconds(250), maxIncrease: 0.1)
         let recall = QualityCheck(
             measure: .recall,
             groups: [GroupSelector(attribute: "race"), GroupSelector(attribute: "sex", value: "Female")],
-            maxDrop: 0.05, minSamples: 70, small: .block)
+            maxDrop: 0.05, minSamples: 70, small: .block, maturity: .seconds(1800))
+        let distribution = LatencyCheck(
+            quantile: 0.9, isDistribution: true, maxIncrease: 0.15, floor: .milliseconds(5))
+        let tail = LatencyCheck(
+            quantile: 0.99, max: .seconds(1), maxIncrease: 0.15, unlessBaselineExceeds: true)
         let memory = MetricCheck(
             series: "nv_gpu_memory_used_bytes{gpu=\"0\"}", aggregate: .max, max: 75_161_927_680, min: 1_048_576,
             forScrapes: 3)
@@ -37,6 +41,8 @@ struct ValuesTests {
                     name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)),
                     limits: limits),
                 Check(name: "p95-latency", kind: .latency(first), limits: long),
+                Check(name: "distribution", kind: .latency(distribution), limits: limits),
+                Check(name: "tail", kind: .latency(tail), limits: limits),
                 Check(
                     name: "odd-quantile", kind: .latency(LatencyCheck(quantile: 0.59, max: .milliseconds(1500))),
                     limits: limits),

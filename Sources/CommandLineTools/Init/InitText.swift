@@ -81,6 +81,16 @@ struct InitFiles {
 
                 """
         }
+        text += """
+
+              # The whole distribution: a slow-down may show in the middle, or only in the tail.
+              - name: latency-distribution
+                latency:
+                  distribution: true
+                  \(Self.pad("maxIncrease: 30%")) # compared with the old version at the same time;
+                  \(Self.pad("floor: 5ms")) # an increase up to this value is always accepted
+
+            """
         return text
     }
 
