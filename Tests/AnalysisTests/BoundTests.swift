@@ -26,6 +26,9 @@ import Testing
             step = 1
         }
 
+        /// What the check says is missing for a promotion.
+        var missing: String { judge.states.map { judge.result(of: $0, policy: "p").missing }.joined() }
+
         /// - Returns: false once the check reverts.
         @discardableResult mutating func run(_ seconds: Int, rate: Int = 20) -> Bool {
             for _ in 0..<seconds {
@@ -63,6 +66,8 @@ import Testing
         var traffic = Traffic(.latency(check)) { _, random in Self.uniform(&random) }
         let isFine = traffic.run(1_800)
         #expect(isFine)
+        #expect(
+            traffic.missing.contains("the baseline itself is too close to 'max'") == !isWaived, "\(traffic.missing)")
         #expect(traffic.judge.standing.isProven == isWaived)
     }
 

@@ -94,6 +94,16 @@ enum CheckProcess: Hashable, Sendable {
 
     var isQuality: Bool { if case .quality = self { true } else { false } }
 
+    /// The bound that is proven least, and whether the baseline itself is too near a ceiling to prove it; nil for checks
+    /// with one kind of bound.
+    var leastProven: (bound: Bound, isBaselineNear: Bool)? {
+        switch self {
+        case .errors(let process): (process.leastProven, process.isBaselineNearCeiling)
+        case .latency(let process): (process.leastProven, process.isBaselineNearCeiling)
+        case .clientErrors, .quality: nil
+        }
+    }
+
     /// The process of a latency check.
     var latency: LatencyProcess? { if case .latency(let process) = self { process } else { nil } }
 

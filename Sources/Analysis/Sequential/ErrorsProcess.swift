@@ -112,6 +112,14 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     private static let recentTrials = 2000.0
 
     var proofEvidence: Double { proof.logEvidence }
+    /// The bound that is proven least.
+    var leastProven: Bound { proof.leastProven }
+    /// True if the baseline is so close to the ceiling, or beyond it, that an equal candidate is hardly ever proven.
+    var isBaselineNearCeiling: Bool {
+        check.provenMax.map { sinceStart.baseline.smoothedRate > Self.nearCeiling * $0 } ?? false
+    }
+    /// The share of a ceiling from which on a proof takes so long.
+    static let nearCeiling = 0.8
     var mode: CountingMode { rate.mode }
 
     /// True if the candidate fails clearly more often in this step than is allowed over a baseline of this rate, so

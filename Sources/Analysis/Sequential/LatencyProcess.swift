@@ -197,6 +197,12 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 
     var proofEvidence: Double { proof.logEvidence }
+    /// The bound that is proven least.
+    var leastProven: Bound { proof.leastProven }
+    /// See `ErrorsProcess.isBaselineNearCeiling`.
+    var isBaselineNearCeiling: Bool {
+        proof.baselineAboveCeiling.map { $0 > ErrorsProcess.nearCeiling * (1 - check.quantile) } ?? false
+    }
     /// False: the baseline's quantiles are not known yet.
     var isReady: Bool { check.maxIncrease == nil || !points.isEmpty }
 
@@ -269,6 +275,17 @@ private struct LatencyProof: Hashable, Codable, Sendable {
     var logEvidence: Double {
         let least = relative.map(\.logEvidence).min() ?? .infinity
         return min(least, absolute?.logEvidence ?? .infinity)
+    }
+
+    /// The bound that is proven least.
+    var leastProven: Bound {
+        guard let absolute else { return .increase }
+        return absolute.logEvidence < relative.map(\.logEvidence).min() ?? .infinity ? .ceiling : .increase
+    }
+
+    /// The share of the baseline's requests above the ceiling in this step; nil without a ceiling to be proven.
+    var baselineAboveCeiling: Double? {
+        absolute == nil ? nil : sinceStep[relative.count].baseline.smoothedRate
     }
 
     /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.

@@ -1,6 +1,11 @@
 import PolicyModel
 import Statistics
 
+/// The bounds of a check on errors or latency, as its measurements name them.
+enum Bound: String {
+    case ceiling, increase
+}
+
 /// The evidence for a promotion that a rate keeps its bounds in the current step. Each bound has a proof of its own, and
 /// all have to be proven: that the rate is no higher than the baseline allows says nothing of a ceiling, which people read
 /// as one.
@@ -44,6 +49,13 @@ struct RateProof: Hashable, Codable, Sendable {
 
     /// ln E of the bound that is proven least.
     var logEvidence: Double { min(relative?.logEvidence ?? .infinity, ceiling?.logEvidence ?? .infinity) }
+
+    /// The bound that is proven least.
+    var leastProven: Bound {
+        guard let ceiling else { return .increase }
+        guard let relative else { return .ceiling }
+        return ceiling.logEvidence < relative.logEvidence ? .ceiling : .increase
+    }
 
     /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.
     func requestsNeeded(logThreshold: Double, rate: Double, share: Double, discount: Double) -> Double? {

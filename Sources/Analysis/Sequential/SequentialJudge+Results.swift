@@ -110,11 +110,23 @@ extension SequentialJudge {
             if min(seen, state.neededFrom) < Self.fewestToTell {
                 return "\(seen) requests in this step, too few to say how many more"
             }
-            return "no end in sight at this rate: what was seen is too close to the bound, or beyond it"
+            return "no end in sight at this rate: " + reasonWithoutEnd(state)
         }
         let count = CheckEvidence.about(requests)
+        // Keys that are new come more and more rarely, so how long they take is not known.
+        if isKeyed { return "about \(count) more keys" }
         guard let seconds = evidence.secondsNeeded, seconds < 1e9 else { return "about \(count) more requests" }
         return "about \(count) more requests, \(Self.span(seconds)) at this rate"
+    }
+
+    /// Why no number of requests proves a check.
+    private func reasonWithoutEnd(_ state: CheckState) -> String {
+        guard let least = state.process.leastProven, least.bound == .ceiling else {
+            return "what was seen is too close to the bound, or beyond it"
+        }
+        return least.isBaselineNear
+            ? "the baseline itself is too close to 'max', or beyond it; write a higher one, or unlessBaselineExceeds: true"
+            : "what was seen is too close to 'max', or beyond it"
     }
 
     static func span(_ seconds: Double) -> String {
