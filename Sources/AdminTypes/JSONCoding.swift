@@ -1,4 +1,5 @@
 import FoundationEssentials
+import JSON
 import PlainText
 
 /// How our types become bytes: keys sorted, slashes as they are, so that the same value always gives the same text; and

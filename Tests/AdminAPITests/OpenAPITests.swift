@@ -3,6 +3,7 @@ import AdminClient
 import AdminTestSupport
 import AdminTypes
 import Glibc
+import JSON
 import PolicyModel
 import RolloutController
 import RolloutEngine

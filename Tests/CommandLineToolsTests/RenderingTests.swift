@@ -1,4 +1,5 @@
 import AdminTypes
+import JSON
 import Testing
 import Vocabulary
 

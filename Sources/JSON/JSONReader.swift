@@ -1,55 +1,55 @@
-import Glibc
+import PlainText
 
-/// Text that is no JSON, or not the JSON that was expected.
-struct JSONError: Error, Hashable, CustomStringConvertible {
+/// The error of a text that is not JSON, or not the JSON that was expected.
+public struct JSONError: Error, Hashable, CustomStringConvertible, Sendable {
     /// The place, in bytes from the start.
-    var offset: Int
-    var message: String
+    public var offset: Int
+    /// The line of that place, from 1.
+    public var line: Int
+    public var message: String
 
-    var description: String { "\(message) (at byte \(offset))" }
+    public init(offset: Int, line: Int = 1, message: String) {
+        self.offset = offset
+        self.line = line
+        self.message = message
+    }
+
+    public var description: String { "line \(line): \(message)" }
 }
 
 /// A key of an object. It is matched byte by byte, in time linear in its length: `==` of strings brings both sides into
 /// Unicode's normal form first, and that takes quadratic time on a long run of combining marks.
-struct JSONKey {
-    let text: String
+public struct JSONKey: Sendable {
+    public let text: String
 
     /// The start of the key, for messages.
-    var excerpt: String { text.excerpt }
+    public var excerpt: String { text.excerpt }
 
-    static func == (key: JSONKey, name: String) -> Bool { key.text.hasSameBytes(as: name) }
-    static func ~= (name: String, key: JSONKey) -> Bool { key == name }
-}
-
-extension String {
-    /// Whether two texts have the same UTF-8 bytes; see `JSONKey`.
-    func hasSameBytes(as other: String) -> Bool {
-        utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
-    }
-
-    /// The start of a text, for a message. Counted in scalars: one character may be as long as the whole text.
-    var excerpt: String {
-        utf8.count <= 40 ? self : String(String.UnicodeScalarView(unicodeScalars.prefix(40))) + "…"
-    }
+    public static func == (key: JSONKey, name: String) -> Bool { key.text.hasSameBytes(as: name) }
+    public static func ~= (name: String, key: JSONKey) -> Bool { key == name }
 }
 
 /// A strict pull parser (RFC 8259) over bytes that outlive it: the caller says what it expects next, and nothing is
-/// built that it does not ask for.
-struct JSONReader {
-    enum Kind { case object, array, string, number, boolean, null, end, invalid }
+/// built that it does not ask for. The time is linear in the text.
+public struct JSONReader {
+    /// The next value by its first byte; `end` after the last one.
+    public enum Kind: Sendable { case object, array, string, number, boolean, null, end, invalid }
 
-    static let depthLimit = 32
-    /// Digits of one number; the longest double that makes sense needs 25.
+    /// The deepest nesting of objects and arrays; a limit keeps the recursion from the stack's end.
+    public static let maximumDepth = 32
+    /// The longest text of a number that is converted; the longest double that makes sense needs 25 characters.
     private static let numberLimit = 64
 
     private let bytes: UnsafeRawBufferPointer
-    private(set) var offset = 0
+    private var offset = 0
+    /// The line of the next byte, from 1.
+    public private(set) var line = 1
     private var depth = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    public init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// What the next value is.
-    mutating func peek() -> Kind {
+    /// Skips white space and says what follows.
+    public mutating func peek() -> Kind {
         skipSpace()
         guard offset < bytes.count else { return .end }
         switch bytes[offset] {
@@ -64,13 +64,14 @@ struct JSONReader {
     }
 
     /// Calls `body` with each key; it has to read or skip the value.
-    mutating func object(_ body: (inout JSONReader, JSONKey) throws(JSONError) -> Void) throws(JSONError) {
+    public mutating func object(_ body: (inout JSONReader, JSONKey) throws(JSONError) -> Void) throws(JSONError) {
         try open(UInt8(ascii: "{"), "an object")
         if !close(UInt8(ascii: "}")) {
             repeat {
-                skipSpace()
+                guard peek() == .string else { throw error("expected a key in quotes") }
                 let key = JSONKey(text: try string())
-                try expect(UInt8(ascii: ":"), "`:`")
+                skipSpace()
+                guard take(UInt8(ascii: ":")) else { throw error("expected a colon after \"\(key.excerpt)\"") }
                 try body(&self, key)
             } while try comma(or: UInt8(ascii: "}"))
         }
@@ -78,7 +79,7 @@ struct JSONReader {
     }
 
     /// Calls `body` at each element; it has to read or skip it.
-    mutating func array(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
+    public mutating func array(_ body: (inout JSONReader) throws(JSONError) -> Void) throws(JSONError) {
         try open(UInt8(ascii: "["), "an array")
         if !close(UInt8(ascii: "]")) {
             repeat { try body(&self) } while try comma(or: UInt8(ascii: "]"))
@@ -86,61 +87,43 @@ struct JSONReader {
         depth -= 1
     }
 
-    mutating func boolean() throws(JSONError) -> Bool {
+    public mutating func boolean() throws(JSONError) -> Bool {
         if try literal("true") { return true }
         if try literal("false") { return false }
         throw error("expected true or false")
     }
 
     /// A number as the nearest double; never infinite.
-    mutating func number() throws(JSONError) -> Double {
-        skipSpace()
-        let start = offset
-        var mantissa: UInt64 = 0
-        var digits = 0
-        var exponent = 0
-        let negative = take(UInt8(ascii: "-"))
-        let leadingZero = offset < bytes.count && bytes[offset] == UInt8(ascii: "0")
-        let whole = takeDigits(&mantissa, &digits)
-        guard whole > 0, !leadingZero || whole == 1 else { throw error("expected a number") }
-        if take(UInt8(ascii: ".")) {
-            let fraction = takeDigits(&mantissa, &digits)
-            guard fraction > 0 else { throw error("a digit has to follow the point") }
-            exponent -= fraction
+    public mutating func number() throws(JSONError) -> Double {
+        let number = try scanNumber()
+        guard offset - number.start <= Self.numberLimit else { throw error("a number of more than 64 characters") }
+        // Exact when both are (Clinger 1990): one rounding. Else the standard library's correctly rounded conversion.
+        if number.digits <= 15, abs(number.exponent) <= 22 {
+            let mantissa = Double(number.mantissa)
+            let power = Self.power(abs(number.exponent))
+            let scaled = number.exponent < 0 ? mantissa / power : mantissa * power
+            return number.isNegative ? -scaled : scaled
         }
-        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
-            let minus = take(UInt8(ascii: "-"))
-            if !minus { _ = take(UInt8(ascii: "+")) }
-            var power: UInt64 = 0
-            var count = 0
-            guard takeDigits(&power, &count) > 0 else { throw error("a digit has to follow the exponent's sign") }
-            exponent += (minus ? -1 : 1) * Int(min(power, 9_999))
+        guard let value = Double(text(of: number)), value.isFinite else {
+            throw error("a number too large for a double")
         }
-        guard offset - start <= Self.numberLimit else { throw error("a number of more than 64 characters") }
-        // Exact when both are (Clinger 1990): one rounding. Else the C library's correctly rounded conversion.
-        if digits <= 15, abs(exponent) <= 22 {
-            let scaled =
-                exponent < 0 ? Double(mantissa) / Self.power(-exponent) : Double(mantissa) * Self.power(exponent)
-            return negative ? -scaled : scaled
-        }
-        var text = [CChar](unsafeUninitializedCapacity: offset - start + 1) { buffer, count in
-            for place in start..<offset { buffer[place - start] = CChar(bytes[place]) }
-            buffer[offset - start] = 0
-            count = offset - start + 1
-        }
-        let value = strtod(&text, nil)
-        guard value.isFinite else { throw error("a number too large for a double") }
         return value
     }
 
+    /// A number of any length as it is written.
+    public mutating func numberText() throws(JSONError) -> String {
+        let number = try scanNumber()
+        return text(of: number)
+    }
+
     /// A number without fraction, whatever its notation.
-    mutating func integer() throws(JSONError) -> Int64 {
+    public mutating func integer() throws(JSONError) -> Int64 {
         let value = try number()
         guard let exact = Int64(exactly: value) else { throw error("expected a whole number") }
         return exact
     }
 
-    mutating func string() throws(JSONError) -> String {
+    public mutating func string() throws(JSONError) -> String {
         skipSpace()
         guard take(UInt8(ascii: "\"")) else { throw error("expected a string") }
         let start = offset
@@ -151,19 +134,19 @@ struct JSONReader {
                 offset += 1
                 return text
             case UInt8(ascii: "\\"): return try escaped(from: start)
-            case 0..<0x20: throw error("a control character in a string has to be escaped")
+            case 0..<0x20: throw error("a control character in a string; write it as an escape")
             default: offset += 1
             }
         }
         throw error("a string without its closing quote")
     }
 
-    mutating func null() throws(JSONError) {
+    public mutating func null() throws(JSONError) {
         guard try literal("null") else { throw error("expected null") }
     }
 
-    /// Reads the next value, whatever it is, and forgets it.
-    mutating func skip() throws(JSONError) {
+    /// Reads the next value, whatever it is, and discards it.
+    public mutating func skip() throws(JSONError) {
         switch peek() {
         case .object: try object { (reader, _) throws(JSONError) in try reader.skip() }
         case .array: try array { (reader) throws(JSONError) in try reader.skip() }
@@ -171,24 +154,72 @@ struct JSONReader {
         case .number: _ = try number()
         case .boolean: _ = try boolean()
         case .null: try null()
-        case .end, .invalid: throw error("expected a value")
+        case .end, .invalid: throw missingValue()
         }
     }
 
     /// Nothing but white space may be left.
-    mutating func finish() throws(JSONError) {
+    public mutating func finish() throws(JSONError) {
         skipSpace()
-        if offset < bytes.count { throw error("unexpected text after the end") }
+        if offset < bytes.count { throw error("text after the end of the JSON value") }
     }
 
-    func error(_ message: String) -> JSONError { JSONError(offset: offset, message: message) }
+    /// An error at the present place.
+    public func error(_ message: String) -> JSONError { JSONError(offset: offset, line: line, message: message) }
 }
 
 extension JSONReader {
+    /// The error where no value begins.
+    func missingValue() -> JSONError {
+        error(offset < bytes.count ? "expected a JSON value" : "the text ends where a value was expected")
+    }
+
     private mutating func skipSpace() {
         while offset < bytes.count, case let byte = bytes[offset], byte == 32 || byte == 10 || byte == 13 || byte == 9 {
+            if byte == 10 { line += 1 }
             offset += 1
         }
+    }
+
+    /// The parts of a number that was read.
+    private struct Number {
+        /// The offset of its first byte.
+        var start: Int
+        var isNegative = false
+        /// The first digits, as many as fit.
+        var mantissa: UInt64 = 0
+        /// The number of digits from the first that is not 0.
+        var digits = 0
+        var exponent = 0
+    }
+
+    /// The number that was read last, as it is written.
+    private func text(of number: Number) -> String { String(decoding: bytes[number.start..<offset], as: UTF8.self) }
+
+    private mutating func scanNumber() throws(JSONError) -> Number {
+        skipSpace()
+        var number = Number(start: offset)
+        number.isNegative = take(UInt8(ascii: "-"))
+        let startsWithZero = offset < bytes.count && bytes[offset] == UInt8(ascii: "0")
+        let whole = takeDigits(&number.mantissa, &number.digits)
+        guard whole > 0 else {
+            throw error(number.isNegative ? "a number needs a digit after its sign" : "expected a number")
+        }
+        guard whole == 1 || !startsWithZero else { throw error("a number must not begin with 0") }
+        if take(UInt8(ascii: ".")) {
+            let fraction = takeDigits(&number.mantissa, &number.digits)
+            guard fraction > 0 else { throw error("a number needs a digit after its point") }
+            number.exponent -= fraction
+        }
+        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+            let isMinus = take(UInt8(ascii: "-"))
+            if !isMinus { _ = take(UInt8(ascii: "+")) }
+            var power: UInt64 = 0
+            var count = 0
+            guard takeDigits(&power, &count) > 0 else { throw error("a number needs a digit in its exponent") }
+            number.exponent += (isMinus ? -1 : 1) * Int(min(power, 9_999))
+        }
+        return number
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {
@@ -222,7 +253,7 @@ extension JSONReader {
     private mutating func open(_ byte: UInt8, _ what: String) throws(JSONError) {
         try expect(byte, what)
         depth += 1
-        if depth > Self.depthLimit { throw error("nested more than \(Self.depthLimit) levels deep") }
+        if depth > Self.maximumDepth { throw error("values are nested more than \(Self.maximumDepth) deep") }
     }
 
     private mutating func close(_ byte: UInt8) -> Bool {
@@ -234,7 +265,7 @@ extension JSONReader {
         skipSpace()
         if take(UInt8(ascii: ",")) { return true }
         if take(end) { return false }
-        throw error("expected `,` or `\(Character(UnicodeScalar(end)))`")
+        throw error("expected a comma or \(Character(UnicodeScalar(end)))")
     }
 
     private mutating func literal(_ word: StaticString) throws(JSONError) -> Bool {
@@ -261,7 +292,7 @@ extension JSONReader {
             switch byte {
             case UInt8(ascii: "\""): return try unescaped.reading { (slice) throws(JSONError) in try text(slice) }
             case UInt8(ascii: "\\"): try escape(into: &unescaped)
-            case 0..<0x20: throw error("a control character in a string has to be escaped")
+            case 0..<0x20: throw error("a control character in a string; write it as an escape")
             default: unescaped.append(byte)
             }
         }
@@ -282,23 +313,23 @@ extension JSONReader {
         case UInt8(ascii: "u"):
             var scalar = try hexadecimal()
             if scalar >> 10 == 0x36 {
-                guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else { throw error("half of a surrogate pair") }
+                guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else { throw error("half a surrogate pair") }
                 let low = try hexadecimal()
-                guard low >> 10 == 0x37 else { throw error("half of a surrogate pair") }
+                guard low >> 10 == 0x37 else { throw error("half a surrogate pair") }
                 scalar = 0x10000 + (scalar & 0x3FF) << 10 + (low & 0x3FF)
             }
-            guard let valid = Unicode.Scalar(scalar) else { throw error("half of a surrogate pair") }
+            guard let valid = Unicode.Scalar(scalar) else { throw error("half a surrogate pair") }
             unescaped.append(contentsOf: String(valid).utf8)
-        default: throw error("an unknown escape in a string")
+        default: throw error("unknown escape \\\(Character(Unicode.Scalar(byte)))")
         }
     }
 
     private mutating func hexadecimal() throws(JSONError) -> UInt32 {
-        guard bytes.count - offset >= 4 else { throw error("four hexadecimal digits have to follow `\\u`") }
+        guard bytes.count - offset >= 4 else { throw error("\\u needs four hexadecimal digits") }
         var value: UInt32 = 0
         for _ in 0..<4 {
             guard let digit = Character(UnicodeScalar(bytes[offset])).hexDigitValue else {
-                throw error("four hexadecimal digits have to follow `\\u`")
+                throw error("\\u needs four hexadecimal digits")
             }
             value = value << 4 | UInt32(digit)
             offset += 1
@@ -309,7 +340,7 @@ extension JSONReader {
 
 extension [UInt8] {
     /// `withUnsafeBytes` that keeps the type of the error.
-    func reading<Value>(
+    public func reading<Value>(
         _ body: (UnsafeRawBufferPointer) throws(JSONError) -> Value
     ) throws(JSONError) -> Value {
         let result: Result<Value, JSONError> = withUnsafeBytes { raw in
