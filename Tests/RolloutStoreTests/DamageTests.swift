@@ -204,11 +204,12 @@ import Testing
         #expect((2..<21).contains(state.rolloutCount))
     }
 
-    @Test("A bit that flipped in a migration's name is damage, not a newer canaryd", arguments: 1...5)
+    @Test("A bit that flipped in a migration's name is damage, not a newer canaryd", arguments: 1...6)
     func flippedMigration(number: Int) throws {
         let whole = try filled()
         let names = [
             "1-states-journal-history", "2-recording", "3-progress-recent", "4-age-limits-checksums", "5-renamed-keys",
+            "6-recording-checksums",
         ]
         let name = Array(names[number - 1].utf8)
         // In the table and in its index.
