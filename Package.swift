@@ -8,6 +8,7 @@ let core: [Target] = [
     .target(name: "CMath", linkerSettings: [.linkedLibrary("m")]),
     .target(name: "Statistics", dependencies: ["CMath"]),
     .target(name: "PlainText"),
+    .target(name: "JSON", dependencies: ["PlainText"]),
     .target(name: "Vocabulary"),
     .target(name: "PolicyModel", dependencies: ["PlainText"]),
     .target(name: "Analysis", dependencies: ["Vocabulary", "Statistics", "PolicyModel"]),
@@ -56,26 +57,24 @@ let shells: [Target] = [
     .target(
         name: "RolloutController",
         dependencies: ["Vocabulary", "PolicyModel", "Statistics", "Analysis", "RolloutEngine", "PrometheusText"]),
-    .target(name: "AdminTypes", dependencies: ["Vocabulary", "PlainText"]),
+    .target(name: "AdminTypes", dependencies: ["Vocabulary", "PlainText", "JSON"]),
     .target(
         name: "AdminAPI",
         dependencies: [
-            "Vocabulary", "AdminTypes", "HTTPEngine", "PlainText", "PolicyModel", "Analysis", "RolloutEngine",
+            "Vocabulary", "AdminTypes", "HTTPEngine", "PlainText", "JSON", "PolicyModel", "Analysis", "RolloutEngine",
             "RolloutController", "PrometheusText",
         ]),
     .target(name: "AdminClient", dependencies: ["AdminTypes", "HTTPEngine"]),
     .target(
         name: "ReferenceModel",
         dependencies: [
-            "FileAccess", "Threading", "PlainText", "HTTPEngine", "CKernels", "PrometheusText", "Statistics",
+            "FileAccess", "Threading", "PlainText", "JSON", "HTTPEngine", "CKernels", "PrometheusText", "Statistics",
         ]),
     .target(
         name: "CommandLineTools",
         dependencies: [
             "Vocabulary", "Threading", "AdminTypes", "AdminClient", "PlainText", "PolicyModel", "PolicyYAML",
-            "PolicySimulation",
-            "Analysis",
-            "RolloutEngine", "PrometheusText", "Statistics",
+            "PolicySimulation", "JSON", "Analysis", "RolloutEngine", "PrometheusText", "Statistics",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
 ]
@@ -135,6 +134,7 @@ let tests: [Target] = [
     .target(name: "GrowthMeasure", path: "Tests/GrowthMeasure"),
     .testTarget(name: "FileAccessTests", dependencies: ["FileAccess"]),
     .testTarget(name: "PlainTextTests", dependencies: ["PlainText"]),
+    .testTarget(name: "JSONTests", dependencies: ["JSON"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics"]),
     .testTarget(name: "PolicyModelTests", dependencies: ["PolicyModel"]),
     .testTarget(
@@ -167,10 +167,14 @@ let tests: [Target] = [
         path: "Tests/AdminTestSupport"),
     .testTarget(
         name: "AdminAPITests",
-        dependencies: ["Vocabulary", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport", "GrowthMeasure"]),
+        dependencies: [
+            "Vocabulary", "JSON", "AdminAPI", "AdminClient", "AdminTestSupport", "TestSupport", "GrowthMeasure",
+        ]),
     .testTarget(
         name: "ReferenceModelTests",
-        dependencies: ["ReferenceModel", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure"]),
+        dependencies: [
+            "ReferenceModel", "JSON", "HTTPEngine", "Statistics", "CKernels", "TestSupport", "GrowthMeasure",
+        ]),
     // Runs the two binaries as they are; they lie beside the test bundle.
     .testTarget(
         name: "EndToEndTests",
@@ -181,7 +185,7 @@ let tests: [Target] = [
         ]),
     .testTarget(
         name: "CommandLineToolsTests",
-        dependencies: ["Vocabulary", "CommandLineTools", "AdminTestSupport", "PlainText", "TestSupport"]),
+        dependencies: ["Vocabulary", "CommandLineTools", "AdminTestSupport", "PlainText", "JSON", "TestSupport"]),
 ]
 
 let package = Package(

@@ -1,5 +1,6 @@
 import AdminTypes
 import HTTPEngine
+import JSON
 import RolloutEngine
 
 extension Command {

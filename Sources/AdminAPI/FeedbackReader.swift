@@ -1,6 +1,8 @@
 import AdminTypes
 import Analysis
 import HTTPEngine
+import JSON
+import PlainText
 import PolicyModel
 
 /// Reads posted feedback: a JSON object, a JSON array of objects, or NDJSON. A request is accepted as a whole or not at all:
@@ -31,53 +33,44 @@ struct FeedbackReader {
     }
 
     private mutating func readJSON(_ body: [UInt8]) throws(Refusal) {
-        var json = JSONReader(body)
-        do {
-            if json.take(UInt8(ascii: "[")) {
-                if !json.take(UInt8(ascii: "]")) {
-                    repeat { try readRow(&json) } while json.take(UInt8(ascii: ","))
-                    guard json.take(UInt8(ascii: "]")) else { throw json.fault("expected a comma or ]") }
+        do throws(JSONError) {
+            try body.reading { (raw) throws(JSONError) in
+                var json = JSONReader(raw)
+                if json.peek() == .array {
+                    try json.array { (json) throws(JSONError) in try readRow(&json) }
+                } else {
+                    try readRow(&json)
                 }
-            } else {
-                try readRow(&json)
+                guard json.peek() == .end else {
+                    throw json.error("text after the end; rows by line are Content-Type: application/x-ndjson")
+                }
             }
-            guard json.next() == nil else {
-                throw json.fault("text after the end; rows by line are Content-Type: application/x-ndjson")
-            }
-        } catch let error as JSONError {
-            throw Refusal(400, "bad_json", "the body is not JSON: \(error)")
-        } catch let refusal as Refusal {
-            throw refusal
         } catch {
-            throw Refusal(400, "bad_json", "\(error)")
+            throw hasTooManyRows ? Refusal.tooManyRows : Refusal(400, "bad_json", "the body is not JSON: \(error)")
         }
     }
 
-    private mutating func readRow(_ json: inout JSONReader) throws {
-        _ = json.next()
+    private mutating func readRow(_ json: inout JSONReader) throws(JSONError) {
+        _ = json.peek()
         let line = json.line
-        try countRow()
+        count += 1
+        guard !hasTooManyRows else { throw json.error("too many rows") }
         add(try json.value(), line: line)
     }
 
     private mutating func readLines(_ body: [UInt8]) throws(Refusal) {
         let lines = body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (place, line) in lines.enumerated() where !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) {
-            try countRow()
+            count += 1
+            guard !hasTooManyRows else { throw .tooManyRows }
             do throws(JSONError) { add(try JSONReader.parse(Array(line)), line: place + 1) } catch {
-                fault("line \(place + 1): not JSON: \(error.problem)")
+                fault("line \(place + 1): not JSON: \(error.message)")
             }
         }
     }
 
-    /// Counts rows before they are read, so that bad ones do not escape the limit.
-    private mutating func countRow() throws(Refusal) {
-        count += 1
-        guard count <= AdminLimits.feedbackRows else {
-            throw Refusal(
-                413, "too_many_rows", "more than \(AdminLimits.feedbackRows) rows in one request; send them in parts")
-        }
-    }
+    /// Rows are counted before they are read, so that bad ones do not escape the limit.
+    private var hasTooManyRows: Bool { count > AdminLimits.feedbackRows }
 
     private mutating func add(_ value: JSONValue, line: Int) {
         do { rows.append(try FeedbackRow.read(value, scores: scores)) } catch {
@@ -102,6 +95,12 @@ struct FeedbackReader {
             throw Refusal(400, "bad_feedback", "no row in the body; send at least one object with an inference_id")
         }
         return rows
+    }
+}
+
+extension Refusal {
+    fileprivate static var tooManyRows: Refusal {
+        Refusal(413, "too_many_rows", "more than \(AdminLimits.feedbackRows) rows in one request; send them in parts")
     }
 }
 

@@ -1,4 +1,5 @@
 import AdminTypes
+import PlainText
 
 /// An answer that is not 2xx.
 struct Refusal: Error {

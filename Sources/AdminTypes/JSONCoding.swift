@@ -1,4 +1,5 @@
 import FoundationEssentials
+import JSON
 import PlainText
 
 /// The JSON coding of the API's types. Keys are sorted and slashes are not escaped, so that the same value always gives the

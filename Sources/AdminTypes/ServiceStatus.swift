@@ -193,7 +193,8 @@ public struct RouteStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// Requests that the proxy responded to itself, or whose response it cut, for one reason.
+/// Requests that the proxy responded to itself, or whose response it cut, for one reason; or connections that it closed
+/// because the server sent bytes that no request had asked for.
 public struct FailureStatus: Hashable, Codable, Sendable {
     public var stage: FailureStage
     /// The token of the reason, as the `x-canary-error` header and the access log have it:
@@ -201,7 +202,7 @@ public struct FailureStatus: Hashable, Codable, Sendable {
     public var reason: String
     /// The reason in a sentence.
     public var message: String
-    /// The number of requests since the agent started.
+    /// The number of requests since the agent started; at the stage `afterResponse`, of connections.
     public var count: UInt64
     public var lastAt: Timestamp
 

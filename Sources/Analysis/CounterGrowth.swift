@@ -1,6 +1,7 @@
 import PolicyModel
 
-/// How the counters that a preset reads grew between two scrapes of one server.
+/// How counters and histograms grew between two scrapes of one server: those that a preset reads, and those that checks
+/// ask for.
 struct CounterGrowth: Hashable, Sendable {
     /// Requests of all series; nil without data.
     var requests: Double?
@@ -8,6 +9,9 @@ struct CounterGrowth: Hashable, Sendable {
     var errors: Double?
     /// Requests by latency; nil without data.
     var latency: CumulativeHistogram?
+    /// All series of a query together; without those that have no data.
+    var counters: [SeriesQuery: Double] = [:]
+    var histograms: [SeriesQuery: CumulativeHistogram] = [:]
 }
 
 /// Follows one server's counters series by series, so that a model that comes or goes is not taken for a reset of the
@@ -19,6 +23,8 @@ struct CounterTracker: Sendable {
     private var requests = SeriesMemory<Double>()
     private var errors = SeriesMemory<Double>()
     private var latency = SeriesMemory<CumulativeHistogram>()
+    private var counters: [SeriesQuery: SeriesMemory<Double>] = [:]
+    private var histograms: [SeriesQuery: SeriesMemory<CumulativeHistogram>] = [:]
     private var isFirst = true
 
     /// The growth since the scrape before.
@@ -29,7 +35,28 @@ struct CounterTracker: Sendable {
         growth.requests = requests.growth(of: readings.requests, isFirst: isFirst)
         growth.errors = errors.growth(of: readings.errors, isFirst: isFirst)
         growth.latency = latency.growth(of: readings.latency, isFirst: isFirst)
+        forgetQueries(besides: sample)
+        for (query, reading) in sample.series {
+            switch reading {
+            case .values(let values) where query.kind == .counter:
+                let isFirst = counters[query] == nil
+                growth.counters[query] = counters[query, default: SeriesMemory()]
+                    .growth(of: values.isEmpty ? nil : values, isFirst: isFirst)
+            case .histograms(let values):
+                let isFirst = histograms[query] == nil
+                growth.histograms[query] = histograms[query, default: SeriesMemory()]
+                    .growth(of: values.isEmpty ? nil : values, isFirst: isFirst)
+            case .values, .unavailable: break
+            }
+        }
         return growth
+    }
+
+    /// Forgets the series of queries that the policies do not ask any more.
+    private mutating func forgetQueries(besides sample: ScrapeSample) {
+        guard counters.count + histograms.count > sample.series.count else { return }
+        counters = counters.filter { sample.series[$0.key] != nil }
+        histograms = histograms.filter { sample.series[$0.key] != nil }
     }
 }
 

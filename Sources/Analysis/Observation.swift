@@ -153,7 +153,8 @@ public struct ObservationBatch: Sendable {
     }
 }
 
-/// Requests of an arm that the data plane failed, or cut, for one reason. A server's own 5xx is none of these.
+/// Requests of an arm that the data plane failed, or cut, for one reason; at the stage `afterResponse`, connections of its
+/// servers that it closed. A server's own 5xx is none of these.
 public struct FailureCount: Hashable, Sendable {
     public var slot: UInt32
     public var arm: Arm

@@ -10,6 +10,7 @@ public struct ScrapeProblem: Hashable, Sendable {
         case notANumber(SeriesQuery)
         case unavailable(SeriesQuery)
         case repeated(SeriesQuery)
+        case repeatedPresetSeries
         case typeChanged(SeriesQuery)
         case stalledPage
         case countersStandStill
@@ -28,8 +29,8 @@ public struct ScrapeProblem: Hashable, Sendable {
     public var isAlarm: Bool {
         switch kind {
         case .boundBetweenEdges: false
-        case .missing, .notANumber, .unavailable, .repeated, .typeChanged, .stalledPage, .countersStandStill,
-            .withoutRequests, .unknownModel:
+        case .missing, .notANumber, .unavailable, .repeated, .repeatedPresetSeries, .typeChanged, .stalledPage,
+            .countersStandStill, .withoutRequests, .unknownModel:
             true
         }
     }
@@ -44,6 +45,8 @@ enum StalledPage {
     case timestamps(server: String, seconds: Int)
     /// Explicit timestamps that are too old.
     case old(server: String, seconds: Int)
+    /// Explicit timestamps of a time that has not come.
+    case ahead(server: String, seconds: Int)
     /// The preset's request counter did not move while the arm answered requests.
     case requests(version: String, answered: UInt64, scrapes: Int)
 
@@ -53,6 +56,9 @@ enum StalledPage {
             "the metrics page of \(server) stands still: its newest timestamp has been the same for \(seconds) s"
         case .old(let server, let seconds):
             "the metrics page of \(server) is out of date: its newest timestamp is \(seconds) s old"
+        case .ahead(let server, let seconds):
+            "the metrics page of \(server) is of another time: its newest timestamp is \(seconds) s ahead of this "
+                + "machine's clock"
         case .requests(let version, let answered, let scrapes):
             "the metrics page of \(version) stands still: it answered \(answered) requests and its request counter did "
                 + "not move in \(scrapes) scrapes; is it another server's page?"
@@ -65,6 +71,8 @@ extension WindowSnapshot {
     private static let longestStill: Int64 = 60_000_000_000
     /// Seconds; Prometheus takes a sample for stale after as long.
     private static let oldest = 300.0
+    /// The number of seconds that a server's clock may be ahead; Prometheus refuses samples from later.
+    private static let farthestAhead = 600.0
     /// The number of completed requests after which a request counter has to move.
     private static let tellingRequests: UInt64 = 20
 
@@ -80,6 +88,9 @@ extension WindowSnapshot {
             }
             if let age = history.samples.last?.page.age, age > Self.oldest {
                 return .old(server: server.description, seconds: Int(min(age, 1e12)))
+            }
+            if let age = history.samples.last?.page.age, -age > Self.farthestAhead {
+                return .ahead(server: server.description, seconds: Int(min(-age, 1e12)))
             }
         }
         guard let (answered, scrapes) = answered(arm, while: current.map(\.history.requests)) else { return nil }
@@ -156,6 +167,14 @@ extension WindowSnapshot {
         }
         if usesPreset, let why = pageWithoutRequests(of: arm) {
             problems.append(ScrapeProblem(arm: arm, kind: .withoutRequests, text: why))
+        }
+        for (server, history) in series.currentHistories(of: arm) {
+            guard let repeated = history.samples.last?.repeatedSeries else { continue }
+            problems.append(
+                ScrapeProblem(
+                    arm: arm, kind: .repeatedPresetSeries,
+                    text: "\(repeated) stands twice with the same labels on the page of \(server) of "
+                        + "\(series.name(of: arm)); the first counts"))
         }
         if let (server, remark) = series.remark(of: arm) {
             problems.append(

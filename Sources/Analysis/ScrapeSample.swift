@@ -29,6 +29,9 @@ public struct ScrapeSample: Hashable, Sendable {
     public var page = PageState()
     /// How many samples the server showed in all.
     public var sampleCount = 0
+    /// A series of the preset that stands twice on the page, with the same labels; the window keeps it of the newest
+    /// scrape only.
+    public var repeatedSeries: String?
     /// What the operator should know of this scrape though it succeeded: a model that the server does not show.
     public var remark: String?
 

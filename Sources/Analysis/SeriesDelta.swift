@@ -121,25 +121,19 @@ extension SeriesIncrease {
     fileprivate init(
         of query: SeriesQuery, last: SeriesReading, scrapes: ArraySlice<ScrapeSample>, seconds: Double
     ) {
+        let steps = scrapes.dropFirst().lazy.map(\.growth)
         switch last {
         case .unavailable(let reason): self = .unavailable(reason)
         case .values:
-            let increase = CounterIncrease.over(scrapes.lazy.map { $0.series[query]?.values })
+            let increase = steps.compactMap { $0.counters[query] }.sum
             self = increase.map { .counter(increase: $0, perSecond: $0 / seconds) } ?? .noData
             refuseOverflow()
-        case .histograms:
-            var sum: CumulativeHistogram?
-            let labels = Set(scrapes.flatMap { $0.series[query]?.histograms?.keys.map(\.self) ?? [] })
-            for label in labels {
-                let own = HistogramIncrease.over(scrapes.lazy.map { $0.series[query]?.histograms?[label] })
-                guard let own else { continue }
-                guard let merged = sum.map({ $0.merged(with: own) }) ?? own else {
-                    self = .unavailable(HistogramIncrease.differentBounds)
-                    return
-                }
-                sum = merged
+        case .histograms(let current):
+            guard HistogramIncrease.shareBounds(current.values) else {
+                self = .unavailable(HistogramIncrease.differentBounds)
+                return
             }
-            self = sum.map { .histogram($0) } ?? .noData
+            self = HistogramIncrease.sum(steps.compactMap { $0.histograms[query] }).map { .histogram($0) } ?? .noData
         }
     }
 
@@ -170,36 +164,17 @@ extension SeriesIncrease {
     }
 }
 
-extension SeriesReading {
-    fileprivate var values: [String: Double]? { if case .values(let values) = self { values } else { nil } }
-    fileprivate var histograms: [String: CumulativeHistogram]? {
-        if case .histograms(let histograms) = self { histograms } else { nil }
-    }
-}
-
 extension Sequence<Double> {
     /// Nil without elements.
     fileprivate var sum: Double? { reduce(nil as Double?) { ($0 ?? 0) + $1 } }
 }
 
-private enum CounterIncrease {
-    /// Series by series, as `CounterTracker` counts. Nil where no step has a value at its end. A value that no counter
-    /// can have reads as missing; scrapes from servers are refused before they come here.
-    static func over(_ readings: some Sequence<[String: Double]?>) -> Double? {
-        var previous: [String: Double] = [:]
-        var increase: Double?
-        for (place, reading) in readings.enumerated() {
-            for (labels, value) in reading ?? [:] where value.isFinite && value >= 0 {
-                let before = previous.updateValue(value, forKey: labels) ?? 0
-                if place > 0 { increase = (increase ?? 0) + (value >= before ? value - before : value) }
-            }
-        }
-        return increase
-    }
-}
-
 private enum HistogramIncrease {
     static let differentBounds = "the servers' histograms share no bucket bounds"
+
+    static func shareBounds(_ histograms: some Collection<CumulativeHistogram>) -> Bool {
+        histograms.dropFirst().allSatisfy { $0.merged(with: histograms.first!) != nil }
+    }
 
     /// Adds up the steps between scrapes; other bounds start anew.
     static func sum(_ steps: some Sequence<CumulativeHistogram>) -> CumulativeHistogram? {
@@ -207,24 +182,6 @@ private enum HistogramIncrease {
             guard let sum, sum.bounds == step.bounds else { return step }
             return sum.merged(with: step)
         }
-    }
-
-    /// A histogram in which any bucket fell was reset as a whole, and counts from zero. Other bounds start anew.
-    static func over(_ readings: some Sequence<CumulativeHistogram?>) -> CumulativeHistogram? {
-        var increase: CumulativeHistogram?
-        var previous: CumulativeHistogram?
-        for (place, current) in readings.enumerated() {
-            guard let current, current.impossibleCount == nil else { continue }
-            defer { previous = current }
-            guard place > 0 else { continue }
-            if let previous, previous.bounds != current.bounds {
-                increase = nil
-                continue
-            }
-            let step = previous.map { current.step(since: $0) } ?? current
-            increase = increase?.merged(with: step) ?? step
-        }
-        return increase
     }
 }
 

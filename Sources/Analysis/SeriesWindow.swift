@@ -83,6 +83,7 @@ struct ServerHistory: Sendable {
         sample.presetReadings = nil
         if var last = samples.popLast() {
             last.remark = nil
+            last.repeatedSeries = nil
             samples.append(last)
         }
         samples.append(sample)

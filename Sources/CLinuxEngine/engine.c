@@ -68,6 +68,11 @@ int ce_is_quiet(int fd) {
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+int ce_has_input(int fd) {
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void ce_random(void *out, size_t count) {
     size_t filled = 0;
     while (filled < count) {

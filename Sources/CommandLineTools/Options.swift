@@ -16,6 +16,14 @@ struct OutputOptions: ParsableArguments {
     var output: OutputFormat = .table
 }
 
+struct ListOptions: ParsableArguments {
+    @Option(help: "The largest number of entries to list, 1 to 1000.") var limit = 20
+
+    func validate() throws {
+        guard (1...1000).contains(limit) else { throw ValidationError("--limit is 1 to 1000, not \(limit)") }
+    }
+}
+
 struct ServiceArgument: ParsableArguments {
     @Argument(help: "The service; may be omitted if the agent has only one.")
     var service: String?

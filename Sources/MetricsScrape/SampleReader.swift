@@ -42,6 +42,7 @@ public struct SampleReader: Sendable {
         if let preset {
             let requests = try count(preset.requests, exposition)
             let errors = try count(preset.errors, exposition)
+            sample.repeatedSeries = requests?.repeated ?? errors?.repeated
             sample.requests = requests?.sum
             sample.errors = errors?.sum
             // Many servers show a failure's counter only once it has counted.
@@ -90,11 +91,13 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Reads counters, their sum and each by itself; nil where none is shown.
+    /// Reads counters, their sum and each by itself; nil where none is shown. Of those that stand twice the first counts,
+    /// and one is named.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
-        -> (sum: Double, bySeries: [String: Double])?
+        -> (sum: Double, bySeries: [String: Double], repeated: String?)?
     {
         var bySeries: [String: Double] = [:]
+        var repeated: String?
         var sum = 0.0
         for series in series {
             let selector = selector(series)
@@ -102,15 +105,20 @@ public struct SampleReader: Sendable {
                 if let why = impossibleCount(sample.value, selector.description) {
                     throw UnusableScrape(description: why)
                 }
+                let key = SeriesKey.text(of: sample.name, sample.labels)
+                guard bySeries[key] == nil else {
+                    repeated = selector.description
+                    continue
+                }
                 sum += sample.value
-                bySeries[SeriesKey.text(of: sample.name, sample.labels)] = sample.value
+                bySeries[key] = sample.value
             }
         }
         guard !bySeries.isEmpty else { return nil }
         if let why = impossibleCount(sum, "the sum of \(series[0].selector.name)") {
             throw UnusableScrape(description: why)
         }
-        return (sum, bySeries)
+        return (sum, bySeries, repeated)
     }
 
     private func impossibleCount(_ selector: SeriesSelector, _ exposition: Exposition) -> String? {

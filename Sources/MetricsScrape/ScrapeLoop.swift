@@ -3,47 +3,44 @@ import CCurl
 import Glibc
 import PolicyModel
 import PrometheusText
-import Synchronization
+import Threading
 
 /// One thread that scrapes all targets, each at its own interval and offset, at most once at a time. Only plain HTTP
 /// to the named host: no redirects, proxies, cookies or credentials, whatever the environment says.
 public final class ScrapeLoop: Sendable {
-    struct Shared: ~Copyable {
+    struct Shared {
         var targets: Set<ScrapeTarget> = []
         var targetsChanged = false
         var stopping = false
         var pending: [ScrapeTarget: [ScrapeResult]] = [:]
         var dropped: UInt64 = 0
-        var thread: pthread_t?
+        var thread: WorkerThread?
     }
 
     /// The multi handle: `curl_multi_wakeup` may be called from any thread, all else is the loop's.
     struct Multi: @unchecked Sendable { let handle: UnsafeMutableRawPointer }
 
     let limits: ScrapeLimits
-    let shared = Mutex(Shared())
+    let shared = Monitor(Shared())
     let multi: Multi
 
-    /// libcurl is initialised once a process, before any thread uses it; without TLS, which no scrape may use.
-    private static let initialised: Bool = curl_global_init(Int(CURL_GLOBAL_NOTHING)) == CURLE_OK
+    /// libcurl is initialized once a process, before any thread uses it; without TLS, which no scrape may use.
+    private static let initialized: Bool = curl_global_init(Int(CURL_GLOBAL_NOTHING)) == CURLE_OK
 
     /// Starts the thread, which waits for targets and lives until `stop`.
     public init(limits: ScrapeLimits = ScrapeLimits()) {
         self.limits = limits
-        precondition(Self.initialised, "libcurl could not be initialised")
+        precondition(Self.initialized, "libcurl could not be initialized")
         guard let handle = curl_multi_init() else { preconditionFailure("libcurl has no memory for a multi handle") }
         multi = Multi(handle: handle)
         _ = ccurl_multi_set_long(handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, limits.connections)
         _ = ccurl_multi_set_long(handle, CURLMOPT_MAXCONNECTS, limits.connections)
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, nil,
-            { context in
-                Unmanaged<ScrapeLoop>.fromOpaque(context!).takeRetainedValue().run()
-                return nil
-            }, Unmanaged.passRetained(self).toOpaque())
-        precondition(failure == 0, "no thread for scrapes: \(String(cString: strerror(failure)))")
-        shared.withLock { $0.thread = thread }
+        do {
+            let thread = try WorkerThread(named: "scrapes") { [self] in run() }
+            shared.withLock { $0.thread = thread }
+        } catch {
+            preconditionFailure("\(error)")
+        }
     }
 
     /// Sets what is scraped from now on. Targets that stay keep their rhythm; scrapes of those that go are given up.
@@ -78,7 +75,7 @@ public final class ScrapeLoop: Sendable {
         }
         guard let thread else { return }
         curl_multi_wakeup(multi.handle)
-        pthread_join(thread, nil)
+        thread.join()
     }
 
     deinit { curl_multi_cleanup(multi.handle) }

@@ -75,18 +75,7 @@ struct LineCursor {
             }
             guard labels.count < limits.labels else { throw failure("more than \(limits.labels) labels") }
             let like = labels.count < previous.count ? previous[labels.count] : nil
-            let isQuoted = peek == UInt8(ascii: "\"")
-            let name =
-                isQuoted
-                ? try takeQuotedName(limit: limits.textLength)
-                : try takeLabelName(limit: limits.textLength, like: like?.name)
-            skipBlanks()
-            if isQuoted, peek == UInt8(ascii: ",") || peek == UInt8(ascii: "}") {
-                guard metric == nil else { throw failure("a second metric name, \"\(name.prefix(24))\"") }
-                metric = name
-                if peek == UInt8(ascii: ",") { advance() }
-                continue
-            }
+            guard let name = try takeNameInBraces(limits: limits, like: like?.name, metric: &metric) else { continue }
             if isLikePrevious, like.map({ !$0.name.hasBytes(of: name) }) ?? true {
                 isLikePrevious = false
                 names = Set(labels.map { Bytewise($0.name) })
@@ -105,6 +94,25 @@ struct LineCursor {
                 throw unexpected(", or } after the label value")
             }
         }
+    }
+
+    /// Takes the name of a label, quoted or not, and the blanks behind it. A quoted name without a value is the metric's:
+    /// then it is stored in `metric`, and nil is returned.
+    mutating func takeNameInBraces(
+        limits: ExpositionLimits, like previous: String? = nil, metric: inout String?
+    ) throws(ExpositionError) -> String? {
+        guard peek == UInt8(ascii: "\"") else {
+            let name = try takeLabelName(limit: limits.textLength, like: previous)
+            skipBlanks()
+            return name
+        }
+        let name = try takeQuotedName(limit: limits.textLength)
+        skipBlanks()
+        guard peek == UInt8(ascii: ",") || peek == UInt8(ascii: "}") else { return name }
+        guard metric == nil else { throw failure("a second metric name, \"\(name.prefix(24))\"") }
+        metric = name
+        if peek == UInt8(ascii: ",") { advance() }
+        return nil
     }
 
     /// Takes a quoted text, from behind the opening quote to behind the closing one. An escape that the format does not

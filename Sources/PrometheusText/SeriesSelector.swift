@@ -123,17 +123,7 @@ extension LineCursor {
                 return matchers
             }
             guard matchers.count < limits.labels else { throw failure("more than \(limits.labels) conditions") }
-            let isQuoted = peek == UInt8(ascii: "\"")
-            let name =
-                isQuoted
-                ? try takeQuotedName(limit: limits.textLength) : try takeLabelName(limit: limits.textLength)
-            skipBlanks()
-            if isQuoted, peek == UInt8(ascii: ",") || peek == UInt8(ascii: "}") {
-                guard metric == nil else { throw failure("a second metric name, \"\(name.prefix(24))\"") }
-                metric = name
-                if peek == UInt8(ascii: ",") { advance() }
-                continue
-            }
+            guard let name = try takeNameInBraces(limits: limits, metric: &metric) else { continue }
             let negated = peek == UInt8(ascii: "!")
             if negated { advance() }
             if peek == UInt8(ascii: "~") || (!negated && peek == UInt8(ascii: "=") && peekNext == UInt8(ascii: "~")) {

@@ -1,3 +1,6 @@
+import JSON
+import PlainText
+
 extension Artifact {
     /// The most layers that a file may have.
     private static let layerLimit = 16

@@ -1,3 +1,5 @@
+import JSON
+
 /// A trained model with everything that is needed to serve it, stored as one safetensors file.
 public struct Artifact: Hashable, Sendable {
     /// The way in which a model was made.

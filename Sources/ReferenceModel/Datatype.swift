@@ -1,3 +1,5 @@
+import PlainText
+
 /// The datatypes of the Open Inference Protocol that this server reads. FP16, which JSON cannot hold exactly and no
 /// column needs, is not among them.
 enum Datatype: String, CaseIterable, Sendable {

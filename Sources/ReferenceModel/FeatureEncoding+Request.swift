@@ -1,3 +1,5 @@
+import PlainText
+
 extension FeatureEncoding {
     /// The name of the input for rows that are already encoded.
     static let encodedInput = "features"

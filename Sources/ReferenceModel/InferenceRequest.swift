@@ -1,3 +1,6 @@
+import JSON
+import PlainText
+
 /// A request that cannot be answered: the status, and what the client has to correct.
 struct RequestError: Error, Hashable, Sendable {
     var status: Int
@@ -65,7 +68,7 @@ struct InferenceRequest: Hashable, Sendable {
                 try reader.finish()
             }
         } catch {
-            throw .bad("the request is not valid JSON of the protocol: \(error)")
+            throw .bad("the request is not valid JSON of the protocol: \(error.message) (at byte \(error.offset))")
         }
         guard !pending.isEmpty else { throw .bad("the request has no `inputs`") }
         var offset = length

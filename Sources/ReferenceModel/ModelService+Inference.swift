@@ -1,4 +1,5 @@
 import HTTPEngine
+import PlainText
 
 /// An inference request between its arrival and its response. It is used on the server's event loop only.
 final class PendingInference: @unchecked Sendable {

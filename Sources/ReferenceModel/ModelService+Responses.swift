@@ -97,12 +97,20 @@ extension ModelService {
 
     private static func tensor(_ name: String, _ datatype: String, _ writer: inout JSONWriter) {
         writer.object { writer in
-            writer.key("name")
-            writer.string(name)
-            writer.key("datatype")
-            writer.string(datatype)
-            writer.key("shape")
-            writer.array { writer in writer.number(-1) }
+            writer.tensorHead(name, datatype, length: -1)
         }
+    }
+}
+
+extension JSONWriter {
+    /// Writes the keys of a tensor of one dimension but its data.
+    /// - Parameter length: -1 for any.
+    mutating func tensorHead(_ name: String, _ datatype: String, length: Int) {
+        key("name")
+        string(name)
+        key("datatype")
+        string(datatype)
+        key("shape")
+        array { writer in writer.number(length) }
     }
 }

@@ -1,4 +1,6 @@
 import HTTPEngine
+import JSON
+import PlainText
 import PrometheusText
 
 extension ModelService {
@@ -65,7 +67,7 @@ extension ModelService {
                     try reader.finish()
                 }
             } catch {
-                throw .bad("expected {\"faults\":[\"latency=80ms\"]}: \(error)")
+                throw .bad("expected {\"faults\":[\"latency=80ms\"]}: \(error.message) (at byte \(error.offset))")
             }
             let wanted: Faults
             do throws(Faults.Unreadable) { wanted = try Faults(parsing: texts) } catch {
@@ -95,7 +97,7 @@ extension ModelService {
                 try reader.finish()
             }
         } catch {
-            throw .bad("the feedback is not understood: \(error)")
+            throw .bad("the feedback is not understood: \(error.message) (at byte \(error.offset))")
         }
     }
 

@@ -1,3 +1,6 @@
+import JSON
+import PlainText
+
 extension Safetensors {
     private struct Entry {
         var name: String

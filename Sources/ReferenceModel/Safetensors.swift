@@ -1,3 +1,5 @@
+import JSON
+
 /// The safetensors file format: eight bytes with the length of a JSON header, the header, then the raw little-endian
 /// tensors without gaps. It is read strictly: an ambiguous file is refused.
 struct Safetensors: Hashable, Sendable {

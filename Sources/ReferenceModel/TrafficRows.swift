@@ -42,12 +42,7 @@ public struct TrafficRows: Sendable {
         _ name: String, _ datatype: String, _ writer: inout JSONWriter, _ element: (inout JSONWriter) -> Void
     ) {
         writer.object { writer in
-            writer.key("name")
-            writer.string(name)
-            writer.key("datatype")
-            writer.string(datatype)
-            writer.key("shape")
-            writer.array { writer in writer.number(1) }
+            writer.tensorHead(name, datatype, length: 1)
             writer.key("data")
             writer.array(element)
         }

@@ -51,7 +51,8 @@ struct FailureTally {
         defer { entry.unreported = 0 }
         entry.reportedAt = now.monotonic
         return FailureReport(
-            version: version, reason: failures.reason, message: failures.message, count: entry.unreported)
+            stage: failures.stage, version: version, reason: failures.reason, message: failures.message,
+            count: entry.unreported)
     }
 
     /// The reasons for which requests of a version failed lately, newest first.
@@ -68,13 +69,14 @@ struct FailureTally {
     }
 
     /// The counts since the agent started, for the metrics.
-    var totals: [(key: Key, count: UInt64)] {
-        entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value.count) }
+    var totals: [(key: Key, stage: FailureStage, count: UInt64)] {
+        entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value.stage, $0.value.count) }
     }
 }
 
 /// Requests of a version that failed for one reason since the last report of it.
 public struct FailureReport: Hashable, Sendable {
+    public var stage: FailureStage
     public var version: String
     /// The token of the `x-canary-error` field.
     public var reason: String

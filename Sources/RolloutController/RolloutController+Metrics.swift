@@ -59,10 +59,20 @@ extension RolloutController {
         each { w.sample("canaryd_rescued_requests_total", $0, value: $1.rescued) }
         w.family("canaryd_failed_requests_total", .counter, "Requests that the proxy failed or cut, by its reason.")
         for runtime in runtimes {
-            for (key, count) in runtime.failures.totals {
+            for (key, stage, count) in runtime.failures.totals where stage != .afterResponse {
                 w.sample(
                     "canaryd_failed_requests_total",
                     [("service", runtime.service.name), ("version", key.version), ("reason", key.reason)], value: count)
+            }
+        }
+        w.family(
+            "canaryd_surplus_connections_total", .counter,
+            "Connections that were closed since the server sent bytes that no request had asked for.")
+        for runtime in runtimes {
+            for (key, stage, count) in runtime.failures.totals where stage == .afterResponse {
+                w.sample(
+                    "canaryd_surplus_connections_total",
+                    [("service", runtime.service.name), ("version", key.version)], value: count)
             }
         }
     }

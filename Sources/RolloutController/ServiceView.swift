@@ -65,7 +65,7 @@ public struct FailureView: Hashable, Sendable {
     public var reason: String
     /// The reason as a sentence.
     public var message: String
-    /// The number of requests since the agent started.
+    /// The number of requests since the agent started; at the stage `afterResponse`, of connections.
     public var count: UInt64
     /// Milliseconds since 1970.
     public var lastAt: Int64

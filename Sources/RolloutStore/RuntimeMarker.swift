@@ -3,8 +3,9 @@ import Glibc
 import RolloutController
 import RolloutEngine
 
-/// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written: a file a service,
-/// replaced whole. It outlives the agent, not the machine, so nothing is synced.
+/// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written: a file a service, replaced
+/// whole. A file has the state as a line of JSON and the checksum of that line as a second one. It outlives the agent,
+/// not the machine, so nothing is synced.
 public final class RuntimeMarker: LoweringMarker {
     /// The most bytes of a file that is read: many times the largest state.
     public static let maximumSize = 4 << 20
@@ -17,7 +18,8 @@ public final class RuntimeMarker: LoweringMarker {
     public init(directory: String) { self.directory = directory }
 
     public func mark(_ state: ServiceState) -> Bool {
-        guard var text = try? json.text(state) else { return false }
+        guard let line = try? json.text(state) else { return false }
+        var text = "\(line)\n\(Checksum.of(line))\n"
         mkdir(directory, 0o700)
         let file = path(state.service)
         // The suffix differs, so that no reader takes a half-written file.
@@ -53,7 +55,7 @@ public final class RuntimeMarker: LoweringMarker {
         var marks = LoweringMarks()
         for file in files() {
             do throws(StoreError) {
-                let state = try json.value(ServiceState.self, try contents(file))
+                let state = try json.value(ServiceState.self, Self.checked(try contents(file)))
                 guard path(state.service) == file else {
                     throw StoreError(.unreadable, "it is of \(state.service), whose file is another")
                 }
@@ -103,6 +105,17 @@ public final class RuntimeMarker: LoweringMarker {
             if name.hasSuffix(Self.suffix) { found.append("\(directory)/\(name)") }
         }
         return found.sorted()
+    }
+
+    /// Returns the first line after a comparison with its checksum, which is the second one.
+    private static func checked(_ text: String) throws(StoreError) -> String {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        guard lines.count == 3, lines[2].isEmpty, let checksum = Int64(lines[1]) else {
+            throw StoreError(.unreadable, "it is not a line of JSON and its checksum")
+        }
+        let line = String(lines[0])
+        try Checksum.check(line, checksum)
+        return line
     }
 
     private func contents(_ file: String) throws(StoreError) -> String {

@@ -15,6 +15,9 @@ struct Stretch {
     var count: Int
     let hasGap: Bool
     var body: [UInt8]
+    /// The checksum that was stored with a body that does not have it: such a stretch stays by itself and keeps it, so
+    /// that whoever reads it finds it damaged. Nil for a sound body.
+    var failedChecksum: Int64?
 
     /// The number of the item after the last one. The numbers come from a file and may be damaged.
     var next: Int { first.addingSaturated(count) }
@@ -48,8 +51,9 @@ extension SQLiteStore {
         if let head {
             try settle(service, db)
             try db.execute(
-                sql: "INSERT OR REPLACE INTO recording_head (service, rollout, at, judge) VALUES (?, ?, ?, ?)",
-                arguments: [service, rollout, at, head])
+                sql: """
+                    INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
+                    """, arguments: [service, rollout, at, head, Checksum.of(head)])
             // What was kept under this name began from another judge.
             try db.execute(
                 sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
@@ -58,8 +62,13 @@ extension SQLiteStore {
         let body = ItemCoding.encode(part.items)
         let first = try part.first ?? next(service, rollout, db)
         try db.cachedStatement(
-            sql: "INSERT INTO recent (service, rollout, at, first, count, has_gap, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        ).execute(arguments: [service, rollout, at, first, part.items.count, part.hasGap, Data(body)])
+            sql: """
+                INSERT INTO recent (service, rollout, at, first, count, has_gap, body, checksum)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                """
+        ).execute(arguments: [
+            service, rollout, at, first, part.items.count, part.hasGap, Data(body), Checksum.of(body),
+        ])
         add(
             Stretch(
                 id: db.lastInsertedRowID, rollout: rollout, began: at, at: at, first: first, count: part.items.count,
@@ -78,7 +87,8 @@ extension SQLiteStore {
 
     private func add(_ stretch: Stretch, of service: String) {
         if let last = gathered[service]?.indices.last, gathered[service]![last].rollout == stretch.rollout,
-            gathered[service]![last].next == stretch.first, !stretch.hasGap
+            gathered[service]![last].next == stretch.first, !stretch.hasGap,
+            gathered[service]![last].failedChecksum == nil, stretch.failedChecksum == nil
         {
             gathered[service]![last].count = gathered[service]![last].count.addingSaturated(stretch.count)
             gathered[service]![last].at = stretch.at
@@ -93,11 +103,11 @@ extension SQLiteStore {
         gathered = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
         while let row = try rows.next() {
-            add(
-                Stretch(
-                    id: row["id"], rollout: row["rollout"], began: row["at"], at: row["at"], first: row["first"],
-                    count: row["count"], hasGap: row["has_gap"], body: [UInt8](row["body"] as Data)), of: row["service"]
-            )
+            var stretch = Stretch(
+                id: row["id"], rollout: row["rollout"], began: row["at"], at: row["at"], first: row["first"],
+                count: row["count"], hasGap: row["has_gap"], body: [UInt8](row["body"] as Data))
+            do { try Checksum.check(stretch.body, row["checksum"]) } catch { stretch.failedChecksum = row["checksum"] }
+            add(stretch, of: row["service"])
         }
     }
 
@@ -106,11 +116,12 @@ extension SQLiteStore {
         for stretch in stretches {
             try db.cachedStatement(
                 sql: """
-                    INSERT INTO recording (service, rollout, at, first, count, has_gap, body)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO recording (service, rollout, at, first, count, has_gap, body, checksum)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [
                 service, stretch.rollout, stretch.at, stretch.first, stretch.count, stretch.hasGap, Data(stretch.body),
+                stretch.failedChecksum ?? Checksum.of(stretch.body),
             ])
             unpruned[service, default: 0] += stretch.body.count
         }
@@ -160,20 +171,21 @@ extension SQLiteStore {
         let settled = try Row.fetchAll(
             db.cachedStatement(
                 sql: """
-                    SELECT first, has_gap, body FROM recording
+                    SELECT first, has_gap, body, checksum FROM recording
                     WHERE service = ? AND rollout = ? AND first + count > ? ORDER BY id
                     """), arguments: [service, evidence.rollout, judge.items])
         let recent = (gathered[service] ?? []).filter { $0.rollout == evidence.rollout && $0.next > judge.items }
-        var chunks: [(first: Int, hasGap: Bool, body: [UInt8])] = settled.map {
-            ($0["first"], $0["has_gap"], [UInt8]($0["body"] as Data))
+        var chunks: [(first: Int, hasGap: Bool, body: [UInt8], checksum: Int64?)] = settled.map {
+            ($0["first"], $0["has_gap"], [UInt8]($0["body"] as Data), $0["checksum"])
         }
-        chunks += recent.map { ($0.first, $0.hasGap, $0.body) }
+        chunks += recent.map { ($0.first, $0.hasGap, $0.body, $0.failedChecksum) }
         do {
             for chunk in chunks {
                 let known = judge.items.addingSaturated(agent.services[index].tail.count)
                 guard chunk.first <= known, !chunk.hasGap || chunk.first == known else { break }
                 // A damaged `first` may be so negative that the difference overflows; such a chunk adds nothing.
                 let (seen, isOverflow) = known.subtractingReportingOverflow(chunk.first)
+                try Checksum.check(chunk.body, chunk.checksum)
                 let items = try ItemCoding.decode(chunk.body)
                 agent.services[index].tail += items.dropFirst(isOverflow ? items.count : seen)
             }
@@ -185,6 +197,17 @@ extension SQLiteStore {
         }
     }
 
+    /// The judge before the first item; nil where none is kept, or it is damaged.
+    private static func head(_ service: String, _ rollout: String, _ db: Database) throws -> (String?, isSound: Bool) {
+        let row = try Row.fetchOne(
+            db, sql: "SELECT judge, checksum FROM recording_head WHERE service = ? AND rollout = ?",
+            arguments: [service, rollout])
+        guard let row else { return (nil, true) }
+        let text: String = row["judge"]
+        do { try Checksum.check(text, row["checksum"]) } catch { return (nil, false) }
+        return (text, true)
+    }
+
     /// Rows of one page: a quiet service writes a few bytes in each.
     private static let rowsOfPage = 4096
 
@@ -192,15 +215,14 @@ extension SQLiteStore {
         settleNow(service)
         return try reading { db in
             var page = StoredPage()
+            var isHeadSound = true
             if after == 0 {
-                page.head = try String.fetchOne(
-                    db, sql: "SELECT judge FROM recording_head WHERE service = ? AND rollout = ?",
-                    arguments: [service, rollout])
+                (page.head, isHeadSound) = try Self.head(service, rollout, db)
             }
             let rows = try Row.fetchCursor(
                 db.cachedStatement(
                     sql: """
-                        SELECT id, at, first, count, has_gap, body FROM recording
+                        SELECT id, at, first, count, has_gap, body, checksum FROM recording
                         WHERE service = ? AND rollout = ? AND id > ? ORDER BY id
                         """), arguments: [service, rollout, after])
             var last: Int64 = 0
@@ -217,13 +239,19 @@ extension SQLiteStore {
                 }
                 read += 1
                 last = row["id"]
-                page.count = page.count.addingSaturated(row["count"])
                 page.end = row["at"]
                 if row["has_gap"] { page.isWhole = false }
-                page.items += row["body"] as Data
+                let body: Data = row["body"]
+                do { try Checksum.check(body, row["checksum"]) } catch {
+                    page.isWhole = false
+                    continue
+                }
+                page.count = page.count.addingSaturated(row["count"])
+                page.items += body
             }
+            if !isHeadSound { page.isWhole = false }
             // After the last page there may be none, where the oldest rows were pruned meanwhile.
-            return read > 0 || page.head != nil || after > 0 ? page : nil
+            return read > 0 || page.head != nil || !isHeadSound || after > 0 ? page : nil
         }
     }
 }

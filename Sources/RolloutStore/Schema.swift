@@ -134,6 +134,14 @@ enum Schema {
             try db.execute(sql: "ALTER TABLE journal ADD COLUMN reason TEXT")
             try RenamedKeys.migrate(db)
         }
+        migrator.registerMigration("6-recording-checksums") { db in
+            try db.execute(
+                sql: """
+                    ALTER TABLE recording_head ADD COLUMN checksum INTEGER;
+                    ALTER TABLE recording ADD COLUMN checksum INTEGER;
+                    ALTER TABLE recent ADD COLUMN checksum INTEGER;
+                    """)
+        }
         return migrator
     }
 

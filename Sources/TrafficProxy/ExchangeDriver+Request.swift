@@ -104,7 +104,8 @@ extension ExchangeDriver {
     }
 
     @inline(__always) private func attach(_ c: Client, _ u: Upstream) {
-        pool.lend(u)
+        let slot = c.service.unsafelyUnwrapped.pointee.slot
+        pool.lend(u, to: ArmKey(slot: slot, arm: c.exchange.arm))
         u.client = c
         c.exchange.upstream = u
         c.exchange.server = u.pointee.server
@@ -126,7 +127,7 @@ extension ExchangeDriver {
         switch u.phase {
         case .idle:
             // An idle connection reports its end, or bytes that belong to no request.
-            pool.close(u)
+            pool.closeUnasked(u)
         case .connecting:
             connectEnded(u, events)
         case .busy:
@@ -156,7 +157,7 @@ extension ExchangeDriver {
         c.exchange.connected()
         // A server that sends before it was asked is one response ahead: what it says to this request would come to
         // the next.
-        if events.contains(.readable) { u.pointee.isReusable = false }
+        if events.contains(.readable) { pool.spokeUnasked(u) }
         pool.watch(u, reading: true, writing: false)
         resumeSending(c)
     }

@@ -135,6 +135,12 @@ enum ProxyError: Hashable, Sendable {
     }
 }
 
+/// An arm of a service's rollout.
+struct ArmKey: Hashable, Sendable {
+    var slot: UInt32
+    var arm: Arm
+}
+
 /// The key by which failed requests are counted.
 struct FailureKey: Hashable, Sendable {
     var slot: UInt32

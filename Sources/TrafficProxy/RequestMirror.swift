@@ -113,7 +113,7 @@ extension RequestMirror {
         guard let server = service.pointee.candidate.pick(loop.now, besides: TriedServers()),
             server.pointee.health.standing(loop.now) == .up, let u = connection(to: server)
         else { return end(copy, .failed) }
-        pool.lend(u)
+        pool.lend(u, to: ArmKey(slot: service.pointee.slot, arm: .candidate))
         u.pointee.mirror = copy
         copy.pointee.upstream = u
         copy.pointee.deadline = loop.now + service.pointee.responseTimeout
@@ -135,7 +135,7 @@ extension RequestMirror {
             guard !u.transport.hasFailed, events.isDisjoint(with: [.failed, .hungUp]) else { return end(copy, .failed) }
             guard events.contains(.writable) else { return }
             u.phase = .busy
-            if events.contains(.readable) { u.pointee.isReusable = false }
+            if events.contains(.readable) { pool.spokeUnasked(u) }
         }
         if events.contains(.writable) { return send(copy, u) }
         receive(copy, u)

@@ -138,12 +138,14 @@ public final class TrafficProxy: @unchecked Sendable {
         var batch = ObservationBatch()
         var health: [ArmKey: ArmHealth] = [:]
         var failures: [FailureKey: UInt64] = [:]
+        var surplus: [ArmKey: UInt64] = [:]
         for worker in workers {
             guard let part = try? worker.loop.sync({ LoopReport(worker) }) else { continue }
             batch.ended.append(contentsOf: part.ended)
             batch.dropped += part.dropped
             batch.open += part.open
             failures.merge(part.failures, uniquingKeysWith: &+)
+            surplus.merge(part.surplus, uniquingKeysWith: &+)
             // A server counts as reachable where every loop finds it so.
             for arm in part.health {
                 let key = ArmKey(slot: arm.slot, arm: arm.arm)
@@ -155,6 +157,12 @@ public final class TrafficProxy: @unchecked Sendable {
             FailureCount(
                 slot: key.slot, arm: key.arm, stage: key.error.stage, reason: "\(key.error.token)",
                 message: key.error.message, count: count)
+        }
+        batch.failures += surplus.map { key, count in
+            FailureCount(
+                slot: key.slot, arm: key.arm, stage: .afterResponse, reason: "surplus-bytes",
+                message: "the server sent bytes that no request had asked for, and the connection was closed",
+                count: count)
         }
         batch.health = health.values.sorted { ($0.slot, $0.arm.rawValue) < ($1.slot, $1.arm.rawValue) }
         return batch
@@ -296,10 +304,6 @@ public final class TrafficProxy: @unchecked Sendable {
         var path: String
     }
 
-    private struct ArmKey: Hashable {
-        var slot: UInt32
-        var arm: Arm
-    }
 }
 
 /// A plan that cannot be put in force.
@@ -316,10 +320,12 @@ private struct LoopReport: @unchecked Sendable {
     var open: [Observation]
     var health: [ArmHealth]
     var failures: [FailureKey: UInt64]
+    var surplus: [ArmKey: UInt64]
 
     init(_ worker: LoopWorker) {
         (ended, dropped) = worker.driver.log.swap()
         failures = worker.driver.drainFailures()
+        surplus = worker.pool.drainSurplus()
         (open, health) = worker.report()
     }
 }

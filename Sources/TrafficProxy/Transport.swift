@@ -96,6 +96,8 @@ struct Transport {
     var hasFailed: Bool { ce_socket_error(descriptor) != 0 }
     /// True if nothing waits to be read, neither bytes nor an end.
     var isQuiet: Bool { ce_is_quiet(descriptor) != 0 }
+    /// True if bytes wait to be read.
+    var hasInput: Bool { ce_has_input(descriptor) != 0 }
 
     /// Tells the peer that nothing more comes.
     func endOutput() { _ = ce_shutdown_write(descriptor) }

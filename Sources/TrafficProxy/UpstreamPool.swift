@@ -20,6 +20,9 @@ final class UpstreamPool {
     private let maxIdle: Int
     private var records = Slab(blank: UpstreamRecord())
     private var idleCount = 0
+    /// Connections on which the server sent bytes that no request had asked for, since the last report, by the arm of
+    /// the last request.
+    private var surplus: [ArmKey: UInt64] = [:]
     /// True while the loop stops: connections are not kept any more.
     var isDraining = false
     /// The time at which the first idle connection is to be closed, as far as it is known.
@@ -49,7 +52,7 @@ final class UpstreamPool {
             u.phase = .busy
             u.pointee.isReused = true
             if u.transport.isQuiet { return u }
-            close(u)
+            closeUnasked(u)
         }
         return nil
     }
@@ -80,8 +83,9 @@ final class UpstreamPool {
         return isConnected ? .connected(u) : .connecting(u)
     }
 
-    /// Lends a connection to one request. `client` and `mirror` are the caller's to set.
-    @inline(__always) func lend(_ u: Upstream) {
+    /// Lends a connection to one request of an arm. `client` and `mirror` are the caller's to set.
+    @inline(__always) func lend(_ u: Upstream, to user: ArmKey) {
+        u.pointee.user = user
         u.pointee.received = 0
         u.pointee.sent = 0
         u.pointee.scanner = HeadScanner()
@@ -99,6 +103,7 @@ final class UpstreamPool {
             server.pointee.tables > 0 && server.pointee.idleCount < maxIdle && u.pointee.move == server.pointee.move
             && !isDraining
         // Bytes beyond the response end the connection: they belong to no request.
+        if reuse, u.pointee.isReusable, !u.input.isEmpty { countSurplus(u) }
         guard reuse, u.pointee.isReusable, isWanted, u.input.isEmpty else { return close(u) }
         buffers.reclaim(&u.input)
         watch(u, reading: true, writing: false)
@@ -117,6 +122,28 @@ final class UpstreamPool {
 
     @inline(__always) func watch(_ u: Upstream, _ wanted: ReadyEvents) {
         u.transport.watch(wanted, on: loop, record: u.record)
+    }
+
+    /// Counts a connection that would have been kept, and on which the server sent bytes that no request had asked for.
+    private func countSurplus(_ u: Upstream) { surplus[u.pointee.user, default: 0] += 1 }
+
+    /// Something came on a connection before its first request was sent: it carries no further one.
+    func spokeUnasked(_ u: Upstream) {
+        if u.pointee.isReusable, u.transport.hasInput { countSurplus(u) }
+        u.pointee.isReusable = false
+    }
+
+    /// Closes a connection without a request on which something came: the server's end of it, or bytes.
+    func closeUnasked(_ u: Upstream) {
+        if u.transport.hasInput { countSurplus(u) }
+        close(u)
+    }
+
+    /// Returns the connections with surplus bytes since the last call, by arm.
+    func drainSurplus() -> [ArmKey: UInt64] {
+        guard !surplus.isEmpty else { return [:] }
+        defer { surplus = [:] }
+        return surplus
     }
 
     func close(_ u: Upstream) {

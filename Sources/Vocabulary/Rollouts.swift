@@ -99,7 +99,7 @@ public enum RefusalCode: String, CaseIterable, Codable, Sendable {
     case nothingToDo = "nothing_to_do"
 }
 
-/// The part of an exchange in which the proxy gave it up.
+/// The part of an exchange in which the proxy gave it up, or closed the server's connection.
 public enum FailureStage: String, CaseIterable, Codable, Sendable {
     /// The client's request was refused, or did not come to its end.
     case request
@@ -109,6 +109,8 @@ public enum FailureStage: String, CaseIterable, Codable, Sendable {
     case response
     /// A limit of the service was reached.
     case limit
+    /// The server sent bytes that no request had asked for. No request failed; the connection was closed.
+    case afterResponse
 }
 
 /// The condition of a server as the proxy sees it; all but `healthy` keep it from being given requests.

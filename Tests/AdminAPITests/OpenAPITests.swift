@@ -3,6 +3,7 @@ import AdminClient
 import AdminTestSupport
 import AdminTypes
 import Glibc
+import JSON
 import PolicyModel
 import RolloutController
 import RolloutEngine
@@ -72,7 +73,7 @@ struct OpenAPIDocument {
     }
 }
 
-@Suite("The OpenAPI document")
+@Suite("The OpenAPI document", .timeLimit(.minutes(10)))
 struct OpenAPITests {
     let document: OpenAPIDocument
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// What the judges make of 4xx and redirects.
-@Suite struct ClientErrorTests {
+@Suite(.timeLimit(.minutes(10))) struct ClientErrorTests {
     private static let check = Check(
         name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)))
     private static let latency = Check(name: "p95", kind: .latency(LatencyCheck(quantile: 0.95, maxIncrease: 0.2)))
@@ -149,6 +149,19 @@ import Testing
         #expect(only.run(300) == nil)
     }
 
+    @Test("A server's own 499 is judged by no check unless errors list it, and shown as a client error of the version")
+    func clientLeft() {
+        var counts = OutcomeCounts()
+        counts.add(.success, status: 200, 50)
+        counts.add(.clientError, status: 499, 50)
+        counts.add(.clientClosed, 30)
+        let sets = ClientErrorSets([Policy(name: "p", checks: [Self.check, Self.errors()])])
+        #expect(counts.count(sets.clientErrors) == 0 && counts.count(.errors) == 0)
+        #expect(counts.count(ErrorsCheck(max: 0.1, statuses: ResponseSet(499...499)).counted) == 50)
+        #expect(counts.judged == 100 && counts.clientErrorRate == 0.5)
+        #expect(counts.responses.mostFrequent?.code == 499 && counts.responses.mostFrequent?.count == 50)
+    }
+
     @Test("A client that always asks for nonsense is one client error under sticky routing") func keys() {
         var traffic = Traffic(Self.all, seed: 9, isKeyed: true)
         // The user whose requests always fail is assigned to the candidate.
@@ -233,7 +246,7 @@ import Testing
 }
 
 /// What the threshold judge makes of 4xx and redirects.
-@Suite struct ClientErrorThresholdTests {
+@Suite(.timeLimit(.minutes(10))) struct ClientErrorThresholdTests {
     private static let second: Int64 = 1_000_000_000
     private static let now = 1000 * second
 

@@ -50,7 +50,7 @@ private struct Pages {
     var texts: [String] { problems.filter { $0.arm == .candidate }.map(\.text) }
 }
 
-@Suite("Series that are not what a check takes them for")
+@Suite("Series that are not what a check takes them for", .timeLimit(.minutes(10)))
 struct ScrapedSeriesTests {
     private static let gauge = MetricCheck(series: "vllm:num_request_waiting", aggregate: .max, max: 50, forScrapes: 3)
     private static let labeled = MetricCheck(
@@ -211,7 +211,7 @@ struct ScrapedSeriesTests {
         #expect(pages.texts.count == 1 && pages.texts[0].contains("was declared a counter and then a gauge"))
     }
 
-    @Test("timestamps that do not advance for a minute, or are five minutes old, make a page of the past")
+    @Test("timestamps that do not advance for a minute, are five minutes old or ten minutes ahead, are of another time")
     func timestamps() {
         let metric = MetricCheck(series: "retries_total", aggregate: .rate, max: 1)
         func page(_ timestamp: Double, age: Double) -> (inout ScrapeSample) -> Void {
@@ -231,6 +231,16 @@ struct ScrapedSeriesTests {
         var old = Pages(.metric(metric))
         for i in 0..<3 { old.scrape(page(1e12 + Double(i) * 5000, age: 400)) }
         #expect(old.texts == ["the metrics page of new:1 is out of date: its newest timestamp is 400 s old"])
+        var ahead = Pages(.metric(metric))
+        ahead.scrape(page(1e13, age: -3e8))
+        #expect(
+            ahead.texts == [
+                "the metrics page of new:1 is of another time: its newest timestamp is 300000000 s ahead of this machine's clock"
+            ])
+        #expect(ahead.look().fault == .unusableSeries)
+        var fast = Pages(.metric(metric))
+        for i in 0..<30 { fast.scrape(page(1e12 + Double(i) * 5000, age: -590)) }
+        #expect(fast.problems.isEmpty)
         var live = Pages(.metric(metric))
         for i in 0..<30 { live.scrape(page(1e12 + Double(i) * 5000, age: 1)) }
         #expect(live.problems.isEmpty && live.look().verdict == .pass)
@@ -283,6 +293,18 @@ struct ScrapedSeriesTests {
                 && pages.texts[0].hasPrefix("no counter on the metrics page of new moved in 6 scrapes"))
     }
 
+    @Test("a series of the preset that stands twice is named while it does")
+    func repeatedPresetSeries() {
+        var pages = Pages(.errors(ErrorsCheck(max: 0.01, from: .scrape)))
+        pages.scrape { ($0.requests, $0.repeatedSeries) = (1, "requests_total") }
+        #expect(
+            pages.texts == [
+                "requests_total stands twice with the same labels on the page of new:1 of new; the first counts"
+            ])
+        pages.scrape { $0.requests = 1 }
+        #expect(pages.problems.isEmpty)
+    }
+
     @Test("a model that the server does not show is named")
     func remark() {
         var pages = Pages(.errors(ErrorsCheck(max: 0.01, from: .scrape)))
@@ -301,7 +323,7 @@ struct ScrapedSeriesTests {
     }
 }
 
-@Suite("Bounds between two bucket edges")
+@Suite("Bounds between two bucket edges", .timeLimit(.minutes(10)))
 struct BucketEdgeTests {
     private static let edges = [0.05, 0.1, 0.25, .infinity]
 

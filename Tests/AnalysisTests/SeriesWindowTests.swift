@@ -3,7 +3,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("Series window")
+@Suite("Series window", .timeLimit(.minutes(10)))
 struct SeriesWindowTests {
     private static let second: Int64 = 1_000_000_000
     private let one = Endpoint(host: "127.0.0.1", port: 1)
@@ -152,6 +152,36 @@ struct SeriesWindowTests {
         let restarted = try #require(models([["a": a, "b": b], ["a": aLater, "b": (4, 0, 3)]]))
         #expect(restarted.requests == 11 && restarted.errors == 2)
         #expect(restarted.latency == .histogram(histogram(3, 11, 11)))
+    }
+
+    @Test("the same holds for the series of a check, also where the window begins with a page that lacks one")
+    func checkedModelsThatComeAndGo() throws {
+        let counters = SeriesQuery(selector: "failures", kind: .counter)
+        let histograms = SeriesQuery(selector: "tokens", kind: .histogram)
+        var filled = SeriesWindow()
+        // Three models of which one is missing from each page; each counts 2 a scrape, on top of a long past.
+        for place in 0..<40 {
+            let shown = (0..<3).filter { place % 4 != $0 }
+            let counts = shown.map { ("m\($0)", Double(1_000 * $0 + 2 * place)) }
+            var sample = ScrapeSample(at: Int64(place) * Self.second)
+            sample.series[counters] = .values(Dictionary(uniqueKeysWithValues: counts))
+            sample.series[histograms] = .histograms(
+                Dictionary(uniqueKeysWithValues: counts.map { ($0, histogram(0, $1, $1)) }))
+            filled.record(sample, of: one, arm: .candidate)
+        }
+        for start in 4..<8 {
+            // All models are on the last page; whole turns of four pages lie between.
+            let delta = try #require(
+                filled.delta(of: .candidate, from: Int64(start) * Self.second, to: Int64(start + 32) * Self.second))
+            guard case .counter(let increase, _) = delta.series[counters],
+                case .histogram(let histogram) = delta.series[histograms]
+            else {
+                Issue.record("\(delta.series)")
+                continue
+            }
+            #expect(increase == 3 * 32 * 2)
+            #expect(histogram.counts == [0, 192, 192])
+        }
     }
 
     @Test(

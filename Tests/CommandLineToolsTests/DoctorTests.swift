@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("doctor")
+@Suite("doctor", .timeLimit(.minutes(10)))
 struct DoctorTests {
     let api: RunningAPI
 
@@ -78,6 +78,24 @@ struct DoctorTests {
                     + "past canaryd"))
         let status = CommandRun("status", "income", socket: api.adminSocket)
         #expect(status.output.split(separator: "\n").contains("failed: int8-v2@2026-11-20: \(text)"))
+    }
+
+    @Test("Bytes that no request had asked for are said, here and in the status")
+    func surplus() {
+        api.sync { backend in
+            backend.services["income"]?.candidate?.failures = [
+                FailureView(
+                    stage: .afterResponse, reason: "surplus-bytes", message: "the server sent too much", count: 1,
+                    lastAt: 1_795_248_000_000)
+            ]
+        }
+        let text = "1 connection, the server sent too much (surplus-bytes), last at 2026-11-21 08:00:00 UTC"
+        #expect(
+            lines("warn").lines.contains {
+                $0.hasPrefix("warn  income/int8-v2@2026-11-20: closed by the proxy: \(text); correct its server")
+            })
+        let status = CommandRun("status", "income", socket: api.adminSocket)
+        #expect(status.output.split(separator: "\n").contains("closed: int8-v2@2026-11-20: \(text)"))
     }
 
     @Test("What keeps a server from requests is said, with the fix that fits")

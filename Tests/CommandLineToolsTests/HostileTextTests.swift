@@ -13,11 +13,14 @@ import Vocabulary
 @testable import RolloutEngine
 
 /// Text that a server, a label job, a file or another operator chose must not steer the terminal that shows it.
-@Suite("Hostile text")
+@Suite("Hostile text", .timeLimit(.minutes(10)))
 struct HostileTextTests {
-    /// Clears a screen in C0 and in C1, turns the direction of what follows, and ends the line in four ways.
-    static let hostile = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}b\u{2066}\u{200f}\u{061c}\u{85}\u{2028}\u{2029}\r\n\u{7}c"
-    static let shown = "a·[2J·31m··b·········c"
+    /// Clears a screen in C0 and in C1, turns the direction of what follows, hides scalars that take no space (a byte
+    /// order mark, a space without width, a soft hyphen, a tag), and ends the line in four ways.
+    static let hostile =
+        "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}b\u{2066}\u{200f}\u{061c}\u{feff}\u{200b}\u{ad}\u{e0041}"
+        + "\u{85}\u{2028}\u{2029}\r\n\u{7}c"
+    static let shown = "a·[2J·31m··b·············c"
 
     let api: RunningAPI
 
@@ -95,7 +98,7 @@ struct HostileTextTests {
                     text = text.split(separator: "\u{1b}[\(code)m", omittingEmptySubsequences: false).joined()
                 }
             }
-            let steering = text.unicodeScalars.filter { $0 != "\n" && $0.steersDisplay }.map(\.hexadecimalEscape)
+            let steering = text.unicodeScalars.filter { $0 != "\n" && $0.steersDisplay }.map(\.escapeForJSON)
             #expect(steering.isEmpty, "\(what): \(steering) in \(text.displayable)")
         }
     }
@@ -195,7 +198,7 @@ struct HostileTextTests {
         for model in names {
             let value = YAMLText.flowString(model)
             #expect(!Self.steers(value))
-            #expect(value == (model == "plain-v1.2" ? model : "\"\(model.escapedForJSON)\""))
+            #expect(value == (model == "plain-v1.2" ? model : "\"\(model.escapedForYAML)\""))
         }
         #expect(YAMLText.flowString("a, b") == #""a, b""#)
         #expect(YAMLText.flowString("m]") == #""m]""#)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("Presets on scrapes of real servers")
+@Suite("Presets on scrapes of real servers", .timeLimit(.minutes(10)))
 struct PresetTests {
     private func sample(_ preset: String, _ fixture: String, model: String? = nil) throws -> ScrapeSample {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -146,6 +146,21 @@ struct PresetTests {
                 == "the server shows no model x, but m0, m1, m2, m3, m4, …")
     }
 
+    @Test("of a preset's series that stands twice the first counts, and it is named")
+    func repeated() throws {
+        let page = """
+            nv_inference_request_success{model="m",version="1"} 5
+            nv_inference_request_success{version="1",model="m"} 900
+            nv_inference_request_success{model="m",version="2"} 2
+            nv_inference_request_failure{model="m",version="1"} 1
+
+            """
+        let twice = try sample("triton", [UInt8](page.utf8))
+        #expect(twice.requests == 8 && twice.errors == 1)
+        #expect(twice.repeatedSeries == "nv_inference_request_success")
+        #expect(try sample("triton", "triton.txt").repeatedSeries == nil)
+    }
+
     @Test("wanted series come as values or histograms by their labels, or with the reason why not")
     func queries() throws {
         let text = """
@@ -192,7 +207,7 @@ struct PresetTests {
     }
 }
 
-@Suite("Scrape targets")
+@Suite("Scrape targets", .timeLimit(.minutes(10)))
 struct ScrapeTargetTests {
     private let servers = [Endpoint(host: "10.0.0.1", port: 8000), Endpoint(host: "::1", port: 8001)]
 

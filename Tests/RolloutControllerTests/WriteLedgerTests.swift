@@ -5,7 +5,7 @@ import Vocabulary
 
 @testable import RolloutController
 
-@Suite struct WriteLedgerTests {
+@Suite(.timeLimit(.minutes(10))) struct WriteLedgerTests {
     private static let second: Int64 = 1_000_000_000
     private static let start: Int64 = 1_000_000 * second
     private static let ledger = WriteLedger(service: "income", hasMarker: false, now: start)
@@ -89,5 +89,78 @@ import Vocabulary
         #expect(ledger.failure == nil)
         let again = ledger.recordFailure("read-only")
         #expect(again)
+    }
+
+    /// The seconds after the start, of the next 2,000, at which the judge becomes due; each is written at once.
+    private func judgeWrites(inRollout: Bool) -> [Int64] {
+        var ledger = Self.ledger
+        _ = ledger.recordCommit(withJudge: true, now: Self.start)
+        return (0..<2_000).filter { second in
+            let now = Self.start + second * Self.second
+            guard ledger.isJudgeDue(inRollout: inRollout, now: now) else { return false }
+            _ = ledger.recordCommit(withJudge: true, now: now)
+            return true
+        }
+    }
+
+    @Test("the judge is due once a minute in a rollout and each ten minutes between rollouts") func judge() {
+        for (inRollout, interval) in [(true, Int64(60)), (false, 600)] {
+            let writes = judgeWrites(inRollout: inRollout)
+            #expect(writes.first.map { $0 >= 1 && $0 <= interval } == true)
+            #expect(zip(writes, writes.dropFirst()).allSatisfy { $1 - $0 == interval })
+            #expect(Int64(writes.count) >= 1_999 / interval)
+        }
+    }
+
+    @Test("a commit without the judge leaves the judge due") func withoutJudge() {
+        var ledger = Self.ledger
+        #expect(ledger.isJudgeDue(inRollout: true, now: Self.start))
+        _ = ledger.recordCommit(withJudge: false, now: Self.start)
+        #expect(ledger.isJudgeDue(inRollout: true, now: Self.start))
+    }
+
+    @Test("a periodic write that failed waits for the next turn") func postponed() throws {
+        var ledger = Self.ledger
+        ledger.recordChange()
+        let first = try #require(seconds { ledger.isStateDue(now: $0) }.first)
+        ledger.postponeWrite(now: Self.start + first * Self.second)
+        #expect(seconds { ledger.isStateDue(now: $0) }.first == first + 5)
+    }
+
+    @Test("if all deferred events are decisions, the oldest is dropped") func decisions() {
+        var ledger = Self.ledger
+        ledger.deferWrite(of: (0...WriteLedger.maximumDeferred).map { event(.reverted, $0) })
+        #expect(ledger.deferredEvents.count == WriteLedger.maximumDeferred)
+        #expect(ledger.deferredEvents.first?.message == "1")
+    }
+
+    @Test("a marker from before the start counts, and one that could not be kept does not") func keptMarker() {
+        var ledger = WriteLedger(service: "income", hasMarker: true, now: Self.start)
+        #expect(ledger.hasMarker)
+        ledger.deferWrite(of: [event(.reverted)])
+        #expect(ledger.survivesCrash)
+        ledger.recordMarker(isKept: false)
+        #expect(!ledger.survivesCrash && !ledger.hasMarker)
+        let isObsolete = ledger.recordCommit(withJudge: true, now: Self.start)
+        #expect(!isObsolete && ledger.survivesCrash)
+    }
+
+    @Test("a failure is news as well when the state loses its marker or gets one") func unmarked() {
+        var ledger = Self.ledger
+        func fails() -> Bool { ledger.recordFailure("disk full") }
+        // The disk may be full long before there is something to lose.
+        var (first, second) = (fails(), fails())
+        #expect(first && !second && !ledger.isUnmarked)
+        ledger.deferWrite(of: [event(.reverted)])
+        (first, second) = (fails(), fails())
+        #expect(first && !second && ledger.isUnmarked)
+        ledger.recordMarker(isKept: true)
+        (first, second) = (fails(), fails())
+        #expect(first && !second && !ledger.isUnmarked)
+        ledger.recordMarker(isKept: false)
+        first = fails()
+        #expect(first && ledger.isUnmarked)
+        _ = ledger.recordCommit(withJudge: true, now: Self.start)
+        #expect(!ledger.isUnmarked)
     }
 }

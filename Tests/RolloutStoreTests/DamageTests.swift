@@ -8,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite struct DamageTests {
+@Suite(.timeLimit(.minutes(10))) struct DamageTests {
     let directory = TemporaryDirectory()
 
     /// A database of some size, closed; its bytes.
@@ -204,11 +204,12 @@ import Testing
         #expect((2..<21).contains(state.rolloutCount))
     }
 
-    @Test("A bit that flipped in a migration's name is damage, not a newer canaryd", arguments: 1...5)
+    @Test("A bit that flipped in a migration's name is damage, not a newer canaryd", arguments: 1...6)
     func flippedMigration(number: Int) throws {
         let whole = try filled()
         let names = [
             "1-states-journal-history", "2-recording", "3-progress-recent", "4-age-limits-checksums", "5-renamed-keys",
+            "6-recording-checksums",
         ]
         let name = Array(names[number - 1].utf8)
         // In the table and in its index.
@@ -353,7 +354,7 @@ import Testing
     }
 }
 
-@Suite struct OpeningTests {
+@Suite(.timeLimit(.minutes(10))) struct OpeningTests {
     let directory = TemporaryDirectory()
 
     @Test("A missing directory is made, for the agent alone")

@@ -1,4 +1,5 @@
 import Analysis
+import FoundationEssentials
 import GRDB
 import PolicyModel
 import RolloutController
@@ -7,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite("What a second brings") struct RecentTests {
+@Suite("What a second brings", .timeLimit(.minutes(10))) struct RecentTests {
     let directory = TemporaryDirectory()
 
     private func tick(_ second: Int64) -> JudgedItem { .errors(ErrorTick(second: second, step: 1)) }
@@ -55,6 +56,66 @@ import Testing
         #expect(try count("recent", next) == 0)
         #expect(try count("recording", next) == 1)
         #expect(try items(next, change.state.service, rollout) == (0..<4).map { tick($0) })
+    }
+
+    /// Changes the last byte of a body into another number, which can still be decoded.
+    private func damage(_ table: String, first: Int, _ store: SQLiteStore) throws {
+        try store.queue.write { db in
+            let body = try #require(
+                try Data.fetchOne(db, sql: "SELECT body FROM \(table) WHERE first = ?", arguments: [first]))
+            var bytes = [UInt8](body)
+            let place = try #require(
+                bytes.indices.last { place in
+                    var damaged = bytes
+                    damaged[place] ^= 1
+                    return (try? ItemCoding.decode(damaged)).map { $0 != [tick(Int64(first))] } ?? false
+                })
+            bytes[place] ^= 1
+            try db.execute(
+                sql: "UPDATE \(table) SET body = ? WHERE first = ?", arguments: [Data(bytes), first])
+        }
+    }
+
+    @Test("A damaged part of a recording is found before and after it is settled, and is not taken for another")
+    func damagedBody() throws {
+        var scene = Scene()
+        var change: StateChange
+        var store: SQLiteStore? = try SQLiteStore(directory: directory.path)
+        change = try begin(store!, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        for second in 0..<3 as Range<Int64> {
+            change.recording = [RecordingPart(rollout: rollout, items: [tick(second)], first: Int(second))]
+            try store!.commit(change)
+        }
+        try damage("recent", first: 1, store!)
+        store = nil
+        let next = try SQLiteStore(directory: directory.path)
+        let loaded = try next.load()
+        #expect(loaded.services.first?.tail == [])
+        #expect(loaded.unreadable[change.state.service]?.contains("its checksum differs") == true)
+        change.recording = []
+        change.evidence = scene.evidence(requests: 2)
+        try next.commit(change)
+        #expect(try count("recording", next) == 3)
+        let page = try next.recordingPage(service: change.state.service, rollout: rollout, after: 0, limit: 1 << 20)
+        #expect(page?.isWhole == false)
+        #expect(try ItemCoding.decode(page?.items ?? []) == [tick(0), tick(2)])
+        #expect(page?.count == 2)
+        #expect(page?.head != nil)
+    }
+
+    @Test("A damaged head of a recording is left out, and the page is not whole")
+    func damagedHead() throws {
+        var scene = Scene()
+        let store = try SQLiteStore(directory: directory.path)
+        let change = try begin(store, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        try store.queue.write {
+            try $0.execute(sql: "UPDATE recording_head SET judge = replace(judge, '0', '1')")
+            #expect($0.changesCount == 1)
+        }
+        let page = try store.recordingPage(service: change.state.service, rollout: rollout, after: 0, limit: 1)
+        #expect(page?.head == nil && page?.isWhole == false)
     }
 
     @Test("A commit that fails leaves what was gathered as it was")
@@ -142,7 +203,7 @@ import Testing
     }
 }
 
-@Suite("JSON as it is written") struct JSONTextTests {
+@Suite("JSON as it is written", .timeLimit(.minutes(10))) struct JSONTextTests {
     private enum Kind: Codable, Equatable {
         case plain
         case odd(rate: Double, note: String?)

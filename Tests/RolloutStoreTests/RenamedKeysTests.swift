@@ -8,7 +8,7 @@ import Vocabulary
 
 @testable import RolloutStore
 
-@Suite("A database from before keys were renamed")
+@Suite("A database from before keys were renamed", .timeLimit(.minutes(10)))
 struct RenamedKeysTests {
     let directory = TemporaryDirectory()
 
@@ -61,7 +61,10 @@ struct RenamedKeysTests {
         try queue.write { db in
             try db.execute(
                 sql: """
-                    DELETE FROM grdb_migrations WHERE identifier = '5-renamed-keys';
+                    DELETE FROM grdb_migrations WHERE identifier IN ('5-renamed-keys', '6-recording-checksums');
+                    ALTER TABLE recording_head DROP COLUMN checksum;
+                    ALTER TABLE recording DROP COLUMN checksum;
+                    ALTER TABLE recent DROP COLUMN checksum;
                     DROP TRIGGER journal_is_append_only;
                     ALTER TABLE journal DROP COLUMN reason;
                     UPDATE journal SET kind = 'standstill' WHERE kind = 'held';

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite struct RuntimeMarkerTests {
+@Suite(.timeLimit(.minutes(10))) struct RuntimeMarkerTests {
     let directory = TemporaryDirectory()
 
     @Test("Marks outlive the marker, the newest of a service counts, and clearing removes one")
@@ -45,6 +45,32 @@ import Testing
         }
         for service in marks.unreadable.keys { marker.clear(service: service) }
         #expect(marker.read().unreadable.isEmpty)
+    }
+
+    @Test("A marker that was damaged, cut or has no checksum is not read as another state")
+    func damaged() throws {
+        var scene = Scene("a")
+        let marker = RuntimeMarker(directory: directory.path)
+        #expect(marker.mark(scene.start().state))
+        let whole = bytes(of: directory.file("a.lowered.json"))
+        let line = try #require(whole.firstIndex(of: UInt8(ascii: "\n")))
+        // A digit that becomes another one is still JSON, with another weight or generation.
+        let digits = whole[..<line].indices.filter { (0x30...0x39).contains(whole[$0]) }
+        #expect(!digits.isEmpty)
+        var damages = digits.map { place -> [UInt8] in
+            var damaged = whole
+            damaged[place] ^= 1
+            return damaged
+        }
+        damages += [Array(whole[..<line]), Array(whole[...line]), Array(whole.dropLast()), whole + [0x0a]]
+        for damaged in damages {
+            write(damaged, to: directory.file("a.lowered.json"))
+            let marks = marker.read()
+            #expect(marks.states.isEmpty)
+            #expect(marks.unreadable.keys.sorted() == ["a"], "\(String(decoding: damaged, as: UTF8.self))")
+        }
+        write(whole, to: directory.file("a.lowered.json"))
+        #expect(marker.read().states == ["a": scene.state])
     }
 
     @Test("A place that cannot be written says so")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite struct ProcessTests {
+@Suite(.timeLimit(.minutes(10))) struct ProcessTests {
     @Test("No single stratum multiplies the evidence by more than the cap")
     func cap() {
         var process = CeilingProcess(bound: 0.01)
@@ -370,6 +370,21 @@ import Testing
         #expect((0..<1_000).count { filter.insert($0) } == 0)
         let new = (1_000..<200_000).count { filter.insert($0) }
         #expect(new > 60_000 && new < 65_536)
+    }
+
+    @Test("A filter of keys is stored in little text, and damaged text is refused", arguments: [0, 1, 2_000, 200_000])
+    func storedKeys(count: UInt64) throws {
+        var filter = KeyFilter()
+        for key in 0..<count { _ = filter.insert(key) }
+        let json = try JSONEncoder().encode(filter)
+        #expect(json.count < 11_000)
+        #expect(count > 2_000 || json.count < 4_500)
+        #expect(try JSONDecoder().decode(KeyFilter.self, from: json) == filter)
+        for text in [#"{"distances":"\u00e9"}"#, #"{"distances":"_999999999999"}"#, #"{"bits":"!"}"#, "{}"] {
+            #expect(throws: (any Error).self, "\(text)") {
+                try JSONDecoder().decode(KeyFilter.self, from: Data(text.utf8))
+            }
+        }
     }
 
     @Test("The forecast of a proof agrees with the requests that the process then needs")

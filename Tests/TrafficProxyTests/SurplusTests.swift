@@ -9,7 +9,7 @@ import Testing
 @testable import TrafficProxy
 
 /// Servers that send more than was asked for. What they send beyond a response must not become another client's.
-@Suite("Surplus responses")
+@Suite("Surplus responses", .timeLimit(.minutes(10)))
 struct SurplusTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
@@ -46,6 +46,7 @@ struct SurplusTests {
         held.release()
         #expect(victim.receiveResponse().text == "ok")
         #expect(upstream.accepted == 2)
+        expectSurplus(1, fixture)
     }
 
     @Test("bytes that come while a connection rests close it at once")
@@ -70,6 +71,7 @@ struct SurplusTests {
         client.send(Self.get)
         #expect(client.receiveResponse().text == "ok")
         #expect(upstream.accepted == 2)
+        expectSurplus(1, fixture)
     }
 
     @Test("the connection of a server that speaks before it was asked carries one request only")
@@ -100,6 +102,33 @@ struct SurplusTests {
         client.send(Self.get)
         #expect(client.receiveResponse().text == "ok")
         #expect(upstream.accepted == 2)
+        expectSurplus(1, fixture)
+    }
+
+    @Test("a second response in the packet of the first is counted; a server that closes is not")
+    func inOnePacket() throws {
+        let upstream = ScriptedUpstream { peer, number in
+            _ = peer.receive(until: "\r\n\r\n")
+            peer.send(number == 0 ? BodyTests.ok + Self.evil : BodyTests.ok)
+        }
+        let fixture = try ProxyFixture(baseline: [upstream.port])
+        let client = fixture.client()
+        for _ in 0..<3 {
+            client.send(Self.get)
+            #expect(client.receiveResponse().text == "ok")
+            // The server closes its connection; what is idle goes.
+            eventually { fixture.proxy.upstreamConnectionCount == 0 }
+        }
+        #expect(upstream.accepted == 3)
+        expectSurplus(1, fixture)
+    }
+
+    /// Expects so many connections with surplus bytes, and no other failure.
+    private func expectSurplus(_ count: UInt64, _ fixture: ProxyFixture) {
+        let failures = fixture.proxy.drain().failures
+        #expect(failures.map(\.reason) == ["surplus-bytes"])
+        #expect(failures.map(\.count) == [count])
+        #expect(failures.allSatisfy { $0.slot == 7 && $0.arm == .baseline && $0.stage == .afterResponse })
     }
 
     @Test(

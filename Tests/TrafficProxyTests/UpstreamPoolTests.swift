@@ -7,7 +7,7 @@ import Testing
 @testable import TrafficProxy
 
 /// The pool over real sockets, on a loop that does not run: what it would be told is done by hand.
-@Suite struct UpstreamPoolTests {
+@Suite(.timeLimit(.minutes(10))) struct UpstreamPoolTests {
     private final class Fixture {
         let loop: EventLoop
         let buffers = BufferPool()
@@ -15,6 +15,7 @@ import Testing
         let server = UnsafeMutablePointer<Server>.allocate(capacity: 1)
         private let listener: Int32
         private var accepted: [Int32] = []
+        static let user = ArmKey(slot: 3, arm: .candidate)
 
         init(_ limits: ProxyLimits = ProxyLimits()) throws {
             loop = try EventLoop(name: "pool-test")
@@ -43,7 +44,7 @@ import Testing
             let u = try #require(opened)
             accepted.append(accept(listener, nil, nil))
             u.phase = .busy
-            pool.lend(u)
+            pool.lend(u, to: Self.user)
             return u
         }
 
@@ -64,7 +65,7 @@ import Testing
         #expect(f.pool.takeIdle(f.server) == b)
         let again = try #require(f.pool.takeIdle(f.server))
         #expect(again == a && again.pointee.isReused)
-        f.pool.lend(again)
+        f.pool.lend(again, to: Fixture.user)
         #expect(again.pointee.received == 0)
         #expect(f.pool.takeIdle(f.server) == nil && f.server.pointee.idleCount == 0)
     }

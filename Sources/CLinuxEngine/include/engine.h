@@ -86,6 +86,8 @@ typedef struct {
 int ce_accept_from(int fd, uint8_t *text, int capacity, int *length, ce_ip *ip);
 // Whether a connection at rest still stands: nothing has come, not even an end.
 int ce_is_quiet(int fd);
+// Whether bytes wait to be read; an end of the stream is none.
+int ce_has_input(int fd);
 static inline int ce_shutdown_write(int fd) { return ce_result(shutdown(fd, SHUT_WR)); }
 
 // Fills it from the kernel's generator.

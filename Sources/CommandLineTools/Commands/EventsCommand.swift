@@ -9,19 +9,15 @@ struct EventsCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceArgument
     @Flag(name: [.short, .long], help: "Keep printing new events until Ctrl-C.") var follow = false
-    @Option(help: "Maximum number of events, 1 to 1000.") var limit = 20
+    @OptionGroup var list: ListOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
-
-    func validate() throws {
-        guard (1...1000).contains(limit) else { throw ValidationError("--limit is 1 to 1000, not \(limit)") }
-    }
 
     func run() throws {
         let console = Console.current
         let client = connection.client
         let service = try service.choose(client)
-        let events = try client.events(service, limit: limit)
+        let events = try client.events(service, limit: list.limit)
         guard follow else {
             return try console.show(EventList(events: events), as: output.output) {
                 events.isEmpty

@@ -6,18 +6,14 @@ struct HistoryCommand: ParsableCommand {
         commandName: "history", abstract: "List a service's rollouts, the newest first.")
 
     @OptionGroup var service: ServiceArgument
-    @Option(help: "Maximum number of rollouts, 1 to 1000.") var limit = 20
+    @OptionGroup var list: ListOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var connection: ConnectionOptions
-
-    func validate() throws {
-        guard (1...1000).contains(limit) else { throw ValidationError("--limit is 1 to 1000, not \(limit)") }
-    }
 
     func run() throws {
         let console = Console.current
         let client = connection.client
-        let history = try client.history(service.choose(client), limit: limit)
+        let history = try client.history(service.choose(client), limit: list.limit)
         try console.show(history, as: output.output) { Self.lines(history, colored: console.isColored) }
     }
 

@@ -191,10 +191,21 @@ struct Examination {
         }
         for (_, arm) in status.arms {
             for failure in arm.failures {
-                warn(
-                    "\(name)/\(arm.version)", "failed in the proxy: \(StatusText.failure(failure))",
-                    failure.stage == .response
-                        ? "look at what its server sends, with curl -v past canaryd" : "look into its servers' logs")
+                let subject = "\(name)/\(arm.version)"
+                let found = StatusText.failure(failure)
+                switch failure.stage {
+                case .response:
+                    warn(
+                        subject, "failed in the proxy: \(found)",
+                        "look at what its server sends, with curl -v past canaryd")
+                case .afterResponse:
+                    warn(
+                        subject, "closed by the proxy: \(found)",
+                        "correct its server, or write upstream: {reuse: false} for it: what comes late enough reaches another "
+                            + "client")
+                case .request, .server, .limit:
+                    warn(subject, "failed in the proxy: \(found)", "look into its servers' logs")
+                }
             }
         }
         do {

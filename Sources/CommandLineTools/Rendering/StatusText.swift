@@ -19,7 +19,12 @@ enum StatusText {
             }
         }
         for (_, arm) in status.arms where !arm.failures.isEmpty {
-            lines += [""] + arm.failures.map { styled("failed: ", .red) + plain(arm.version) + ": " + failure($0) }
+            lines +=
+                [""]
+                + arm.failures.map {
+                    styled($0.stage == .afterResponse ? "closed: " : "failed: ", .red) + plain(arm.version) + ": "
+                        + failure($0)
+                }
         }
         if let evaluation = status.evaluation, !evaluation.checks.isEmpty {
             lines += [""] + checks(evaluation.checks).lines(colored: colored)
@@ -101,8 +106,9 @@ enum StatusText {
 
     /// `12 requests, the server did not answer in time (response-timeout), last at 2026-11-21 08:18:03 UTC`.
     static func failure(_ failure: FailureStatus) -> String {
-        let requests = failure.count == 1 ? "1 request" : "\(Words.count(failure.count)) requests"
-        return "\(requests), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
+        let unit = failure.stage == .afterResponse ? "connection" : "request"
+        let counted = failure.count == 1 ? "1 \(unit)" : "\(Words.count(failure.count)) \(unit)s"
+        return "\(counted), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
     }
 
     /// `all of its responses are 404`; nil where fewer than half are alike.

@@ -1,4 +1,5 @@
 import AdminTypes
+import JSON
 import PlainText
 
 /// Writes a tree as block-style YAML 1.2. Scalars that some parser could read as another type are quoted.
@@ -83,5 +84,5 @@ enum YAMLText {
         return last != " "
     }
 
-    private static func quoted(_ value: String) -> String { "\"\(value.escapedForJSON)\"" }
+    private static func quoted(_ value: String) -> String { "\"\(value.escapedForYAML)\"" }
 }

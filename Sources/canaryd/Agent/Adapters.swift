@@ -119,7 +119,8 @@ final class EventLog: EventListener {
 
     func failed(_ report: FailureReport, service: String) {
         log.warning(
-            "requests failed in the proxy",
+            report.stage == .afterResponse
+                ? "connections to servers were closed by the proxy" : "requests failed in the proxy",
             metadata: [
                 "service": "\(service)", "version": "\(report.version)", "reason": "\(report.reason)",
                 "explanation": "\(report.message)", "count": "\(report.count)",

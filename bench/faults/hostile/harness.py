@@ -63,6 +63,11 @@ class Server:
 
     def stop(self):
         async def go():
+            # asyncio forgets a connection that it accepts while its server closes: it stays open and nobody reads it. So
+            # nothing is accepted any more, and what was accepted gets its handler, before the server closes.
+            for listener in self.server.sockets:
+                LOOP.loop.remove_reader(listener.fileno())
+            await asyncio.sleep(0.1)
             self.server.close()
             for writer in list(self.writers):
                 writer.transport.abort()

@@ -1,8 +1,7 @@
+import JSON
 import Testing
 
-@testable import ReferenceModel
-
-@Suite struct JSONTests {
+@Suite("The pull parser", .timeLimit(.minutes(10))) struct JSONReaderTests {
     private func read<Value>(
         _ text: String, _ body: (inout JSONReader) throws(JSONError) -> Value
     ) throws(JSONError) -> Value {
@@ -54,21 +53,5 @@ import Testing
             try reader.string()
         }
         #expect(text == "a\"\\/\u{8}\u{c}\n\r\té😀é")
-    }
-
-    @Test("The writer's output reads back")
-    func writer() throws {
-        var writer = JSONWriter()
-        writer.object { writer in
-            writer.key("a\n\"")
-            writer.array { writer in
-                writer.number(Float(0.1))
-                writer.number(-5)
-                writer.boolean(true)
-            }
-            writer.key("b")
-            writer.object { _ in }
-        }
-        #expect(String(decoding: writer.bytes, as: UTF8.self) == #"{"a\u000a\"":[0.1,-5,true],"b":{}}"#)
     }
 }

@@ -1,0 +1,21 @@
+import Testing
+
+@testable import ReferenceModel
+
+@Suite(.timeLimit(.minutes(10))) struct JSONWriterTests {
+    @Test("The writer's output reads back")
+    func writer() throws {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.key("a\n\"")
+            writer.array { writer in
+                writer.number(Float(0.1))
+                writer.number(-5)
+                writer.boolean(true)
+            }
+            writer.key("b")
+            writer.object { _ in }
+        }
+        #expect(String(decoding: writer.bytes, as: UTF8.self) == #"{"a\u000a\"":[0.1,-5,true],"b":{}}"#)
+    }
+}
