@@ -36,7 +36,7 @@ extension KeyFilter: Codable {
                 let digit = try Self.digit(letter, of: .distances, values)
                 distance = distance << 5 | digit & 31
                 guard distance <= Self.places else { throw Self.damaged(.distances, values) }
-                guard digit < 32 else { continue }
+                guard digit >= 32 else { continue }
                 place += distance
                 guard place >= 0, place < Self.places else { throw Self.damaged(.distances, values) }
                 _ = take(place)

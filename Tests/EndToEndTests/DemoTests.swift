@@ -43,7 +43,7 @@ struct DemoTests {
         #expect(children(of: demo.pid).isEmpty)
     }
 
-    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(5)))
+    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(10)))
     func display() async throws {
         let folder = TemporaryFolder()
         let steering = "\u{1b}[31m\u{9b}2J\u{202e}"
@@ -64,7 +64,7 @@ struct DemoTests {
 
     @Test(
         "Ctrl-C, or closing the terminal, ends everything that it started, and removes its files",
-        .timeLimit(.minutes(5)), arguments: [SIGINT, SIGHUP])
+        .timeLimit(.minutes(10)), arguments: [SIGINT, SIGHUP])
     func interrupted(signal: Int32) async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "int8"])

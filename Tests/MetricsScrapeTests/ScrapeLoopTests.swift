@@ -7,7 +7,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("Scrape loop", .timeLimit(.minutes(1)))
+@Suite("Scrape loop", .timeLimit(.minutes(10)))
 struct ScrapeLoopTests {
     private func target(
         _ metrics: Endpoint, path: String = "/metrics", timeout: Duration = .seconds(20),

@@ -31,7 +31,7 @@ import Testing
             (file("{}", data: 0).dropLast().map { $0 }, "truncated: the header needs 2 bytes, 1 are there"),
             ([0, 0, 0, 0, 0, 1, 0, 0], "a header of 1099511627776 bytes, more than the limit"),
             (file("[]", data: 0), "expected an object"),
-            (file("{} x", data: 0), "unexpected text after the end"),
+            (file("{} x", data: 0), "text after the end"),
             (
                 file(#"{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, data: 7),
                 "truncated: the tensors need 8"
