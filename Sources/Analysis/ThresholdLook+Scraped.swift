@@ -111,12 +111,12 @@ extension ThresholdLook {
     }
 
     private func measureRate(_ metric: MetricCheck) -> [Measurement] {
-        guard let deltas else {
-            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
-        }
         let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
         if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
+        }
+        guard let deltas else {
+            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
         }
         func rate(_ delta: SeriesDelta, _ arm: Arm) -> Double? {
             switch delta.series[metric.query] {

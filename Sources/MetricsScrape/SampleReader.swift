@@ -101,15 +101,13 @@ public struct SampleReader: Sendable {
         var sum = 0.0
         for series in series {
             let selector = selector(series)
+            if repeated == nil, exposition.repeats(selector) { repeated = selector.description }
             for sample in exposition.select(selector) {
                 if let why = impossibleCount(sample.value, selector.description) {
                     throw UnusableScrape(description: why)
                 }
                 let key = SeriesKey.text(of: sample.name, sample.labels)
-                guard bySeries[key] == nil else {
-                    repeated = selector.description
-                    continue
-                }
+                guard bySeries[key] == nil else { continue }
                 sum += sample.value
                 bySeries[key] = sample.value
             }

@@ -380,7 +380,7 @@ import Testing
         #expect(json.count < 11_000)
         #expect(count > 2_000 || json.count < 4_500)
         #expect(try JSONDecoder().decode(KeyFilter.self, from: json) == filter)
-        for text in [#"{"distances":"\u00e9"}"#, #"{"distances":"_999999999999"}"#, #"{"bits":"!"}"#, "{}"] {
+        for text in [#"{"distances":"\u00e9"}"#, #"{"distances":"ffffff"}"#, #"{"bits":"!"}"#, "{}"] {
             #expect(throws: (any Error).self, "\(text)") {
                 try JSONDecoder().decode(KeyFilter.self, from: Data(text.utf8))
             }
