@@ -6,7 +6,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Following events")
+@Suite("Following events", .timeLimit(.minutes(10)))
 struct FollowingTests {
     let api: RunningAPI
     let client: AdminClient

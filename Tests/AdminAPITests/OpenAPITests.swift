@@ -72,7 +72,7 @@ struct OpenAPIDocument {
     }
 }
 
-@Suite("The OpenAPI document")
+@Suite("The OpenAPI document", .timeLimit(.minutes(10)))
 struct OpenAPITests {
     let document: OpenAPIDocument
 

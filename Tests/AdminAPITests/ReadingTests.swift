@@ -9,7 +9,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Reading the admin API")
+@Suite("Reading the admin API", .timeLimit(.minutes(10)))
 struct ReadingTests {
     let api: RunningAPI
     let client: AdminClient

@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("doctor")
+@Suite("doctor", .timeLimit(.minutes(10)))
 struct DoctorTests {
     let api: RunningAPI
 

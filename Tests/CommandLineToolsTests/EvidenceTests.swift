@@ -68,7 +68,7 @@ struct JudgedRollout {
     }
 }
 
-@Suite("Evidence for people")
+@Suite("Evidence for people", .timeLimit(.minutes(10)))
 struct EvidenceTests {
     let api: RunningAPI
 

@@ -13,7 +13,7 @@ import Vocabulary
 @testable import RolloutEngine
 
 /// Text that a server, a label job, a file or another operator chose must not steer the terminal that shows it.
-@Suite("Hostile text")
+@Suite("Hostile text", .timeLimit(.minutes(10)))
 struct HostileTextTests {
     /// Clears a screen in C0 and in C1, turns the direction of what follows, and ends the line in four ways.
     static let hostile = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}b\u{2066}\u{200f}\u{061c}\u{85}\u{2028}\u{2029}\r\n\u{7}c"

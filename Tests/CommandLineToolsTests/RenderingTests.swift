@@ -4,7 +4,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("Rendering")
+@Suite("Rendering", .timeLimit(.minutes(10)))
 struct RenderingTests {
     @Test("Columns line up, numbers to the right, without trailing spaces, whatever the colours")
     func table() {

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("The demo", .serialized)
+@Suite("The demo", .serialized, .timeLimit(.minutes(15)))
 struct DemoTests {
     private static let data: String = {
         let source = #filePath

@@ -2,7 +2,7 @@ import Foundation
 import PlainText
 import Testing
 
-@Suite("Text from outside")
+@Suite("Text from outside", .timeLimit(.minutes(10)))
 struct PlainTextTests {
     /// Scalars at and beside the ends of every range that steers a display.
     private static let steering: [UInt32] = [

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("Units")
+@Suite("Units", .timeLimit(.minutes(10)))
 struct UnitsTests {
     @Test(
         "Durations with their units",

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite struct FaultTests {
+@Suite(.timeLimit(.minutes(10))) struct FaultTests {
     @Test(
         "Faults are written and read",
         arguments: [

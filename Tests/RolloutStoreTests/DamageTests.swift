@@ -8,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite struct DamageTests {
+@Suite(.timeLimit(.minutes(10))) struct DamageTests {
     let directory = TemporaryDirectory()
 
     /// A database of some size, closed; its bytes.
@@ -353,7 +353,7 @@ import Testing
     }
 }
 
-@Suite struct OpeningTests {
+@Suite(.timeLimit(.minutes(10))) struct OpeningTests {
     let directory = TemporaryDirectory()
 
     @Test("A missing directory is made, for the agent alone")

@@ -7,7 +7,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite("What a second brings") struct RecentTests {
+@Suite("What a second brings", .timeLimit(.minutes(10))) struct RecentTests {
     let directory = TemporaryDirectory()
 
     private func tick(_ second: Int64) -> JudgedItem { .errors(ErrorTick(second: second, step: 1)) }
@@ -142,7 +142,7 @@ import Testing
     }
 }
 
-@Suite("JSON as it is written") struct JSONTextTests {
+@Suite("JSON as it is written", .timeLimit(.minutes(10))) struct JSONTextTests {
     private enum Kind: Codable, Equatable {
         case plain
         case odd(rate: Double, note: String?)

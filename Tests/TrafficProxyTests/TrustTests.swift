@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Trust")
+@Suite("Trust", .timeLimit(.minutes(10)))
 struct TrustTests {
     /// The head that the server gets.
     private func relay(
