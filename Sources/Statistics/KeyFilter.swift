@@ -42,6 +42,7 @@ extension KeyFilter: Codable {
                 _ = take(place)
                 distance = 0
             }
+            guard distance == 0 else { throw Self.damaged(.distances, values) }
         } else {
             let text = try values.decode(String.self, forKey: .bits)
             for (i, letter) in text.utf8.enumerated() {

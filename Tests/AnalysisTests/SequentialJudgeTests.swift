@@ -73,6 +73,28 @@ struct SequentialJudgeTests {
         }
     }
 
+    @Test("What a sticky service gathers stays small when it is written down", arguments: [2_000, 40_000])
+    func size(users: UInt32) throws {
+        var random = SplitMix64(seed: 5)
+        var judge = judge(isKeyed: true)
+        for second in 0..<600 as Range<Int64> {
+            var errors = ErrorTick(second: second, step: 1)
+            var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 5_000))
+            for _ in 0..<100 {
+                let key = UInt32.random(in: 0..<users, using: &random)
+                let arm: Arm = key % 2 == 0 ? .candidate : .baseline
+                errors.add(arm, shard: Int(key & 7), .success)
+                errors.keys.append(KeyedResponse(key: key, arm, .success))
+                tick.entries.append(LatencyEntry(arm, shard: Int(key & 7), total: 700))
+                tick.keys.append(key)
+            }
+            judge.take(.errors(errors))
+            judge.take(.latencies(tick))
+        }
+        let bytes = try JSONEncoder().encode(judge).count
+        #expect(bytes < (users == 2_000 ? 40_000 : 90_000), "\(bytes) bytes")
+    }
+
     @Test("What was recorded and read again gives the same evidence, bit for bit", arguments: [false, true])
     func recorded(isKeyed: Bool) throws {
         var random = RandomItems(seed: 11, isKeyed: isKeyed)
