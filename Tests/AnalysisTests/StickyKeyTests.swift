@@ -131,4 +131,31 @@ import Testing
         #expect(first == Stratum(candidate: Tally(1, of: 1), baseline: Tally(0, of: 1)))
         #expect(tick.firsts { seen.insert(UInt64($0)) }.isEmpty)
     }
+
+    @Test(
+        "a stratum of keys does not span two splits: an incident that begins with a step is no fault of the candidate")
+    func splitOfKeys() {
+        func keys(_ range: Range<UInt32>, _ arm: Arm, _ code: ResponseCode) -> [KeyedResponse] {
+            range.map { KeyedResponse(key: $0, arm, code) }
+        }
+        var process = ErrorsProcess(
+            ErrorsCheck(maxIncrease: 0.5), counted: .errors, mode: .counts(discount: 1), isKeyed: true)
+        for round in 0..<30 as Range<UInt32> {
+            let first = 1000 * round
+            var before = ErrorTick(second: Int64(10 * round), step: UInt16(2 * round + 1))
+            before.keys =
+                keys(first..<first + 18, .baseline, .success)
+                + keys(first + 18..<first + 19, .candidate, .success)
+            // From here on every request fails, on either arm.
+            var after = ErrorTick(second: Int64(10 * round) + 1, step: UInt16(2 * round + 2))
+            after.keys =
+                keys(first + 100..<first + 101, .baseline, 500)
+                + keys(first + 101..<first + 102, .candidate, 500)
+            for var tick in [before, after] {
+                for key in tick.keys { tick.add(key.arm, shard: 0, key.code) }
+                process.observe(tick, firsts: tick.firsts { _ in true })
+            }
+        }
+        #expect(process.evidence.value <= 0, "\(process.evidence.value)")
+    }
 }

@@ -56,6 +56,8 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
         if step != tick.step {
             rate.weightChanged()
+            byKey?.weightChanged()
+            byKeyCeiling?.weightChanged()
             proof.restart(check)
             step = tick.step
             sinceStep = Stratum()
@@ -160,7 +162,14 @@ struct KeyedErrors: Hashable, Codable, Sendable {
                 isHit: counted.contains(response.code))
         }
         open += keys.count
-        guard open >= Self.requests else { return }
+        if open >= Self.requests { close() }
+    }
+
+    /// Ends the open stratum because the split changed. Keys seen before and after would be of different splits, and
+    /// where an incident begins with the change, the failing ones would all be of the new one.
+    mutating func weightChanged() { if open > 0 { close() } }
+
+    private mutating func close() {
         process.observe(counter.close())
         open = 0
     }
