@@ -25,6 +25,19 @@ enum ServerTraffic: String, CaseIterable {
         var batch = 8
         /// The mean time between two pauses of an arm, in seconds.
         var interval = 600.0
+        /// The shortest pause, in seconds; the longest is twice as long.
+        var pause = 1.0
+        /// The chance that a request fails outside incidents and batches.
+        var errors = Scenario.baseErrors
+        /// The same of the candidate, in the scenario `incident`.
+        var candidateErrors = 0.002
+        /// Seconds of an incident, and those in which it may begin.
+        var incident = 60
+        var incidentBegins = 180..<1560
+        /// The candidate's share in the last step.
+        var lastShare = 0.5
+        /// The share of requests in failed or slow batches.
+        var batched = 0.01
     }
 }
 
@@ -49,15 +62,15 @@ struct TrafficGenerator {
     init(_ kind: ServerTraffic, _ parameters: ServerTraffic.Parameters, seconds: Int, random: inout Random) {
         self.kind = kind
         self.parameters = parameters
-        let at = 180 + Int(random.uniform() * 1380)
+        let at = parameters.incidentBegins.lowerBound + Int(random.uniform() * Double(parameters.incidentBegins.count))
         let happens = kind == .incident || kind == .incidentOfEquals
-        incident = happens ? at..<at + 60 : 0..<0
+        incident = happens ? at..<at + parameters.incident : 0..<0
         incidentErrors = 0.05 + 0.05 * random.uniform()
         guard kind == .pauses else { return }
         for arm in 0..<2 {
             var t = random.exponential(mean: parameters.interval)
             while t < Double(seconds) {
-                let end = t + 1 + random.uniform()
+                let end = t + parameters.pause * (1 + random.uniform())
                 arms[arm].pauses.append((t, end))
                 t = end + random.exponential(mean: parameters.interval)
             }
@@ -69,22 +82,22 @@ struct TrafficGenerator {
         let rate = parameters.rate * share
         guard rate > 0 else { return }
         let isCandidate = arm == .candidate
-        var errors = Scenario.baseErrors
-        if kind == .incident, isCandidate { errors = 0.002 }
+        var errors = parameters.errors
+        if kind == .incident, isCandidate { errors = parameters.candidateErrors }
         if incident.contains(second) { errors = incidentErrors }
         if kind == .failedBatches { errors = 0 }
         if isCandidate { errors += addedErrors }
         let isBatched = kind == .failedBatches || kind == .slowBatches
         let batches =
             isBatched
-            ? random.poisson(Poisson(rate * 0.01 / Double(parameters.batch))) : 0
+            ? random.poisson(Poisson(rate * parameters.batched / Double(parameters.batch))) : 0
         for _ in 0..<batches {
             for _ in 0..<parameters.batch {
                 let latency = kind == .failedBatches ? nil : latency(arm, random: &random) * 4
                 ticks.add(arm, Int(random.next() & 7), latency)
             }
         }
-        for _ in 0..<random.poisson(Poisson(rate * (isBatched ? 0.99 : 1))) {
+        for _ in 0..<random.poisson(Poisson(rate * (isBatched ? 1 - parameters.batched : 1))) {
             if random.uniform() < errors {
                 ticks.add(arm, Int(random.next() & 7), nil)
                 continue
@@ -150,7 +163,7 @@ struct TrafficRollout {
         var requests = 0
         for second in 0..<deadline {
             let step = Self.steps.firstIndex { second < $0.until } ?? Self.steps.count - 1
-            let share = Self.steps[step].share
+            let share = step == Self.steps.count - 1 ? parameters.lastShare : Self.steps[step].share
             var ticks = Ticks(
                 second: Self.origin + Int64(second), step: UInt16(step + 1),
                 share: Weight(clamping: Int(share * 10_000)))
@@ -209,6 +222,22 @@ struct TrafficRollout {
             for interval in [120.0, 600, 1800] {
                 cell("pauses every \(Int(interval)) s", .pauses, .init(rate: rate, interval: interval))
             }
+            for interval in [3600.0, 7200] {
+                cell("rare pauses, every \(Int(interval)) s", .pauses, .init(rate: rate, interval: interval))
+            }
+            cell("long pauses of 2 to 4 s", .pauses, .init(rate: rate, interval: 1800, pause: 2))
+            cell("long pauses of 5 to 10 s", .pauses, .init(rate: rate, interval: 1800, pause: 5))
+            for size in [16, 32] {
+                cell("rare failed batches of \(size)", .failedBatches, .init(rate: rate, batch: size, batched: 0.0005))
+            }
+            cell(
+                "incident of 60 s, candidate under the floor, 20 times the baseline", .incident,
+                .init(rate: rate, errors: 0.0001, incidentBegins: 1800..<2400))
+            cell(
+                "incident of 60 s, candidate under the floor, 20 times the baseline, 90 %", .incident,
+                .init(rate: rate, errors: 0.0001, incidentBegins: 1800..<2400, lastShare: 0.9))
+            cell(
+                "incident of 60 s, candidate under the floor, 90 %", .incident, .init(rate: rate, lastShare: 0.9))
             cell("incident of 60 s, candidate under the floor", .incident, plain)
             cell("incident of 60 s, equal arms", .incidentOfEquals, plain)
             for (name, errors) in [("errors 100 %", 1.0), ("errors 5 %", 0.049), ("errors 1 %", 0.009)] {
