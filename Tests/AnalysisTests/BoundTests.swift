@@ -127,4 +127,80 @@ import Testing
         #expect((process.proofEvidence > ln(20)) == isWaived, "\(process.proofEvidence)")
         #expect(process.requestsNeeded(logThreshold: ln(20)) == (isWaived ? 0 : nil))
     }
+
+    /// The proof of errors after quiet minutes, an incident of a minute in which both arms fail a tenth, and as many quiet
+    /// minutes again.
+    private static func proofOverIncident(_ check: ErrorsCheck, quietAfter: Int) -> Double {
+        var process = ErrorsProcess(check, counted: .errors, mode: .counts(discount: 1), isKeyed: false)
+        for second in 0..<(360 + quietAfter) {
+            var tick = ErrorTick(second: Int64(second), step: 1)
+            for i in 0..<40 {
+                let fails = (300..<360).contains(second) && i / 2 % 10 == second % 10
+                tick.add(i % 2 == 0 ? .candidate : .baseline, shard: i % 8, fails ? 500 : .success)
+            }
+            process.observe(tick, firsts: nil)
+        }
+        return process.proofEvidence
+    }
+
+    @Test("an incident of both arms proves nothing about the odds, and takes back nothing that was proven of the rate")
+    func incidentOfErrors() {
+        let odds = Self.proofOverIncident(ErrorsCheck(maxIncrease: 0.5, floor: 0), quietAfter: 0)
+        #expect(odds < ln(20), "\(odds)")
+        let rate = Self.proofOverIncident(ErrorsCheck(max: 0.02), quietAfter: 0)
+        #expect(rate > ln(20), "\(rate)")
+    }
+
+    @Test("a slow minute of both arms takes back nothing that was proven of the ceiling")
+    func incidentOfLatency() {
+        var second = 0
+        let check = LatencyCheck(quantile: 0.95, max: .milliseconds(300))
+        var process = LatencyProcess(check, mode: .counts(discount: 1))
+        func observe(_ seconds: Int, milliseconds: UInt32) {
+            for _ in 0..<seconds {
+                var tick = LatencyTick(second: Int64(second), step: 1, share: Weight(clamping: 5000))
+                for i in 0..<40 {
+                    tick.entries.append(
+                        LatencyEntry(
+                            i % 2 == 0 ? .candidate : .baseline, shard: i % 8,
+                            total: LatencyBuckets.index(1000 * (i < 2 && second % 20 == 0 ? 400 : milliseconds))))
+                }
+                let counts = LatencyCounts(tick, .total)
+                process.observe(tick, counts, proof: counts, BaselineProfile())
+                second += 1
+            }
+        }
+        observe(300, milliseconds: 50)
+        #expect(process.proofEvidence > ln(20))
+        observe(60, milliseconds: 400)
+        #expect(process.proofEvidence > ln(20), "\(process.proofEvidence)")
+    }
+
+    @Test("the points of a comparison move between strata of the bets and of the proof only", arguments: [true, false])
+    func pointsBetweenStrata(isProofOpen: Bool) {
+        var process = LatencyProcess(LatencyCheck(quantile: 0.9, maxIncrease: 0.5), mode: .counts(discount: 1))
+        var profile = BaselineProfile()
+        func tick(_ second: Int64, milliseconds: UInt32, _ arms: [Arm]) -> LatencyTick {
+            var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 5000))
+            for arm in arms {
+                for i in 0..<40 {
+                    let bucket = LatencyBuckets.index(1000 * milliseconds)
+                    tick.entries.append(LatencyEntry(arm, shard: i % 8, total: bucket))
+                }
+            }
+            return tick
+        }
+        for second in 0..<20 as Range<Int64> { profile.observe(tick(second, milliseconds: 100, [.baseline])) }
+        var thresholds: Set<Double> = []
+        for second in 20..<80 as Range<Int64> {
+            let whole = LatencyCounts(tick(second, milliseconds: 200, Arm.allCases), .total)
+            let half = LatencyCounts(tick(second, milliseconds: 200, [.baseline]), .total)
+            process.observe(
+                tick(second, milliseconds: 200, Arm.allCases), isProofOpen ? whole : half,
+                proof: isProofOpen ? half : whole, profile)
+            thresholds.insert(process.longestThreshold)
+            for _ in 0..<5 { profile.observe(tick(second, milliseconds: 200, [.baseline])) }
+        }
+        #expect(thresholds.count == 1, "\(thresholds)")
+    }
 }

@@ -178,6 +178,29 @@ private struct Scene {
         #expect(drowned.missing.hasPrefix("in this step: "))
     }
 
+    @Test(
+        "a distribution is compared at three quantiles, a quantile by itself, and a floor spares what is too little",
+        arguments: [
+            (LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15), ["P50"]),
+            (LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15, floor: .milliseconds(4)), []),
+            (LatencyCheck(quantile: 0.95, maxIncrease: 0.15), []),
+            (LatencyCheck(quantile: 0.5, maxIncrease: 0.15), ["increase"]),
+            (LatencyCheck(quantile: 0.5, maxIncrease: 0.15, floor: .milliseconds(4)), []),
+        ])
+    func distribution(latency: LatencyCheck, failing: [String]) {
+        var scene = Scene()
+        scene.add(.baseline, 600, milliseconds: 5)
+        scene.add(.candidate, 600, milliseconds: 8)
+        for arm in Arm.allCases {
+            scene.add(arm, 300, milliseconds: 100)
+            scene.add(arm, 100, milliseconds: 200)
+        }
+        let result = scene.look(Check(name: "c", kind: .latency(latency)))
+        #expect(result.measurements.filter { $0.verdict == .fail }.map(\.subject) == failing)
+        #expect(result.measured == (failing.isEmpty ? .pass : .fail))
+        #expect(result.measurements.count == (latency.isDistribution ? 3 : 1))
+    }
+
     @Test("latency is held to its ceiling and to the baseline's") func latency() {
         func check(_ max: Duration?, _ increase: Double?) -> Check {
             Check(name: "c", kind: .latency(LatencyCheck(quantile: 0.95, max: max, maxIncrease: increase)))
