@@ -7,7 +7,7 @@ import PolicyModel
 import TestSupport
 import Testing
 
-@Suite("The feedback socket", .timeLimit(.minutes(10)))
+@Suite("The feedback socket", .timeLimit(.minutes(45)))
 struct FeedbackTests {
     let api: RunningAPI
 

@@ -9,7 +9,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Reading the admin API", .timeLimit(.minutes(10)))
+@Suite("Reading the admin API", .timeLimit(.minutes(45)))
 struct ReadingTests {
     let api: RunningAPI
     let client: AdminClient

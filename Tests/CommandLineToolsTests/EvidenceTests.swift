@@ -68,7 +68,7 @@ struct JudgedRollout {
     }
 }
 
-@Suite("Evidence for people", .timeLimit(.minutes(10)))
+@Suite("Evidence for people", .timeLimit(.minutes(45)))
 struct EvidenceTests {
     let api: RunningAPI
 

@@ -4,7 +4,7 @@ import GRDB
 import Glibc
 import Testing
 
-@Suite("A decision made again", .timeLimit(.minutes(15)))
+@Suite("A decision made again", .timeLimit(.minutes(45)))
 struct ReplayTests {
     /// An agent that has just reverted a failing candidate by the sequential judge.
     private func reverted() async throws -> Scene {
@@ -63,7 +63,9 @@ struct ReplayTests {
                 var body = body
                 // The low byte of 404; the high one is that of 500.
                 body[place] = 0x94
-                try db.execute(sql: "UPDATE recording SET body = ? WHERE id = ?", arguments: [Data(body), id])
+                // Without its checksum, or it would be found to be damaged before it is replayed.
+                try db.execute(
+                    sql: "UPDATE recording SET body = ?, checksum = NULL WHERE id = ?", arguments: [Data(body), id])
                 return
             }
             Issue.record("no response with status 500 was recorded")
@@ -114,6 +116,9 @@ struct ReplayTests {
             damaged[0] = 0x7e
             try db.execute(sql: "UPDATE recording SET body = ? WHERE id = ?", arguments: [Data(damaged), id])
         }
+        let incomplete = try await scene.ctl("explain", "web-1", "--replay")
+        #expect(incomplete.status == 1 && incomplete.errors.contains("or a part of it is damaged"), "\(incomplete)")
+        try change(scene) { try $0.execute(sql: "UPDATE recording SET checksum = NULL") }
         let refused = try await scene.ctl("explain", "web-1", "--replay")
         #expect(refused.status == 1 && refused.output.isEmpty, "\(refused)")
         #expect(

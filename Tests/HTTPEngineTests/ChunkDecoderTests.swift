@@ -1,7 +1,7 @@
 import HTTPEngine
 import Testing
 
-@Suite("Chunked coding", .timeLimit(.minutes(10)))
+@Suite("Chunked coding", .timeLimit(.minutes(45)))
 struct ChunkDecoderTests {
     enum Verdict: Equatable {
         case body(String, rest: Int)

@@ -8,7 +8,7 @@ import Testing
 @testable import PolicySimulation
 
 /// The agent's controller and a policy test decide alike on the same traffic.
-@Suite(.timeLimit(.minutes(30))) struct PipelineTests {
+@Suite(.timeLimit(.minutes(45))) struct PipelineTests {
     /// Sends the same traffic through both and compares every tick.
     /// - Returns: the outcome of the policy test.
     @discardableResult

@@ -5,7 +5,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Scraped series that checks cannot measure", .timeLimit(.minutes(10)))
+@Suite("Scraped series that checks cannot measure", .timeLimit(.minutes(45)))
 struct ScrapedSeriesTests {
     private static let metric = MetricCheck(series: "vllm:num_request_waiting", aggregate: .max, max: 20)
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Trust", .timeLimit(.minutes(10)))
+@Suite("Trust", .timeLimit(.minutes(45)))
 struct TrustTests {
     /// The head that the server gets.
     private func relay(
