@@ -9,8 +9,9 @@ import Testing
 @Suite(.timeLimit(.minutes(45))) struct LabelDelayTests {
     private static let check = QualityCheck(measure: .accuracy, maxDrop: 0.02, minSamples: 50)
 
-    /// Rows of two equal arms in the order in which they come: right ones at once, wrong ones after ten minutes.
-    private static func rows(seed: UInt64) -> [QualityRow] {
+    /// Rows of two equal arms in the order in which they come: right ones at once and wrong ones after ten minutes, or the
+    /// other way round.
+    private static func rows(seed: UInt64, isWrongLast: Bool = true) -> [QualityRow] {
         var random = SplitMix64(seed: seed)
         var rows: [(at: Int, row: QualityRow)] = []
         for second in 0..<3_600 {
@@ -20,22 +21,38 @@ import Testing
                 let isRight = random.chance(0.8)
                 let row = QualityRow(
                     arm: arm, step: step, label: 1, prediction: isRight ? 1 : 0, score: nil, groups: [])
-                rows.append((second + (isRight ? 0 : 600), row))
+                rows.append((second + (isRight == isWrongLast ? 0 : 600), row))
             }
         }
         return rows.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element.row)
     }
 
-    @Test("equal arms are not reverted because wrong predictions are labeled last", arguments: 1...5)
-    func delayByOutcome(seed: UInt64) {
+    // Where the right ones come last, the first labels after the change of the split are of wrong predictions of both arms,
+    // and right ones of the earlier split, most of which the baseline made.
+    @Test(
+        "equal arms are not reverted because wrong, or right, predictions are labeled last", arguments: 1...5,
+        [true, false])
+    func delayByOutcome(seed: UInt64, isWrongLast: Bool) {
         var groups = GroupsProcess(Self.check)
         var most = -Double.infinity
-        for row in Self.rows(seed: seed) {
+        for row in Self.rows(seed: seed, isWrongLast: isWrongLast) {
             groups.observe([row], current: 2)
             most = max(most, groups.evidence.value)
         }
         #expect(most < ln(100), "\(most)")
         #expect(groups.groups[0].bounds[0].sinceStart.rows(.candidate) > 5_000)
+    }
+
+    @Test("labels of an earlier step's requests count for a revert and prove nothing", arguments: [1, 2])
+    func earlierStep(step: UInt16) {
+        var process = QualityProcess(.accuracy, margin: 0.1, isRise: false)
+        for i in 0..<400 {
+            let row = QualityRow(
+                arm: i % 2 == 0 ? .baseline : .candidate, step: step, label: 1, prediction: 1, score: nil, groups: [])
+            process.observe(row, current: 2)
+        }
+        #expect((process.proofEvidence > ln(20)) == (step == 2), "\(process.proofEvidence)")
+        #expect(process.evidence < 0)
     }
 
     @Test("a real drop is found over the same delays")
@@ -91,5 +108,47 @@ import Testing
         let all = try #require(Self.rowsToRevert(harmed: ["a", "b", "c", "d"]))
         #expect(!all.failing.isEmpty)
         #expect(all.rows < one.rows * 9 / 10, "\(all.rows) against \(one.rows)")
+    }
+
+    private static func row(_ arm: Arm, step: UInt16, key: UInt32? = nil, _ groups: [String]) -> QualityRow {
+        QualityRow(arm: arm, step: step, label: 1, prediction: 1, score: nil, groups: groups, key: key)
+    }
+
+    @Test("before anything was won the groups' evidence is 1, whether they are named or found")
+    func wholeWealth() {
+        var named = GroupsProcess(QualityCheck(measure: .accuracy, groups: Self.groups, maxDrop: 0.05))
+        #expect(abs(named.evidence.value) < 1e-9)
+        named.observe([Self.row(.baseline, step: 1, ["g=a"])], current: 1)
+        #expect(abs(named.evidence.value) < 1e-9)
+        var found = GroupsProcess(
+            QualityCheck(measure: .accuracy, groups: [GroupSelector(attribute: "g")], maxDrop: 0.05))
+        for group in ["g=a", "g=b", "g=c"] {
+            found.observe([Self.row(.baseline, step: 1, [group])], current: 1)
+            #expect(abs(found.evidence.value) < 1e-9, "\(group)")
+        }
+    }
+
+    @Test("keys count once a step, and the bets of each step have their share of the risk", arguments: [true, false])
+    func cohorts(isNamed: Bool) {
+        let selectors = isNamed ? Self.groups : [GroupSelector(attribute: "g")]
+        var process = GroupsProcess(
+            QualityCheck(measure: .accuracy, groups: selectors, maxDrop: 0.05), isKeyed: true)
+        func observe(_ keys: Range<UInt32>, step: UInt16) {
+            let rows = keys.map { Self.row($0 % 2 == 0 ? .baseline : .candidate, step: step, key: $0, ["g=a"]) }
+            process.observe(rows, current: step)
+        }
+        observe(0..<1, step: 1)
+        #expect(abs(process.evidence.value + ln(2)) < 1e-9, "half of the risk")
+        observe(0..<40, step: 1)
+        observe(0..<40, step: 1)
+        let a = process.groups[0].bounds[0]
+        #expect(a.sinceStart.rows(.baseline) == 20 && a.sinceStart.rows(.candidate) == 20)
+        #expect(process.evidence.value < -ln(2), "equal rows lose")
+        observe(0..<1, step: 2)
+        #expect(abs(process.evidence.value + ln(6)) < 1e-9, "a sixth, and the bets begin anew")
+        #expect(process.groups[0].bounds[0].sinceStart.rows(.baseline) == 21)
+        // A label of the step before is too late for its bets.
+        observe(100..<140, step: 1)
+        #expect(process.groups[0].bounds[0].sinceStart.rows(.baseline) == 21)
     }
 }

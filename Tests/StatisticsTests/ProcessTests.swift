@@ -363,7 +363,7 @@ import Testing
         }
         #expect(process.logEvidence < ln(10))
         // One request in nine fails, and by chance none of the baseline's first ones.
-        for _ in 0..<6 { process.observe(Stratum(candidate: Tally(1, of: 9), baseline: Tally(0, of: 1))) }
+        for _ in 0..<10 { process.observe(Stratum(candidate: Tally(1, of: 9), baseline: Tally(0, of: 1))) }
         #expect(process.logEvidence < ln(100), "\(process.logEvidence)")
     }
 
