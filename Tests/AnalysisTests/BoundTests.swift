@@ -203,4 +203,27 @@ import Testing
         }
         #expect(thresholds.count == 1, "\(thresholds)")
     }
+
+    @Test("a distribution is proven at P50 and at P90, not at one of them", arguments: [1.0, 1.3])
+    func bothQuantiles(slowness: Double) {
+        var random = SplitMix64(seed: 4)
+        var process = LatencyProcess(
+            LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15), mode: .counts(discount: 1))
+        var profile = BaselineProfile()
+        for second in 0..<600 as Range<Int64> {
+            var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 5000))
+            for i in 0..<40 {
+                // Sixty of a hundred are hits of a cache, as fast on both arms.
+                let arm: Arm = i % 2 == 0 ? .candidate : .baseline
+                let isHit = random.chance(0.6)
+                let miss = Self.uniform(&random) * (arm == .candidate ? slowness : 1)
+                let latency = isHit ? Double.random(in: 4_000..<6_000, using: &random) : miss
+                tick.entries.append(LatencyEntry(arm, shard: i % 8, total: LatencyBuckets.index(UInt32(latency))))
+            }
+            let counts = LatencyCounts(tick, .total)
+            process.observe(tick, counts, proof: counts, profile)
+            profile.observe(tick)
+        }
+        #expect((process.proofEvidence > ln(20)) == (slowness == 1), "\(process.proofEvidence)")
+    }
 }

@@ -158,4 +158,112 @@ import Testing
         }
         #expect(process.evidence.value <= 0, "\(process.evidence.value)")
     }
+
+    private static let check = LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15)
+    private static let both = Policy(
+        name: "p",
+        checks: [
+            Check(name: "errors", kind: .errors(ErrorsCheck(maxIncrease: 0.5, floor: 0.02))),
+            Check(name: "latency", kind: .latency(check)),
+        ])
+
+    /// A second in which each of these users sends one request, the even ones to the candidate.
+    private static func ticks(_ second: Int64, users: Range<UInt32>, step: UInt16) -> (ErrorTick, LatencyTick) {
+        var errors = ErrorTick(second: second, step: step)
+        var tick = LatencyTick(second: second, step: step, share: Weight(clamping: 5_000))
+        for user in users {
+            let arm: Arm = user % 2 == 0 && step > 0 ? .candidate : .baseline
+            let shard = Int(user / 2 & 7)
+            errors.add(arm, shard: shard, .success)
+            errors.keys.append(KeyedResponse(key: user, arm, .success))
+            // From 20 to 60 ms, the same for both users of a pair.
+            let milliseconds = 20 + user / 2 * 7 % 41
+            tick.entries.append(LatencyEntry(arm, shard: shard, total: LatencyBuckets.index(1_000 * milliseconds)))
+            tick.keys.append(user)
+        }
+        tick.order()
+        return (errors, tick)
+    }
+
+    private static func judge() -> SequentialJudge {
+        var profile = BaselineProfile([both])
+        for second in 0..<20 as Range<Int64> {
+            let (errors, latencies) = ticks(second, users: 0..<100, step: 0)
+            profile.observe(errors)
+            profile.observe(latencies)
+        }
+        return SequentialJudge([both], risk: Risk(), isKeyed: true, profile: profile)
+    }
+
+    @Test("the bets on latency begin anew with each cohort, with its share of the risk")
+    func cohortsOfLatency() throws {
+        var judge = Self.judge()
+        func evidence() throws -> Double {
+            try #require(judge.evidence.first { $0.path == "p/latency" }).evidence.value
+        }
+        func take(_ second: Int64, _ users: Range<UInt32>, step: UInt16 = 1) {
+            let (errors, latencies) = Self.ticks(second, users: users, step: step)
+            judge.take(.errors(errors))
+            judge.take(.latencies(latencies))
+        }
+        take(100, 0..<4)
+        #expect(abs(try evidence() + ln(2)) < 1e-9)
+        for second in 101..<140 as Range<Int64> { take(second, 0..<UInt32(100 * (second - 100))) }
+        #expect(try evidence() < -ln(2), "equal arms lose")
+        take(100 + FirstRequests.length, 0..<4)
+        #expect(abs(try evidence() + ln(6)) < 1e-9)
+        take(101 + FirstRequests.length, 0..<4, step: 2)
+        #expect(abs(try evidence() + ln(12)) < 1e-9)
+    }
+
+    @Test("users prove, not requests: the same forty for an hour prove nothing", arguments: [false, true])
+    func proofs(areNew: Bool) {
+        var judge = Self.judge()
+        for second in 0..<400 as Range<Int64> {
+            let first = areNew ? 40 * UInt32(second) : 0
+            let (errors, latencies) = Self.ticks(100 + second, users: first..<first + 40, step: 1)
+            judge.take(.errors(errors))
+            judge.take(.latencies(latencies))
+        }
+        let proven = judge.evidence.map { $0.evidence.proof >= $0.evidence.promoteAt }
+        #expect(proven == [areNew, areNew], "\(judge.evidence.map(\.evidence.proof))")
+    }
+
+    @Test("a user who is slow in every request is no clustering of latencies", arguments: [true, false])
+    func clustering(isKeyed: Bool) throws {
+        var random = SplitMix64(seed: 9)
+        var profile = BaselineProfile([Self.both])
+        for second in 0..<1_700 as Range<Int64> {
+            var tick = LatencyTick(second: second, step: 0, share: .zero)
+            func add(_ user: UInt32, milliseconds: UInt32) {
+                let shard = Int(SplitMix64.hash(UInt64(user)) & 7)
+                tick.entries.append(
+                    LatencyEntry(.baseline, shard: shard, total: LatencyBuckets.index(1_000 * milliseconds)))
+                if isKeyed { tick.keys.append(user) }
+            }
+            for _ in 0..<20 {
+                add(UInt32.random(in: 1..<50_000, using: &random), milliseconds: .random(in: 20..<60, using: &random))
+            }
+            if second % 10 == 0 { for _ in 0..<20 { add(0, milliseconds: 500) } }
+            profile.observe(tick)
+        }
+        let phi = try #require(profile.latencyOverdispersion)
+        #expect((phi < CountingMode.independent) == isKeyed, "\(phi)")
+    }
+
+    @Test("before the overdispersion is known, bets depend on how the few failures came")
+    func assumed() {
+        func mode(_ failing: [Int64: Int]) -> CountingMode {
+            var profile = BaselineProfile()
+            for second in 0..<4_000 as Range<Int64> {
+                var tick = ErrorTick(second: second, step: 0)
+                for i in 0..<10 { tick.add(.baseline, shard: i % 8, i < failing[second] ?? 0 ? 500 : .success) }
+                profile.observe(tick)
+            }
+            return profile.errorMode
+        }
+        #expect(mode([:]) == .counts(discount: 0.2))
+        #expect(mode([10: 1, 500: 1, 1_000: 1, 1_500: 1, 2_000: 1, 2_500: 1]) == .counts(discount: 1))
+        #expect(mode([10: 3, 500: 1, 1_000: 1]) == .counts(discount: 1.0 / 3))
+    }
 }
