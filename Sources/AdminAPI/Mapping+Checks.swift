@@ -8,7 +8,11 @@ extension MeasurementStatus {
             subject: m.subject, unit: m.unit, candidate: m.candidate.map(Figure.init(_:)),
             baseline: m.baseline.map(Figure.init(_:)), candidateSamples: m.candidateSamples,
             baselineSamples: m.baselineSamples, value: m.value.map(Figure.init(_:)), bound: Figure(m.bound),
-            atMost: m.atMost, verdict: m.verdict, notes: m.notes.map(NoteStatus.init))
+            atMost: m.atMost, verdict: m.verdict,
+            difference: m.difference.map {
+                Difference(low: Figure($0.low), high: Figure($0.high), quantile: $0.quantile)
+            },
+            notes: m.notes.map(NoteStatus.init))
     }
 }
 

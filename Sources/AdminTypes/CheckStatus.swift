@@ -16,14 +16,32 @@ public struct MeasurementStatus: Hashable, Codable, Sendable {
     /// True if the value may be at most the bound, false if it must be at least the bound.
     public var atMost: Bool
     public var verdict: Verdict
+    /// The 95 % interval of the candidate's value less the baseline's; absent where it is not known.
+    public var difference: Difference?
     /// What is missing or uncertain, and what decided.
     public var notes: [NoteStatus]
+
+    /// An interval in the unit of the measurement; `points` for ratios. It may be read at any time: over a whole rollout it
+    /// misses the true difference with a probability of at most 5 %.
+    public struct Difference: Hashable, Codable, Sendable {
+        public var low: Figure
+        public var high: Figure
+        /// The quantile whose difference it is, 0 ... 1; absent if it is the measurement's own.
+        public var quantile: Double?
+
+        public init(low: Figure, high: Figure, quantile: Double? = nil) {
+            self.low = low
+            self.high = high
+            self.quantile = quantile
+        }
+    }
 
     public init(
         subject: String, unit: MeasureUnit, candidate: Figure?, baseline: Figure?, candidateSamples: UInt64,
         baselineSamples: UInt64, value: Figure?, bound: Figure, atMost: Bool, verdict: Verdict,
-        notes: [NoteStatus]
+        difference: Difference? = nil, notes: [NoteStatus]
     ) {
+        self.difference = difference
         self.subject = subject
         self.unit = unit
         self.candidate = candidate

@@ -33,6 +33,8 @@ public struct Measurement: Hashable, Codable, Sendable {
     /// True: the value may be at most the bound; false: at least.
     public var atMost: Bool
     public var verdict: Verdict
+    /// The interval of the candidate's value less the baseline's; nil where it is not known.
+    public var difference: DifferenceInterval?
     /// What is missing or uncertain, and what decided.
     public var notes: [MeasurementNote]
 

@@ -80,6 +80,10 @@ public struct FeedbackJoin: Sendable {
     /// Requests that came last, and those before.
     private var recent: [UInt64: Seen] = [:]
     private var earlier: [UInt64: Seen] = [:]
+    /// When `earlier` was replaced last, in monotonic nanoseconds.
+    private var renewedAt: Int64?
+    /// For how long requests were remembered when the oldest were forgotten last; nil if none was forgotten yet.
+    public private(set) var memory: Duration?
     /// Rows to be joined by the next `settle`, in the order in which they became known.
     private var ready = RowQueue<Feedback>()
     /// Rows whose requests are unknown, by request.
@@ -104,6 +108,8 @@ public struct FeedbackJoin: Sendable {
         switch self[o.requestHash] {
         case nil:
             if recent.count >= capacity {
+                if let renewedAt { memory = .nanoseconds(o.startedAt &- renewedAt) }
+                renewedAt = o.startedAt
                 earlier = recent
                 recent = [:]
             }

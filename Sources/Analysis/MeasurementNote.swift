@@ -47,6 +47,8 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
     case unusableSeries(String)
     case splitMismatch
     case labelMismatch
+    /// The shares of the arms' labels that came later than the maturity, in seconds.
+    case lateLabels(candidate: Double, baseline: Double, maturity: Double)
     /// The words of a note from before notes had kinds.
     case other(String)
 
@@ -90,6 +92,7 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
         case .unusableSeries: .unusableSeries
         case .splitMismatch: .splitMismatch
         case .labelMismatch: .labelMismatch
+        case .lateLabels: .lateLabels
         case .other: .other
         }
     }
@@ -139,6 +142,11 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
         case .labelMismatch:
             "labels come for one arm more often than for the other, so quality cannot be compared: nothing advances. Look "
                 + "for label jobs that depend on the model's response"
+        case .lateLabels(let candidate, let baseline, let maturity):
+            "\(Measurement.decimals(100 * candidate, 1)) % of the candidate's labels and "
+                + "\(Measurement.decimals(100 * baseline, 1)) % of the baseline's came later than 'maturity' "
+                + "(\(SequentialJudge.span(maturity))), and may differ from the others: write a longer one for the next "
+                + "rollout"
         }
     }
 

@@ -95,6 +95,8 @@ public struct QualityTable: Hashable, Codable, Sendable {
 
     /// All rows, by arm.
     public private(set) var whole: [GroupCounts] = [GroupCounts(), GroupCounts()]
+    /// The rows that came after the checks' maturity and are compared nowhere, by arm.
+    public private(set) var late: [GroupCounts] = [GroupCounts(), GroupCounts()]
     /// The counts by attribute and value, then by arm.
     public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
     /// Rows whose group was not kept because there were too many.
@@ -102,6 +104,23 @@ public struct QualityTable: Hashable, Codable, Sendable {
     private var kept = 0
 
     public init() {}
+
+    /// Counts a row that came after the checks' maturity.
+    public mutating func addLate(_ row: Feedback, arm: Arm, scores range: ScoreRange?) {
+        late[Int(arm.rawValue)].add(row, scores: range)
+    }
+
+    func lateness(_ check: QualityCheck) -> LabelLateness {
+        func samples(_ counts: GroupCounts) -> Int {
+            Int(clamping: counts.measure(check.measure, scores: check.range ?? .unit)?.samples ?? 0)
+        }
+        var lateness = LabelLateness()
+        for arm in [Arm.baseline, .candidate] {
+            lateness.add(arm, isLate: false, count: samples(whole[Int(arm.rawValue)]))
+            lateness.add(arm, isLate: true, count: samples(late[Int(arm.rawValue)]))
+        }
+        return lateness
+    }
 
     public mutating func add(_ row: Feedback, arm: Arm, attributes: Set<String>, scores range: ScoreRange?) {
         whole[Int(arm.rawValue)].add(row, scores: range)

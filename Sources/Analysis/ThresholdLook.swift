@@ -94,6 +94,12 @@ struct ThresholdLook {
                 if groups.isEmpty { return [unseen(selector, quality)] }
                 return groups.flatMap { compareAll($0.name, $0.counts) }
             }
+        if let note = table.lateness(quality).note(quality) {
+            measurements.append(
+                Measurement(
+                    subject: "late labels", unit: quality.unit, bound: quality.maxDrop ?? quality.maxRise ?? 0,
+                    verdict: .noData, notes: [note]))
+        }
         // Small groups may stand aside of others, never of nothing.
         if measurements.allSatisfy({ $0.value == nil }) {
             for i in measurements.indices { measurements[i].verdict = .noData }

@@ -136,6 +136,7 @@ extension PolicyReader {
         let keys = ["measure", "groups", "maxDrop", "maxRise", "range", "from", "minSamples", "small", "maturity"]
         guard let part = check.section("quality", "quality", keys: keys) else { return nil }
         part.require("measure", "measure: recall")
+        part.require("maturity", "maturity: 10m, the time within which nearly all labels come after their requests")
         let measures = QualityMeasure.allCases.map { ($0.rawValue, $0) }
         let later = ["disagreement": "compares mirrored answers, which comes with a later release: choose another"]
         let measure = part.choice("measure", measures, refused: later)
@@ -161,7 +162,7 @@ extension PolicyReader {
             maxRise: bound("maxRise"),
             minSamples: part.integer("minSamples", in: 1...1_000_000_000) ?? 100,
             small: part.choice("small", [("report", SmallGroupRule.report), ("block", .block)]) ?? .block,
-            maturity: part.duration("maturity", atMost: QualityCheck.longestMaturity) ?? .zero)
+            maturity: part.duration("maturity", atLeast: .seconds(1), atMost: QualityCheck.longestMaturity) ?? .zero)
         let example = measure == .falsePositiveRate ? "maxRise: 5pp" : "maxDrop: 5pp"
         needsBound(part, ["maxDrop", "maxRise"], example: example)
         if measure == .falsePositiveRate, part.has("maxDrop"), !part.has("maxRise") {

@@ -174,6 +174,14 @@ extension RolloutController {
         w.family("canaryd_check_threshold", .gauge, "The bound.")
         eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
         w.family(
+            "canaryd_check_difference", .gauge,
+            "Ends of the 95 % interval of the candidate's value less the baseline's.")
+        eachMeasurement { labels, m in
+            guard let difference = m.difference else { return }
+            w.sample("canaryd_check_difference", labels + [("end", "low")], value: difference.low)
+            w.sample("canaryd_check_difference", labels + [("end", "high")], value: difference.high)
+        }
+        w.family(
             "canaryd_check_evidence", .gauge,
             "ln of the odds that the sequential judge holds, for a revert and for a promotion; 0 is nothing yet.")
         eachEvidence { labels, value, _ in w.sample("canaryd_check_evidence", labels, value: value) }

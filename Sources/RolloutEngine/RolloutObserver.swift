@@ -175,31 +175,53 @@ extension RolloutObserver {
     }
 
     /// Adds labels that were joined with their requests. Labels that no check asks for are dropped. Where a check
-    /// declares a maturity, labels wait for it, and one that comes later than that is not judged.
+    /// declares a maturity, labels wait for it, so that the labels of all requests of a time are compared together; one
+    /// that comes later is counted as late. Labels that wait are not stored: after a restart of the agent the requests
+    /// of that time are not known any more, and the labels that came early would be all that is compared of them.
     public mutating func add(_ labels: [JoinedFeedback], now: Int64) -> TakenItems {
         guard !labels.isEmpty, audience == .rollout else { return TakenItems() }
         guard labelMaturity > .zero else { return take(judged(labels)) }
         var taken = TakenItems()
+        var late: [JoinedFeedback] = []
         for label in labels {
             let isInTime = now - label.startedAt <= labelMaturity.nanoseconds
+            if !isInTime { late.append(label) }
             if !isInTime || !waitingLabels.insert(label) { taken.lateLabels += 1 }
             if isInTime, waitingLabels.count == LabelQueue.capacity {
                 recordBlindness("\(LabelQueue.capacity) labels wait for their maturity, and more are not judged")
             }
         }
+        let judged = take(judged(late, areLate: true))
+        (taken.items, taken.first) = (judged.items, judged.first)
         return taken
     }
 
+    /// Notes for how long requests are remembered for their labels. A time shorter than the maturity of a check loses the
+    /// labels that come last.
+    public mutating func noteMemory(_ memory: Duration) {
+        guard audience == .rollout, memory < labelMaturity else { return }
+        recordBlindness(
+            "requests are remembered for \(Int(memory.seconds)) s at this rate, and labels are waited for "
+                + "\(Int(labelMaturity.seconds)) s: the last of them find no request")
+    }
+
     /// The labels as an item for the judge; nothing without labels.
-    private mutating func judged(_ labels: [JoinedFeedback]) -> [JudgedItem] {
+    private mutating func judged(_ labels: [JoinedFeedback], areLate: Bool = false) -> [JudgedItem] {
         guard !labels.isEmpty else { return [] }
         let scores = plan.policies.scoreRange
-        for label in labels { quality.add(label.row, arm: label.arm, attributes: attributes, scores: scores) }
+        for label in labels {
+            if areLate {
+                quality.addLate(label.row, arm: label.arm, scores: scores)
+            } else {
+                quality.add(label.row, arm: label.arm, attributes: attributes, scores: scores)
+            }
+        }
         return [
             .rows(
                 labels.map {
                     QualityRow(
-                        $0, attributes: attributes, step: feed.step(at: $0.startedAt), isKeyed: settings.isKeyed)
+                        $0, attributes: attributes, step: feed.step(at: $0.startedAt), isKeyed: settings.isKeyed,
+                        isLate: areLate)
                 })
         ]
     }

@@ -55,6 +55,41 @@ import Testing
         #expect(process.evidence < 0)
     }
 
+    @Test("labels that come after the maturity hold a promotion until they are few", arguments: [0, 1, 40])
+    func late(late: Int) throws {
+        let check = QualityCheck(measure: .recall, maxDrop: 0.05, minSamples: 50, maturity: .seconds(60))
+        let policy = Policy(name: "p", checks: [Check(name: "q", kind: .quality(check))])
+        var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+        let nothing = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+        func take(_ arm: Arm, label: Int, prediction: Int, isLate: Bool) {
+            judge.take(
+                .rows([
+                    QualityRow(
+                        arm: arm, step: 0, label: label, prediction: prediction, score: nil, groups: [], isLate: isLate)
+                ]))
+        }
+        func result() -> CheckResult { judge.evaluate([policy], nothing, now: 0)[0] }
+        for i in 0..<2_000 { take(i % 2 == 0 ? .candidate : .baseline, label: 1, prediction: 1, isLate: false) }
+        // Every missed positive of the candidate is labeled late.
+        for _ in 0..<late { take(.candidate, label: 1, prediction: 0, isLate: true) }
+        // Negatives do not belong to the population of recall.
+        for _ in 0..<900 { take(.candidate, label: 0, prediction: 1, isLate: true) }
+        #expect(result().proven == (late < 10))
+        #expect(result().missing.contains("later than") == (late >= 10), "\(result().missing)")
+        #expect(result().measurements[0].candidate == 1, "late rows are not compared")
+        // With the next step labels are counted anew.
+        judge.take(.errors(ErrorTick(second: 1, step: 1)))
+        for i in 0..<2_000 {
+            judge.take(
+                .rows([
+                    QualityRow(
+                        arm: i % 2 == 0 ? .candidate : .baseline, step: 1, label: 1, prediction: 1, score: nil,
+                        groups: [])
+                ]))
+        }
+        #expect(result().proven)
+    }
+
     @Test("a real drop is found over the same delays")
     func drop() {
         var groups = GroupsProcess(Self.check)

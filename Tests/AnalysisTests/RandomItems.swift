@@ -78,7 +78,7 @@ struct RandomItems {
             prediction: random.chance(0.1) ? nil : count(1),
             score: random.chance(0.3) ? nil : Double.random(in: 0...1, using: &random),
             groups: random.chance(0.2) ? [] : [random.chance(0.5) ? "sex=Female" : "sex=Male"],
-            key: isKeyed ? UInt32(count(400)) : nil)
+            key: isKeyed ? UInt32(count(400)) : nil, isLate: random.chance(0.2))
     }
 
     /// Items with nothing in common with traffic: every number as large as its place allows, or none.

@@ -380,6 +380,37 @@ private struct Scene {
         #expect(!isTaken)
     }
 
+    @Test("the join says for how long it remembers requests, once it has forgotten some") func memory() {
+        var join = FeedbackJoin(capacity: 10)
+        for second in 0..<30 as Range<Int64> {
+            var o = ended(UInt64(second) + 1)
+            o.startedAt = second * 1_000_000_000
+            join.record(o)
+            #expect(join.memory == (second < 20 ? nil : .seconds(10)))
+        }
+    }
+
+    @Test("labels that come after the maturity hold a promotion, under thresholds too") func lateLabels() {
+        var table = QualityTable()
+        for arm in [Arm.baseline, .candidate] {
+            for i in 0..<1_000 as Range<UInt64> {
+                table.add(row(i), arm: arm, attributes: [], scores: nil)
+                if i < 30 { table.addLate(row(i), arm: arm, scores: nil) }
+            }
+        }
+        func verdict(maxDrop: Double) -> Verdict {
+            let check = QualityCheck(measure: .recall, maxDrop: maxDrop, maturity: .seconds(60))
+            let policy = Policy(name: "p", checks: [Check(name: "q", kind: .quality(check))])
+            var judge = ThresholdJudge()
+            let snapshot = WindowSnapshot(
+                observations: ObservationWindow(retention: .seconds(60), startedAt: 0), quality: table)
+            return judge.evaluate([policy], snapshot, now: 0)[0].verdict
+        }
+        // 3 % of either arm's labels are late: together more than a fifth of 5 points, and less than that of 40.
+        #expect(verdict(maxDrop: 0.05) == .noData)
+        #expect(verdict(maxDrop: 0.4) == .pass)
+    }
+
     @Test("rows of unknown requests take no place from rows whose requests are known") func crowd() {
         var join = FeedbackJoin()
         for hash in 1...10 as ClosedRange<UInt64> { join.record(ended(hash)) }

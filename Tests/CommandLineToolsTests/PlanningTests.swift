@@ -27,6 +27,16 @@ struct PlanningTests {
         #expect(isSame)
     }
 
+    @Test("lint says how often a sound candidate is promoted at a rate, and warns where that is seldom")
+    func promotions() {
+        let slow = CommandRun(all: ["policy", "lint", standard, "--rps", "1", "--hours", "0.2"])
+        #expect(slow.status == 0 && slow.output.contains("1 file fine"), "\(slow.output) \(slow.errors)")
+        #expect(slow.output.contains("is promoted in 0% of rollouts within 0.2 h"), "\(slow.output)")
+        #expect(slow.output.contains("warning: the bounds are too tight for this traffic"), "\(slow.output)")
+        let refused = CommandRun(all: ["policy", "lint", standard, "--rps", "0"])
+        #expect(refused.status == 2 && refused.errors.contains("--rps is a rate"), "\(refused.errors)")
+    }
+
     @Test(
         "simulate refuses what it cannot read, with how to write it",
         arguments: [

@@ -48,7 +48,8 @@ struct ValuesTests {
                     limits: limits),
                 Check(name: "recall", kind: .quality(recall), limits: limits),
                 Check(
-                    name: "positives", kind: .quality(QualityCheck(measure: .falsePositiveRate, maxRise: 0.03)),
+                    name: "positives",
+                    kind: .quality(QualityCheck(measure: .falsePositiveRate, maxRise: 0.03, maturity: .seconds(60))),
                     mode: .observe, limits: limits),
                 Check(name: "gpu-memory", kind: .metric(memory), limits: limits),
                 Check(name: "queue-time", kind: .metric(queue), limits: limits),

@@ -108,7 +108,7 @@ import Testing
         }
         func predictions(_ taken: RolloutObserver.TakenItems) -> [Int?] {
             taken.items.flatMap { item -> [Int?] in
-                if case .rows(let rows) = item { rows.map(\.prediction) } else { [] }
+                if case .rows(let rows) = item { rows.filter { !$0.isLate }.map(\.prediction) } else { [] }
             }
         }
         world.pass(.seconds(300))
@@ -117,8 +117,15 @@ import Testing
         world.pass(.seconds(310))
         taken = world.observer.add([label(1, at: 5), label(1, at: 30)], now: world.now.monotonic)
         #expect(predictions(taken).isEmpty && taken.lateLabels == 1)
+        #expect(taken.items.map { if case .rows(let rows) = $0 { rows.map(\.isLate) } else { [] } } == [[true]])
+        #expect(world.observer.quality.late[1].truePositives == 1 && world.observer.quality.whole[1].truePositives == 0)
         world.pass(.seconds(250))
         #expect(predictions(world.observer.mature(now: world.now.monotonic)) == [0, 1, 1])
         #expect(predictions(world.observer.mature(now: world.now.monotonic)).isEmpty)
+        // Requests that are forgotten before their labels may come hold the rollout.
+        world.observer.noteMemory(.seconds(600))
+        #expect(world.evaluate().evaluation.blindness == nil)
+        world.observer.noteMemory(.seconds(599))
+        #expect(world.evaluate().evaluation.blindness?.contains("remembered for 599 s") == true)
     }
 }

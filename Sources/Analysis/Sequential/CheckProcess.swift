@@ -17,7 +17,7 @@ enum CheckProcess: Hashable, Sendable {
             self = .errors(
                 ErrorsProcess(kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed))
         case .clientErrors(let kind): self = .clientErrors(ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed))
-        case .latency(let kind): self = .latency(LatencyProcess(kind, mode: profile.latencyMode))
+        case .latency(let kind): self = .latency(LatencyProcess(kind, mode: profile.latencyMode, isKeyed: isKeyed))
         case .quality(let kind): self = .quality(GroupsProcess(kind, isKeyed: isKeyed))
         case .metric: return nil
         }

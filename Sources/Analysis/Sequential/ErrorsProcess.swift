@@ -17,6 +17,9 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// wealth goes on.
     private var carried = 0.0
     private var proof: RateProof
+    /// The interval of the difference of the arms; nil where traffic is assigned by key, since requests of one key are no
+    /// independent observations.
+    private var odds: OddsInterval?
     private var step: UInt16?
     private var second: Int64?
     /// Since the rollout and since the step began.
@@ -38,6 +41,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
             if check.max != nil, check.maxIncrease != nil { byKeyCeiling = KeyedErrors(bound: 1) }
         }
         proof = RateProof(check)
+        odds = isKeyed ? nil : OddsInterval()
     }
 
     private static func factor(_ check: ErrorsCheck) -> Double? { check.maxIncrease.map { 1 + $0 } }
@@ -58,6 +62,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
             rate.weightChanged()
             byKey?.weightChanged()
             byKeyCeiling?.weightChanged()
+            odds?.weightChanged()
             proof.restart(check)
             step = tick.step
             sinceStep = Stratum()
@@ -70,6 +75,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         sinceStart += stratum
         sinceStep += stratum
         rate.observe(stratum, seconds: Int(gap))
+        odds?.observe(stratum, seconds: Int(gap), discount: rate.mode.proofDiscount)
         byKey?.observe(tick.keys, counted)
         byKeyCeiling?.observe(tick.keys, counted)
         recent.hits += Double(stratum.candidate.hits)
@@ -112,6 +118,13 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
 
     /// What counts as lately.
     private static let recentTrials = 2000.0
+
+    /// The candidate's rate less the baseline's.
+    var difference: DifferenceInterval? {
+        odds?.difference(baseline: sinceStart.baseline.smoothedRate, alpha: DifferenceInterval.alpha).map {
+            DifferenceInterval($0)
+        }
+    }
 
     var proofEvidence: Double { proof.logEvidence }
     /// The bound that is proven least.

@@ -129,7 +129,7 @@ public enum ItemCoding {
                 write(UInt64(row.step))
                 write(optional: row.label)
                 write(optional: row.prediction)
-                write(row.score == nil ? 0 : 1)
+                write((row.score == nil ? 0 : 1) | (row.isLate ? 2 : 0))
                 if let score = row.score {
                     for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt64(i)))) }
                 }
@@ -279,7 +279,8 @@ public enum ItemCoding {
                 let label = try optional()
                 let prediction = try optional()
                 var score: Double?
-                if try number(atMost: 1) == 1 {
+                let flags = try number(atMost: 3)
+                if flags & 1 == 1 {
                     guard place + 8 <= bytes.count else { throw damaged }
                     var pattern: UInt64 = 0
                     for i in 0..<8 { pattern |= UInt64(bytes[place + i]) << (8 * UInt64(i)) }
@@ -291,7 +292,7 @@ public enum ItemCoding {
                 rows.append(
                     QualityRow(
                         arm: arm, step: step, label: label, prediction: prediction, score: score, groups: groups,
-                        key: key))
+                        key: key, isLate: flags & 2 == 2))
             }
             return rows
         }

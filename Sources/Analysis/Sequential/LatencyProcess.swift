@@ -16,6 +16,12 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var ratioByTick: TickProcess?
     /// ln E that an earlier way of betting lost, and what a cohort of keys pays for its share of the risk.
     private var carried = 0.0
+    /// The interval of the ratio of the arms' quantiles at `shown`; nil where traffic is assigned by key, and without
+    /// `maxIncrease`.
+    private var interval: QuantileInterval?
+    /// The baseline's quantile at which `interval` compares, as a bucket, and the candidate's at each of its ratios.
+    private var intervalPoint: Int?
+    private var intervalLimits: [Int] = []
     private var mode: CountingMode
     private var proof: LatencyProof
     private var step: UInt16?
@@ -36,8 +42,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         var proof: Int
     }
 
-    init(_ check: LatencyCheck, mode: CountingMode) {
+    init(_ check: LatencyCheck, mode: CountingMode, isKeyed: Bool = false) {
         self.check = check
+        interval = isKeyed || check.maxIncrease == nil ? nil : QuantileInterval()
         self.mode = mode
         ceiling = check.max.map { _ in
             RateProcess(RateBounds(ceiling: ErrorsProcess.clamp(1 - check.quantile)), mode: mode)
@@ -95,6 +102,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         if step != tick.step {
             ceiling?.weightChanged()
             ratio?.weightChanged()
+            interval?.weightChanged()
             proof.restart(check)
             step = tick.step
             sinceStep = Stratum()
@@ -122,11 +130,42 @@ struct LatencyProcess: Hashable, Codable, Sendable {
                 ratio?.observe(strata, seconds: gap, discount: mode.proofDiscount)
             }
         }
+        observeInterval(counts, seconds: gap)
         guard check.maxIncrease == nil || !points.isEmpty else { return }
         let relative = points.prefix(Self.proven).map {
             proofCounts.beyond(candidate: $0.proof, baseline: $0.baseline, outlived: $0.baseline)
         }
         proof.observe(relative, absolute, seconds: gap, discount: mode.proofDiscount)
+    }
+
+    private mutating func observeInterval(_ counts: LatencyCounts, seconds: Int) {
+        guard let between = interval?.isBetweenStrata, !points.isEmpty else { return }
+        let point = points[min(points.count - 1, Self.shown)].baseline
+        if between, point != intervalPoint {
+            intervalPoint = point
+            let microseconds = Double(LatencyBuckets.lowerBound(point))
+            intervalLimits = QuantileInterval.ratios.map {
+                LatencyBuckets.index(UInt32(saturating: (microseconds * $0).rounded(.down)))
+            }
+        }
+        guard let baseline = intervalPoint else { return }
+        interval?.observe(seconds: seconds, discount: mode.proofDiscount) {
+            // Requests in the bucket of a point may be on either side of it.
+            let limit = intervalLimits[$0]
+            return (
+                counts.beyond(candidate: limit + 1, baseline: baseline),
+                counts.beyond(candidate: limit, baseline: baseline)
+            )
+        }
+    }
+
+    /// The candidate's quantile less the baseline's at the check's quantile, in seconds.
+    /// - Parameter seconds: the baseline's quantile.
+    func difference(baseline seconds: Double?) -> DifferenceInterval? {
+        guard let interval, let seconds, seconds.isFinite else { return nil }
+        let (low, high) = interval.ratios(alpha: DifferenceInterval.alpha)
+        guard low > 0 || high < .infinity else { return nil }
+        return DifferenceInterval((low - 1) * seconds...max(high - 1, low - 1) * seconds)
     }
 
     /// The place of the quantile of a distribution that is shown, and by which it is judged tick by tick.

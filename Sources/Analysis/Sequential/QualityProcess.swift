@@ -23,6 +23,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var step: UInt16?
     /// The open blocks of the newest steps, ascending.
     private var open: [Block] = []
+    private var interval = MeanInterval()
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
     /// Scores outside the range, which are not counted: none of those that the agent takes in, but a recording may be
@@ -80,6 +81,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         open[i].sums.add(value, row.arm)
         guard let worse = close(&open[i].sums) else { return }
         process.observe(worse)
+        interval.observe(worse)
         if row.step == current { proof.observe(worse) }
     }
 
@@ -117,6 +119,15 @@ struct QualityProcess: Hashable, Codable, Sendable {
 
     var evidence: Double { process.logEvidence }
     var proofEvidence: Double { proof.logEvidence }
+
+    /// The candidate's mean less the baseline's, in the measure's own unit.
+    var difference: DifferenceInterval? {
+        interval.interval.map {
+            let width = (range ?? .unit).width
+            let (low, high) = isRise ? ($0.lowerBound, $0.upperBound) : (-$0.upperBound, -$0.lowerBound)
+            return DifferenceInterval(low * width...high * width)
+        }
+    }
 
     /// Returns by how much the candidate is worse, in the measure's own unit; nil before both arms have rows.
     var drop: Double? {
@@ -158,12 +169,15 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     let check: QualityCheck
     /// Under sticky routing a key counts once a group and step: its first row there. The rows of each step are judged by
     /// bets of their own, with 1/(g(g + 1)) of the risk for the g-th, since their keys are the same.
-    private let isKeyed: Bool
+    let isKeyed: Bool
     private var keys = KeyFilter()
     private var cohort: UInt16?
     private var cohorts = 0
     private(set) var groups: [GroupProcess] = []
     private(set) var overflow = false
+    /// The labels of the current step's requests.
+    private(set) var lateness = LabelLateness()
+    private var latenessStep: UInt16?
     /// The values that were found, by the selector of a whole attribute.
     private var found: [Int]
 
@@ -178,7 +192,9 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     }
 
     /// Linear in the rows and their groups, however many groups are judged.
-    mutating func observe(_ rows: [QualityRow], current: UInt16) {
+    mutating func observe(_ all: [QualityRow], current: UInt16) {
+        count(all, current: current)
+        let rows = all.filter { !$0.isLate }
         guard !check.groups.isEmpty else {
             for row in rows { observe(row, group: 0, current: current) }
             return
@@ -197,6 +213,13 @@ struct GroupsProcess: Hashable, Codable, Sendable {
                 }
                 if let place { observe(row, group: place, current: current) }
             }
+        }
+    }
+
+    private mutating func count(_ rows: [QualityRow], current: UInt16) {
+        if latenessStep != current { (latenessStep, lateness) = (current, LabelLateness()) }
+        for row in rows where row.step == current && row.value(check.measure, scores: check.range ?? .unit) != nil {
+            lateness.add(row.arm, isLate: row.isLate)
         }
     }
 

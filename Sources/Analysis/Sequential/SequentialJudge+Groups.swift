@@ -46,6 +46,10 @@ extension SequentialJudge {
             add("further groups", .noData, note)
             missing.append(note.words)
         }
+        if let note = quality.lateness.note(quality.check) {
+            add("late labels", .noData, note)
+            missing.append(note.words)
+        }
         // Small groups may stand aside of others, never of nothing.
         if !isAnyJudged {
             for i in measurements.indices { measurements[i].verdict = .noData }
@@ -75,6 +79,7 @@ extension SequentialJudge {
             subject: group.label, unit: check.unit, candidate: bound.mean(.candidate), baseline: bound.mean(.baseline),
             candidateSamples: UInt64(rows.rows(.candidate)), baselineSamples: UInt64(rows.rows(.baseline)),
             bound: bound.margin * (bound.range ?? .unit).width, value: bound.drop, verdict: .pass)
+        m.difference = quality.isKeyed ? nil : bound.difference
         let value = quality.evidence(of: bound, in: group)
         let isStrongest = failing == group.label && group.bounds.allSatisfy { $0.evidence <= bound.evidence }
         if value >= revertAt || isStrongest {

@@ -149,11 +149,14 @@ extension SequentialJudge {
 
     private func measure(_ errors: ErrorsProcess) -> [Measurement] {
         let (c, b) = (errors.sinceStart.candidate, errors.sinceStart.baseline)
+        let difference = errors.difference
         func against(_ subject: String, _ bound: Double) -> Measurement {
-            Measurement(
+            var m = Measurement(
                 subject: subject, unit: .ratio, candidate: c.rate, baseline: b.rate,
                 candidateSamples: UInt64(c.trials), baselineSamples: UInt64(b.trials), bound: bound, value: c.rate,
                 verdict: .noData)
+            m.difference = difference
+            return m
         }
         var measurements: [Measurement] = []
         if let max = errors.check.max { measurements.append(against("ceiling", max)) }
@@ -194,6 +197,8 @@ extension SequentialJudge {
                 max((theirs ?? 0) * (1 + increase), (theirs ?? 0) + check.floor.seconds)
             }
             if quantile != check.quantile { m.notes = [.strongestAtQuantile(quantile)] }
+            m.difference = latency.difference(baseline: theirs.seconds(check.quantile))
+            if quantile != check.quantile { m.difference?.quantile = check.quantile }
             measurements.append(m)
         }
         return measurements

@@ -184,7 +184,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     private mutating func observeLabelRatio(_ rows: [QualityRow]) {
         guard !isKeyed else { return }
         for known in shares where known.step > 0 {
-            let ofStep = rows.filter { $0.step == known.step }
+            let ofStep = rows.filter { $0.step == known.step && !$0.isLate }
             guard !ofStep.isEmpty else { continue }
             labelRatio.observe(
                 candidate: ofStep.count { $0.arm == .candidate }, of: ofStep.count, share: known.share.fraction)

@@ -153,11 +153,15 @@ public struct QualityRow: Hashable, Sendable {
     public var groups: [String]
     /// The key of its request, where traffic is assigned by key.
     public var key: UInt32?
+    /// True if the row came after its check's maturity. Late rows are counted and not compared.
+    public var isLate: Bool
 
     public init(
-        arm: Arm, step: UInt16, label: Int?, prediction: Int?, score: Double?, groups: [String], key: UInt32? = nil
+        arm: Arm, step: UInt16, label: Int?, prediction: Int?, score: Double?, groups: [String], key: UInt32? = nil,
+        isLate: Bool = false
     ) {
         self.key = key
+        self.isLate = isLate
         self.arm = arm
         self.step = step
         self.label = label
@@ -170,12 +174,15 @@ public struct QualityRow: Hashable, Sendable {
     ///   - attributes: those that a check names; others are left out.
     ///   - step: of the step in which its request began.
     ///   - isKeyed: whether traffic is assigned by key.
-    public init(_ joined: JoinedFeedback, attributes: Set<String>, step: UInt16, isKeyed: Bool = false) {
+    ///   - isLate: whether it came after its check's maturity.
+    public init(
+        _ joined: JoinedFeedback, attributes: Set<String>, step: UInt16, isKeyed: Bool = false, isLate: Bool = false
+    ) {
         let row = joined.row
         self.init(
             arm: joined.arm, step: step, label: row.label, prediction: row.prediction, score: row.score,
             groups: row.groups.filter { attributes.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted(),
-            key: isKeyed ? joined.key : nil)
+            key: isKeyed ? joined.key : nil, isLate: isLate)
     }
 
     /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population.

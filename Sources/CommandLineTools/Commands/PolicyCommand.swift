@@ -1,4 +1,7 @@
+import Analysis
 import ArgumentParser
+import PolicyModel
+import PolicySimulation
 import PolicyYAML
 
 struct PolicyCommand: ParsableCommand {
@@ -13,9 +16,30 @@ struct PolicyCommand: ParsableCommand {
 struct PolicyLintCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lint", abstract: "Report all errors in policies, services and policy tests.",
-        discussion: "A folder stands for all policies, services and tests in it. The command needs no agent.")
+        discussion: """
+            A folder stands for all policies, services and tests in it. The command needs no agent. With --rps, which \
+            takes policy files only, it also says how often a candidate that equals the baseline is promoted: all policies \
+            together, as if one service named them, over the steps of canaryctl policy simulate.
+            """)
 
     @Argument(help: ArgumentHelp("Files or folders.", valueName: "files"), completion: .file()) var files: [String]
+    @Option(help: "Requests per second to the service: says how often a sound candidate is promoted.") var rps: Double?
+    @Option(help: "With --rps: hours within which a rollout has to end.") var hours = 2.0
+    @Option(help: "With --rps: share of the requests that fail.", transform: ShareValue.init(written:))
+    var errors = ShareValue(0.001)
+
+    /// Below this share of promotions, bounds are too tight for the traffic.
+    private static let enough = 0.95
+    private static let rollouts = 200
+
+    func validate() throws {
+        guard rps.map({ $0 > 0 && $0 <= PolicySimulateCommand.mostRate }) ?? true else {
+            throw ValidationError("--rps is a rate up to 100000, such as 40")
+        }
+        guard hours > 0, hours <= PolicySimulateCommand.mostHours else {
+            throw ValidationError("--hours is up to 168, such as 2")
+        }
+    }
 
     func run() throws {
         let console = Console.current
@@ -29,5 +53,32 @@ struct PolicyLintCommand: ParsableCommand {
         }
         let read = plural(result.value ?? 0, "file")
         console.line(warnings > 0 ? "\(read) fine, \(plural(warnings, "warning"))" : "\(read) fine")
+        if let rps { for line in try forecast(rps) { console.line(line) } }
+    }
+
+    /// How often, and how soon, a candidate that equals the baseline is promoted.
+    private func forecast(_ rate: Double) throws -> [String] {
+        let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
+        let traffic = ArmTraffic(
+            errors: errors.value, latency: LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
+        var plan = RolloutSimulation(
+            policies: planned.policies, steps: StepsValue.standard.steps.map { ($0.weight, $0.hold) }, rate: rate,
+            baseline: traffic, candidate: traffic)
+        plan.maximumDuration = .milliseconds(Int64(hours * 3_600_000))
+        plan.baselineHistory = .seconds(2 * 3600)
+        let summary = plan.summary(rollouts: Self.rollouts)
+        var line =
+            "at \(Measurement.decimals(rate, 2)) requests/s and \(Words.percent(errors.value)) errors, a candidate equal to "
+            + "the baseline is promoted in \(Words.percent(summary.promoted.value)) of rollouts within "
+            + "\(Measurement.decimals(hours, 1)) h"
+        if let seconds = summary.promotionSeconds { line += ", after a median of \(Words.time(Double(seconds.median)))" }
+        var lines = [line]
+        if summary.promoted.value < Self.enough {
+            lines.append(
+                "warning: the bounds are too tight for this traffic: widen them (max, maxIncrease, floor), or allow more "
+                    + "time (--hours, and the service's deadline)")
+        }
+        if let note = planned.note { lines.append(note) }
+        return lines
     }
 }

@@ -117,6 +117,7 @@ enum DecisionText {
         let verdict = m.isTooSmall ? "shown only" : m.verdict.words
         var text = "\(m.subject): \(verdict). candidate \(mine), baseline \(theirs)"
         if side != m.unit { text += ": \(Words.held(m))" }
+        if let difference = Words.difference(m) { text += "; difference \(difference) (95%)" }
         text += "; allowed: \(limit); \(samples)"
         return m.note.isEmpty ? text : "\(text); \(m.note)"
     }

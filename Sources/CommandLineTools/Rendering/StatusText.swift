@@ -134,7 +134,7 @@ enum StatusText {
     static func checks(_ checks: [CheckStatus]) -> Table {
         var table = Table(
             ("CHECK", .left), ("VERDICT", .left), ("OF", .left), ("VALUE", .right), ("BOUND", .right),
-            ("BASELINE", .right), ("SAMPLES", .right), ("", .left))
+            ("BASELINE", .right), ("DIFFERENCE (95%)", .right), ("SAMPLES", .right), ("", .left))
         for check in checks {
             let m = check.decisive
             let samples = m.map { "\(Words.count($0.candidateSamples)) / \(Words.count($0.baselineSamples))" }
@@ -145,7 +145,7 @@ enum StatusText {
                 Cell(m?.subject ?? ""), Cell(m.map(Words.held) ?? Words.nothing),
                 Cell(m.map(Words.bound) ?? Words.nothing),
                 Cell(m.map { Words.value($0.baseline, $0.unit.ofValues) } ?? Words.nothing),
-                Cell(samples ?? Words.nothing), Cell(note, .dim))
+                Cell(m.flatMap(Words.difference) ?? Words.nothing), Cell(samples ?? Words.nothing), Cell(note, .dim))
         }
         return table
     }

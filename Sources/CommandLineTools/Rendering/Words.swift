@@ -64,6 +64,28 @@ enum Words {
             ? "worse by " + value(figure, m.unit) : "better by " + value(Figure(-figure.value), m.unit)
     }
 
+    /// `-0.05 to +0.12 points`: the 95 % interval of candidate less baseline; nil where it is not known.
+    static func difference(_ m: MeasurementStatus) -> String? {
+        guard let difference = m.difference else { return nil }
+        let (low, high) = (difference.low.value, difference.high.value)
+        let unit: MeasureUnit = m.unit == .ratio ? .points : m.unit
+        // Both ends in the unit that suits the larger one.
+        let (scale, places, name): (Double, Int, String) =
+            switch unit {
+            case .points, .ratio: (100, m.unit == .ratio ? 2 : 1, " points")
+            case .seconds where max(abs(low), high.isFinite ? abs(high) : 0) < 1: (1_000, 1, " ms")
+            case .seconds: (1, 2, " s")
+            case .score, .plain: (1, 3, "")
+            }
+        func signed(_ value: Double) -> String {
+            if value.isInfinite { return "any" }
+            let text = Measurement.decimals(value * scale, places)
+            return value > 0 && text != "0" ? "+" + text : text
+        }
+        let quantile = difference.quantile.map { " at \(MeasurementNote.name(ofQuantile: $0))" } ?? ""
+        return "\(signed(low)) to \(signed(high))\(name)\(quantile)"
+    }
+
     static func phase(_ status: ServiceStatus) -> String {
         guard let rollout = status.rollout else { return status.phase.rawValue }
         let phase = rollout.step.map { "step \($0) of \(rollout.steps.count)" } ?? status.phase.rawValue

@@ -61,7 +61,7 @@ enum Policies {
         "quality",
         """
           - name: recall-of-groups
-            quality: {measure: recall, groups: [sex], maxDrop: 20pp, from: feedback, minSamples: 20}
+            quality: {measure: recall, groups: [sex], maxDrop: 20pp, from: feedback, minSamples: 20, maturity: 10s}
         """)
 
     static let scraped = policy(

@@ -49,10 +49,10 @@ struct LabelTraffic {
                 let chance = (label == 1 ? recall : falsePositives)[Int(arm.rawValue)]
                 let prediction = random.uniform() < chance ? 1 : 0
                 let delay = delay.seconds(label: label, prediction: prediction, &random)
-                // Without a maturity labels are judged as they come; with one, those that came by then.
-                guard maturity == 0 || delay <= maturity else { continue }
-                arriving[second + (maturity == 0 ? delay : maturity)].append(
-                    QualityRow(arm: arm, step: step, label: label, prediction: prediction, score: nil, groups: []))
+                arriving[second + max(delay, maturity)].append(
+                    QualityRow(
+                        arm: arm, step: step, label: label, prediction: prediction, score: nil, groups: [],
+                        isLate: delay > maturity))
             }
             var tick = LatencyTick(
                 second: TrafficRollout.origin + Int64(second), step: step,
@@ -61,21 +61,27 @@ struct LabelTraffic {
             judge.take(.errors(ErrorTick(second: tick.second, step: step)))
             judge.take(.latencies(tick))
             guard !arriving[second].isEmpty else { continue }
-            positives += arriving[second].count { $0.arm == .candidate && $0.label == 1 }
+            positives += arriving[second].count { $0.arm == .candidate && $0.label == 1 && !$0.isLate }
             judge.take(.rows(arriving[second]))
             guard let evidence = judge.evidence.first(where: { $0.path == "bench/quality" })?.evidence else { continue }
             if evidence.value >= evidence.revertAt {
                 return Ending(kind: .reverted, requests: positives, seconds: second, cause: "quality")
             }
-            if second >= TrafficRollout.lastStepEnds, evidence.proof >= evidence.promoteAt {
+            // A check with proof enough may still wait for its late labels.
+            if second >= TrafficRollout.lastStepEnds, evidence.proof >= evidence.promoteAt,
+                judge.evaluate([policy], Self.nothing, now: 0).contains(where: { $0.check == "quality" && $0.proven })
+            {
                 return Ending(kind: .promoted, requests: positives, seconds: second)
             }
         }
         return Ending(kind: .undecided, requests: positives, seconds: deadline)
     }
 
+    private static let nothing = WindowSnapshot(
+        observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
+
     private static func check(
-        _ measure: QualityMeasure, drop: Double? = nil, rise: Double? = nil, maturity: Int = 0
+        _ measure: QualityMeasure, drop: Double? = nil, rise: Double? = nil, maturity: Int = 1800
     ) -> QualityCheck {
         QualityCheck(measure: measure, maxDrop: drop, maxRise: rise, maturity: .seconds(maturity))
     }
@@ -92,17 +98,20 @@ struct LabelTraffic {
         // The candidate selects more, with the accuracy of the baseline: .2 · .6 + .8 · .9 = .2 · .8 + .8 · .85.
         let other = Delay.allCases.map { delay in
             (
-                "labels \(delay.rawValue), accuracy, another selection rate, maturity 30m",
+                "labels \(delay.rawValue), accuracy, another selection rate",
                 LabelTraffic(
-                    delay: delay, check: check(.accuracy, drop: 0.05, maturity: 1800), recall: [0.6, 0.8],
+                    delay: delay, check: check(.accuracy, drop: 0.05), recall: [0.6, 0.8],
                     falsePositives: [0.1, 0.15])
             )
         }
-        let harm = (
-            "labels byPrediction, recall -10 points",
-            LabelTraffic(delay: .byPrediction, check: check(.recall, drop: 0.05), recall: [0.6, 0.5])
-        )
-        return (equal + other).map { ($0.0, true, $0.1) } + [(harm.0, false, harm.1)]
+        let harm = [1800, 600].map { maturity in
+            (
+                "labels byPrediction, recall -10 points, maturity \(maturity / 60)m",
+                LabelTraffic(
+                    delay: .byPrediction, check: check(.recall, drop: 0.05, maturity: maturity), recall: [0.6, 0.5])
+            )
+        }
+        return (equal + other).map { ($0.0, true, $0.1) } + harm.map { ($0.0, false, $0.1) }
     }()
 }
 

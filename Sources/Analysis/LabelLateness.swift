@@ -1,0 +1,35 @@
+import PolicyModel
+
+/// How many of the labels of a measure's population came within the check's maturity, and how many later, by arm.
+///
+/// Late labels are not compared, and they may differ from the others: where missed positives are labeled last, the labels
+/// in time show none. An arm's mean over all labels differs from that over the labels in time by at most the share of
+/// late ones.
+public struct LabelLateness: Hashable, Codable, Sendable {
+    /// The part of a bound that late labels may hide, both arms together.
+    static let tolerated = 0.2
+
+    public private(set) var inTime = SIMD2<Int>()
+    public private(set) var late = SIMD2<Int>()
+
+    public init() {}
+
+    mutating func add(_ arm: Arm, isLate: Bool, count: Int = 1) {
+        if isLate { late[Int(arm.rawValue)] += count } else { inTime[Int(arm.rawValue)] += count }
+    }
+
+    /// The share of an arm's labels that came late, 0 ... 1; 0 without labels.
+    public func share(_ arm: Arm) -> Double {
+        let i = Int(arm.rawValue)
+        return Double(late[i]) / Double(max(late[i] + inTime[i], 1))
+    }
+
+    /// The note that keeps a check from being proven; nil if late labels can hide only a small part of its bounds.
+    func note(_ check: QualityCheck) -> MeasurementNote? {
+        let bounds = [check.maxDrop, check.maxRise].compactMap(\.self).map { $0 / (check.range ?? .unit).width }
+        guard let least = bounds.min(), share(.baseline) + share(.candidate) > Self.tolerated * least else {
+            return nil
+        }
+        return .lateLabels(candidate: share(.candidate), baseline: share(.baseline), maturity: check.maturity.seconds)
+    }
+}

@@ -1,0 +1,102 @@
+/// A confidence interval for the odds ratio of two arms that may be read at any time, and as often as one likes.
+///
+/// The likelihood is that of the candidate's hits given the margins of each stratum (`OddsRatio`), so drifting rates that
+/// both arms share cancel. An odds ratio ψ is excluded once the mean likelihood of all ratios on a grid is 1/α times as large
+/// as its own:
+///
+///     Σ_j L(ψ_j)/J ≥ L(ψ)/α
+///
+/// The left side divided by L(ψ) is a supermartingale that starts at 1 while ψ is true, so by Ville's inequality the true
+/// ratio is ever excluded with a probability of at most α (the method of mixtures; Robbins 1970). The logarithm of L is
+/// concave in ln ψ, so what is excluded lies outside an interval, and the nearest excluded points of the grid bound it.
+public struct OddsInterval: Hashable, Codable, Sendable {
+    /// ln ψ of the grid, ascending: dense around 0, up to a factor of 3,000.
+    static let grid: [Double] = {
+        var positive: [Double] = []
+        for (step, end) in [(0.05, 0.5), (0.1, 1.5), (0.25, 4), (0.5, 8)] {
+            while (positive.last ?? 0) < end - step / 2 { positive.append((positive.last ?? 0) + step) }
+        }
+        return positive.reversed().map { -$0 } + [0] + positive
+    }()
+    private static let odds = grid.map(exp)
+    /// The seconds after which a stratum ends.
+    static let seconds = 30
+
+    private var open = Stratum()
+    private var age = 0
+    /// The discount of the open stratum.
+    private var discount = 1.0
+    /// ln L of the points of the grid up to a constant, in units of `scale`; empty before the first informative stratum.
+    /// Whole numbers are stored in a third of the space.
+    private var likelihood: [Int] = []
+    private static let scale = 1.0 / 1_024
+    /// The candidate's hits and requests in whole strata, each raised to its discount.
+    private var hits = 0.0
+    private var trials = 0.0
+
+    public init() {}
+
+    /// Takes one tick.
+    /// - Parameter discount: η, the discount for clustered data, 0 < η ≤ 1.
+    public mutating func observe(_ tick: Stratum, seconds: Int = 1, discount: Double = 1) {
+        if age == 0 { self.discount = discount }
+        open += tick
+        age += seconds
+        if age >= Self.seconds { close() }
+    }
+
+    /// Ends the open stratum because the split changed.
+    public mutating func weightChanged() { close() }
+
+    private mutating func close() {
+        hits += discount * Double(open.candidate.hits)
+        trials += discount * Double(open.candidate.trials)
+        if open.isInformative {
+            if likelihood.isEmpty { likelihood = [Int](repeating: 0, count: Self.grid.count) }
+            let ratios = OddsRatio.eValues(open, against: 1, Self.odds)
+            for j in likelihood.indices {
+                likelihood[j] += Int((discount * ln(max(ratios[j], 1e-300)) / Self.scale).rounded())
+            }
+        }
+        open = Stratum()
+        age = 0
+    }
+
+    /// The odds ratios that are not excluded, from 0 to infinity.
+    /// - Parameter alpha: the probability that the true one is ever excluded, 0 < α < 1.
+    public func odds(alpha: Double) -> (low: Double, high: Double) {
+        guard let best = likelihood.indices.max(by: { likelihood[$0] < likelihood[$1] }) else { return (0, .infinity) }
+        let mean = logSumExp(likelihood.map { Double($0) * Self.scale }) - ln(Double(likelihood.count))
+        let least = (mean + ln(alpha)) / Self.scale
+        let low = likelihood[..<best].lastIndex { Double($0) <= least }
+        let high = likelihood[best...].dropFirst().firstIndex { Double($0) <= least }
+        return (low.map { Self.odds[$0] } ?? 0, high.map { Self.odds[$0] } ?? .infinity)
+    }
+
+    /// The candidate's rate less the baseline's, where the baseline's is `rate`: what is left by the odds, and by the
+    /// candidate's own rate, with half of α each. Nil before the first stratum has ended.
+    /// - Parameter rate: 0 ... 1.
+    public func difference(baseline rate: Double, alpha: Double) -> ClosedRange<Double>? {
+        guard trials > 0 else { return nil }
+        let odds = odds(alpha: alpha / 2)
+        func candidate(_ odds: Double) -> Double {
+            odds == .infinity ? 1 : odds * rate / (1 - rate + odds * rate)
+        }
+        let most = Self.greatestRate(hits: hits, trials: trials, alpha: alpha / 2)
+        let (low, high) = (candidate(odds.low) - rate, min(candidate(odds.high), most) - rate)
+        return min(low, high)...high
+    }
+
+    /// The largest p that the hits leave, by the same method with a Beta(½, ½) mixture over the rates.
+    static func greatestRate(hits: Double, trials: Double, alpha: Double) -> Double {
+        let misses = max(trials - hits, 0)
+        let mixture = logBeta(hits + 0.5, misses + 0.5) - logBeta(0.5, 0.5)
+        func isExcluded(_ p: Double) -> Bool { mixture - hits * ln(p) - misses * ln(1 - p) >= -ln(alpha) }
+        var (low, high) = (min(hits / max(trials, 1), 1 - 1e-9), 1.0)
+        for _ in 0..<40 {
+            let middle = (low + high) / 2
+            if middle > 0, isExcluded(middle) { high = middle } else { low = middle }
+        }
+        return high
+    }
+}

@@ -1,0 +1,88 @@
+/// A confidence interval for the ratio of the candidate's quantile to the baseline's, which may be read at any time.
+///
+/// For each ratio r of a grid, the candidate's requests beyond r·x are compared with the baseline's beyond x, its quantile
+/// in earlier data (`OddsRatio`, against odds of 1). A ratio is too low once the candidate is proven to be beyond r·x more
+/// often than the baseline beyond x, and too high once it is proven to be so more seldom, each with half of α. Fewer of the
+/// candidate's requests are beyond a higher r, so what proves a ratio too low proves all lower ones: the interval holds for
+/// all ratios at once.
+public struct QuantileInterval: Hashable, Codable, Sendable {
+    /// The ratios, ascending, .6 to 4.
+    public static let ratios: [Double] = (-8...23).map { exp(0.06 * Double($0)) }
+    /// The odds ratios that are bet on, and their inverses.
+    private static let alternatives = [1.3, 2, 5]
+    private static let inverses = alternatives.map { 1 / $0 }
+    private static let seconds = 30
+    /// The unit of the stored logarithms: whole numbers are stored in a third of the space.
+    private static let scale = 1.0 / 1_024
+
+    /// The open stratum at each ratio, once for each of the two bounds.
+    private var higher: [Stratum]
+    private var lower: [Stratum]
+    private var age = 0
+    private var discount = 1.0
+    /// The log wealth of each bet at each ratio.
+    private var tooLow: [Int]
+    private var tooHigh: [Int]
+
+    public init() {
+        higher = [Stratum](repeating: Stratum(), count: Self.ratios.count)
+        lower = higher
+        tooLow = [Int](repeating: 0, count: Self.ratios.count * Self.alternatives.count)
+        tooHigh = tooLow
+    }
+
+    /// True between two strata, when the points may move.
+    public var isBetweenStrata: Bool { age == 0 }
+
+    /// Takes one tick.
+    /// - Parameters:
+    ///   - tick: the requests beyond the points of a ratio, by its index in `ratios`: with those of the candidate that are
+    ///     surely beyond it, then with those that may be.
+    ///   - discount: η, the discount for clustered data, 0 < η ≤ 1.
+    public mutating func observe(
+        seconds: Int = 1, discount: Double = 1, _ tick: (_ ratio: Int) -> (surely: Stratum, maybe: Stratum)
+    ) {
+        if age == 0 { self.discount = discount }
+        for i in higher.indices {
+            let (surely, maybe) = tick(i)
+            higher[i] += surely
+            lower[i] += maybe
+        }
+        age += seconds
+        if age >= Self.seconds { close() }
+    }
+
+    /// Ends the open stratum because the split changed.
+    public mutating func weightChanged() { close() }
+
+    private mutating func close() {
+        for i in higher.indices {
+            bet(higher[i], Self.alternatives, &tooLow, i)
+            bet(lower[i], Self.inverses, &tooHigh, i)
+            higher[i] = Stratum()
+            lower[i] = Stratum()
+        }
+        age = 0
+    }
+
+    private func bet(_ stratum: Stratum, _ odds: [Double], _ wealth: inout [Int], _ ratio: Int) {
+        guard stratum.isInformative else { return }
+        for (j, value) in OddsRatio.eValues(stratum, against: 1, odds).enumerated() {
+            wealth[ratio * odds.count + j] += Int((discount * ln(max(value, 1e-300)) / Self.scale).rounded())
+        }
+    }
+
+    private static func evidence(_ wealth: [Int], _ ratio: Int) -> Double {
+        let count = alternatives.count
+        return logSumExp(wealth[ratio * count..<(ratio + 1) * count].map { Double($0) * scale }) - ln(Double(count))
+    }
+
+    /// The ratios that are not excluded, from 0 to infinity.
+    /// - Parameter alpha: the probability that the true one is ever excluded, 0 < α < 1.
+    public func ratios(alpha: Double) -> (low: Double, high: Double) {
+        let needed = -ln(alpha / 2)
+        let low = Self.ratios.indices.last { Self.evidence(tooLow, $0) >= needed }
+        let high = Self.ratios.indices.first { Self.evidence(tooHigh, $0) >= needed }
+        return (low.map { Self.ratios[$0] } ?? 0, high.map { Self.ratios[$0] } ?? .infinity)
+    }
+}

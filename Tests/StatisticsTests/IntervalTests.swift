@@ -1,0 +1,124 @@
+import TestSupport
+import Testing
+
+@testable import Statistics
+
+/// Intervals that may be read after every stratum: the share of runs in which they ever miss the truth, and their width.
+@Suite(.timeLimit(.minutes(45))) struct IntervalTests {
+    private static let runs: UInt64 = 200
+
+    private static func tally(_ trials: Int, _ rate: Double, _ random: inout SplitMix64) -> Tally {
+        Tally((0..<trials).count { _ in random.chance(rate) }, of: trials)
+    }
+
+    // The rates drift, and the odds ratio stays.
+    @Test("the odds ratio is hardly ever outside its interval, however often it is read", arguments: [0.5, 1, 3])
+    func odds(truth: Double) {
+        var misses = 0
+        for seed in 1...Self.runs {
+            var random = SplitMix64(seed: seed)
+            var interval = OddsInterval()
+            var hasMissed = false
+            for i in 0..<100 {
+                let rate = i % 20 < 10 ? 0.02 : 0.2
+                let odds = truth * rate / (1 - rate)
+                let tick = Stratum(
+                    candidate: Self.tally(30, odds / (1 + odds), &random), baseline: Self.tally(60, rate, &random))
+                interval.observe(tick, seconds: 30)
+                let (low, high) = interval.odds(alpha: 0.05)
+                if truth < low || truth > high { hasMissed = true }
+            }
+            if hasMissed { misses += 1 }
+            let (low, high) = interval.odds(alpha: 0.05)
+            #expect(high / low < 4, "\(low) to \(high)")
+        }
+        // 5 % of 200 is 10; 19 or more would come up in fewer than 1 of 100 trials.
+        #expect(misses < 19, "\(misses) of \(Self.runs)")
+    }
+
+    @Test("without a failure the difference is bounded by the candidate's own rate")
+    func noFailure() throws {
+        var interval = OddsInterval()
+        #expect(interval.difference(baseline: 0, alpha: 0.05) == nil)
+        interval.observe(Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30)
+        let difference = try #require(interval.difference(baseline: 0.0001, alpha: 0.05))
+        #expect(difference.lowerBound == -0.0001 && difference.upperBound < 0.01)
+        // What clusters tells less.
+        var clustered = OddsInterval()
+        clustered.observe(
+            Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30, discount: 0.1)
+        #expect(
+            try #require(clustered.difference(baseline: 0.0001, alpha: 0.05)).upperBound > 5 * difference.upperBound)
+    }
+
+    @Test("an open stratum counts once it ends, by time or with the split")
+    func strata() {
+        var interval = OddsInterval()
+        interval.observe(Stratum(candidate: Tally(9, of: 100), baseline: Tally(1, of: 100)), seconds: 29)
+        #expect(interval.odds(alpha: 0.05).high == .infinity)
+        interval.weightChanged()
+        #expect(interval.odds(alpha: 0.5).low > 0)
+    }
+
+    @Test("a ratio of quantiles is hardly ever outside its interval", arguments: [0.8, 1, 1.5])
+    func quantiles(truth: Double) {
+        var misses = 0
+        var widths = 0.0
+        for seed in 1...Self.runs {
+            var random = SplitMix64(seed: seed)
+            var interval = QuantileInterval()
+            var hasMissed = false
+            for _ in 0..<30 {
+                // Latencies are uniform in 0 ... 1, and in 0 ... `truth`; compared at the median.
+                let candidate = (0..<60).map { _ in Double.random(in: 0..<truth, using: &random) }
+                let baseline = Self.tally(60, 0.5, &random)
+                interval.observe(seconds: 30) { i in
+                    let beyond = candidate.count { $0 > QuantileInterval.ratios[i] * 0.5 }
+                    let stratum = Stratum(candidate: Tally(beyond, of: 60), baseline: baseline)
+                    return (stratum, stratum)
+                }
+                let (low, high) = interval.ratios(alpha: 0.05)
+                if truth < low || truth > high { hasMissed = true }
+            }
+            if hasMissed { misses += 1 }
+            let (low, high) = interval.ratios(alpha: 0.05)
+            widths += high - low
+        }
+        #expect(misses < 19, "\(misses) of \(Self.runs)")
+        #expect(widths / Double(Self.runs) < 0.4 * truth, "\(widths / Double(Self.runs))")
+    }
+
+    @Test("requests that may be on either side of a point widen an interval of quantiles")
+    func ties() {
+        var interval = QuantileInterval()
+        for _ in 0..<40 {
+            interval.observe(seconds: 30) { _ in
+                (
+                    Stratum(candidate: Tally(0, of: 60), baseline: Tally(30, of: 60)),
+                    Stratum(candidate: Tally(60, of: 60), baseline: Tally(30, of: 60))
+                )
+            }
+        }
+        let (low, high) = interval.ratios(alpha: 0.05)
+        #expect(low == 0 && high == .infinity)
+    }
+
+    @Test("a mean is hardly ever outside its interval, which closes", arguments: [-0.9, 0, 0.05])
+    func means(truth: Double) throws {
+        var misses = 0
+        for seed in 1...Self.runs {
+            var random = SplitMix64(seed: seed)
+            var interval = MeanInterval()
+            var hasMissed = false
+            for _ in 0..<1_000 {
+                interval.observe(random.chance((1 + truth) / 2) ? 1 : -1)
+                if interval.interval.map({ !$0.contains(truth) }) ?? false { hasMissed = true }
+            }
+            if hasMissed { misses += 1 }
+            let range = try #require(interval.interval)
+            #expect(range.upperBound - range.lowerBound < 0.4)
+        }
+        #expect(misses < 19, "\(misses) of \(Self.runs)")
+        #expect(MeanInterval().interval == nil)
+    }
+}
