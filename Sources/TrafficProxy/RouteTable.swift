@@ -34,7 +34,7 @@ struct ServicePlan {
     /// Requests that still use it.
     var inFlight = 0
     /// Copies that still use it.
-    var copies = 0
+    var mirrored = 0
 
     enum Sticky: UInt8 { case none, header, cookie }
 }
@@ -107,7 +107,7 @@ final class RouteTable {
 
     deinit { for pointer in memory { pointer.deallocate() } }
 
-    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.copies == 0 } }
+    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.mirrored == 0 } }
 
     /// Returns the routes of a listener, which keeps them, so that requests look nothing up by address.
     func routes(of address: ListenAddress) -> ListenerRoutes {
@@ -127,8 +127,10 @@ final class RouteTable {
             }
         let matches = array(
             traffic.match.map {
-                MatchPlan(
-                    name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to, needsTrust: $0.trusted)
+                let header = lowercase($0.header)
+                return MatchPlan(
+                    name: bytes(header), value: bytes($0.equals), arm: $0.to,
+                    needsTrust: $0.trusted || ReservedFields.isForwarding(header))
             })
         let methods = array(service.judged.methods.map(bytes))
         let paths = array(service.judged.paths.map(bytes))
