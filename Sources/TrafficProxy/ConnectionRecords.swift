@@ -107,12 +107,12 @@ struct UpstreamRecord {
     var isReusable = true
     var server: UnsafeMutablePointer<Server>?
     /// The server's `Server.move` when the connection was opened.
-    var move: UInt32 = 0
+    var addressVersion: UInt32 = 0
     /// The arm of its last request: bytes that no request asked for are counted there.
     var user = ArmKey(slot: 0, arm: .baseline)
     /// The client whose request it carries, or the copy; one of the two while it is busy.
     var client: Client?
-    var mirror: MirrorCopy?
+    var mirror: MirroredRequest?
     var deadline: Int64 = .max
     var scanner = HeadScanner()
     /// Bytes of the response.

@@ -79,7 +79,7 @@ struct Exchange {
     /// The note for the access log; nil where the log does not ask for this request.
     var note: UnsafeMutablePointer<AccessNote>?
     /// The request's copy for the candidate; nil where there is to be none.
-    var mirror: MirrorCopy?
+    var mirror: MirroredRequest?
 
     // The result.
 

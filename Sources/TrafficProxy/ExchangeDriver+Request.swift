@@ -123,7 +123,7 @@ extension ExchangeDriver {
     /// The server's socket has something to report.
     func upstreamReady(_ u: Upstream, _ events: ReadyEvents) {
         guard u.isOpen else { return }
-        if let copy = u.pointee.mirror { return mirror.ready(copy, u, events) }
+        if let mirrored = u.pointee.mirror { return mirror.ready(mirrored, u, events) }
         switch u.phase {
         case .idle:
             // An idle connection reports its end, or bytes that belong to no request.

@@ -27,7 +27,9 @@ extension ExchangeDriver {
         u.server.pointee.health.lastHeard = now
         let hadResponse = c.exchange.hasResponse
         if !hadResponse { guard readResponseHead(u, c) else { return } }
-        if let copy = c.exchange.mirror { mirror.keepPrimary(copy, u.input, last: hadResponse ? count : u.input.count) }
+        if let mirrored = c.exchange.mirror {
+            mirror.keepPrimary(mirrored, u.input, last: hadResponse ? count : u.input.count)
+        }
         pumpResponse(c)
     }
 
@@ -119,7 +121,7 @@ extension ExchangeDriver {
             message, framing: framing,
             statedLength: head.framing == .none && head.status != 204 ? head.fields.contentLength : -1,
             versionLine: versionLine(c), id: c.exchange.id, connection: c.codec.connection)
-        if let copy = c.exchange.mirror { mirror.primaryBegan(copy, head) }
+        if let mirrored = c.exchange.mirror { mirror.primaryBegan(mirrored, head) }
         return true
     }
 
@@ -215,7 +217,7 @@ extension ExchangeDriver {
         c.exchange.firstByte(at: EventLoop.clock())
         servers.record(c.exchange.serverResult, of: u.server, now)
         detach(c, reuse: u.pointee.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
-        if let copy = c.exchange.mirror { mirror.primaryEnded(copy, c) }
+        if let mirrored = c.exchange.mirror { mirror.primaryEnded(mirrored, c) }
         buffers.reclaim(&c.toServer)
     }
 

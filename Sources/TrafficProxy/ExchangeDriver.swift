@@ -250,7 +250,7 @@ extension ExchangeDriver {
     /// Writes the observation of a request that ends now, and lets go of its service.
     func observe(_ c: Client) {
         guard let service = c.service else { return }
-        if let copy = c.exchange.mirror { mirror.drop(copy, c) }
+        if let mirrored = c.exchange.mirror { mirror.drop(mirrored, c) }
         if !c.exchange.isRescued { log.append(c.exchange.observation(service, at: EventLoop.clock())) }
         releaseService(c, service)
     }

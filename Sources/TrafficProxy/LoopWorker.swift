@@ -24,7 +24,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     private(set) var displacedClients: UInt64 = 0
 
     init(
-        loop: EventLoop, limits: ProxyLimits, board: HealthBoard, gauges: ServiceGauges,
+        loop: EventLoop, limits: ProxyLimits, registry: HealthRegistry, gauges: ServiceGauges,
         trusted: TrustedNetworks, access: AccessRecorder?
     ) {
         let parser = HeadParser(maxFields: limits.maxFields, maxTarget: limits.maxTarget)
@@ -33,7 +33,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         pool = UpstreamPool(loop, buffers, limits)
         clients = ClientTable(loop, buffers, limits)
         mirror = RequestMirror(loop, buffers, pool, parser, limits)
-        servers = ServerTable(board: board, gauges: gauges, pool: pool)
+        servers = ServerTable(registry: registry, gauges: gauges, pool: pool)
         acceptor = Acceptor(loop)
         driver = ExchangeDriver(
             loop, limits, parser, buffers, clients: clients, pool: pool, mirror: mirror, servers: servers,
@@ -111,7 +111,7 @@ extension LoopWorker {
     }
 
     /// Takes from the board what changed.
-    func readBoard() { servers.readBoard() }
+    func readHealth() { servers.readHealth() }
 
     /// Judged requests that are under way, and how the servers do.
     func report() -> (open: [Observation], health: [ArmHealth]) {

@@ -2,7 +2,7 @@ import HTTPEngine
 
 // Records of mirrored requests: plain data, bounded, and the first to be dropped when room is short.
 
-typealias MirrorCopy = UnsafeMutablePointer<MirrorRecord>
+typealias MirroredRequest = UnsafeMutablePointer<MirrorRecord>
 
 /// A copy of one request, from the beginning of the primary to the end of the copy's own response.
 struct MirrorRecord {
@@ -18,7 +18,7 @@ struct MirrorRecord {
     /// A buffer of the pool: its first half is for the primary's body, the second for the copy's.
     var bodies: UnsafeMutablePointer<UInt8>?
     var primary = KeptResponse()
-    var copy = KeptResponse()
+    var response = KeptResponse()
 
     /// Bytes of each body that are kept.
     static let bodyLimit = BufferPool.bufferSize / 2
@@ -66,6 +66,6 @@ struct KeptPair {
     var slot: UInt32
     var requestHash: UInt64
     var primary: KeptResponse
-    var copy: KeptResponse
+    var mirrored: KeptResponse
     var bodies: UnsafeMutablePointer<UInt8>
 }

@@ -24,7 +24,7 @@ public struct MirroredPair: Hashable, Sendable {
     /// The request's hash, as `Observation.requestHash`.
     public var requestHash: UInt64
     public var primary: MirroredResponse
-    public var copy: MirroredResponse
+    public var mirrored: MirroredResponse
 }
 
 public struct MirroredResponse: Hashable, Sendable {

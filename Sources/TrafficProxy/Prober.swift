@@ -14,7 +14,7 @@ final class Prober: @unchecked Sendable {
     static let jitter = 0.1
 
     private let loop: EventLoop
-    private let board: HealthBoard
+    private let registry: HealthRegistry
     /// Called on the prober's thread after the board was changed.
     private let changed: @Sendable () -> Void
     private var isStarted = false
@@ -38,9 +38,9 @@ final class Prober: @unchecked Sendable {
         init(_ key: ProbeKey) { self.key = key }
     }
 
-    init(board: HealthBoard, changed: @escaping @Sendable () -> Void) throws {
+    init(registry: HealthRegistry, changed: @escaping @Sendable () -> Void) throws {
         loop = try EventLoop(name: "prober")
-        self.board = board
+        self.registry = registry
         self.changed = changed
     }
 
@@ -69,7 +69,7 @@ final class Prober: @unchecked Sendable {
             target.probe?.abandon()
             targets[key] = nil
         }
-        board.write { content in content.unhealthy = content.unhealthy.filter { keys.contains($0.key) } }
+        registry.write { content in content.unhealthy = content.unhealthy.filter { keys.contains($0.key) } }
         for key in keys where targets[key] == nil {
             let target = Target(key)
             targets[key] = target
@@ -99,7 +99,7 @@ final class Prober: @unchecked Sendable {
     private func begin(_ target: Target) {
         target.beganAt = EventLoop.clock()
         // Without an address there is nothing to ask, and nothing to say: that it has none is a state of its own.
-        guard let address = board.snapshot.addresses[target.key.endpoint] else { return rest(target) }
+        guard let address = registry.snapshot.addresses[target.key.endpoint] else { return rest(target) }
         inFlight += 1
         target.probe = Probe(target.key, address, loop, parser) { [self] verdict in
             inFlight -= 1
@@ -126,7 +126,7 @@ final class Prober: @unchecked Sendable {
         let isHealthy = target.count.isHealthy == true
         // A server that is out shows why it is now: it may begin to refuse where it said 503.
         if hasTurned || !isHealthy && reason != nil {
-            board.write { $0.unhealthy[target.key] = isHealthy ? nil : reason }
+            registry.write { $0.unhealthy[target.key] = isHealthy ? nil : reason }
         }
         if hasTurned { changed() }
     }

@@ -39,7 +39,7 @@ public struct ProxyLimits: Hashable, Sendable {
 
     /// Copies of requests in one loop, from the primary's begin to the copy's end; more are not made. Each holds three
     /// buffers of 64 KiB at most.
-    public var maxCopies = 32
+    public var maxMirrored = 32
     /// Pairs of answers that one loop keeps for whoever drains them, the oldest of which go first. Each holds one
     /// buffer.
     public var maxPairs = 32

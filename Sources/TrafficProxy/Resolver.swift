@@ -33,7 +33,7 @@ final class Resolver: Sendable {
         var answers = 0
     }
 
-    private let board: HealthBoard
+    private let registry: HealthRegistry
     private let times: Times
     private let lookUp: @Sendable (Endpoint) -> Answer
     /// Called on a thread of the resolver after the board was changed.
@@ -48,10 +48,11 @@ final class Resolver: Sendable {
     }
 
     init(
-        board: HealthBoard, times: Times = Times(), lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
+        registry: HealthRegistry, times: Times = Times(),
+        lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
         changed: @escaping @Sendable () -> Void
     ) {
-        self.board = board
+        self.registry = registry
         self.times = times
         self.lookUp = lookUp
         self.changed = changed
@@ -68,7 +69,7 @@ final class Resolver: Sendable {
 
     /// Wants these too. Addresses written as such are known when it returns; names are asked for on other threads.
     func add(_ endpoints: Set<Endpoint>) {
-        let known = board.snapshot.addresses
+        let known = registry.snapshot.addresses
         var literals: [Endpoint: ce_address] = [:]
         var names: [Endpoint] = []
         for endpoint in endpoints where known[endpoint] == nil {
@@ -79,7 +80,7 @@ final class Resolver: Sendable {
                 names.append(endpoint)
             }
         }
-        if !literals.isEmpty { board.write { $0.addresses.merge(literals) { old, _ in old } } }
+        if !literals.isEmpty { registry.write { $0.addresses.merge(literals) { old, _ in old } } }
         shared.update { shared in
             for name in names where shared.entries[name] == nil { shared.entries[name] = Entry() }
             if !shared.entries.isEmpty { start(&shared) }
@@ -89,7 +90,7 @@ final class Resolver: Sendable {
     /// Forgets all but these.
     func keep(_ endpoints: Set<Endpoint>) {
         shared.withLock { $0.entries = $0.entries.filter { endpoints.contains($0.key) } }
-        board.write {
+        registry.write {
             $0.addresses = $0.addresses.filter { endpoints.contains($0.key) }
             $0.unresolved = $0.unresolved.filter { endpoints.contains($0.key) }
         }
@@ -106,7 +107,7 @@ final class Resolver: Sendable {
 
     /// Asks again for those that have no address.
     func askAgain(_ endpoints: Set<Endpoint>) {
-        let known = board.snapshot.addresses
+        let known = registry.snapshot.addresses
         shared.update { shared in
             for endpoint in endpoints where known[endpoint] == nil {
                 shared.entries[endpoint]?.dueAt = 0
@@ -165,7 +166,7 @@ final class Resolver: Sendable {
             var isNew = false
             var wait = times.refresh
             // Under the lock, so that what `keep` forgot is not written again.
-            board.write { content in
+            registry.write { content in
                 switch answer {
                 case .addresses(let found):
                     content.unresolved[endpoint] = nil

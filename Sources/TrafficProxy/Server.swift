@@ -16,7 +16,7 @@ struct Server {
     /// The server's name in the plan, for people.
     var name = InlineText()
     /// Grows with each change of the address: connections to another one are not kept.
-    var move: UInt32 = 0
+    var addressVersion: UInt32 = 0
     var health = ServerHealth()
     var rules = OutlierRules()
     /// Whether its connections carry more than one request.
@@ -62,7 +62,7 @@ struct ArmPlan {
     /// Whether connections to its servers carry more than one request.
     var reusesConnections = true
     /// The place at which the next search starts, so that equals take turns.
-    var turn = 0
+    var searchStart = 0
 
     /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected,
     /// then those that fail their probes; then one that refused, since asking it again costs nothing; none where all
@@ -70,26 +70,26 @@ struct ArmPlan {
     /// - Parameter tried: are left out.
     mutating func pick(_ now: Int64, besides tried: TriedServers) -> UnsafeMutablePointer<Server>? {
         var best: UnsafeMutablePointer<Server>?
-        var rank = ServerHealth.Standing.unresolved
-        turn = turn + 1 < count ? turn + 1 : 0
+        var rank = ServerHealth.State.unresolved
+        searchStart = searchStart + 1 < count ? searchStart + 1 : 0
         for i in 0..<count {
-            let at = turn + i < count ? turn + i : turn + i - count
+            let at = searchStart + i < count ? searchStart + i : searchStart + i - count
             let server = servers[at]
             guard !tried.contains(server) else { continue }
-            let standing = server.pointee.health.standing(now)
-            switch standing {
+            let state = server.pointee.health.state(now)
+            switch state {
             case .up, .refusing: break
             case .ejected, .unhealthy: guard isLastResort else { continue }
             case .hanging, .unresolved: continue
             }
-            guard let other = best, standing >= rank else {
+            guard let other = best, state >= rank else {
                 best = server
-                rank = standing
+                rank = state
                 continue
             }
-            guard standing == rank else { continue }
+            guard state == rank else { continue }
             let isBetter =
-                standing == .refusing
+                state == .refusing
                 ? server.pointee.health.downUntil < other.pointee.health.downUntil
                 : server.pointee.outstanding < other.pointee.outstanding
             if isBetter { best = server }
@@ -100,7 +100,7 @@ struct ArmPlan {
     /// Says whether `pick` would find a server for a new request.
     func canServe(_ now: Int64) -> Bool {
         (0..<count).contains { place in
-            switch servers[place].pointee.health.standing(now) {
+            switch servers[place].pointee.health.state(now) {
             case .up, .refusing: true
             case .ejected, .unhealthy: isLastResort
             case .hanging, .unresolved: false

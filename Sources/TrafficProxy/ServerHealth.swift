@@ -9,7 +9,7 @@ import PolicyModel
 /// - Probes are counted by `ProbeCount`, once for the whole agent; here only their verdict arrives.
 struct ServerHealth {
     /// Ordered: where several can be had, the lowest is taken.
-    enum Standing: UInt8, Comparable {
+    enum State: UInt8, Comparable {
         /// Can transition to any other.
         case up
         /// To `up` when its time is over.
@@ -23,7 +23,7 @@ struct ServerHealth {
         /// To `up` when its name gets an address.
         case unresolved
 
-        static func < (a: Standing, b: Standing) -> Bool { a.rawValue < b.rawValue }
+        static func < (a: State, b: State) -> Bool { a.rawValue < b.rawValue }
     }
 
     /// The result of a request that the server had taken.
@@ -65,7 +65,7 @@ struct ServerHealth {
     /// A server that is back takes one ejection off its count for each such time (Envoy's `interval`).
     static let forgiveness: Int64 = 10_000_000_000
 
-    @inline(__always) func standing(_ now: Int64) -> Standing {
+    @inline(__always) func state(_ now: Int64) -> State {
         if !isResolved { return .unresolved }
         if downUntil > now { return hangs ? .hanging : .refusing }
         if isUnhealthy { return .unhealthy }
@@ -74,10 +74,10 @@ struct ServerHealth {
 
     /// Returns how the server is reported: a server whose connections failed stays so until one succeeds; one that was
     /// not tried for long is unknown, not bad.
-    func reported(_ now: Int64) -> Standing {
-        let standing = standing(now)
-        guard isResolved, failures > 0, now <= downUntil + 5 * Self.longestBackoff else { return standing }
-        return max(standing, hangs ? .hanging : .refusing)
+    func reported(_ now: Int64) -> State {
+        let state = state(now)
+        guard isResolved, failures > 0, now <= downUntil + 5 * Self.longestBackoff else { return state }
+        return max(state, hangs ? .hanging : .refusing)
     }
 
     @inline(__always) func isHeard(_ now: Int64) -> Bool { now - lastHeard < Self.freshness }

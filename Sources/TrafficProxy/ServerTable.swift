@@ -6,7 +6,7 @@ import PolicyModel
 /// The servers of one loop and the routing tables that name them: plans come in, what responses say of servers is
 /// counted, and how servers do is reported. Owns the servers' records; a table lives for as long as a request uses it.
 final class ServerTable {
-    private let board: HealthBoard
+    private let registry: HealthRegistry
     private let gauges: ServiceGauges
     private let pool: UpstreamPool
     private(set) var current: RouteTable?
@@ -16,8 +16,8 @@ final class ServerTable {
     /// Tells the other loops of an ejection.
     var onEjection: ((ServerKey, _ until: Int64, _ ejections: UInt16) -> Void)?
 
-    init(board: HealthBoard, gauges: ServiceGauges, pool: UpstreamPool) {
-        self.board = board
+    init(registry: HealthRegistry, gauges: ServiceGauges, pool: UpstreamPool) {
+        self.registry = registry
         self.gauges = gauges
         self.pool = pool
     }
@@ -28,7 +28,7 @@ final class ServerTable {
 
     /// Puts a plan in force on this loop: the next request is routed by it.
     func adopt(_ plan: RoutingPlan) -> RouteTable {
-        let content = board.snapshot
+        let content = registry.snapshot
         let fresh = RouteTable(plan, gauges: gauges) { [self] key in
             if let known = servers[key] { return known }
             let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
@@ -97,12 +97,12 @@ final class ServerTable {
     }
 
     /// Takes from the board what changed.
-    func readBoard() {
-        let content = board.snapshot
+    func readHealth() {
+        let content = registry.snapshot
         for (key, server) in servers { read(content, key, server) }
     }
 
-    private func read(_ content: HealthBoard.Content, _ key: ServerKey, _ server: UnsafeMutablePointer<Server>) {
+    private func read(_ content: HealthRegistry.Content, _ key: ServerKey, _ server: UnsafeMutablePointer<Server>) {
         if let check = key.healthCheck {
             server.pointee.health.isUnhealthy =
                 content.unhealthy[ProbeKey(endpoint: key.endpoint, check: check)] != nil
@@ -111,7 +111,7 @@ final class ServerTable {
         if server.pointee.health.isResolved {
             guard !server.pointee.address.isSame(as: address) else { return }
             // The server moved: idle connections lead to where it was, and what is under way may end there.
-            server.pointee.move &+= 1
+            server.pointee.addressVersion &+= 1
             pool.closeIdle(server)
             server.pointee.health.connected()
         }
@@ -124,23 +124,23 @@ final class ServerTable {
 
     private func health(of arm: RouteTable.ArmEntry, _ now: Int64) -> ArmHealth {
         let plan = arm.plan
-        let standings = (0..<plan.pointee.count).map { plan.pointee.servers[$0].pointee.health.reported(now) }
-        var reachable = standings.count { $0 == .up }
+        let states = (0..<plan.pointee.count).map { plan.pointee.servers[$0].pointee.health.reported(now) }
+        var reachable = states.count { $0 == .up }
         // Ejected servers are used as a last resort, and what comes of it shows in the requests.
-        if reachable == 0, plan.pointee.isLastResort { reachable = standings.count { $0 == .ejected } }
-        var health = ArmHealth(slot: arm.slot, arm: arm.arm, servers: standings.count, reachable: reachable)
-        let content = standings.allSatisfy { $0 == .up } ? nil : board.snapshot
-        for (i, standing) in standings.enumerated() {
+        if reachable == 0, plan.pointee.isLastResort { reachable = states.count { $0 == .ejected } }
+        var health = ArmHealth(slot: arm.slot, arm: arm.arm, servers: states.count, reachable: reachable)
+        let content = states.allSatisfy { $0 == .up } ? nil : registry.snapshot
+        for (i, state) in states.enumerated() {
             health.states.append(
-                state(standing, arm.keys[i], plan.pointee.servers[i].pointee.health.ejectedUntil, content))
+                serverState(state, arm.keys[i], plan.pointee.servers[i].pointee.health.ejectedUntil, content))
         }
         return health
     }
 
-    private func state(
-        _ standing: ServerHealth.Standing, _ key: ServerKey, _ ejectedUntil: Int64, _ content: HealthBoard.Content?
+    private func serverState(
+        _ state: ServerHealth.State, _ key: ServerKey, _ ejectedUntil: Int64, _ content: HealthRegistry.Content?
     ) -> ServerState {
-        switch standing {
+        switch state {
         case .up: return .healthy
         case .ejected: return .ejected(until: ejectedUntil)
         case .refusing: return .refusing

@@ -14,7 +14,7 @@ public final class TrafficProxy: @unchecked Sendable {
     /// Opened since the last publication; the loops get them with the next.
     private var fresh: Set<ListenAddress> = []
     private var published = RoutingPlan()
-    private let board = HealthBoard()
+    private let registry = HealthRegistry()
     private let gauges = ServiceGauges()
     private let resolver: Resolver
     private let prober: Prober
@@ -48,18 +48,18 @@ public final class TrafficProxy: @unchecked Sendable {
         let loops = max(loops, 1)
         let log = try accessLog.map { try AccessLog($0, loops: loops) }
         self.accessLog = log
-        let board = board
+        let registry = registry
         let gauges = gauges
         let workers = try (0..<loops).map { index in
             LoopWorker(
-                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, board: board, gauges: gauges,
+                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, registry: registry, gauges: gauges,
                 trusted: trusted,
                 access: log.map { AccessRecorder($0, loop: index) })
         }
         self.workers = workers
-        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readBoard() } } }
-        resolver = Resolver(board: board, times: times, lookUp: lookUp, changed: tell)
-        prober = try Prober(board: board, changed: tell)
+        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readHealth() } } }
+        resolver = Resolver(registry: registry, times: times, lookUp: lookUp, changed: tell)
+        prober = try Prober(registry: registry, changed: tell)
         for worker in workers {
             worker.peers = workers
             worker.loop.driver = worker
@@ -95,7 +95,7 @@ public final class TrafficProxy: @unchecked Sendable {
         resolver.add(servers)
         resolver.askAgain(servers)
         resolver.wait(for: servers, timeout: Self.questionPatience)
-        let content = board.snapshot
+        let content = registry.snapshot
         return servers.filter { content.addresses[$0] == nil }.sorted { $0.description < $1.description }.map {
             ($0, content.unresolved[$0] ?? "no answer within \(Self.questionPatience.written)")
         }

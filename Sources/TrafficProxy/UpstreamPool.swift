@@ -77,7 +77,7 @@ final class UpstreamPool {
             return .exhausted
         }
         u.pointee.server = server
-        u.pointee.move = server.pointee.move
+        u.pointee.addressVersion = server.pointee.addressVersion
         u.pointee.isReusable = server.pointee.reusesConnections
         u.phase = isConnected ? .busy : .connecting
         return isConnected ? .connected(u) : .connecting(u)
@@ -100,7 +100,8 @@ final class UpstreamPool {
         u.client = nil
         u.pointee.mirror = nil
         let isWanted =
-            server.pointee.tables > 0 && server.pointee.idleCount < maxIdle && u.pointee.move == server.pointee.move
+            server.pointee.tables > 0 && server.pointee.idleCount < maxIdle
+            && u.pointee.addressVersion == server.pointee.addressVersion
             && !isDraining
         // Bytes beyond the response end the connection: they belong to no request.
         if reuse, u.pointee.isReusable, !u.input.isEmpty { countSurplus(u) }

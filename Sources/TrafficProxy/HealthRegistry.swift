@@ -6,7 +6,7 @@ import Synchronization
 /// The knowledge of servers that comes from outside the loops: where their names lead, and what their probes found.
 /// Look-ups and probes write it from their threads and then tell the loops, which read it and keep what concerns them:
 /// a request never does.
-final class HealthBoard: Sendable {
+final class HealthRegistry: Sendable {
     struct Content {
         var addresses: [Endpoint: ce_address] = [:]
         /// Why the last look-up failed. A server that also has an address keeps it.
