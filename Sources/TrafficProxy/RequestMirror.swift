@@ -1,7 +1,7 @@
 import HTTPEngine
 
-/// Sends copies of requests that the baseline served to the candidate, when the turn in which that happened is over.
-/// Nothing waits for them, no observation comes of them, and what befalls them says nothing of a server's health.
+/// Mirrors requests that the baseline served to the candidate, at the end of the event loop's turn. Nothing waits for
+/// mirrored requests, they are not observed, and their failures do not count against a server's health.
 final class RequestMirror {
     private enum Result { case completed, failed, dropped }
 
@@ -11,12 +11,12 @@ final class RequestMirror {
     private let parser: HeadParser
     private let limits: ProxyLimits
     private var records = Slab(blank: MirrorRecord())
-    /// Copies whose primaries have their responses: they go out when the turn's events are done with.
+    /// The mirrored requests whose primaries have their responses; they are sent at the end of the turn.
     private var due: [MirroredRequest] = []
-    /// The oldest first.
+    /// The pairs that wait to be drained, the oldest first.
     private var pairs: [KeptPair] = []
     private(set) var counts = MirrorCounts()
-    /// The time at which the first copy takes too long, as far as it is known.
+    /// A time before which no mirrored request has to be expired.
     private(set) var nextDeadline = Int64.max
 
     init(_ loop: EventLoop, _ buffers: BufferPool, _ pool: UpstreamPool, _ parser: HeadParser, _ limits: ProxyLimits) {
@@ -36,7 +36,8 @@ final class RequestMirror {
 // MARK: The primary
 
 extension RequestMirror {
-    /// Plans a copy of a request from its beginning on, since the response is kept as it passes.
+    /// Prepares a mirrored request when the primary begins, so that the primary's response can be kept while it is
+    /// relayed.
     func begin(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) {
         guard records.inUse < limits.maxMirrored else {
             counts.dropped += 1
@@ -56,8 +57,8 @@ extension RequestMirror {
         mirrored.pointee.primary = KeptResponse(head)
     }
 
-    /// Keeps the last bytes of the server's input, which are new. What is broken in them is found where they are
-    /// relayed.
+    /// Keeps the new bytes of the primary's response, the last `count` of the input. Errors in them are left to the
+    /// relay.
     func keepPrimary(_ mirrored: MirroredRequest, _ input: ByteSlice, last count: Int) {
         guard let bodies = mirrored.pointee.bodies, !mirrored.pointee.primary.isCut else { return }
         var new = input
@@ -65,8 +66,8 @@ extension RequestMirror {
         _ = mirrored.pointee.primary.keep(&new, in: bodies)
     }
 
-    /// Says whether the request stays in `toServer` beyond the beginning of its response. A copy that cannot be had
-    /// whole is dropped.
+    /// True if the request has to stay in `toServer` after its response began. If it cannot be mirrored as a whole, its
+    /// mirrored request is dropped.
     func keepsRequest(_ c: Client) -> Bool {
         guard let mirrored = c.exchange.mirror else { return false }
         let isWhole = !c.exchange.owesBody && c.toServer.isEmpty && c.toServer.base != nil
@@ -75,7 +76,7 @@ extension RequestMirror {
         return false
     }
 
-    /// The primary has its whole response: its copy is next.
+    /// Handles the end of the primary's response: the mirrored request becomes due.
     func primaryEnded(_ mirrored: MirroredRequest, _ c: Client) {
         guard c.exchange.traits.contains(.isHeld), keepsRequest(c), !pool.isDraining else {
             if c.exchange.mirror != nil { drop(mirrored, c) }
@@ -85,7 +86,7 @@ extension RequestMirror {
         mirrored.pointee.request = c.toServer
         mirrored.pointee.request.start = 0
         c.toServer = ByteSlice()
-        // A copy takes nothing of what its service may buffer for requests.
+        // Buffers of mirrored requests do not count against the service's limit.
         mirrored.pointee.request.discharge()
         due.append(mirrored)
     }
@@ -97,10 +98,10 @@ extension RequestMirror {
     }
 }
 
-// MARK: The copy
+// MARK: The mirrored request
 
 extension RequestMirror {
-    /// Sends the copies that are due, after the turn's last event.
+    /// Sends the mirrored requests that are due, after the turn's last event.
     @inline(__always) func turnEnded() {
         records.turnEnded()
         guard !due.isEmpty else { return }
@@ -111,7 +112,7 @@ extension RequestMirror {
     private func start(_ mirrored: MirroredRequest) {
         let service = mirrored.pointee.service.unsafelyUnwrapped
         guard mirrored.pointee.request.markAsMirrored() else { return end(mirrored, .dropped) }
-        // A copy never tries a server that is known to be down: requests that matter find out when it is back.
+        // Only clients' requests try a server that is down.
         guard let server = service.pointee.candidate.pick(loop.now, besides: TriedServers()),
             server.pointee.health.state(loop.now) == .up, let u = connection(to: server)
         else { return end(mirrored, .failed) }
@@ -172,7 +173,7 @@ extension RequestMirror {
         if mirrored.pointee.response.reader.isDone { end(mirrored, .completed) }
     }
 
-    /// Reads the response's head; interim ones are skipped. Returns false where it is no HTTP.
+    /// Reads the response's head and skips interim ones. Returns false if it is malformed.
     private func readHeads(_ mirrored: MirroredRequest, _ u: Upstream) -> Bool {
         while mirrored.pointee.response.status == 0, !u.input.isEmpty {
             let p = UnsafePointer(u.input.first)
@@ -194,7 +195,7 @@ extension RequestMirror {
         return true
     }
 
-    /// Counts how the copy ended. Where both responses are there they become a pair.
+    /// Ends a mirrored request and counts its result. If it has a complete response, both responses become a pair.
     private func end(_ mirrored: MirroredRequest, _ result: Result) {
         let isCompleted = result == .completed
         switch result {
@@ -224,7 +225,7 @@ extension RequestMirror {
         records.put(mirrored)
     }
 
-    /// Ends copies that take too long.
+    /// Ends the mirrored requests that take too long.
     func expire(now: Int64) {
         guard now >= nextDeadline else { return }
         nextDeadline = .max
@@ -265,7 +266,8 @@ extension RequestMirror {
 }
 
 extension ByteSlice {
-    /// Puts the copy's field behind the request line, in place. Returns false where there is no room for it.
+    /// Inserts the field that marks a mirrored request after the request line, in place. Returns false if there is no
+    /// room for it.
     fileprivate mutating func markAsMirrored() -> Bool {
         let mark: StaticString = "x-canary-mirror: 1\r\n"
         let length = mark.utf8CodeUnitCount
