@@ -61,7 +61,7 @@ struct OpenListener: Sendable {
                 for socket in sockets { _ = Glibc.close(socket.descriptor) }
                 throw ListenError(
                     address: address.description, problem: "there is no descriptor left for every loop",
-                    mend: "raise the limit of open files (LimitNOFILE=)")
+                    fix: "raise the limit of open files (LimitNOFILE=)")
             }
             sockets.append(OpenSocket(descriptor: copy, isUnix: isUnix, isShared: true))
         }
@@ -81,14 +81,14 @@ struct OpenListener: Sendable {
                 address: "systemd:\(name)",
                 problem: count == 0
                     ? "systemd passed no sockets" : "systemd passed no socket of this name, only \(given)",
-                mend: "start canaryd by its socket unit, with FileDescriptorName=\(name)")
+                fix: "start canaryd by its socket unit, with FileDescriptorName=\(name)")
         }
         // A duplicate, so that systemd's descriptor stays open for a later plan that names it again.
         let copy = fcntl(Int32(3 + place), F_DUPFD_CLOEXEC, 3)
         guard copy >= 0 else {
             throw ListenError(
                 address: "systemd:\(name)", problem: "the socket that systemd passed is closed",
-                mend: "restart the socket unit")
+                fix: "restart the socket unit")
         }
         return copy
     }
