@@ -1,13 +1,13 @@
 import PolicyModel
 import Statistics
 
-/// One arm over a span of start times.
+/// The requests of one arm that began in a span of time.
 public struct ArmSummary: Sendable {
     public var outcomes = OutcomeCounts()
-    /// Latencies of successes by bucket of `LatencyBuckets`.
+    /// The latencies of successes to the last and to the first byte, counted by bucket of `LatencyBuckets`.
     public var total = [UInt64](repeating: 0, count: LatencyBuckets.count)
     public var firstByte = [UInt64](repeating: 0, count: LatencyBuckets.count)
-    /// Ages of requests that were open or abandoned: each was at least that slow.
+    /// The ages of requests that were open or abandoned, counted by bucket; each was at least that slow.
     public var censored = [UInt64](repeating: 0, count: LatencyBuckets.count)
     public var open: UInt64 = 0
 
@@ -20,10 +20,10 @@ public struct ArmSummary: Sendable {
 
     public func histogram(_ measure: LatencyMeasure) -> [UInt64] { measure == .total ? total : firstByte }
 
-    /// How many were slower than a threshold, of how many that can be told. An error counts as slower than any
-    /// threshold, so that failing fast cannot look fast; an open or abandoned request counts as slower than what it
-    /// has outlived and is left out of the rest.
-    /// - Parameter bucket: the threshold is the lower bound of this bucket; requests in it and above are slower.
+    /// Counts the requests that were slower than a threshold, and all requests that can be compared with it. An error
+    /// counts as slower than any threshold, so that failing fast does not look fast. An open or abandoned request that
+    /// is older than the threshold counts as slower; a younger one is left out of both counts.
+    /// - Parameter bucket: the bucket whose lower bound is the threshold; requests in it and above are slower.
     public func exceedances(_ measure: LatencyMeasure, atOrAbove bucket: Int) -> (slower: UInt64, of: UInt64) {
         let histogram = histogram(measure)
         let finished = histogram.reduce(0, +)
@@ -32,21 +32,22 @@ public struct ArmSummary: Sendable {
         return (slow + outcomes.errors + outlived, finished + outcomes.errors + outlived)
     }
 
-    /// The p-quantile of latency in seconds: the least value that at most a share 1 − p is slower than, counted as in
-    /// `exceedances`; linear inside the bucket. Infinite where that many are errors. Where nothing has ended, what the
-    /// longest open request has outlived: it is at least that. Nil without samples.
+    /// The p-quantile of latency in seconds, interpolated linearly within its bucket: the smallest value such that at
+    /// most a share 1 − p of the requests is slower, counted as in `exceedances`. It is infinite if more than that
+    /// share are errors. If no request has ended, it is a lower bound: the age of the oldest open one. Nil without
+    /// samples.
     public func quantile(_ p: Double, of measure: LatencyMeasure) -> (value: Double, samples: UInt64)? {
         let histogram = histogram(measure)
-        let told = histogram.reduce(0, +) + outcomes.errors
+        let known = histogram.reduce(0, +) + outcomes.errors
         var outlived = censored.reduce(0, +)
-        guard told + outlived > 0 else { return nil }
-        var slower = told + outlived
+        guard known + outlived > 0 else { return nil }
+        var slower = known + outlived
         var shareBefore = 1.0
         var populationBefore = slower
         for bucket in 0..<LatencyBuckets.count {
             slower -= histogram[bucket] + censored[bucket]
             outlived -= censored[bucket]
-            let population = told + outlived
+            let population = known + outlived
             if population == 0 { return (Double(LatencyBuckets.lowerBound(bucket)) / 1e6, populationBefore) }
             let share = Double(slower) / Double(population)
             if share <= 1 - p {
@@ -58,6 +59,6 @@ public struct ArmSummary: Sendable {
             shareBefore = share
             populationBefore = population
         }
-        return (.infinity, told)
+        return (.infinity, known)
     }
 }

@@ -1,14 +1,14 @@
 import Vocabulary
 
-/// The bucket that a bound lies in, where it lies on no edge: how many values are beyond the bound cannot be told, only
-/// how many are beyond either edge.
+/// The histogram bucket around a bound that is not a bucket edge. Such a histogram does not show how many values are
+/// beyond the bound, only how many are beyond either edge.
 public struct BucketSpan: Hashable, Sendable {
-    /// Nil: the bound lies below the lowest edge.
+    /// The edge below the bound; nil if the bound lies below the lowest edge.
     public var lower: Double?
-    /// Nil: the bound lies above the highest finite edge.
+    /// The edge above the bound; nil if the bound lies above the highest finite edge.
     public var upper: Double?
 
-    /// `between the bucket edges 100 ms and 250 ms`.
+    /// The span as text, such as `between the bucket edges 100 ms and 250 ms`.
     public func words(_ unit: MeasureUnit) -> String {
         switch (lower.map { Measurement.format($0, unit) }, upper.map { Measurement.format($0, unit) }) {
         case (let lower?, let upper?): "between the bucket edges \(lower) and \(upper)"
@@ -18,7 +18,7 @@ public struct BucketSpan: Hashable, Sendable {
         }
     }
 
-    /// What to do about it.
+    /// Advice for the author of the check: which bound to write instead.
     func advice(_ unit: MeasureUnit) -> String {
         let edges = [lower, upper].compactMap(\.self).map { Measurement.format($0, unit) }
         return "only an edge can be judged: write \(edges.joined(separator: " or ")) as the bound"
@@ -26,16 +26,17 @@ public struct BucketSpan: Hashable, Sendable {
 }
 
 extension CumulativeHistogram {
-    /// Edges are often computed, `0.1 * 3`, and bounds are written.
+    /// The relative difference up to which a bound counts as equal to an edge: servers compute edges in floating point,
+    /// such as `0.1 * 3`, while bounds are written as decimals.
     private static let tolerance = 1e-9
 
-    /// Index of the first edge at or above a value; of +Inf where there is none.
+    /// The index of the first edge at or above a value; that of the last edge, +Inf, if no finite one is.
     func edge(atOrAbove value: Double) -> Int {
         let slack = abs(value) * Self.tolerance
         return bounds.firstIndex { $0 >= value - slack } ?? max(bounds.count - 1, 0)
     }
 
-    /// Nil where the bound is an edge.
+    /// The bucket around a bound; nil if the bound is an edge.
     public func span(around bound: Double) -> BucketSpan? {
         guard bound.isFinite, !bounds.isEmpty else { return nil }
         let place = edge(atOrAbove: bound)

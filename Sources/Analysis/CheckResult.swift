@@ -6,12 +6,13 @@ import Vocabulary
 public enum MeasurementFault: Sendable {
     /// No scrape shows the series that the check names.
     case missingSeries
-    /// The scrapes show the series, but its values cannot be measured: NaN, a changed type, a page that stands still.
+    /// The scrapes show the series, but its values cannot be measured: NaN, a changed type, a page that does not
+    /// change.
     case unusableSeries
 }
 
 extension QualityCheck {
-    /// The unit of its bounds.
+    /// The unit of the check's bounds.
     var unit: MeasureUnit { range == nil ? .points : .score }
 }
 
@@ -20,22 +21,23 @@ public struct Measurement: Hashable, Codable, Sendable {
     /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
     public var subject: String
     public var unit: MeasureUnit
-    /// Nil where there was no sample. Infinite is written as `.greatestFiniteMagnitude`, which JSON can hold.
+    /// The value of each arm; nil without samples. An infinite value is stored as `.greatestFiniteMagnitude`, because
+    /// JSON has no infinity.
     public var candidate: Double?
     public var baseline: Double?
-    /// Samples that each value rests on.
+    /// The number of samples behind each value.
     public var candidateSamples: UInt64
     public var baselineSamples: UInt64
     /// The bound on `value`.
     public var bound: Double
-    /// What is held against the bound: the candidate's value, or its drop or rise against the baseline.
+    /// The number that is compared with the bound: the candidate's value, or its drop or rise against the baseline.
     public var value: Double?
-    /// True: the value may be at most the bound; false: at least.
+    /// True if the bound is the largest allowed value; false if it is the smallest.
     public var atMost: Bool
     public var verdict: Verdict
     /// The interval of the candidate's value less the baseline's; nil where it is not known.
     public var difference: DifferenceInterval?
-    /// What is missing or uncertain, and what decided.
+    /// Facts beside the numbers: what is missing or uncertain, and what decided.
     public var notes: [MeasurementNote]
 
     public init(
@@ -56,8 +58,7 @@ public struct Measurement: Hashable, Codable, Sendable {
         self.notes = notes
     }
 
-    /// The reason for which a scraped series gave no value; nil for other verdicts, and where the scrapes themselves
-    /// failed.
+    /// The reason why a scraped series gave no value; nil for other verdicts, and if the scrapes themselves failed.
     public var fault: MeasurementFault? {
         guard verdict == .error else { return nil }
         if notes.contains(where: { $0.kind == .missingSeries }) { return .missingSeries }
@@ -69,57 +70,59 @@ public struct Measurement: Hashable, Codable, Sendable {
     }
 }
 
-/// What the sequential judge holds for and against a candidate in one check.
+/// The sequential judge's evidence for and against a candidate in one check.
 public struct CheckEvidence: Hashable, Codable, Sendable {
-    /// ln E for a revert, and what it has to reach: ln 1/(w α).
+    /// ln E for a revert, and the threshold at which the check reverts, ln 1/(w α).
     public var value: Double
     public var revertAt: Double
-    /// ln E for a promotion, and what it has to stand at.
+    /// ln E for a promotion, and the value that it must have at the time of promotion.
     public var proof: Double
     public var promoteAt: Double
     /// The check's share of the risk, 0 ... 1.
     public var weight: Double
     /// The bound or the group that has the strongest evidence.
     public var part: String
-    /// How failures cluster, φ̂, and what follows for the bets; nil for quality, and φ̂ before it is known.
+    /// The mode of betting that follows from how failures cluster, and φ̂ itself. Both are nil for quality, and φ̂
+    /// until it is known.
     public var mode: CountingMode?
     public var overdispersion: Double?
-    /// About how many more requests of the candidate the proof needs, and how long that takes at this rate, in seconds;
-    /// nil where it cannot be told.
+    /// An estimate of how many more requests of the candidate the proof needs, and of the time that they take at the
+    /// present rate, in seconds; nil if unknown.
     public var requestsNeeded: Double?
     public var secondsNeeded: Double?
-    /// ln E over the rollout.
+    /// The course of ln E for a revert over the rollout.
     public var trace: EvidenceTrace
 
-    /// How failures cluster and what follows, in words; empty for quality.
+    /// How failures cluster and what follows for the bets, as text; empty for quality.
     public var dependence: String { mode?.words(overdispersion) ?? "" }
 
-    /// `2,500 : 1`: the odds that were won against the candidate being sound.
+    /// The odds against the candidate being sound, such as `2,500 : 1`.
     public var odds: String { Self.odds(value) }
 
     public static func odds(_ logEvidence: Double) -> String { "\(oddsToOne(logEvidence)) : 1" }
 
-    /// The first number of odds: `2,500` for 2,500 : 1.
+    /// The first number of the odds, such as `2,500` for 2,500 : 1.
     public static func oddsToOne(_ logEvidence: Double) -> String {
         if let power = power(logEvidence) { return "more than \(power)" }
-        // What was 1/0.01 before its logarithm was taken is not to be shown as 99.
+        // Rounding: 1/0.01 must not become 99 on its way through the logarithm.
         let e = evidence(ofLog: logEvidence) * (1 + 1e-9)
         return e < 10 ? Measurement.decimals(e, 1) : grouped(UInt64(saturating: e.rounded(.down)))
     }
 
-    /// `1 of 2,500`: how often bets that are fair win as much, at most.
+    /// The largest share of sound candidates against which as much evidence is ever found, such as `1 of 2,500`.
     public static func chance(_ logEvidence: Double) -> String {
         if let power = power(logEvidence) { return "1 of \(power)" }
         return "1 of \(grouped(UInt64(saturating: (evidence(ofLog: max(logEvidence, 0)) * (1 + 1e-9)).rounded(.down))))"
     }
 
-    /// `10^9`: from a million on nobody reads digits, and beyond 10^13 it is all the same.
+    /// The evidence as a power of ten, such as `10^9`, at most `10^13`; nil below a million, where it is shown in
+    /// digits.
     private static func power(_ logEvidence: Double) -> String? {
         let power = logEvidence * 0.434_294_481_903_251_8 + 1e-9
         return power < 6 ? nil : "10^\(Int(saturating: min(power, 13).rounded(.down)))"
     }
 
-    /// `2,300` of 2,317.4: an estimate of a count, to two digits.
+    /// An estimated count as text, rounded up to two digits: `2,400` for 2,317.4.
     public static func about(_ count: Double) -> String {
         var scale = 1.0
         let count = min(max(count, 1), 1e15)
@@ -127,7 +130,7 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
         return grouped(UInt64(saturating: (count / scale).rounded(.up) * scale))
     }
 
-    /// `12,345`.
+    /// A number with a comma before every three digits, such as `12,345`.
     public static func grouped(_ n: UInt64) -> String {
         var digits = Array(String(n))
         var i = digits.count - 3
@@ -139,32 +142,33 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     }
 }
 
-/// One check at one look.
+/// The result of one check in one evaluation.
 public struct CheckResult: Hashable, Codable, Sendable {
     public var policy: String
     public var check: String
     public var mode: CheckMode
-    /// What the check decides.
+    /// The verdict of the check, which takes its limits of failures, inconclusive results and errors into account.
     public var verdict: Verdict
-    /// What the newest measurement alone says.
+    /// The verdict of the newest measurement alone.
     public var measured: Verdict
     public var measurements: [Measurement]
-    /// Failed measurements so far, and how many are tolerated.
+    /// The number of failed measurements so far, and the number that is tolerated.
     public var failures: Int
     public var failureLimit: Int
     public var inconclusives: Int
     public var consecutiveErrors: Int
-    /// Whether promotion may rest on this check now.
+    /// True if this check does not stand in the way of a promotion now.
     public var proven: Bool
-    /// What is still missing for that, in words; empty where nothing is.
+    /// What is still missing for a promotion, as text; empty if nothing is.
     public var missing: String
-    /// A step may end although this check has no data: only promotion waits for it.
+    /// True if a step may end while this check has no data, so that only the promotion waits for it.
     public var waitsOnlyForPromotion: Bool
     /// True if the check has no data and more requests like the present ones would not change that; `missing` says why.
     public var needsMoreThanTraffic = false
-    /// More inconclusive measurements than the policy tolerates: someone has to look.
+    /// True if more measurements were inconclusive than the policy tolerates, so that the rollout is held for an
+    /// operator.
     public var isOverInconclusiveLimit = false
-    /// What the sequential judge holds; nil for bounds that are no part of the risk, and for other judges.
+    /// The sequential judge's evidence; nil for checks that have no share of the risk, and for the threshold judge.
     public var evidence: CheckEvidence?
 
     public init(
@@ -187,7 +191,7 @@ public struct CheckResult: Hashable, Codable, Sendable {
         self.waitsOnlyForPromotion = waitsOnlyForPromotion
     }
 
-    /// `policy/check`.
+    /// The names of policy and check, `policy/check`.
     public var path: String { "\(policy)/\(check)" }
     public var isEnforced: Bool { mode == .enforce }
 

@@ -1,18 +1,19 @@
 import PolicyModel
 
-/// What a failed measurement that counted rested on, so that the next one can tell what came after it.
+/// The data on which the last counted failure of a check was based. The next measurement counts as a failure only if
+/// the data that came after it fail as well.
 struct CountedFailure {
-    /// Requests that ended before this were seen: monotonic, in nanoseconds.
+    /// Requests that ended before this time were measured (monotonic nanoseconds).
     var endedUpTo: Int64 = .min
     /// The latency of requests that began before this time has been counted already (monotonic nanoseconds).
     var startedUpTo: Int64 = .min
-    /// The newest scrape of each of the candidate's servers.
+    /// The time of the newest scrape of each of the candidate's servers.
     var scrapes: [Endpoint: Int64] = [:]
-    /// The candidate's rows by measurement.
+    /// The candidate's labeled rows, by the subject of the measurement.
     var rows: [String: GroupCounts] = [:]
 
-    /// The first whole second after `endedUpTo`. Requests are counted by the second in which they end; the one in which
-    /// the failure was measured would count twice.
+    /// The start of the first whole second at or after `endedUpTo`. Requests are counted by the second in which they
+    /// end, so those of the second in which the failure was measured would otherwise count twice.
     var endedFrom: Int64 {
         let second = ObservationWindow.cohortLength
         return endedUpTo < .max - second && endedUpTo > .min + second
@@ -21,13 +22,13 @@ struct CountedFailure {
 }
 
 extension ThresholdLook {
-    /// Everything up to now.
+    /// The data that this measurement has seen: everything up to now.
     var position: CountedFailure {
         CountedFailure(endedUpTo: now, startedUpTo: now, scrapes: snapshot.series.newestScrapes(of: .candidate))
     }
 
-    /// How far the candidate's data reach, if what came after a counted failure fails the same bound by itself; nil
-    /// where it does not.
+    /// Measures only the data that came after a counted failure.
+    /// - Returns: the position of the new data if they fail the same bound by themselves; otherwise nil.
     func repeated(_ failure: Measurement, after last: CountedFailure) -> CountedFailure? {
         var look = self
         look.after = last
@@ -42,7 +43,7 @@ extension ThresholdLook {
         return position
     }
 
-    /// The candidate's rows that these measurements rest on.
+    /// The candidate's labeled rows behind these measurements, by subject; empty for checks other than quality.
     func rows(of measurements: [Measurement]) -> [String: GroupCounts] {
         guard case .quality(let quality) = check.kind else { return [:] }
         let table = snapshot.quality
@@ -55,7 +56,7 @@ extension ThresholdLook {
 }
 
 extension GroupCounts {
-    /// What was added to `earlier`; all of it where that is no earlier state of these counts.
+    /// The counts that were added since `earlier`; all of them if `earlier` is no earlier state of these counts.
     func since(_ earlier: GroupCounts) -> GroupCounts {
         var rest = self
         for count in [

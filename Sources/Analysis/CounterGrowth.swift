@@ -1,15 +1,15 @@
 import PolicyModel
 
-/// How counters and histograms grew between two scrapes of one server: those that a preset reads, and those that checks
-/// ask for.
+/// The growth of one server's counters and histograms between two scrapes: of those that a preset reads, and of those
+/// that checks ask for.
 struct CounterGrowth: Hashable, Sendable {
-    /// Requests of all series; nil without data.
+    /// The growth of the request counter, all series together; nil without data.
     var requests: Double?
-    /// Errors of all series; nil without data.
+    /// The growth of the error counter, all series together; nil without data.
     var errors: Double?
-    /// Requests by latency; nil without data.
+    /// The growth of the latency histogram; nil without data.
     var latency: CumulativeHistogram?
-    /// All series of a query together; without those that have no data.
+    /// The growth of each query, all its series together. Queries without data are left out.
     var counters: [SeriesQuery: Double] = [:]
     var histograms: [SeriesQuery: CumulativeHistogram] = [:]
 }
@@ -17,8 +17,8 @@ struct CounterGrowth: Hashable, Sendable {
 /// Follows one server's counters series by series, so that a model that comes or goes is not taken for a reset of the
 /// sum of all of them.
 ///
-/// A series that a scrape does not show and a later one does goes on from its last value. One that was never shown
-/// before began at zero, unless this is the server's first scrape, which is what the others count from.
+/// A series that is absent from some scrapes and then returns continues from its last value. A series that appears for
+/// the first time began at zero; those of the server's first scrape are where counting starts.
 struct CounterTracker: Sendable {
     private var requests = SeriesMemory<Double>()
     private var errors = SeriesMemory<Double>()
@@ -27,7 +27,7 @@ struct CounterTracker: Sendable {
     private var histograms: [SeriesQuery: SeriesMemory<CumulativeHistogram>] = [:]
     private var isFirst = true
 
-    /// The growth since the scrape before.
+    /// Records a scrape and returns the growth since the one before.
     mutating func record(_ sample: ScrapeSample) -> CounterGrowth {
         let readings = sample.presetReadings ?? PresetReadings(sumsOf: sample)
         defer { isFirst = false }
@@ -52,7 +52,7 @@ struct CounterTracker: Sendable {
         return growth
     }
 
-    /// Forgets the series of queries that the policies do not ask any more.
+    /// Forgets the series of queries that no policy contains any more.
     private mutating func forgetQueries(besides sample: ScrapeSample) {
         guard counters.count + histograms.count > sample.series.count else { return }
         counters = counters.filter { sample.series[$0.key] != nil }
@@ -60,7 +60,7 @@ struct CounterTracker: Sendable {
     }
 }
 
-/// The last value of each series that was shown, also of those that the newest scrape does not show.
+/// The last value of each series that was ever shown, including series that are absent from the newest scrape.
 private struct SeriesMemory<Value: Sendable>: Sendable {
     private struct Entry {
         var value: Value
@@ -68,15 +68,16 @@ private struct SeriesMemory<Value: Sendable>: Sendable {
     }
     private var entries: [String: Entry] = [:]
     private var scrape = 0
-    /// The number of absent series that are remembered beyond as many as the newest scrape shows.
+    /// The number of absent series that are remembered in addition to as many as the newest scrape shows.
     private static var slack: Int { 1024 }
 
-    /// The last value, or nil; `value` takes its place.
+    /// Stores a series' value and returns the one before; nil for a new series.
     mutating func replace(_ labels: String, with value: Value) -> Value? {
         entries.updateValue(Entry(value: value, scrape: scrape), forKey: labels)?.value
     }
 
-    /// Ends a scrape that showed so many series. Where too many are remembered, those that are absent longest go.
+    /// Ends a scrape. If too many series are remembered, those absent for longest are forgotten.
+    /// - Parameter shown: the number of series in the scrape.
     mutating func endScrape(shown: Int) {
         scrape += 1
         let limit = 2 * shown + Self.slack
@@ -87,7 +88,8 @@ private struct SeriesMemory<Value: Sendable>: Sendable {
 }
 
 extension SeriesMemory<Double> {
-    /// A value that no counter can have, because it is negative or not finite, reads as missing.
+    /// The growth of all series together. A value that no counter can have, because it is negative or not finite, is
+    /// skipped.
     mutating func growth(of readings: [String: Double]?, isFirst: Bool) -> Double? {
         guard let readings else { return nil }
         var sum = 0.0
@@ -103,8 +105,8 @@ extension SeriesMemory<Double> {
 }
 
 extension SeriesMemory<CumulativeHistogram> {
-    /// A histogram in which any bucket fell was reset as a whole, and counts from zero. One with other bounds than
-    /// before starts anew, and adds nothing.
+    /// The growth of all series together. A histogram in which any bucket fell was reset as a whole and counts from
+    /// zero. One whose bounds changed adds nothing; counting starts with it.
     mutating func growth(of readings: [String: CumulativeHistogram]?, isFirst: Bool) -> CumulativeHistogram? {
         guard let readings else { return nil }
         var sum: CumulativeHistogram?
@@ -112,7 +114,7 @@ extension SeriesMemory<CumulativeHistogram> {
             let previous = replace(labels, with: current)
             if isFirst || previous.map({ $0.bounds != current.bounds }) ?? false { continue }
             let step = previous.map { current.step(since: $0) } ?? current
-            // A page whose histograms share no bounds has no readings, so they can be added.
+            // The reader gives no readings for a page whose histograms share no bounds, so these can be added.
             sum = sum.map { $0.merged(with: step) ?? $0 } ?? step
         }
         endScrape(shown: readings.count)
@@ -121,7 +123,7 @@ extension SeriesMemory<CumulativeHistogram> {
 }
 
 extension PresetReadings {
-    /// The growth of a sample that has no readings by series.
+    /// The readings of a sample that has one series of each: its sums, under an empty label set.
     fileprivate init(sumsOf sample: ScrapeSample) {
         self.init()
         requests = sample.requests.map { ["": $0] }

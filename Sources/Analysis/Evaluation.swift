@@ -1,18 +1,18 @@
 import PolicyModel
 import Vocabulary
 
-/// All checks of a rollout at one look, and what the look itself was worth. The only thing that the state machine
-/// learns of the world.
+/// The results of all checks of a rollout at one moment, the condition of both arms, and whether the data can be relied
+/// on. The state machine decides on nothing else.
 public struct Evaluation: Hashable, Codable, Sendable {
     /// The results in the order of the policies and their checks.
     public var results: [CheckResult]
     public var baseline: ArmCondition
     public var candidate: ArmCondition
-    /// Judged requests came in lately: time may count as held.
+    /// True if judged requests arrived recently. Only then does time count toward a step's hold.
     public var isDataFlowing: Bool
-    /// Why the agent cannot trust its own view now; nil where it can.
+    /// The reason why the agent cannot rely on its own observations now; nil if it can.
     public var blindness: String?
-    /// Items of the rollout's recording that its evidence rests on; nil where the judge keeps none.
+    /// The number of items of the rollout's recording behind its evidence; nil if the judge keeps no recording.
     public var items: Int?
 
     public init(
@@ -26,8 +26,8 @@ public struct Evaluation: Hashable, Codable, Sendable {
         self.blindness = blindness
     }
 
-    /// Over the enforced checks: fail before error before inconclusive before noData before pass. A check that only
-    /// promotion waits for does not make it noData.
+    /// The most severe verdict of the enforced checks, in the order fail, error, inconclusive, noData, pass. The noData
+    /// of a check that only the promotion waits for does not count.
     public var verdict: Verdict {
         let enforced = results.filter(\.isEnforced)
         for verdict in [Verdict.fail, .error, .inconclusive] where enforced.contains(where: { $0.verdict == verdict }) {
@@ -36,16 +36,16 @@ public struct Evaluation: Hashable, Codable, Sendable {
         return enforced.contains { $0.verdict == .noData && !$0.waitsOnlyForPromotion } ? .noData : .pass
     }
 
-    /// Enforced checks with this verdict.
+    /// The enforced checks with a verdict.
     public func enforced(_ verdict: Verdict) -> [CheckResult] {
         results.filter { $0.isEnforced && $0.verdict == verdict }
     }
 
-    /// Enforced checks that promotion still waits for.
+    /// The enforced checks that the promotion still waits for.
     public var unproven: [CheckResult] { results.filter { $0.isEnforced && !$0.proven } }
 }
 
-/// How an arm does at this moment, whatever the policies say.
+/// The condition of an arm at one moment, independent of any policy.
 public struct ArmCondition: Hashable, Codable, Sendable {
     public var servers: Int
     public var reachable: Int
@@ -56,9 +56,9 @@ public struct ArmCondition: Hashable, Codable, Sendable {
     public var recentRequests: UInt64
     public var recentErrors: UInt64
 
-    /// What counts as recent.
+    /// The length of the recent past.
     public static let recentSpan: Duration = .seconds(30)
-    /// Fewer recent requests say nothing of an arm's condition.
+    /// The fewest recent requests from which an error rate is computed.
     static let fewestRecent: UInt64 = 10
 
     public init(
@@ -73,17 +73,17 @@ public struct ArmCondition: Hashable, Codable, Sendable {
         self.recentErrors = recentErrors
     }
 
-    /// Nil where there are too few recent requests to tell.
+    /// The share of errors among recent requests, 0 ... 1; nil if there are too few to tell.
     public var recentErrorRate: Double? {
         recentRequests < Self.fewestRecent ? nil : Double(recentErrors) / Double(recentRequests)
     }
 
-    /// No server takes connections, or at least half of what it got lately failed.
+    /// True if no server takes connections, or if at least half of the recent requests failed.
     public var isDown: Bool {
         (servers > 0 && reachable == 0) || (recentErrorRate.map { $0 >= 0.5 } ?? false)
     }
 
-    /// The reason for which the arm is taken to be down, in words.
+    /// The reason why the arm counts as down, as text.
     public var downReason: String {
         guard servers > 0 && reachable == 0 else {
             return "\(recentErrors) of its last \(recentRequests) requests failed"
@@ -91,13 +91,14 @@ public struct ArmCondition: Hashable, Codable, Sendable {
         return servers == 1 ? "its server cannot be reached" : "none of its \(servers) servers can be reached"
     }
 
-    /// Whether this arm is no better a place for traffic than the other: both are down, and this one fails as much.
+    /// True if sending traffic to this arm instead of the other would not help: this one is down, and the other is up
+    /// or fails no more than this one.
     public func isNoBetter(than other: ArmCondition) -> Bool {
         guard isDown else { return false }
         guard other.isDown else { return true }
         return failing >= other.failing
     }
 
-    /// The share of a next request's chances to fail: certain where no server takes connections.
+    /// The probability that the next request fails: 1 if no server takes connections, or if the rate is unknown.
     private var failing: Double { servers > 0 && reachable == 0 ? 1 : recentErrorRate ?? 1 }
 }

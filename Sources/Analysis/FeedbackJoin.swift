@@ -1,32 +1,33 @@
 import PolicyModel
 
-/// What became of feedback. Every row that came in is counted in exactly one of these, `pending` while it waits.
+/// The labeled rows that came in, by what became of them. Every row is counted in exactly one of these; `pending` while
+/// it waits.
 public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var joined: UInt64 = 0
-    /// The id was labeled before.
+    /// Rows whose request was labeled before.
     public var duplicate: UInt64 = 0
-    /// The id was seen on both arms.
+    /// Rows whose request id was seen on both arms, or in two rollouts.
     public var ambiguous: UInt64 = 0
-    /// No request with this id was seen in time.
+    /// Rows for whose id no request was seen in time.
     public var unmatched: UInt64 = 0
-    /// The request is of a rollout that is over, or ended before a check asked for labels, or the label came later than
-    /// the checks wait for.
+    /// Rows whose request belongs to an earlier rollout or ended before a check asked for labels, and rows that came
+    /// later than the checks wait for.
     public var late: UInt64 = 0
-    /// No rollout was running, so there was nothing to compare.
+    /// Rows that came while no rollout was running, so that there was nothing to compare.
     public var noRollout: UInt64 = 0
-    /// A rollout was running, and none of its checks asks for labels.
+    /// Rows that came during a rollout none of whose checks asks for labels.
     public var noCheck: UInt64 = 0
-    /// Waits for its request to end.
+    /// Rows that wait for their request to end, or for the next `settle`.
     public var pending: UInt64 = 0
 
     public init() {}
 }
 
-/// A labeled row with the arm that responded, and when its request began.
+/// A labeled row with the arm that responded and the start of its request.
 public struct JoinedFeedback: Sendable {
     public var row: Feedback
     public var arm: Arm
-    /// Monotonic nanoseconds, to the second.
+    /// The start of the request in monotonic nanoseconds, rounded down to a whole second.
     public var startedAt: Int64
     /// The hash of the key that the request was assigned by.
     public var key: UInt32
@@ -39,32 +40,35 @@ public struct JoinedFeedback: Sendable {
     }
 }
 
-/// Joins feedback with the arm that answered. Requests and feedback may come in either order; both sides are bounded.
+/// Joins feedback with the arm that responded. Requests and feedback may come in either order; both sides are bounded.
 ///
 /// A row whose request is known waits only for the next `settle`. Rows whose ids are unknown have places of their own,
-/// so that however many of them are posted, they do not take those of rows whose requests are known. The work of a turn
-/// is linear in the rows and requests that it brings, whatever is waiting.
+/// so that however many of them are posted, they do not take those of rows whose requests are known. The work of a call
+/// is linear in the rows and requests that it brings, however many are waiting.
 public struct FeedbackJoin: Sendable {
-    /// The number of requests that are remembered at least, and up to twice as many; the oldest go first. What a
-    /// dictionary of 2^18 places of 24 bytes holds: twice 6 MiB.
+    /// The number of newest requests that are remembered for certain; at most twice as many are, in two dictionaries,
+    /// and the older dictionary is dropped as a whole. The number is what a Swift dictionary of 2^18 slots holds at its
+    /// load factor of 3/4: with 24 bytes a slot, 6 MiB for each of the two.
     public static let capacity = 196_608
     private let capacity: Int
-    /// Rows whose requests are not known yet, and rows that wait for the next `settle`: at most so many of each.
+    /// The largest number of rows whose requests are not known yet, and that of rows that wait for the next `settle`.
     public static let maximumPending = 50_000
-    /// Bytes that the rows of either kind take, about. Rows with many groups reach this limit first.
+    /// The largest memory that the rows of either kind may take, in bytes, estimated. Rows with many groups reach it
+    /// before `maximumPending`.
     public static let maximumBytes = 16 << 20
-    /// Rows joined in one turn of the control thread. Judging one takes about 1 µs with two groups, and 5 µs for each
-    /// check with sixteen.
+    /// The largest number of rows that one `settle` joins, since the control thread also judges them: a row takes about
+    /// 1 µs with two groups, and 5 µs for each check with sixteen.
     public static let maximumSettled = 10_000
-    /// How long a row waits for its request: requests are handed over once a tick, after their end.
+    /// The time for which a row waits for its request. The data plane reports requests once a tick, after their end.
     public static let patience: Duration = .seconds(30)
 
-    /// Rows of unknown requests count as late for so long after the last request that was not remembered because no
-    /// check asked for labels: they may be its label.
+    /// The time after the last unremembered request (`skip`) during which rows of unknown requests count as late and
+    /// not as unmatched, because they may be labels of such requests.
     public static let lateness: Duration = .seconds(300)
 
-    /// Who asks for feedback.
+    /// The consumer of feedback at the moment.
     public enum Audience: Sendable {
+        /// A rollout with a check that reads labels.
         case rollout
         case noRollout
         /// A rollout without a check that reads labels.
@@ -72,12 +76,13 @@ public struct FeedbackJoin: Sendable {
     }
 
     private enum Seen {
-        /// Seconds of the monotonic clock.
+        /// The request has ended; `second` is its start in seconds of the monotonic clock.
         case answered(slot: UInt32, arm: Arm, second: UInt32, key: UInt32)
         case labeled
+        /// The id was seen on both arms, or in two rollouts.
         case ambiguous
     }
-    /// Requests that came last, and those before.
+    /// The newest requests, and the generation before them.
     private var recent: [UInt64: Seen] = [:]
     private var earlier: [UInt64: Seen] = [:]
     /// When `earlier` was replaced last, in monotonic nanoseconds.
@@ -89,7 +94,7 @@ public struct FeedbackJoin: Sendable {
     /// Rows whose requests are unknown, by request.
     private var waiting: [UInt64: (row: Feedback, since: Int64)] = [:]
     private var waitingBytes = 0
-    /// When each waiting row came, the oldest first. Entries of rows that no longer wait are skipped.
+    /// The arrival time of each waiting row, the oldest first. Entries of rows that no longer wait are skipped.
     private var arrivals = RowQueue<(hash: UInt64, since: Int64)>()
     public private(set) var counts = FeedbackCounts()
     /// The start of the last request that was not remembered, in monotonic nanoseconds.
@@ -129,8 +134,8 @@ public struct FeedbackJoin: Sendable {
     /// Notes a judged request that is not remembered, because no check asks for labels.
     public mutating func skip(_ o: Observation) { lastSkipped = max(lastSkipped ?? o.startedAt, o.startedAt) }
 
-    /// Takes feedback in; `settle` joins it.
-    /// - Returns: false when too much is waiting and this row was not taken.
+    /// Accepts a row, to be joined by `settle`.
+    /// - Returns: false if too much is waiting, so that the row was refused.
     public mutating func submit(_ row: Feedback, for audience: Audience = .rollout, now: Int64) -> Bool {
         let bytes = row.footprint
         if self[row.requestHash] != nil {
@@ -157,13 +162,14 @@ public struct FeedbackJoin: Sendable {
         return true
     }
 
-    /// Joins what can be joined now, at most `maximumSettled` rows. Call it after the requests of a tick were recorded.
-    /// - Parameter slot: the rollout that is running; nil without one.
+    /// Joins the rows that can be joined now, at most `maximumSettled`. Call it after the requests of a tick were
+    /// recorded.
+    /// - Parameter slot: the slot of the running rollout; nil without one.
     public mutating func settle(slot: UInt32?, for audience: Audience = .rollout, now: Int64) -> [JoinedFeedback] {
         var joined: [JoinedFeedback] = []
         for _ in 0..<Self.maximumSettled {
             guard let row = ready.popFirst(bytes: \.footprint) else { break }
-            // Known when it was queued; forgotten where very many requests came since.
+            // The request was known when the row was queued, but may have been forgotten since.
             switch self[row.requestHash] {
             case nil: counts.unmatched += 1
             case .answered(let itsSlot, let arm, let second, let key):
@@ -208,7 +214,7 @@ public struct FeedbackJoin: Sendable {
                 counts.unmatched += 1
             }
         }
-        // Entries of rows that were joined stay for a while: no more of them than of rows that wait.
+        // Entries of joined rows are removed only when they outnumber those of waiting rows.
         guard arrivals.count > 2 * waiting.count + 1_000 else { return }
         let current = waiting
         arrivals.removeAll { current[$0.hash]?.since != $0.since }
@@ -218,7 +224,7 @@ public struct FeedbackJoin: Sendable {
 }
 
 extension Feedback {
-    /// Bytes that the row takes in memory, about.
+    /// The memory that the row takes, in bytes, estimated.
     var footprint: Int {
         var bytes = 160
         for (attribute, value) in groups { bytes += 96 + attribute.utf8.count + value.utf8.count }

@@ -1,14 +1,15 @@
-/// Latencies of one arm, wherever they come from.
+/// The latencies of one arm, as the proxy measured them or as they were scraped.
 protocol LatencySample {
-    /// The p-quantile in seconds and how many samples it rests on; nil without samples.
+    /// The p-quantile in seconds and its number of samples; nil without samples.
     func quantile(_ p: Double) -> (value: Double, samples: UInt64)?
-    /// How many were slower than a threshold in seconds, counted in the candidate's favor where buckets are coarse.
+    /// The share of requests that were slower than a threshold in seconds. If the threshold lies within a bucket, that
+    /// bucket's requests count as faster, in the candidate's favor.
     func exceeding(_ seconds: Double) -> Proportion
-    /// Whether the p-quantile is beyond a threshold in seconds, counted like `exceeding`.
+    /// True if the p-quantile is beyond a threshold in seconds, counted as in `exceeding`.
     func isBeyond(_ seconds: Double, quantile p: Double) -> Bool
-    /// The edges that a bound lies between; nil where it can be judged as it is.
+    /// The edges around a bound; nil if the sample can be compared with the bound exactly.
     func span(around seconds: Double) -> BucketSpan?
-    /// How many were slower than the lower edge: at least as many as were slower than the bound.
+    /// The share of requests that were slower than the lower edge: at least the share slower than the bound.
     func exceeding(span: BucketSpan) -> Proportion
 }
 
@@ -21,7 +22,8 @@ struct ScrapedLatency: LatencySample {
         if case .histogram(let histogram) = delta.latency { histogram } else { nil }
     }
 
-    /// Answered and failed requests; 0 without a histogram. It may be more than can be counted.
+    /// The number of successful and failed requests; 0 without a histogram. As a server may report anything, it may
+    /// exceed `Proportion.largestCount`.
     var population: Double { histogram.map { $0.total + delta.slower } ?? 0 }
 
     func quantile(_ p: Double) -> (value: Double, samples: UInt64)? {
@@ -37,7 +39,8 @@ struct ScrapedLatency: LatencySample {
         return slower(than: edge < histogram.counts.count ? histogram.counts[edge] : 0)
     }
 
-    /// Counted instead of compared with the quantile: of one above the highest edge only that edge is known.
+    /// Counts requests instead of computing the quantile, since for a quantile above the highest finite edge only that
+    /// edge is known.
     func isBeyond(_ seconds: Double, quantile p: Double) -> Bool { exceeding(seconds).rate ?? 0 > 1 - p }
 
     func span(around seconds: Double) -> BucketSpan? { histogram?.span(around: seconds) }

@@ -1,58 +1,68 @@
 import PolicyModel
 import Vocabulary
 
-/// A fact that a measurement needs beside its numbers: what is missing, what is uncertain, what decided.
+/// A fact about a measurement beside its numbers: what is missing, what is uncertain, what decided.
 public enum MeasurementNote: Hashable, Codable, Sendable {
     /// An arm has `seen` of the `needed` samples.
     case fewSamples(Arm, seen: UInt64, needed: UInt64)
     /// The histogram has no observation in the window.
     case noObservations
-    /// A group of which each arm needs `needed` rows.
+    /// A group has too few rows: each arm needs `needed` of them.
     case fewRows(candidate: UInt64, baseline: UInt64, needed: UInt64)
-    /// A group with too few rows, which is shown and decides nothing.
+    /// A group has too few rows, and the check only reports such groups: it is shown and decides nothing.
     case tooSmallToJudge(candidate: UInt64, baseline: UInt64, needed: UInt64)
+    /// No row with the check's attribute has come.
     case unseenAttribute
+    /// The attributes have more values than are judged.
     case tooManyGroups(limit: Int)
     case scoresOutOfRange(count: Int, ScoreRange)
+    /// The value is beyond the bound by less than two standard errors.
     case withinError
+    /// The baseline is beyond the bound as well, and the candidate is not clearly worse.
     case baselineBeyondBound
+    /// A failure that counted at an earlier measurement already; the data since then are within the bound.
     case countedAlready
     /// The increase is largest at this quantile, which is not the check's own.
     case strongestAtQuantile(Double)
-    /// Failed requests are what made the latency fail.
+    /// The latency is beyond its bound mostly because requests failed, which count as the slowest.
     case failsMore(candidate: FailedRequests, baseline: FailedRequests)
-    /// The evidence against the candidate and the evidence that reverts it, both as logarithms.
+    /// The evidence against the candidate, ln E, and the threshold at which it reverts.
     case evidence(value: Double, revertAt: Double)
     /// The most frequent statuses: `404 80%, 401 20%`.
     case responseStatuses(String)
-    /// The reason for which too few responses can be timed.
+    /// The reason why too few responses can be timed.
     case untimedResponses(String)
-    /// The bucket edges around the bound, and what to write instead.
+    /// The bucket edges around a bound that lies between two, and what to write instead.
     case boundBetweenEdges(String)
+    /// The quantile lies in the bucket that ends at the bound, so it may reach the bound.
     case quantileInBoundBucket
-    /// The name of the quantile, such as `P95`.
+    /// The baseline fails so often that its quantile is an error. The value is the quantile's name, such as `P95`.
     case baselineQuantileIsError(String)
+    /// The baseline's value is 0, so that no relative increase can be computed.
     case baselineIsZero
     case noCountersYet
-    /// The growth of an arm's request counter.
+    /// An arm's request counter grew by an amount that is no count: negative, not finite or too large.
     case uncountable(Arm, requests: Double)
+    /// A gauge was shown by `seen` of the `needed` latest scrapes.
     case fewFreshScrapes(seen: Int, needed: Int)
+    /// The arms do not have enough scrapes within the window yet.
     case fewScrapes
+    /// An arm's version has no metrics configured.
     case notScraped(Arm)
-    /// The server, and the reason of the last failure.
+    /// All scrapes of an arm fail: one of its servers, and the reason of its last failure.
     case scrapesFail(server: String, reason: String)
-    /// The description of the series that is missing, with a hint.
+    /// No scrape shows the series: its description, with a hint.
     case missingSeries(String)
-    /// The reason for which the series cannot be measured.
+    /// The series is shown but cannot be measured: the reason.
     case unusableSeries(String)
     case splitMismatch
     case labelMismatch
     /// The shares of the arms' labels that came later than the maturity, in seconds.
     case lateLabels(candidate: Double, baseline: Double, maturity: Double)
-    /// The words of a note from before notes had kinds.
+    /// The text of a stored note that was written before notes had kinds.
     case other(String)
 
-    /// Failed requests of an arm, and all of its requests.
+    /// An arm's failed requests, and the number of all its requests.
     public struct FailedRequests: Hashable, Codable, Sendable {
         public var failed: UInt64
         public var total: UInt64
@@ -154,7 +164,7 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
         "\(candidate) of \(needed) samples on the candidate, \(baseline) on the baseline"
     }
 
-    /// `P99.9`.
+    /// A quantile's name, such as `P99.9`.
     public static func name(ofQuantile quantile: Double) -> String {
         "P\(Measurement.decimals(quantile * 100, 2))"
     }

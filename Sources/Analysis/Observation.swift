@@ -1,31 +1,31 @@
 import PolicyModel
 import Vocabulary
 
-/// How a relayed request ended, seen from the proxy.
+/// How a request ended, as the proxy saw it.
 public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
-    /// 1xx to 3xx, relayed whole.
+    /// The server's response was 1xx to 3xx and was relayed completely.
     case success = 0
-    /// 4xx from the server.
+    /// The server responded with 4xx.
     case clientError = 1
-    /// 5xx from the server.
+    /// The server responded with 5xx.
     case serverError = 2
-    /// No connection to any server of the arm, or it was reset before the head.
+    /// No server of the arm could be connected to, or the connection was reset before the head of a response.
     case connectFailure = 3
-    /// The server did not answer, or went on answering, in time.
+    /// The server did not start its response, or continue it, in time.
     case timeout = 4
-    /// The reply broke off, or was no HTTP.
+    /// The response broke off, or was not HTTP.
     case truncated = 5
-    /// The client left first (499 in nginx's terms): not the server's fault.
+    /// The client closed the connection first (nginx's 499), which is not the server's fault.
     case clientClosed = 6
-    /// Still open when it was observed.
+    /// The request was still open when it was observed.
     case open = 7
-    /// The agent ended it because the client was too slow: its body did not come in time (408), or it did not read the
-    /// response. Not the server's fault, and nothing about the server's speed.
+    /// The agent ended the request because the client was too slow: it did not send its body in time (408), or did not
+    /// read the response. That is not the server's fault and says nothing about its speed.
     case clientTimeout = 8
-    /// The proxy itself responded with 4xx because the request was broken, which says nothing of the server.
+    /// The proxy itself responded with 4xx because the request was malformed, which says nothing about the server.
     case rejected = 9
 
-    /// Counts against the arm.
+    /// True if the outcome counts as an error of the arm.
     public var isError: Bool {
         switch self {
         case .serverError, .connectFailure, .timeout, .truncated: true
@@ -33,7 +33,7 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// True if the request counts as one that the server had to answer. Clients that left or were too slow, and
+    /// True if the server was responsible for responding to the request. Clients that left or were too slow, and
     /// requests that the proxy refused, are left out.
     public var isJudged: Bool {
         switch self {
@@ -42,8 +42,8 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// The code of a judged request. A status that does not fit the outcome counts as the first of the outcome's class.
-    /// Requests that are not judged read as successes, which nothing counts.
+    /// The response code of a judged request. A status that does not fit the outcome is replaced by the first of the
+    /// outcome's class. A request that is not judged has the code of a success, which no check counts.
     public func code(status: UInt16) -> ResponseCode {
         switch self {
         case .success: (300...399).contains(status) && status != 304 ? ResponseCode(rawValue: status) : .success
@@ -54,7 +54,7 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// As the `outcome` label of the agent's own metrics.
+    /// The outcome's name in the `outcome` label of the agent's own metrics.
     public var label: String {
         switch self {
         case .success: "success"
@@ -71,26 +71,26 @@ public enum Outcome: UInt8, CaseIterable, Codable, Sendable {
     }
 }
 
-/// One judged or relayed request, at its end or while it is still open. Plain bits: the data plane appends it to a
-/// fixed log and nothing else.
+/// One request, judged or not, at its end or while it is still open. It is a plain value of fixed size, so the data
+/// plane only has to append it to a log.
 public struct Observation: Hashable, Sendable {
-    /// Which rollout of which service: `RoutedService.slot`.
+    /// Identifies a service's rollout: `RoutedService.slot`.
     public var slot: UInt32
     public var arm: Arm
     public var outcome: Outcome
     public var flags: Flags
-    /// The request's place in 0 ..< 10 000 by the split's hash; sub-shards and keys are made of it.
+    /// The request's place in 0 ..< 10,000 by the hash that assigns it to an arm. Its sub-shard is computed from it.
     public var place: UInt16
-    /// The status of the server's final response; 0 where there was none.
+    /// The status of the server's final response; 0 if there was none.
     public var status: UInt16
-    /// Other bits of the same hash: tells keys apart where traffic is assigned by key.
+    /// Other bits of the same hash, by which keys are told apart if traffic is assigned by key.
     public var key: UInt32
-    /// Monotonic, in nanoseconds.
+    /// The start of the request, in monotonic nanoseconds.
     public var startedAt: Int64
-    /// `RequestIdentifier.hash` of its x-request-id; 0 where there was none to keep.
+    /// `RequestIdentifier.hash` of the request's x-request-id; 0 for none.
     public var requestHash: UInt64
     /// The time from `startedAt` to the first byte of the response's body, or to the end of a response without a body,
-    /// in microseconds; `UInt32.max` where that did not come.
+    /// in microseconds; `UInt32.max` if neither came.
     public var firstByte: UInt32
     /// The time from `startedAt` to the end; for an open request, its age. In microseconds, at most 71 minutes.
     public var total: UInt32
@@ -98,13 +98,13 @@ public struct Observation: Hashable, Sendable {
     public struct Flags: OptionSet, Hashable, Sendable {
         public let rawValue: UInt8
         public init(rawValue: UInt8) { self.rawValue = rawValue }
-        /// Belongs to the declared population.
+        /// The request belongs to the judged population (`analysis.requests`).
         public static let judged = Flags(rawValue: 1)
         /// The service assigns traffic by key and this request had none.
         public static let keyless = Flags(rawValue: 2)
-        /// A header match chose the arm; never judged.
+        /// A header match chose the arm. Such a request is never judged.
         public static let matched = Flags(rawValue: 4)
-        /// The request failed here, and the client got another arm's response.
+        /// The request failed on this arm, and the client got the other arm's response.
         public static let rescued = Flags(rawValue: 8)
     }
 
@@ -128,17 +128,17 @@ public struct Observation: Hashable, Sendable {
     public var code: ResponseCode { outcome.code(status: status) }
 }
 
-/// What the data plane hands over at each tick.
+/// The observations that the data plane hands over at a tick.
 public struct ObservationBatch: Sendable {
-    /// Ended since the last batch, in no order.
+    /// The requests that ended since the last batch, in no order.
     public var ended: [Observation]
-    /// Open now: judged ones only, with their age as `total`.
+    /// The judged requests that are open now, with their age as `total`.
     public var open: [Observation]
-    /// Ended but not logged, because a log was full.
+    /// The number of requests that ended but were not logged, because a log was full.
     public var dropped: UInt64
-    /// How many servers of each arm can be reached.
+    /// The health of the servers of each arm.
     public var health: [ArmHealth]
-    /// Requests that failed since the last batch, by the proxy's reason.
+    /// The requests that failed since the last batch, by the proxy's reason.
     public var failures: [FailureCount]
 
     public init(
@@ -153,8 +153,8 @@ public struct ObservationBatch: Sendable {
     }
 }
 
-/// Requests of an arm that the data plane failed, or cut, for one reason; at the stage `afterResponse`, connections of its
-/// servers that it closed. A server's own 5xx is none of these.
+/// The number of an arm's requests that the data plane failed or cut off for one reason; at the stage `afterResponse`,
+/// the number of connections to its servers that it closed. A server's own 5xx is not counted here.
 public struct FailureCount: Hashable, Sendable {
     public var slot: UInt32
     public var arm: Arm
@@ -180,7 +180,8 @@ public struct ArmHealth: Hashable, Sendable {
     public var slot: UInt32
     public var arm: Arm
     public var servers: Int
-    /// How many can be given requests. A baseline whose last servers were ejected still uses them: they count.
+    /// The number of servers that can be given requests. A baseline whose servers are all ejected still uses them, and
+    /// they count.
     public var reachable: Int
     /// The states, in the order of the version's servers.
     public var states: [ServerState]
@@ -194,18 +195,18 @@ public struct ArmHealth: Hashable, Sendable {
     }
 }
 
-/// What keeps a server from being given requests.
+/// The state of a server: healthy, or the reason why it is given no requests.
 public enum ServerState: Hashable, Sendable {
     case healthy
-    /// Left out until then, in monotonic nanoseconds, because it kept failing.
+    /// The server is left out until a time in monotonic nanoseconds, because it failed repeatedly.
     case ejected(until: Int64)
-    /// Its health check says why.
+    /// The server's health check fails, for this reason.
     case unhealthy(reason: String)
     /// The server refuses connections.
     case refusing
     /// The server does not take connections in time.
     case hanging
-    /// Its name has no address; why.
+    /// The server's name has no address, for this reason.
     case unresolved(reason: String)
 
     public var isHealthy: Bool { self == .healthy }
@@ -225,7 +226,7 @@ public enum ServerState: Hashable, Sendable {
 
 /// Request ids are joined with feedback by hash, so that the data plane keeps no strings.
 public enum RequestIdentifier {
-    /// Seeded by process, so that no client can choose ids that collide. Never 0.
+    /// The hash of an id, never 0. Its seed differs for each process, so that no client can choose ids that collide.
     public static func hash(_ id: UnsafeRawBufferPointer) -> UInt64 {
         var hasher = Hasher()
         hasher.combine(bytes: id)

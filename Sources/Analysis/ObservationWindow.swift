@@ -3,48 +3,49 @@ import PolicyModel
 /// The judged requests of one rollout, by cohorts of start time. Requests are counted in the second in which they
 /// began, however late they end: a cohort that is still partly open says so, and slow requests cannot hide by lasting.
 public struct ObservationWindow: Sendable {
-    /// One cohort lasts this long, in nanoseconds.
+    /// The length of a cohort, in nanoseconds.
     public static let cohortLength: Int64 = 1_000_000_000
 
-    /// What began in one second on one arm.
+    /// The requests that began in one second on one arm.
     public struct Cohort: Hashable, Sendable {
-        /// Start divided by `cohortLength`.
+        /// The start of the second, divided by `cohortLength`.
         public var second: Int64
         /// Ended requests by `Outcome.rawValue`.
         public var outcomes = OutcomeCounts()
-        /// Latency of successes, from the start to the end and to the first byte.
+        /// The latencies of successes, to the end and to the first byte of the response.
         public var total = SparseHistogram()
         public var firstByte = SparseHistogram()
-        /// Ages at which clients left: the request was at least that slow.
+        /// The ages of requests at the moment when their clients left; each was at least that slow.
         public var abandoned = SparseHistogram()
     }
 
-    /// What ended in one second on one arm, whenever it began: errors are counted here, because a request that timed
-    /// out is older than most windows when it ends.
+    /// The requests that ended in one second on one arm, whenever they began. Errors are counted by end, because a
+    /// request that times out may have begun before a check's whole window.
     struct Ended: Hashable, Sendable {
         var second: Int64
         var outcomes = OutcomeCounts()
     }
 
-    /// How much is kept. Older cohorts go; observations that come later for them are counted in `late`.
+    /// The time for which cohorts are kept. Observations that come for older ones are counted in `late`.
     public let retention: Duration
-    /// The counts by arm, ascending by second.
+    /// The cohorts by arm, ascending by second.
     public private(set) var cohorts: [[Cohort]] = [[], []]
     /// The requests that ended, by arm, ascending by second.
     private var ended: [[Ended]] = [[], []]
-    /// Latencies of requests that began before this are left out: the warm-up's.
+    /// The start of latency measurement: latencies of requests that began before, in the warm-up, are left out.
     private(set) var latencyFrom: Int64 = .min
-    /// Open judged requests at the last batch, by arm: age in microseconds and start.
+    /// The judged requests that were open at the last batch, by arm: start in monotonic nanoseconds, age in
+    /// microseconds.
     public private(set) var open: [[(startedAt: Int64, age: UInt32)]] = [[], []]
-    /// Counts since the rollout and since the step began, by arm; of requests that began then.
+    /// The requests of the rollout, and those that began in the current step, by arm.
     public private(set) var sinceStart: [OutcomeCounts] = [OutcomeCounts(), OutcomeCounts()]
     public private(set) var sinceStep: [OutcomeCounts] = [OutcomeCounts(), OutcomeCounts()]
     public private(set) var stepStartedAt: Int64
     /// When this window was opened.
     public let beganAt: Int64
-    /// Judged observations whose cohort was gone.
+    /// The number of judged observations whose cohort had expired.
     public private(set) var late: UInt64 = 0
-    /// Start of the newest judged request seen, in monotonic nanoseconds; nil before the first.
+    /// The start of the newest judged request, in monotonic nanoseconds; nil before the first.
     public private(set) var newestStart: Int64?
 
     public init(retention: Duration, startedAt: Int64) {
@@ -53,18 +54,18 @@ public struct ObservationWindow: Sendable {
         self.beganAt = startedAt
     }
 
-    /// Takes up counts that were kept over a restart. What they count is not in the cohorts any more.
+    /// Restores counts that were stored before a restart. The requests behind them are not in the cohorts any more.
     public mutating func restore(sinceStart: [OutcomeCounts], sinceStep: [OutcomeCounts]) {
         guard sinceStart.count == 2, sinceStep.count == 2 else { return }
         self.sinceStart = sinceStart
         self.sinceStep = sinceStep
     }
 
-    /// Lets latencies count from now on when their request began at or after `instant`; `.max`: none does. Errors
-    /// always count, or a crash loop would hide in its warm-up.
+    /// From now on, counts only the latencies of requests that begin at or after `instant`; `.max` for none. Errors
+    /// always count, or a crash loop would stay hidden in the warm-up.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 
-    /// What follows counts as the new step's when it began at or after `instant`.
+    /// Begins a step, to which the requests that begin at or after `instant` belong.
     public mutating func beginStep(at instant: Int64) {
         stepStartedAt = instant
         sinceStep = [OutcomeCounts(), OutcomeCounts()]
@@ -102,7 +103,7 @@ public struct ObservationWindow: Sendable {
         }
     }
 
-    /// Forgets what began before `now − retention`.
+    /// Forgets the requests that began before `now − retention`.
     public mutating func expire(now: Int64) {
         let oldest = (now - retention.nanoseconds) / Self.cohortLength
         for arm in 0..<2 {
@@ -112,7 +113,7 @@ public struct ObservationWindow: Sendable {
         }
     }
 
-    /// Sums of what began in `since ..< until` (monotonic nanoseconds, widened to whole cohorts).
+    /// Sums up the requests that began in `since ..< until` (monotonic nanoseconds, rounded down to whole cohorts).
     public func summary(_ arm: Arm, since: Int64, until: Int64 = .max) -> ArmSummary {
         let first = since / Self.cohortLength
         var summary = ArmSummary()
@@ -130,7 +131,8 @@ public struct ObservationWindow: Sendable {
         return summary
     }
 
-    /// Outcomes alone of what ended at or after `since` and before `until`, whenever it began; in whole seconds.
+    /// Counts the requests that ended in `since ..< until`, whenever they began (monotonic nanoseconds, rounded down to
+    /// whole seconds).
     public func counts(_ arm: Arm, since: Int64, until: Int64 = .max) -> OutcomeCounts {
         let first = since / Self.cohortLength
         let end = until / Self.cohortLength
@@ -152,7 +154,7 @@ public struct ObservationWindow: Sendable {
         }
     }
 
-    /// The index of a second's cohort, made where it is missing; nil where it was expired already.
+    /// The index of a second's cohort, which is created if missing; nil if the second is before the retention.
     private mutating func place(of second: Int64, arm: Int) -> Int? {
         let list = cohorts[arm]
         if let last = list.last, last.second == second { return list.count - 1 }

@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// Ended requests by outcome.
+/// Counts of ended requests by outcome.
 public struct OutcomeCounts: Hashable, Codable, Sendable {
     public private(set) var success: UInt64 = 0
     public private(set) var clientError: UInt64 = 0
@@ -18,7 +18,7 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
 
     public mutating func add(_ o: Observation) { add(o.outcome, status: o.status) }
 
-    /// An open request is no end and is not counted.
+    /// Counts requests by outcome. Open requests are ignored.
     public mutating func add(_ outcome: Outcome, status: UInt16 = 0, _ n: UInt64 = 1) {
         count(outcome, n)
         responses.add(outcome.code(status: status), n)
@@ -59,16 +59,16 @@ public struct OutcomeCounts: Hashable, Codable, Sendable {
         }
     }
 
-    /// 5xx, failed or timed-out connections, truncated responses.
+    /// Requests that count as errors of the arm: 5xx, connection failures, timeouts, truncated responses.
     public var errors: UInt64 { serverError + connectFailure + timeout + truncated }
-    /// The requests that rates and shares refer to: all that the server had to answer. Clients that left or were too
-    /// slow, and requests that the proxy refused, are counted apart.
+    /// The denominator of all rates: the requests that the server was responsible for responding to. Clients that left
+    /// or were too slow, and requests that the proxy refused, are not among them.
     public var judged: UInt64 { success + clientError + errors }
     public var all: UInt64 { judged + clientClosed + clientTimeout + rejected }
-    /// Nil without a judged request.
+    /// The share of errors and that of 4xx among judged requests, 0 ... 1; nil without a judged request.
     public var errorRate: Double? { judged == 0 ? nil : Double(errors) / Double(judged) }
     public var clientErrorRate: Double? { judged == 0 ? nil : Double(clientError) / Double(judged) }
 
-    /// Judged requests that ended in one of these ways.
+    /// The number of judged requests whose response code is in a set.
     public func count(_ set: ResponseSet) -> UInt64 { responses.count(set) }
 }

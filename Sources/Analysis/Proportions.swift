@@ -10,26 +10,26 @@ public struct Proportion: Hashable, Codable, Sendable {
         self.trials = trials
     }
 
-    /// The largest count that evidence may have: up to here a double still tells neighboring whole numbers apart.
+    /// The largest count that is accepted: up to 2^53 a Double represents every whole number.
     public static let largestCount = 0x1p53
 
-    /// Counts that a server reported or that were added up from what it reported; nil where they cannot be counts:
-    /// negative, no number, or more than `largestCount`.
+    /// Creates a proportion from counts that a server reported, or from sums of these; nil if they cannot be counts,
+    /// because they are negative, not a number, or larger than `largestCount`.
     public init?(counted hits: Double, of trials: Double) {
         guard (0...Self.largestCount).contains(hits), (0...Self.largestCount).contains(trials) else { return nil }
         self.init(UInt64(hits.rounded()), of: UInt64(trials.rounded()))
     }
 
-    /// Nil without a trial.
+    /// The share of hits, 0 ... 1; nil without a trial.
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 
-    /// Variance of one trial, with one hit and one miss more than seen: at 0 of n it is small, not nothing.
+    /// The estimated variance of one trial, with one hit and one miss added, so that it is not 0 if no trial was a hit.
     var variance: Double {
         let p = (Double(hits) + 1) / (Double(trials) + 2)
         return p * (1 - p)
     }
 
-    /// Lower end of the Wilson score interval at `deviations` standard errors; 0 without a trial.
+    /// The lower end of the Wilson score interval at `deviations` standard errors; 0 without a trial.
     public func lowerBound(deviations z: Double = uncertainty) -> Double {
         guard trials > 0 else { return 0 }
         let n = Double(trials)
@@ -39,7 +39,7 @@ public struct Proportion: Hashable, Codable, Sendable {
         return max((centre - spread) / (1 + z * z / n), 0)
     }
 
-    /// Whether this rate is above `factor` times the other's by more than `deviations` standard errors.
+    /// True if this rate is above `factor` times the other's by more than `deviations` standard errors.
     public func isAbove(_ other: Proportion, times factor: Double, deviations z: Double = uncertainty) -> Bool {
         guard let mine = rate, let theirs = other.rate else { return false }
         let error =

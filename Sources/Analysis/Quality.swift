@@ -1,14 +1,14 @@
 import PolicyModel
 
-/// A labeled row, as a feedback posts it.
+/// A labeled row, as it is posted.
 public struct Feedback: Hashable, Sendable {
-    /// `RequestIdentifier.hash` of the inference id.
+    /// The hash of the inference's request id, see `RequestIdentifier.hash`.
     public var requestHash: UInt64
-    /// The truth, 0 or 1; nil where only a prediction or score is reported.
+    /// The true outcome, 0 or 1; nil if only a prediction or a score is reported.
     public var label: Int?
     public var prediction: Int?
     public var score: Double?
-    /// Attribute to value: `sex` to `Female`.
+    /// The values by attribute: `sex` to `Female`.
     public var groups: [String: String]
 
     public init(
@@ -23,24 +23,25 @@ public struct Feedback: Hashable, Sendable {
     }
 }
 
-/// Rows of one group on one arm.
+/// The rows of one group on one arm, counted for all measures.
 public struct GroupCounts: Hashable, Codable, Sendable {
     /// Rows with label and prediction, by (label, prediction).
     public var truePositives: UInt64 = 0
     public var falsePositives: UInt64 = 0
     public var trueNegatives: UInt64 = 0
     public var falseNegatives: UInt64 = 0
-    /// Rows with a prediction, labeled or not, and how many of them were 1.
+    /// Rows with a prediction, labeled or not, and the number of predictions of 1.
     public var predictions: UInt64 = 0
     public var selected: UInt64 = 0
-    /// Scores by their position in their range, so that sums stay exact whatever the range is.
+    /// The number of scores, and the sums of their positions in their range, 0 ... 1, and of the squares of these.
+    /// Positions keep the sums exact whatever the range is.
     public var scores: UInt64 = 0
     public var scoreSum: Double = 0
     public var scoreSquares: Double = 0
 
     public init() {}
 
-    /// - Parameter range: of scores; nil where no check looks at them. A score outside it is not counted.
+    /// - Parameter range: the range of scores; nil if no check uses scores. A score outside it is not counted.
     public mutating func add(_ row: Feedback, scores range: ScoreRange?) {
         if let prediction = row.prediction {
             predictions += 1
@@ -60,15 +61,16 @@ public struct GroupCounts: Hashable, Codable, Sendable {
         }
     }
 
-    /// Value, samples that it rests on and its variance by sample (p(1 − p) for a proportion).
-    /// - Parameter range: of scores, whose value and variance are in their own unit.
+    /// The value of a measure, its number of samples, and the variance of one sample (p(1 − p) for a proportion); nil
+    /// without samples.
+    /// - Parameter range: the range of scores, whose value and variance are in the scores' own unit.
     public func measure(
         _ measure: QualityMeasure, scores range: ScoreRange = .unit
     ) -> (value: Double, samples: UInt64, variance: Double)? {
         func proportion(_ k: UInt64, _ n: UInt64) -> (Double, UInt64, Double)? {
             guard n > 0 else { return nil }
             let p = Double(k) / Double(n)
-            // One success and one failure more than seen: at 0 of n the variance is small, not nothing.
+            // With one success and one failure added, so that the variance is not 0 if there were none.
             let q = (Double(k) + 1) / (Double(n) + 2)
             return (p, n, q * (1 - q))
         }
@@ -90,16 +92,16 @@ public struct GroupCounts: Hashable, Codable, Sendable {
 
 /// Quality of both arms by group, since the rollout began. Only the attributes that a check names are kept.
 public struct QualityTable: Hashable, Codable, Sendable {
-    /// Different values of all attributes together; rows of further values count only in the whole.
+    /// The largest number of groups, over all attributes. Rows of further values count only in `whole`.
     public static let maximumGroups = 1_000
 
-    /// All rows, by arm.
+    /// The counts of all rows, by arm.
     public private(set) var whole: [GroupCounts] = [GroupCounts(), GroupCounts()]
     /// The rows that came after the checks' maturity and are compared nowhere, by arm.
     public private(set) var late: [GroupCounts] = [GroupCounts(), GroupCounts()]
     /// The counts by attribute and value, then by arm.
     public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
-    /// Rows whose group was not kept because there were too many.
+    /// The number of rows whose group was not kept because there were too many groups.
     public private(set) var overflow: UInt64 = 0
     private var kept = 0
 
@@ -137,7 +139,7 @@ public struct QualityTable: Hashable, Codable, Sendable {
         }
     }
 
-    /// The groups that a selector means, sorted by name, each with its counts by arm.
+    /// The groups that a selector selects, sorted by name, each with its counts by arm.
     public func select(_ selector: GroupSelector) -> [(name: String, counts: [GroupCounts])] {
         let values = groups[selector.attribute] ?? [:]
         if let value = selector.value {

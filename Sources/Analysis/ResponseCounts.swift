@@ -1,18 +1,19 @@
 import PolicyModel
 
-/// Requests by how they ended; successes are not kept.
+/// Counts of requests by response code, without successes.
 public struct ResponseCounts: Hashable, Codable, Sendable {
     public struct Entry: Hashable, Codable, Sendable {
         public let code: ResponseCode
         public fileprivate(set) var count: UInt64
     }
 
-    /// Ascending by code. There are some five hundred codes, so that the array stays short whatever a server sends.
+    /// The counts, ascending by code. There are only some five hundred codes, so the array stays short whatever a
+    /// server sends.
     public private(set) var entries: [Entry] = []
 
     public init() {}
 
-    /// Requests that were no success.
+    /// The number of requests that did not succeed.
     public var total: UInt64 { entries.reduce(0) { $0 + $1.count } }
 
     public mutating func add(_ code: ResponseCode, _ n: UInt64 = 1) {
@@ -38,15 +39,16 @@ public struct ResponseCounts: Hashable, Codable, Sendable {
         entries.reduce(0) { set.contains($1.code) ? $0 + $1.count : $0 }
     }
 
-    /// The most frequent status among those that were no success; nil where there was none.
+    /// The most frequent status of the requests that did not succeed; nil if none has a status.
     public var mostFrequent: Entry? {
-        // Equal counts: the smaller code wins.
+        // If counts are equal, the smaller code wins.
         entries.filter { $0.code > .failure }.max { $0.count < $1.count || ($0.count == $1.count && $0.code > $1.code) }
     }
 }
 
 extension ResponseCounts {
-    /// The most frequent codes of a set with their shares, such as `404 98%, 429 2%`: at most three; empty without any.
+    /// A note with the most frequent codes of a set, at most three, and their shares, such as `404 98%, 429 2%`; empty
+    /// if no request ended in one of them.
     func statuses(_ set: ResponseSet) -> [MeasurementNote] {
         let text = words(set)
         return text.isEmpty ? [] : [.responseStatuses(text)]
@@ -62,8 +64,8 @@ extension ResponseCounts {
             .joined(separator: ", ")
     }
 
-    /// Why too few of an arm's responses can be timed: `all of the candidate's responses are 404: there is no response
-    /// to time`.
+    /// The reason why too few of an arm's responses can be timed, such as `all of the candidate's responses are 404:
+    /// there is no response to time`.
     func untimed(of requests: UInt64, arm: Arm) -> String {
         let untimed = count(.untimed)
         if let most = mostFrequent, most.count == requests {
@@ -75,6 +77,6 @@ extension ResponseCounts {
 }
 
 extension ResponseSet {
-    /// Every 4xx: such a response does not say how fast a server is.
+    /// The responses whose latency is not measured: 4xx, which say nothing about how fast a server is.
     static let untimed = ResponseSet(400...499)
 }

@@ -1,6 +1,6 @@
 /// The outcome of one scrape of one server.
 public enum ScrapeOutcome: Sendable {
     case sample(ScrapeSample)
-    /// The reason for which there is no sample, in one line: what happened, and where it helps, what to do.
+    /// The scrape failed. The reason is one line: what happened and, if it helps, what to do.
     case failure(String)
 }

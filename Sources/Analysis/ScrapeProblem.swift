@@ -1,31 +1,35 @@
 import PolicyModel
 import Vocabulary
 
-/// Something about the scraped pages of an arm that an operator has to know of, because a check does not measure what
+/// A problem with the scraped pages of an arm that an operator has to know about, because a check does not measure what
 /// its author meant.
 public struct ScrapeProblem: Hashable, Sendable {
-    /// What it is, without numbers that grow: the same problem a scrape later has the same identity.
+    /// The identity of a problem. It has no numbers that change, so that the same problem a scrape later is equal.
     public enum Kind: Hashable, Sendable {
+        /// No server shows the series, or one server does not that others do.
         case missing(SeriesQuery, Endpoint?)
         case notANumber(SeriesQuery)
         case unavailable(SeriesQuery)
+        /// The page has the same series twice.
         case repeated(SeriesQuery)
         case repeatedPresetSeries
         case typeChanged(SeriesQuery)
         case stalledPage
+        /// No counter of the page changes although requests are served.
         case countersStandStill
+        /// The page has no request counter although requests are served.
         case withoutRequests
         case unknownModel
-        /// A bound that lies on no bucket edge; known before any verdict depends on it.
+        /// The bound of a check is not a bucket edge, which is known before any verdict depends on it.
         case boundBetweenEdges(check: String)
     }
 
     public var arm: Arm
     public var kind: Kind
-    /// One line for people.
+    /// The problem as one line of text.
     public var text: String
 
-    /// Someone should be told at once.
+    /// True if the problem raises an alarm when it is found; false if it is only listed.
     public var isAlarm: Bool {
         switch kind {
         case .boundBetweenEdges: false
@@ -35,19 +39,19 @@ public struct ScrapeProblem: Hashable, Sendable {
         }
     }
 
-    /// The same problem of the same arm.
+    /// True if the other is the same problem of the same arm.
     public func isSame(as other: ScrapeProblem) -> Bool { arm == other.arm && kind == other.kind }
 }
 
-/// Pages whose numbers are those of another moment.
+/// A page whose numbers do not describe the present.
 enum StalledPage {
-    /// Explicit timestamps that do not advance.
+    /// The page's explicit timestamps have not advanced for a number of seconds.
     case timestamps(server: String, seconds: Int)
-    /// Explicit timestamps that are too old.
+    /// The page's newest explicit timestamp is too old, by its age in seconds.
     case old(server: String, seconds: Int)
-    /// Explicit timestamps of a time that has not come.
+    /// The page's newest explicit timestamp is in the future, by a number of seconds.
     case ahead(server: String, seconds: Int)
-    /// The preset's request counter did not move while the arm answered requests.
+    /// The preset's request counter did not change while the arm served requests.
     case requests(version: String, answered: UInt64, scrapes: Int)
 
     var words: String {
@@ -67,16 +71,18 @@ enum StalledPage {
 }
 
 extension WindowSnapshot {
-    /// A page whose timestamps stand still for as long is no view of the present.
+    /// The time without a newer timestamp, in nanoseconds, after which a page counts as stalled.
     private static let longestStill: Int64 = 60_000_000_000
-    /// Seconds; Prometheus takes a sample for stale after as long.
+    /// The age of a page's newest timestamp, in seconds, above which it is out of date. Prometheus' staleness limit is
+    /// the same.
     private static let oldest = 300.0
-    /// The number of seconds that a server's clock may be ahead; Prometheus refuses samples from later.
+    /// The number of seconds that a server's clock may be ahead. Prometheus refuses samples that are further in the
+    /// future.
     private static let farthestAhead = 600.0
     /// The number of completed requests after which a request counter has to move.
     private static let tellingRequests: UInt64 = 20
 
-    /// Nil where the arm's pages are alive, as far as can be told.
+    /// A page of the arm that has stalled; nil if none is known to have.
     func stalledPage(of arm: Arm) -> StalledPage? {
         let current = series.currentHistories(of: arm)
         for (server, history) in current {
@@ -97,7 +103,8 @@ extension WindowSnapshot {
         return .requests(version: series.name(of: arm), answered: answered, scrapes: scrapes)
     }
 
-    /// Why there is no request counter although requests were answered; nil where none is missed yet.
+    /// The reason why an arm's request counter is missing although it served requests; nil if one is shown, or if it is
+    /// too early to tell.
     func pageWithoutRequests(of arm: Arm) -> String? {
         let current = series.currentHistories(of: arm)
         guard let (answered, scrapes) = answered(arm, while: current.map(\.history.withoutRequests)) else { return nil }
@@ -105,21 +112,21 @@ extension WindowSnapshot {
             + "preset's request counters: is metrics: {preset, model, port, path} right?"
     }
 
-    /// Requests that an arm answered while all of its servers showed the same, and scrapes of them; nil where they are
-    /// too few to tell.
+    /// The number of requests that an arm served while no server's value changed, and the number of scrapes in that
+    /// time; nil if either is too small to conclude anything.
     private func answered<Value>(_ arm: Arm, while spans: [Unchanged<Value>?]) -> (UInt64, Int)? {
         let known = spans.compactMap(\.self)
         guard !known.isEmpty, known.count == spans.count, let since = known.map(\.since).max(),
             let until = known.map(\.until).min(), let scrapes = known.map(\.scrapes).min(),
             scrapes >= MissingSeries.patience
         else { return nil }
-        // The second after the first of them, so that nothing counts that the first already showed.
+        // From the second after the first of these scrapes on, so that requests which it already showed do not count.
         let second = ObservationWindow.cohortLength
         let answered = observations.counts(arm, since: since + 2 * second, until: until).success
         return answered >= Self.tellingRequests ? (answered, scrapes) : nil
     }
 
-    /// What the pages of both arms lack for these policies, enforced or observed.
+    /// The problems of both arms' pages for the checks of these policies, whether enforced or observed.
     public func problems(of policies: [Policy]) -> [ScrapeProblem] {
         Arm.allCases.flatMap { arm -> [ScrapeProblem] in
             guard !series.currentHistories(of: arm).isEmpty else { return [] }
@@ -138,7 +145,7 @@ extension WindowSnapshot {
                 }
             }
             return problems.reduce(into: []) { all, problem in
-                // Two checks may read the same series in two ways.
+                // Two checks that read the same series in two ways may report the same problem.
                 if !all.contains(where: { $0.isSame(as: problem) || $0.text == problem.text }) { all.append(problem) }
             }
         }
@@ -245,7 +252,7 @@ extension WindowSnapshot {
 }
 
 extension SeriesWindow {
-    /// The histories of the arm's current servers that were scraped, by name.
+    /// The histories of the arm's current servers that were scraped, in the order of their names.
     func currentHistories(of arm: Arm) -> [(server: Endpoint, history: ServerHistory)] {
         histories[arm]!.filter { $0.value.isCurrent && !$0.value.samples.isEmpty }
             .map { (server: $0.key, history: $0.value) }
@@ -262,7 +269,8 @@ extension SeriesWindow {
         }.first
     }
 
-    /// Finds where a bound lies in the newest latency histogram of an arm; nil where it is an edge, or none is there.
+    /// The bucket around a bound in the newest latency histogram of an arm; nil if the bound is an edge, or without a
+    /// histogram.
     func latencySpan(around bound: Double, of arm: Arm) -> BucketSpan? {
         currentHistories(of: arm).lazy.compactMap { _, history -> BucketSpan? in
             guard case .histogram(let histogram) = history.samples.last?.latency else { return nil }

@@ -1,38 +1,40 @@
 import PolicyModel
 
-/// What one server said of itself at one moment, in terms that all servers share. A value that the server did not show
-/// is nil: no data is not zero.
+/// One scrape of one server, in terms that all kinds of servers share. A value that the server did not show is nil,
+/// since no data is not zero.
 public struct ScrapeSample: Hashable, Sendable {
-    /// When the scrape began: monotonic, in nanoseconds.
+    /// The start of the scrape, in monotonic nanoseconds.
     public var at: Int64
-    /// Counter: inference requests that were answered or failed; without those that were the client's fault.
+    /// A counter of inference requests that succeeded or failed, without those that failed by the client's fault.
     public var requests: Double?
-    /// Counter: those of `requests` that failed.
+    /// A counter of the requests among `requests` that failed.
     public var errors: Double?
     public var latency: LatencyReading
-    /// The histogram holds answered requests only, so that failures have to be added as slower than every bound.
+    /// True if the histogram holds successful requests only, so that failures have to be added as slower than every
+    /// bound.
     public var latencyExcludesErrors: Bool
-    /// `requests`, `errors` and `latency` by their series, from which the window learns how they grew; nil: there is
-    /// one series of each. The window does not keep them.
+    /// The values of `requests`, `errors` and `latency` by series, from which the window computes their growth; nil if
+    /// there is one series of each. The window does not keep them.
     public var presetReadings: PresetReadings?
     /// The growth since the previous scrape of the same server; set by the window.
     var growth = CounterGrowth()
-    /// Gauge: requests that wait or are worked on, as the server counts them.
+    /// A gauge of requests that wait or are in progress, as the server counts them.
     public var queue: Double?
-    /// Gauge: 0 ... 1.
+    /// A gauge of the server's saturation, 0 ... 1.
     public var saturation: Double?
-    /// What the policies' checks asked for.
+    /// The values of the series that the policies' checks ask for.
     public var series: [SeriesQuery: SeriesReading]
-    /// How the page shows each of them. The window keeps it of the newest scrape only.
+    /// How the page shows each of these series. The window keeps no details; it follows them in `SeriesTrack`.
     public var details: [SeriesQuery: SeriesDetails] = [:]
-    /// What tells a page that is alive from one that stands still.
+    /// The data by which a stalled page is recognized.
     public var page = PageState()
-    /// How many samples the server showed in all.
+    /// The number of samples on the page.
     public var sampleCount = 0
-    /// A series of the preset that stands twice on the page, with the same labels; the window keeps it of the newest
-    /// scrape only.
+    /// A series of the preset that the page shows twice with the same labels. The window keeps it of the newest scrape
+    /// only.
     public var repeatedSeries: String?
-    /// What the operator should know of this scrape though it succeeded: a model that the server does not show.
+    /// A remark about a successful scrape that the operator should see: that the server does not show the configured
+    /// model.
     public var remark: String?
 
     public init(
@@ -52,7 +54,7 @@ public struct ScrapeSample: Hashable, Sendable {
     }
 }
 
-/// What a preset's counters and its latency histogram show, by labels. Nil: no series was shown.
+/// The values of a preset's counters and of its latency histogram by labels, each nil if no series was shown.
 public struct PresetReadings: Hashable, Sendable {
     public var requests: [String: Double]?
     public var errors: [String: Double]?
@@ -70,17 +72,17 @@ public struct PresetReadings: Hashable, Sendable {
 
 public enum LatencyReading: Hashable, Sendable {
     case histogram(CumulativeHistogram)
-    /// The server would show it but has not yet.
+    /// The server has not shown the histogram yet.
     case noData
-    /// The server has no histogram of it, and why; a mean is no substitute.
+    /// The server has no latency histogram, for this reason. A mean is no substitute.
     case unavailable(String)
 }
 
-/// A series that a check asks for, and how it is to be read.
+/// A series that a check asks for, and its kind.
 public struct SeriesQuery: Hashable, Sendable {
     public enum Kind: String, Hashable, Sendable { case gauge, counter, histogram }
 
-    /// A name with optional label conditions, as the policy writes it.
+    /// A metric's name with optional label conditions, as written in the policy.
     public var selector: String
     public var kind: Kind
 
@@ -89,7 +91,7 @@ public struct SeriesQuery: Hashable, Sendable {
         self.kind = kind
     }
 
-    /// True if the selector has conditions on labels; a name in quotes, `{"my.metric"}`, is none.
+    /// True if the selector has conditions on labels. A name in quotes, `{"my.metric"}`, is not a condition.
     var hasLabelConditions: Bool {
         var isQuoted = false
         for byte in selector.utf8 {
@@ -101,7 +103,7 @@ public struct SeriesQuery: Hashable, Sendable {
 }
 
 extension MetricCheck {
-    /// What this check needs of every scrape.
+    /// The query that this check adds to every scrape.
     public var query: SeriesQuery {
         switch aggregate {
         case .max, .min, .sum, .mean: SeriesQuery(selector: series, kind: .gauge)
@@ -112,20 +114,20 @@ extension MetricCheck {
 }
 
 public enum SeriesReading: Hashable, Sendable {
-    /// Gauges or counters, by their labels; empty: none matched.
+    /// The values of gauges or counters by labels; empty if none matched.
     case values([String: Double])
-    /// The histograms by their labels without `le`.
+    /// The histograms by labels without `le`; empty if none matched.
     case histograms([String: CumulativeHistogram])
-    /// The query itself cannot be answered, and why.
+    /// The page cannot be queried in this way, for this reason.
     case unavailable(String)
 }
 
 /// How a page shows a series that a check asks for.
 public struct SeriesDetails: Hashable, Sendable {
     public var presence: SeriesPresence
-    /// The word of its family's TYPE line; nil without one.
+    /// The type in the TYPE line of the series' family; nil without such a line.
     public var type: String?
-    /// A series that matches is written twice; the first one counts.
+    /// True if a matching series is on the page twice; the first one counts.
     public var isRepeated: Bool
 
     public init(presence: SeriesPresence = .shown, type: String? = nil, isRepeated: Bool = false) {
@@ -137,22 +139,23 @@ public struct SeriesDetails: Hashable, Sendable {
 
 public enum SeriesPresence: Hashable, Sendable {
     case shown
-    /// The page has no family of this name; `nearest` is the name most like it, where one is.
+    /// The page has no family of this name; `nearest` is the most similar name, nil if none is similar.
     case unknown(nearest: String?)
-    /// Its family has a TYPE line and no sample.
+    /// The family has a TYPE line but no sample.
     case declared
-    /// Its family has samples, and none with this label, which the selector names.
+    /// The family has samples, but none with this label, which the selector names.
     case withoutLabel(String)
-    /// Its family has samples with all labels that the selector names, and other values of them.
+    /// The family has samples with all labels that the selector names, but with other values.
     case otherValues
 }
 
+/// The parts of a page by which a stalled one is recognized.
 public struct PageState: Hashable, Sendable {
-    /// The newest explicit timestamp of any sample, in milliseconds since 1970; nil where none has one.
+    /// The newest explicit timestamp of any sample, in milliseconds since 1970; nil if none has one.
     public var newestTimestamp: Double?
-    /// How old that was when it was scraped, in seconds; nil where it is not known.
+    /// The age of that timestamp at the scrape, in seconds; negative if it lies in the future, nil if unknown.
     public var age: Double?
-    /// A digest of all counters; nil where the page has none.
+    /// A digest of all counters; nil if the page has none.
     public var counters: UInt64?
 
     public init(newestTimestamp: Double? = nil, age: Double? = nil, counters: UInt64? = nil) {
@@ -162,16 +165,16 @@ public struct PageState: Hashable, Sendable {
     }
 }
 
-/// Observations at or below each bound.
+/// A Prometheus histogram: the number of observations at or below each bound.
 public struct CumulativeHistogram: Hashable, Sendable {
-    /// Ascending; the last is +Inf. For latencies in seconds.
+    /// The upper bounds of the buckets, ascending; the last is +Inf. For latencies they are in seconds.
     public var bounds: [Double]
-    /// One for each bound, not falling.
+    /// The cumulative count of each bucket, never decreasing.
     public var counts: [Double]
 
     public var total: Double { counts.last ?? 0 }
 
-    /// The first count that is negative, not a number, or above `Proportion.largestCount`; nil where all are counts.
+    /// The first count that is negative, not a number, or above `Proportion.largestCount`; nil if there is none.
     public var impossibleCount: Double? { counts.first { !(0...Proportion.largestCount).contains($0) } }
 
     public init(bounds: [Double], counts: [Double]) {
@@ -180,8 +183,8 @@ public struct CumulativeHistogram: Hashable, Sendable {
         self.counts = counts
     }
 
-    /// Both together, on the bounds that they share: there a cumulative count is exact. Nil where they share only
-    /// +Inf, which says nothing of latency.
+    /// The sum of two histograms on the bounds that they share, where cumulative counts can be added exactly. Nil if
+    /// they share only +Inf, which says nothing about latency.
     public func merged(with other: CumulativeHistogram) -> CumulativeHistogram? {
         if bounds == other.bounds {
             return CumulativeHistogram(bounds: bounds, counts: zip(counts, other.counts).map { $0 + $1 })
@@ -200,7 +203,8 @@ public struct CumulativeHistogram: Hashable, Sendable {
     /// Returns the quantile as Prometheus' `histogram_quantile` does: linear within the bucket, the lowest bucket from
     /// 0. Nil without observations.
     ///
-    /// - Parameter slower: observations that were not measured and count as above every bound: failed requests.
+    /// - Parameter slower: the number of failed requests, which the histogram does not contain and which count as above
+    ///   every bound.
     public func quantile(_ quantile: Double, slower: Double = 0) -> QuantileEstimate? {
         let total = self.total + slower
         guard total > 0, let last = bounds.indices.last else { return nil }
@@ -216,11 +220,11 @@ public struct CumulativeHistogram: Hashable, Sendable {
     }
 }
 
-/// A quantile that was read off buckets.
+/// A quantile that was estimated from buckets.
 public struct QuantileEstimate: Hashable, Sendable {
-    /// The interpolated value; where `upper` is infinite, the highest finite bound: it is at least that.
+    /// The interpolated value; if `upper` is infinite, the highest finite bound, which the quantile at least reaches.
     public var value: Double
-    /// The bucket that the quantile lies in: above `lower`, at most `upper`.
+    /// The bounds of the quantile's bucket: it is above `lower` and at most `upper`.
     public var lower: Double
     public var upper: Double
 

@@ -1,22 +1,22 @@
 import PolicyModel
 
-/// How an arm's counters and histograms grew over an interval, all of its servers together.
+/// The growth of an arm's counters and histograms over an interval, all of its servers together.
 public struct SeriesDelta: Hashable, Sendable {
-    /// The first and the last scrape that it rests on: monotonic, in nanoseconds.
+    /// The times of the first and of the last scrape in the interval, in monotonic nanoseconds.
     public var from: Int64
     public var to: Int64
-    /// Servers that added to it.
+    /// The number of servers with at least two scrapes in the interval.
     public var servers: Int
-    /// Nil: no data. Not negative.
+    /// The growth of the request and error counters, ≥ 0; nil without data.
     public var requests: Double?
     public var errors: Double?
     public var latency: LatencyReading
-    /// Failures that the latency histogram leaves out and that count as slower than all of it.
+    /// The number of failures that the latency histogram leaves out, and that count as slower than all of it.
     public var slower: Double
-    /// Counters and histograms; gauges are read by `SeriesWindow.gauges`.
+    /// The growth of the counters and histograms that checks ask for. Gauges are read by `SeriesWindow.gauges`.
     public var series: [SeriesQuery: SeriesIncrease]
 
-    /// Nil without data.
+    /// A quantile of the latencies in seconds; nil without data.
     public func latencyQuantile(_ quantile: Double) -> QuantileEstimate? {
         guard case .histogram(let histogram) = latency else { return nil }
         return histogram.quantile(quantile, slower: slower)
@@ -24,7 +24,7 @@ public struct SeriesDelta: Hashable, Sendable {
 }
 
 public enum SeriesIncrease: Hashable, Sendable {
-    /// The growth of all matching counters; the rate is the sum of each server's own, over its own scrapes.
+    /// The growth of all matching counters. The rate is the sum of the servers' rates, each over its own scrapes.
     case counter(increase: Double, perSecond: Double)
     case histogram(CumulativeHistogram)
     case noData
@@ -34,7 +34,7 @@ public enum SeriesIncrease: Hashable, Sendable {
 extension SeriesWindow {
     /// The growth of one arm; nil where no server has two scrapes in the interval.
     ///
-    /// - Parameter seen: the growth up to these scrapes of its servers is left out.
+    /// - Parameter seen: a scrape of each server, by its time; the growth up to it is left out.
     public func delta(of arm: Arm, from start: Int64, to end: Int64, after seen: [Endpoint: Int64] = [:])
         -> SeriesDelta?
     {
@@ -48,7 +48,7 @@ extension SeriesWindow {
         return sum
     }
 
-    /// Both arms over the interval that both have scrapes of; nil where there is none.
+    /// The growth of both arms over the part of the interval for which both have scrapes; nil if there is none.
     public func deltas(from start: Int64, to end: Int64) -> (baseline: SeriesDelta, candidate: SeriesDelta)? {
         guard let one = covered(.baseline, from: start, to: end), let other = covered(.candidate, from: start, to: end)
         else { return nil }
@@ -143,7 +143,7 @@ extension SeriesIncrease {
         return merged
     }
 
-    /// Each value is finite, their sum may be infinite, and that is no evidence.
+    /// Replaces a growth that has become infinite by adding finite ones, since it is not usable as evidence.
     private mutating func refuseOverflow() {
         if case .counter(let increase, let rate) = self, !increase.isFinite || !rate.isFinite {
             self = .unavailable("the counters grew by more than a number can hold")
@@ -165,7 +165,7 @@ extension SeriesIncrease {
 }
 
 extension Sequence<Double> {
-    /// Nil without elements.
+    /// The sum of the elements; nil if there are none.
     fileprivate var sum: Double? { reduce(nil as Double?) { ($0 ?? 0) + $1 } }
 }
 
@@ -176,7 +176,7 @@ private enum HistogramIncrease {
         histograms.dropFirst().allSatisfy { $0.merged(with: histograms.first!) != nil }
     }
 
-    /// Adds up the steps between scrapes; other bounds start anew.
+    /// The sum of the steps between scrapes. When the bounds change, the sum starts again.
     static func sum(_ steps: some Sequence<CumulativeHistogram>) -> CumulativeHistogram? {
         steps.reduce(nil as CumulativeHistogram?) { sum, step in
             guard let sum, sum.bounds == step.bounds else { return step }
@@ -186,14 +186,16 @@ private enum HistogramIncrease {
 }
 
 extension CumulativeHistogram {
-    /// The growth since an earlier reading with the same bounds.
+    /// The growth since an earlier reading with the same bounds; the whole reading if any bucket fell, because of a
+    /// reset.
     func step(since previous: CumulativeHistogram) -> CumulativeHistogram {
         guard zip(counts, previous.counts).allSatisfy({ $0 >= $1 }) else { return self }
         return CumulativeHistogram(bounds: bounds, counts: zip(counts, previous.counts).map { $0 - $1 })
             .notFalling
     }
 
-    /// A scrape may catch a server between two buckets, and differences would fall then.
+    /// The histogram with decreasing counts raised. A server may update its buckets during a scrape, so that the
+    /// differences of two scrapes are not cumulative.
     private var notFalling: CumulativeHistogram {
         var result = self
         for place in counts.indices.dropFirst() {

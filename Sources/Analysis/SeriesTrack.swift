@@ -1,15 +1,15 @@
 import PolicyModel
 
-/// How one server's pages showed one series that a check asks for.
+/// How one server's pages have shown one series that a check asks for.
 struct SeriesTrack: Hashable, Sendable {
-    /// Good scrapes in a row without the series.
+    /// The number of successful scrapes in a row without the series.
     private(set) var scrapesWithout = 0
-    /// Scrapes that showed the series, or its family with the same label names.
+    /// The number of scrapes that showed the series, or its family with the same label names.
     private(set) var scrapesOfFamily = 0
     private(set) var presence = SeriesPresence.shown
     private(set) var isRepeated = false
     private var type: String?
-    /// The last time that its type changed.
+    /// The last change of the series' type.
     private(set) var typeChange: TypeChange?
 
     struct TypeChange: Hashable, Sendable {
@@ -33,15 +33,15 @@ struct SeriesTrack: Hashable, Sendable {
     }
 }
 
-/// A value that was the same in a number of scrapes.
+/// A value that has not changed in a number of scrapes.
 struct Unchanged<Value: Hashable & Sendable>: Hashable, Sendable {
     let value: Value
-    /// The first and the last of those scrapes: monotonic, in nanoseconds.
+    /// The times of the first and the last of these scrapes, in monotonic nanoseconds.
     let since: Int64
     let until: Int64
     let scrapes: Int
 
-    /// Nil without a value.
+    /// Continues the run of an equal value, or starts a new one; nil without a value.
     init?(_ value: Value?, at time: Int64, since last: Unchanged?) {
         guard let value else { return nil }
         let isSame = last?.value == value
@@ -52,10 +52,10 @@ struct Unchanged<Value: Hashable & Sendable>: Hashable, Sendable {
     }
 }
 
-/// A series that a check asks for and an arm does not show.
+/// A series that a check asks for and that an arm, or one of its servers, does not show.
 struct MissingSeries {
     var selector: String
-    /// The scrapes of all of the arm's servers since one showed it last.
+    /// The number of scrapes since the series was last shown, over all servers concerned.
     var scrapes: Int
     var presence: SeriesPresence
     /// The arm's name in messages.
@@ -63,10 +63,11 @@ struct MissingSeries {
     /// The only one of the arm's servers that lacks it; nil where all do.
     var server: String?
 
-    /// The number of scrapes without a series after which it is missing, or at 0 if its family is shown.
+    /// The number of scrapes after which a series that was not shown counts as missing, or as 0 if its family is shown.
     static let patience = 3
 
-    /// `no series vllm:num_request_waiting in 12 scrapes of new; did you mean vllm:num_requests_waiting?`
+    /// A sentence such as `no series vllm:num_request_waiting in 12 scrapes of new; did you mean
+    /// vllm:num_requests_waiting?`
     var words: String {
         let place = server.map { "\($0) of \(version)" } ?? version
         return "no series \(selector) in \(scrapes) scrape\(scrapes == 1 ? "" : "s") of \(place)\(hint)"
@@ -86,7 +87,7 @@ struct MissingSeries {
 }
 
 extension SeriesWindow {
-    /// Nil where a current server of the arm shows the series, or none was scraped yet.
+    /// A series that no current server of an arm shows; nil if one does, or before the first scrape.
     func missing(_ query: SeriesQuery, of arm: Arm) -> MissingSeries? {
         let tracks = histories[arm]!.values.filter(\.isCurrent).compactMap { $0.tracks[query] }
         guard let first = tracks.first, tracks.allSatisfy({ $0.scrapesWithout > 0 }) else { return nil }
@@ -95,7 +96,7 @@ extension SeriesWindow {
             version: name(of: arm), server: nil)
     }
 
-    /// Current servers that lack a series that others of their arm show.
+    /// The current servers that lack a series which others of their arm show.
     func partlyMissing(_ query: SeriesQuery, of arm: Arm) -> [(server: Endpoint, missing: MissingSeries)] {
         guard missing(query, of: arm) == nil else { return [] }
         return tracks(of: query, arm).filter { $0.track.scrapesWithout > 0 }.map { server, track in
@@ -106,8 +107,8 @@ extension SeriesWindow {
         }
     }
 
-    /// Whether a counter that the arm does not show is known to be at 0: its family was there with the same label
-    /// names. A counter without labels that is gone, its family included, was renamed or is another server's.
+    /// True if a counter that the arm does not show is known to be 0, because its family was shown with the same label
+    /// names. A counter without labels whose family has disappeared as well was renamed, or belongs to another server.
     func isKnownFamily(_ query: SeriesQuery, of arm: Arm) -> Bool {
         let tracks = histories[arm]!.values.filter(\.isCurrent).compactMap { $0.tracks[query] }
         guard query.hasLabelConditions || tracks.allSatisfy({ $0.presence == .shown || $0.presence == .declared })
@@ -117,7 +118,8 @@ extension SeriesWindow {
         return tracks.map(\.scrapesOfFamily).reduce(0, +) >= MissingSeries.patience
     }
 
-    /// In how many of the kept scrapes of the arm's current servers a gauge was not a number, and of how many.
+    /// The number of scrapes in which a gauge was not a number, and the number of all scrapes, among those that are
+    /// kept of the arm's current servers.
     func scrapesWithoutNumber(_ query: SeriesQuery, of arm: Arm, last: Int = .max, since: Int64 = .min) -> (Int, Int) {
         var (bad, all) = (0, 0)
         for history in histories[arm]!.values where history.isCurrent {

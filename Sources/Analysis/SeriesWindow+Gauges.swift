@@ -1,12 +1,12 @@
 import PolicyModel
 
-/// A gauge as all current servers of an arm showed it in their n-th last scrape.
+/// The values of a gauge in the n-th last scrape of each of an arm's current servers.
 public struct GaugeReading: Hashable, Sendable {
-    /// The newest of those scrapes: monotonic, in nanoseconds.
+    /// The time of the newest of these scrapes, in monotonic nanoseconds.
     public var at: Int64
-    /// The values, in no order, without NaN; empty: the scrapes were there and the gauge was not.
+    /// The values, in no order, without NaN; empty if the scrapes do not show the gauge.
     public var values: [Double]
-    /// A server showed the gauge and it was not a number.
+    /// True if a server's gauge was not a number.
     public var hasNaN = false
 
     public init(at: Int64, values: [Double]) {
@@ -15,7 +15,8 @@ public struct GaugeReading: Hashable, Sendable {
         hasNaN = self.values.count < values.count
     }
 
-    /// Nil without values, for a sum of +Inf and -Inf, and for `rate` and `quantile`, which are not of gauges.
+    /// The aggregate of the values; nil without values, for a sum of +Inf and -Inf, and for `rate` and `quantile`,
+    /// which do not apply to gauges.
     public func aggregated(by aggregate: MetricAggregate) -> Double? {
         if values.isEmpty { return nil }
         let value: Double? =
@@ -30,14 +31,14 @@ public struct GaugeReading: Hashable, Sendable {
     }
 }
 
-/// How well a server can be scraped.
+/// The success of recent scrapes of a server.
 public struct ScrapeFreshness: Hashable, Sendable {
     public var server: Endpoint
-    /// Monotonic, in nanoseconds; nil: never.
+    /// The start of the last successful scrape, in monotonic nanoseconds; nil if there was none.
     public var lastSuccess: Int64?
-    /// Since the last success.
+    /// The number of failed scrapes since the last success.
     public var consecutiveFailures: Int
-    /// Why the last failed scrape failed, however long ago.
+    /// The reason of the last failure, however long ago it was.
     public var lastFailure: String?
 
     public init(server: Endpoint, lastSuccess: Int64?, consecutiveFailures: Int, lastFailure: String?) {
@@ -49,8 +50,8 @@ public struct ScrapeFreshness: Hashable, Sendable {
 }
 
 extension SeriesWindow {
-    /// Returns values of the scrapes that began at `since` or later, newest first, at most `count`. A server that has
-    /// fewer of them than another adds to fewer readings.
+    /// Readings of a gauge from the scrapes that began at or after `since`, the newest first, at most `count`. A server
+    /// that has fewer scrapes than another adds to fewer readings.
     public func gauges(_ query: SeriesQuery, of arm: Arm, last count: Int, since: Int64) -> [GaugeReading] {
         readings(of: arm, last: count, since: since) { sample in
             if case .values(let values) = sample.series[query] { Array(values.values) } else { [] }
@@ -65,7 +66,7 @@ extension SeriesWindow {
         readings(of: arm, last: count, since: since) { $0.saturation.map { [$0] } ?? [] }
     }
 
-    /// Why the newest scrape of a server could not answer the query; nil where all could.
+    /// The reason why the newest scrape of a server cannot be queried; nil if all can.
     public func unavailable(_ query: SeriesQuery, of arm: Arm) -> String? {
         for history in histories[arm]!.values where history.isCurrent {
             if case .unavailable(let reason) = history.samples.last?.series[query] { return reason }
@@ -73,19 +74,19 @@ extension SeriesWindow {
         return nil
     }
 
-    /// When the newest successful scrape of each server began.
+    /// The start of the newest successful scrape of each server, in monotonic nanoseconds.
     public func newestScrapes(of arm: Arm) -> [Endpoint: Int64] {
         histories[arm]!.compactMapValues { $0.samples.last?.at }
     }
 
-    /// Whether a current server of the arm was scraped after these.
+    /// True if a current server of the arm was scraped after its time in `seen`.
     public func hasScrapes(of arm: Arm, after seen: [Endpoint: Int64]) -> Bool {
         histories[arm]!.contains { server, history in
             history.isCurrent && history.samples.last.map { $0.at > seen[server] ?? .min } ?? false
         }
     }
 
-    /// The histories of the arm's current servers, by name.
+    /// The freshness of the arm's current servers, in the order of their names.
     public func freshness(of arm: Arm) -> [ScrapeFreshness] {
         histories[arm]!.filter(\.value.isCurrent).map { server, history in
             ScrapeFreshness(

@@ -1,23 +1,23 @@
 import PolicyModel
 
-/// The last scrapes of every server of both arms, bounded in time and count, and what they say together. Times are
-/// monotonic, in nanoseconds.
+/// The latest scrapes of every server of both arms, bounded in time and number. Times are in monotonic nanoseconds.
 ///
 /// Increases follow Prometheus' `increase` without its extrapolation: the sum of the steps between neighboring
-/// scrapes, where a counter that fell counts from zero. A server's first scrape is where it counts from, and adds
-/// nothing. A server that is no longer one of the arm's keeps its past until that is older than the window.
+/// scrapes, where a counter that fell counts from zero. A server's first scrape is where counting starts and adds
+/// nothing. The scrapes of a server that has left its arm are kept until they are older than the window.
 public struct SeriesWindow: Sendable {
-    /// Scrapes older than this before the newest one of their server are dropped.
+    /// The age in nanoseconds, relative to the newest scrape of the same server, above which scrapes are dropped.
     public let span: Int64
-    /// Scrapes kept for each server, whatever their age: memory is bounded when the interval is short.
+    /// The largest number of scrapes that are kept for a server, which bounds memory if the scrape interval is short.
     public let maxScrapes: Int
-    /// How long before an interval a scrape may lie to be its start. Three scrapes at the default interval.
+    /// The longest time in nanoseconds by which a scrape may precede an interval and still be its start: three scrapes
+    /// at the default interval.
     public static let startSlack: Int64 = 15_000_000_000
-    /// Servers of an arm, gone ones included; beyond it the gone ones are forgotten first.
+    /// The number of servers of an arm beyond which those that left the arm are forgotten.
     public static let maxServers = 256
 
     var histories: [Arm: [Endpoint: ServerHistory]] = [.baseline: [:], .candidate: [:]]
-    /// The versions behind the arms, as messages call them.
+    /// The names of the arms' versions, for messages.
     public private(set) var names: [Arm: String] = [:]
 
     public init(span: Duration = .seconds(300), maxScrapes: Int = 600) {
@@ -25,10 +25,10 @@ public struct SeriesWindow: Sendable {
         self.maxScrapes = maxScrapes
     }
 
-    /// What messages call an arm: its version, where it is known.
+    /// The name of an arm in messages: that of its version, if known.
     func name(of arm: Arm) -> String { names[arm] ?? "the \(arm.name)" }
 
-    /// The servers that an arm has now.
+    /// Sets the current servers of an arm.
     public mutating func setServers(_ servers: [Endpoint], of arm: Arm, version: String? = nil) {
         names[arm] = version
         let current = Set(servers)
@@ -40,17 +40,17 @@ public struct SeriesWindow: Sendable {
         }
     }
 
-    /// Forgets an arm: another version stands behind it.
+    /// Forgets the scrapes of an arm, because it has another version now.
     public mutating func reset(_ arm: Arm) { histories[arm] = [:] }
 
-    /// One scrape of a server; ignored where it is not newer than the last one.
+    /// Records a scrape of a server. It is ignored unless it is newer than the last one.
     public mutating func record(_ sample: ScrapeSample, of server: Endpoint, arm: Arm) {
         histories[arm]![server, default: ServerHistory()].record(sample, span: span, maxScrapes: maxScrapes)
         let oldest = sample.at - span
         histories[arm] = histories[arm]!.filter { $0.value.isCurrent || ($0.value.samples.last?.at ?? .min) >= oldest }
     }
 
-    /// A scrape that gave nothing.
+    /// Records a scrape that failed.
     public mutating func recordFailure(_ reason: String, at time: Int64, of server: Endpoint, arm: Arm) {
         histories[arm]![server, default: ServerHistory()].recordFailure(reason, at: time)
     }
@@ -62,21 +62,21 @@ struct ServerHistory: Sendable {
     var isCurrent = true
     private(set) var consecutiveFailures = 0
     private(set) var lastFailure: (reason: String, at: Int64)?
-    /// How the pages showed the series that are asked for.
+    /// How the pages have shown the series that checks ask for.
     private(set) var tracks: [SeriesQuery: SeriesTrack] = [:]
-    /// The time for which the page's newest timestamp, all of its counters and the preset's request counter stand
-    /// still.
+    /// The times for which the page's newest timestamp, all of its counters and the preset's request counter have not
+    /// changed.
     private(set) var timestamp: Unchanged<Double>?
     private(set) var counters: Unchanged<UInt64>?
     private(set) var requests: Unchanged<Double>?
-    /// Scrapes in a row without any request counter.
+    /// The scrapes in a row that had no request counter; nil if the newest had one.
     private(set) var withoutRequests: Unchanged<Bool>?
     private var counterTracker = CounterTracker()
 
     mutating func record(_ sample: ScrapeSample, span: Int64, maxScrapes: Int) {
         if let last = samples.last, sample.at <= last.at { return }
         track(sample)
-        // One copy is enough: a window holds hundreds of scrapes.
+        // Details are kept once, in `tracks`: a window holds hundreds of scrapes.
         var sample = sample
         sample.details = [:]
         sample.growth = counterTracker.record(sample)
@@ -111,10 +111,10 @@ struct ServerHistory: Sendable {
         withoutRequests = Unchanged(sample.requests == nil ? true : nil, at: sample.at, since: withoutRequests)
     }
 
-    /// The scrapes that cover an interval: from the last one at or before its start, where that is not too far back,
-    /// to the last one at or before its end. Intervals that follow one another share a scrape and no step.
+    /// The scrapes that cover an interval: from the last one at or before its start, unless that is too far back, to
+    /// the last one at or before its end. Consecutive intervals share a scrape but no step.
     ///
-    /// - Parameter seen: a scrape within the interval that is its start instead.
+    /// - Parameter seen: the time of a scrape within the interval that is its start instead.
     func scrapes(from start: Int64, to end: Int64, after seen: Int64? = nil) -> ArraySlice<ScrapeSample> {
         let upper = samples.partition { $0.at <= end }
         let begin = max(start, seen ?? start)
@@ -125,7 +125,7 @@ struct ServerHistory: Sendable {
 }
 
 extension [ScrapeSample] {
-    /// Index of the first element that is not part of the leading ones.
+    /// The index of the first element that does not satisfy a predicate which all elements before it satisfy.
     fileprivate func partition(leading: (ScrapeSample) -> Bool) -> Int {
         var low = 0
         var high = count

@@ -1,10 +1,11 @@
 import Statistics
 
-/// Exact counts by latency bucket, kept sorted and only where something is: a quiet second costs bytes, not kilobytes.
+/// Exact counts by latency bucket. Only buckets that are not empty are stored, so that a quiet second takes bytes and
+/// not kilobytes.
 public struct SparseHistogram: Hashable, Sendable {
     /// Bucket indices of `LatencyBuckets`, ascending, without repeats.
     public private(set) var buckets: [UInt16] = []
-    /// How many in each; the same length.
+    /// The count of each bucket in `buckets`.
     public private(set) var counts: [UInt32] = []
     public private(set) var total: UInt64 = 0
 

@@ -1,41 +1,42 @@
 import PolicyModel
 import Vocabulary
 
-/// Bounds at each interval, counted as Argo Rollouts counts them: a check fails when more measurements failed than
-/// `failureLimit` tolerates, over the whole rollout. A measurement fails when a bound is crossed by more than two
-/// standard errors; crossed by less it is inconclusive. Windows of neighboring measurements overlap, so a failed one
-/// only counts if what came since the last counted one is beyond the bound by itself: a short burst of errors counts
-/// once, or twice if a measurement fell into it, and a lasting fault at every interval. It looks often and corrects
-/// for nothing: use a generous margin, or the sequential judge.
+/// A judge that compares each check with its bounds once per interval and counts failures as Argo Rollouts does: a
+/// check fails when more measurements have failed than `failureLimit` tolerates, over the whole rollout. A measurement
+/// fails if it is beyond a bound by more than two standard errors; if by less, it is inconclusive. Windows of
+/// neighboring measurements overlap, so a failure only counts if the data since the last counted one are beyond the
+/// bound by themselves: a short burst of errors counts once, or twice if a measurement fell into it, and a lasting
+/// fault counts at every interval. The judge does not correct for measuring repeatedly: use a generous margin, or the
+/// sequential judge.
 public struct ThresholdJudge: Hashable, Codable, Sendable {
     /// The counts of one check over the rollout.
     struct Tally: Hashable, Codable, Sendable {
         var failures = 0
         var inconclusives = 0
         var consecutiveErrors = 0
-        /// The candidate's rows at the last counted failure, by measurement; only for quality, which is measured over
-        /// the whole rollout and so over restarts. Nil before the first.
+        /// The candidate's rows at the last counted failure, by the subject of the measurement; nil before the first.
+        /// They are kept only for quality, which is measured over the whole rollout and therefore across restarts.
         var countedRows: [String: GroupCounts]?
     }
 
     private struct Latest {
         var result: CheckResult
-        /// When the next measurement counts.
+        /// The time from which on the next measurement counts, in monotonic nanoseconds.
         var nextAt: Int64
-        /// The result belongs to an earlier step: shown again only after a fresh measurement.
+        /// True if the result belongs to an earlier step, so that the check has to be measured again.
         var isOutdated = false
     }
 
     private var tallies: [String: Tally] = [:]
-    /// Results of the last measurements; not kept over a restart, which just looks at once.
+    /// The newest result of each check. It is not stored, so that every check is measured at once after a restart.
     private var latest: [String: Latest] = [:]
-    /// What the last counted failure of each check rested on. Not kept over a restart, after which requests and scrapes
-    /// are counted from nothing.
+    /// The data of the last counted failure of each check. They are not stored, because requests and scrapes are
+    /// counted from zero after a restart.
     private var counted: [String: CountedFailure] = [:]
 
     public init() {}
 
-    /// Looks at every check whose interval is over and repeats the last result of the others.
+    /// Measures every check whose interval is over, and repeats the last result of the others.
     /// - Parameter now: monotonic nanoseconds.
     public mutating func evaluate(_ policies: [Policy], _ snapshot: WindowSnapshot, now: Int64) -> [CheckResult] {
         let sets = ClientErrorSets(policies)
@@ -54,11 +55,11 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Looks at everything again at the next call: what was measured belongs to another step. Such a look counts toward
-    /// no limit, since it comes sooner than an interval after the last one.
+    /// Makes the next `evaluate` measure every check again, because a new step has begun. A measurement that comes
+    /// before its interval is over does not count toward any limit.
     public mutating func lookAgain() { for path in latest.keys { latest[path]?.isOutdated = true } }
 
-    /// - Parameter counts: whether the measurement is due and counts toward the limits.
+    /// - Parameter counts: true if the measurement is due and counts toward the limits.
     private mutating func judge(_ look: ThresholdLook, policy: String, counts: Bool) -> CheckResult {
         let check = look.check
         let path = "\(policy)/\(check.name)"
@@ -70,7 +71,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
             switch measured {
             case _ where tally.failures > check.limits.failureLimit: .fail
             case .fail: .inconclusive
-            // Three scrapes without a series are patience enough.
+            // A series is only missing after three scrapes without it, so the limit of errors does not apply.
             case .error where measurements.contains { $0.fault == .missingSeries }: .error
             case .error: tally.consecutiveErrors > check.limits.consecutiveErrorLimit ? .error : .noData
             case .pass, .inconclusive, .noData: measured
@@ -115,7 +116,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         tallies[path] = tally
     }
 
-    /// Fail before error before inconclusive before noData before pass; noData where there is nothing.
+    /// The most severe verdict, in the order fail, error, inconclusive, noData, pass; noData for an empty list.
     static func worst(_ verdicts: [Verdict]) -> Verdict {
         for verdict in [Verdict.fail, .error, .inconclusive, .noData] where verdicts.contains(verdict) {
             return verdict

@@ -29,7 +29,7 @@ extension ThresholdLook {
             : snapshot.observations.summary(arm, since: since).outcomes
     }
 
-    /// The share of judged requests that ended in one of these ways.
+    /// The share of judged requests whose response code is in a set.
     private func share(_ arm: Arm, _ set: ResponseSet) -> Proportion {
         let outcomes = outcomes(arm)
         return Proportion(outcomes.count(set), of: outcomes.judged)
@@ -38,7 +38,7 @@ extension ThresholdLook {
     /// True if a latency check has the requests that it needs, but too few of their responses can be timed.
     var hasNothingToTime: Bool { [Arm.candidate, .baseline].contains { untimed($0) != nil } }
 
-    /// The reason for which too few of an arm's responses can be timed; nil if enough can.
+    /// The reason why too few of an arm's responses can be timed; nil if enough can.
     private func untimed(_ arm: Arm) -> MeasurementNote? {
         guard case .latency(let latency) = check.kind, latency.from == .proxy else { return nil }
         let outcomes = snapshot.observations.summary(arm, since: since).outcomes
@@ -78,7 +78,7 @@ extension ThresholdLook {
 
     func measure(_ latency: LatencyCheck) -> [Measurement] {
         guard latency.from == .proxy else { return measureScraped(latency) }
-        // After a counted failure each request is looked at once: when it is known to be slower than the bound, or not.
+        // After a counted failure each request is counted once, when it is known whether it was slower than the bound.
         let until = age > 0 ? now - age : .max
         let from = after.map { max(now - check.limits.window.nanoseconds, $0.startedUpTo) } ?? since
         func sample(_ arm: Arm) -> ProxyLatency {
@@ -96,7 +96,8 @@ extension ThresholdLook {
         var measurements: [Measurement] = []
         if let ceiling = latency.max?.seconds {
             var m = measurement("ceiling", candidate, baseline, bound: ceiling)
-            // Counted against the bound, not at the quantile: a request that hangs is a sample of all it has outlived.
+            // Requests are counted against the bound, since an open request that is older than the bound is known to be
+            // slower.
             let mine = c.exceeding(ceiling)
             let theirs = b.exceeding(ceiling)
             m.candidateSamples = mine.trials
@@ -164,7 +165,11 @@ extension ThresholdLook {
         return .boundBetweenEdges("\(note); \(span.advice(.seconds))")
     }
 
-    /// - Parameter baselineBeyond: the baseline is beyond this bound as surely, and the candidate is no worse.
+    /// Sets the verdict of a measurement.
+    /// - Parameters:
+    ///   - isBeyond: true if the value is beyond the bound.
+    ///   - isSurely: true if it is so by more than two standard errors.
+    ///   - baselineBeyond: true if the baseline is surely beyond the bound as well, and the candidate is not worse.
     func decide(_ m: inout Measurement, isBeyond: Bool, isSurely: Bool, baselineBeyond: Bool = false) {
         if !isBeyond {
             m.verdict = .pass
@@ -208,7 +213,7 @@ struct ProxyLatency: LatencySample {
 
     func isBeyond(_ seconds: Double, quantile p: Double) -> Bool { quantile(p).map { $0.value > seconds } ?? false }
 
-    /// The proxy's buckets are finer than any bound.
+    /// Always nil: the proxy's buckets are so fine that any bound counts as an edge.
     func span(around seconds: Double) -> BucketSpan? { nil }
 
     func exceeding(span: BucketSpan) -> Proportion { Proportion(0, of: 0) }
@@ -227,7 +232,7 @@ struct ProxyLatency: LatencySample {
 }
 
 extension LatencyCheck {
-    /// `P95`, `P99.9`.
+    /// The name of the check's quantile, such as `P95` or `P99.9`.
     public var quantileName: String {
         let hundredths = Int(saturating: quantile * 10_000)
         let rest = hundredths % 100

@@ -3,8 +3,8 @@ import Vocabulary
 
 /// Checks whose data come from the servers' own metrics.
 extension ThresholdLook {
-    /// How both arms' counters grew; after a counted failure the candidate's since then, beside the baseline's over the
-    /// whole window.
+    /// The growth of both arms' counters over the window. After a counted failure the candidate's is the growth since
+    /// then, while the baseline's is still that of the whole window.
     private var deltas: (baseline: SeriesDelta, candidate: SeriesDelta)? {
         let start = now - check.limits.window.nanoseconds
         guard let both = snapshot.series.deltas(from: start, to: now) else { return nil }
@@ -59,7 +59,7 @@ extension ThresholdLook {
         return compare(latency, candidate: ScrapedLatency(candidate), baseline: ScrapedLatency(baseline))
     }
 
-    /// Evidence that is no count is an error, which holds the rollout; a number cut to what fits would give a verdict.
+    /// The error of a growth that is no count. The rollout is held; clamping the number would give a false verdict.
     private func uncountable(
         _ subject: String, _ unit: MeasureUnit, bound: Double, _ arm: Arm, _ requests: Double
     ) -> Measurement {
@@ -68,8 +68,8 @@ extension ThresholdLook {
             notes: [.uncountable(arm, requests: requests)])
     }
 
-    /// A gauge as a plain bound over fresh scrapes in a row; a rate or a histogram's quantile over the window, of both
-    /// arms. Not part of any risk budget: one value is one value.
+    /// Compares a scraped series with its bounds: a gauge in each of the latest scrapes, a rate or a histogram's
+    /// quantile over the window. These checks have no share of the risk.
     func measure(_ metric: MetricCheck) -> [Measurement] {
         if let why = snapshot.series.unavailable(metric.query, of: .candidate) {
             return [unusable(metric, why)]
@@ -137,7 +137,7 @@ extension ThresholdLook {
         return bounds(metric, candidate: [candidate], baseline: baseline)
     }
 
-    /// Whether a counter that is not shown counts as one at 0: many appear with their first event.
+    /// True if a counter that is not shown counts as 0, since many counters appear only with their first event.
     private func countsAsZero(_ metric: MetricCheck, _ arm: Arm) -> Bool {
         metric.absent == .zero || snapshot.series.isKnownFamily(metric.query, of: arm)
     }
@@ -181,8 +181,8 @@ extension ThresholdLook {
         return measurements
     }
 
-    /// A verdict on a quantile that was read off a bucket stands only where it holds for the whole bucket. Against the
-    /// baseline a value within the bound passes as it is: it was read off the same way.
+    /// Makes a verdict inconclusive if it does not hold for the whole bucket of the quantile. A comparison with the
+    /// baseline that passes is kept, since both arms' values were estimated in the same way.
     private func restrict(_ m: inout Measurement, to estimate: QuantileEstimate, of histogram: CumulativeHistogram) {
         if !m.atMost, m.verdict == .fail, estimate.upper.isFinite, histogram.span(around: m.bound) == nil,
             histogram.edge(atOrAbove: m.bound) == histogram.edge(atOrAbove: estimate.upper)
@@ -192,7 +192,7 @@ extension ThresholdLook {
         }
         guard m.verdict == .pass || m.verdict == .fail else { return }
         guard let span = histogram.span(around: m.bound) else {
-            // Of a quantile above the highest edge only that edge is known, and the bound is it.
+            // The bound is the highest edge, and the quantile is above it.
             if m.atMost, estimate.isLowerBound, estimate.lower >= m.bound { m.verdict = .fail }
             return
         }
@@ -223,7 +223,7 @@ extension ThresholdLook {
             if let baseline {
                 let bound = max(baseline + abs(baseline) * increase, metric.floor ?? -.infinity)
                 var m = measurement(Self.increase, bound, atMost: true) { $0 > bound }
-                // The loader asks for a floor; plans that were pinned before it did have none.
+                // The reader requires a floor, but rollouts that began before it did may have none.
                 if m.verdict == .fail, baseline == 0, metric.floor == nil {
                     m.verdict = .inconclusive
                     m.notes = [.baselineIsZero]
@@ -236,7 +236,7 @@ extension ThresholdLook {
         return measurements
     }
 
-    /// The series is there and cannot be measured.
+    /// The error of a series that is shown but cannot be measured.
     private func unusable(_ metric: MetricCheck, _ why: String) -> Measurement {
         unusable(metric.series, .plain, metric.max ?? metric.min ?? metric.floor ?? 0, why)
     }
@@ -245,7 +245,7 @@ extension ThresholdLook {
         Measurement(subject: subject, unit: unit, bound: bound, verdict: .error, notes: [.unusableSeries(why)])
     }
 
-    /// Nothing was measured: an arm does not show the series, or scrapes are still to come.
+    /// The result without a value: an arm does not show the series, or scrapes are still to come.
     private func absent(_ metric: MetricCheck, _ arms: [Arm]) -> Measurement {
         var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
         guard m.verdict == .noData,
@@ -256,7 +256,7 @@ extension ThresholdLook {
         return m
     }
 
-    /// No data where scrapes are still to come; an error where they fail.
+    /// The result without scrapes: noData if they are still to come, an error if they fail.
     private func missingScrapes(_ subject: String, _ unit: MeasureUnit, bound: Double) -> Measurement {
         for arm in [Arm.candidate, .baseline] {
             let servers = snapshot.series.freshness(of: arm)

@@ -2,19 +2,19 @@ import PolicyModel
 import Statistics
 import Vocabulary
 
-/// One measurement of one check by its bounds.
+/// One measurement of one check against its bounds.
 struct ThresholdLook {
     let check: Check
     let snapshot: WindowSnapshot
-    /// What a check on client errors counts.
+    /// The statuses that checks on client errors count.
     let sets: ClientErrorSets
     let now: Int64
-    /// Only requests that began at or after this count; nil: all of the check's window.
+    /// The start, in monotonic nanoseconds, of the requests that count; nil for all of the check's window.
     var startedFrom: Int64?
-    /// Only what came after this failure counts, however little it is; nil: all of the check's window.
+    /// A counted failure: only the data after it count, however few they are. Nil for all of the check's window.
     var after: CountedFailure?
-    /// For latencies after a counted failure: nanoseconds that a request must be old, so that it is known whether it
-    /// was slower than the bound.
+    /// For latencies after a counted failure: the smallest age of a request in nanoseconds, at which it is known
+    /// whether it was slower than the bound.
     var age: Int64 = 0
 
     var since: Int64 { max(now - check.limits.window.nanoseconds, startedFrom ?? .min, after?.endedFrom ?? .min) }
@@ -30,7 +30,8 @@ struct ThresholdLook {
         }
     }
 
-    /// What promotion still waits for: enough requests that began in this step, enough rows in each group.
+    /// What the promotion still waits for, as text, such as requests that began in this step; empty if nothing is
+    /// missing.
     func missing(measured: Verdict, measurements: [Measurement]) -> String {
         switch check.kind {
         case .errors where isScraped, .latency where isScraped:
@@ -46,7 +47,8 @@ struct ThresholdLook {
         }
     }
 
-    /// While the window still reaches back before the step, the requests of the step alone have to pass.
+    /// What is missing because the requests of this step alone do not pass. It is only needed while the window still
+    /// reaches back before the step; empty afterwards.
     private func missingInStep() -> String {
         let second = ObservationWindow.cohortLength
         let step = (snapshot.observations.stepStartedAt + second - 1) / second * second
@@ -90,7 +92,7 @@ struct ThresholdLook {
             ? compareAll(Self.allRows, table.whole)
             : quality.groups.flatMap { selector -> [Measurement] in
                 let groups = table.select(selector)
-                // An attribute that never comes must not pass unseen beside others that do.
+                // An attribute that no row has must not pass unnoticed beside others.
                 if groups.isEmpty { return [unseen(selector, quality)] }
                 return groups.flatMap { compareAll($0.name, $0.counts) }
             }
@@ -100,7 +102,7 @@ struct ThresholdLook {
                     subject: "late labels", unit: quality.unit, bound: quality.maxDrop ?? quality.maxRise ?? 0,
                     verdict: .noData, notes: [note]))
         }
-        // Small groups may stand aside of others, never of nothing.
+        // Small groups may be left out beside others, but not if no other group is left.
         if measurements.allSatisfy({ $0.value == nil }) {
             for i in measurements.indices { measurements[i].verdict = .noData }
         }

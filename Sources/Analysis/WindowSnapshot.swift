@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// The data that a judge evaluates, as they are at one tick.
+/// The data that a judge evaluates at one tick.
 public struct WindowSnapshot: Sendable {
     public var observations: ObservationWindow
     public var quality: QualityTable
@@ -34,10 +34,10 @@ public enum Judge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Takes judged items in the order in which they matured.
+    /// Takes judged items in the order in which they became final.
     public mutating func take(_ items: [JudgedItem]) {
         guard case .sequential(var judge) = self else { return }
-        // Moved out, so that nothing is copied.
+        // The judge is moved out of the enum, so that its arrays are not copied.
         self = .threshold(ThresholdJudge())
         for item in items { judge.take(item) }
         self = .sequential(judge)

@@ -5,13 +5,14 @@ extension Measurement {
     /// True for a group that is shown and decides nothing.
     public var isTooSmall: Bool { value == nil || notes.contains { $0.kind == .tooSmallToJudge } }
 
-    /// The notes for people; empty if there are none.
+    /// The notes as text; empty if there are none.
     public var note: String { notes.map(\.words).joined(separator: "; ") }
 
-    /// More requests failed than its quantile leaves out.
+    /// True if so many requests failed that the latency quantile lies among them and is infinite.
     var hasNoEnd: Bool { unit == .seconds && value == .greatestFiniteMagnitude }
 
-    /// One line for people: `sex=Female: 17.3% against 53.9% on the baseline, a drop of 36.6 points (at most 15)`.
+    /// The measurement as one line, such as
+    /// `sex=Female: 17.3% against 53.9% on the baseline, worse by 36.6 points (at most 15 points)`.
     public var words: String {
         let note = note
         guard let value else { return note.isEmpty ? subject : "\(subject): \(note)" }
@@ -32,7 +33,7 @@ extension Measurement {
         return note.isEmpty ? text : "\(text); \(note)"
     }
 
-    /// A value in its unit: `1.25%`, `15 points`, `84.2 ms`, `75161927680`.
+    /// A value in its unit, such as `1.25%`, `15 points`, `84.2 ms`, `75161927680`.
     public static func format(_ value: Double, _ unit: MeasureUnit) -> String {
         if abs(value) >= .greatestFiniteMagnitude {
             return unit == .seconds ? "errors" : value > 0 ? "beyond measure" : "-beyond measure"
@@ -49,7 +50,7 @@ extension Measurement {
         }
     }
 
-    /// Rounded to at most `places` decimals, without trailing zeros.
+    /// A number rounded to at most `places` decimals, without trailing zeros.
     public static func decimals(_ value: Double, _ places: Int) -> String {
         var scale = 1.0
         for _ in 0..<places { scale *= 10 }
@@ -74,13 +75,14 @@ extension Measurement {
 }
 
 extension CheckResult {
-    /// `fail: standard/error-rate: ceiling: 5% (at most 1%) …`, `no data: standard/error-rate: 3 of 20 requests …`.
+    /// The verdict and what it is based on, such as `fail: standard/error-rate: ceiling: 5% (at most 1%) …` or
+    /// `no data: standard/error-rate: 3 of 20 requests …`.
     public var verdictWords: String {
         verdict == .noData && !missing.isEmpty
             ? "no data: \(path): \(missing)" : "\(verdict == .noData ? "no data" : verdict.rawValue): \(words)"
     }
 
-    /// `sensitive-groups/recall: sex=Female: 17.3% against …`.
+    /// The decisive measurement with the check's path, such as `sensitive-groups/recall: sex=Female: 17.3% against …`.
     public var words: String {
         let counted =
             verdict == .fail && measured != .fail

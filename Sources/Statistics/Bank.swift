@@ -68,7 +68,7 @@ public struct Bank: Hashable, Codable, Sendable {
             sum += now
         }
         spent += weight
-        // A rest of a few 1e-17 is a rounding error.
+        // A remainder of a few 1e-17 is a rounding error.
         let rest = 1 - spent > 1e-15 ? scaled(1 - spent, by: -exponent) : 0
         logEvidence = ln(sum / Double(wealth.count) + rest) + Double(exponent) * ln(2)
         if sum > 0x1p512 {

@@ -2,7 +2,7 @@
 /// by it cannot select favorable data.
 public struct BlockRule: Hashable, Codable, Sendable {
     public var seconds: Int
-    /// Requests of the candidate.
+    /// The number of the candidate's requests that ends the period.
     public var requests: Int
 
     /// The period ends after `seconds` in which the candidate had at least one request, or as soon as the candidate had

@@ -23,7 +23,8 @@ public struct BurstCounter: Hashable, Codable, Sendable {
     private var run = 0
     /// True if a burst waits for `apart` quiet seconds to be counted.
     private var isPending = false
-    /// True if several bursts came close together, or a longer run: an incident, which ends after `apart` quiet seconds.
+    /// True if several bursts came close together, or a longer run: an incident, which ends after `apart` quiet
+    /// seconds.
     private var isIncident = false
     private var quiet = 0
     private var usual = Tally()

@@ -16,6 +16,7 @@ public struct Tally: Hashable, Codable, Sendable {
     /// The rate with half a hit and half a miss added, so that a few trials without a hit do not read as a rate of 0.
     public var smoothedRate: Double { (Double(hits) + 0.5) / (Double(trials) + 1) }
 
+    /// The share of hits, 0 ... 1; nil without trials.
     public var rate: Double? { trials == 0 ? nil : Double(hits) / Double(trials) }
 }
 

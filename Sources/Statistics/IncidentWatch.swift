@@ -4,8 +4,8 @@ import CMath
 /// often as usual. Both arms share them, so what happens in one says little about the candidate.
 ///
 /// The recent past is about the last ten seconds, or the last twenty requests where those take longer, and includes the
-/// tick just observed. The rule looks at the baseline only. Its users therefore never select by what the candidate did;
-/// what follows for their validity is said where it is used.
+/// tick just observed. The rule uses the baseline only, so that its users never select by what the candidate did. What
+/// that means for their validity is explained where they use it.
 public struct IncidentWatch: Hashable, Codable, Sendable {
     /// The length of the recent past in seconds, and in requests where they are few.
     public static let seconds = 10.0
@@ -18,7 +18,7 @@ public struct IncidentWatch: Hashable, Codable, Sendable {
     private var recentTrials = 0.0
     /// The baseline's tally over all ticks before the recent one.
     private var usual = Tally()
-    /// The recent past's hits that are usual.
+    /// The number of hits that is usual for the recent trials.
     private var expected = 0.0
 
     public init() {}

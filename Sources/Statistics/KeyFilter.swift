@@ -1,6 +1,6 @@
-/// Remembers which keys (users) were seen, in 8 KiB, so that each is counted once: a user drawn once is not independent
-/// the next time, and one value a user is. A key whose place another one took before counts as seen. Which keys these
-/// are follows from a hash that is independent of the one that assigns arms, so leaving them out favors neither arm.
+/// Remembers in 8 KiB which keys (users) were seen, so that each is counted once: requests of the same user are not
+/// independent of each other, requests of different users are. A key that hashes to the place of an earlier key counts
+/// as seen. This hash is independent of the one that assigns arms, so leaving out such keys favors neither arm.
 public struct KeyFilter: Hashable, Sendable {
     private static let places = 1 << 16
     /// A bit for each place; empty before the first key.
@@ -22,8 +22,9 @@ public struct KeyFilter: Hashable, Sendable {
     }
 }
 
-/// Stored as text of sixty-four letters, six bits each: the bits of the filter or, where that is shorter, the distances
-/// between those that are set. A filter of 2,000 keys takes 3 KiB and a full one 11; as a list of numbers it would take 20.
+/// A filter is stored as text in an alphabet of 64 letters, six bits each: either its bits or, if that is shorter, the
+/// distances between those that are set. A filter of 2,000 keys takes 3 KiB and a full one 11 KiB; a list of numbers
+/// would take 20 KiB.
 extension KeyFilter: Codable {
     private enum CodingKeys: String, CodingKey { case bits, distances }
 

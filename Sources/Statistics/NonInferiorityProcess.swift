@@ -23,7 +23,7 @@ public struct NonInferiorityProcess: Hashable, Codable, Sendable {
     /// Takes one stratum.
     /// - Parameter isIncident: whether the baseline alone shows an incident. Such a stratum is left out. Both arms fail
     ///   alike in it, which would prove equal odds within seconds and say nothing about normal operation; and the
-    ///   candidate's failures in it would take back what was proven of its rate before. As the rule looks at the
+    ///   candidate's failures in it would undo what was proven about its rate before. As the rule looks at the
     ///   baseline's failures only, and leaves out strata that have many of them, it never makes the candidate look
     ///   better in those that remain.
     public mutating func observe(_ stratum: Stratum, discount: Double = 1, isIncident: Bool = false) {

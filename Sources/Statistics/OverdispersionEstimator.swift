@@ -155,8 +155,8 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
     private var hits = 0
     private var mostTogether = 0
 
-    /// The largest cluster that is possible in the few hits seen, 1 ... 5, for the time before φ̂ is known. Hits that came
-    /// one by one show that they do not come five at a time; before the first hits anything is possible.
+    /// The largest cluster that is possible in the few hits seen, 1 ... 5, for the time before φ̂ is known. Hits that
+    /// came one by one show that they do not come five at a time; before the first hits anything is possible.
     public var largestPossibleCluster: Double {
         min(max(Double(mostTogether), CountingMode.clustered + 1 - Double(hits), 1), CountingMode.clustered)
     }

@@ -23,9 +23,9 @@
 /// that of the odds, went through an incident that both arms share. Therefore R may lose but not win while the baseline
 /// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. That it
 /// notices every incident in time is not a theorem: what an incident brings R before its second failure of the baseline
-/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore R also wins in a
-/// tick at most `winsPerOddsWin` times as many nats as the best alternative of O does: what happens to both arms alike
-/// brings O little. Simulation says how little remains.
+/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore R also wins
+/// in a tick at most `winsPerOddsWin` times as many nats as the best alternative of O does: what happens to both arms
+/// alike brings O little. Simulation says how little remains.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
     public let rateBound: Double
     public let oddsBound: Double
@@ -123,7 +123,7 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
 
     private mutating func updateEvidence() {
         let atStake = min(logSumExp(odds), logSumExp(rate))
-        // A rest of a few 1e-17 is a rounding error.
+        // A remainder of a few 1e-17 is a rounding error.
         let rest = 1 - spent
         logEvidence = rest > 1e-15 ? logAddExp(atStake, ln(rest)) : atStake
     }

@@ -1,19 +1,21 @@
 import PolicyModel
 import Statistics
 
-/// What is known of the version that serves, before a rollout and while it runs: how fast it is, and how its failures
-/// cluster. Kept over restarts; a new serving version begins a new one.
+/// The statistics of the serving version that a sequential judge needs, collected before a rollout and during it: its
+/// latencies, and how its failures cluster. The profile is stored across restarts; a new serving version begins a new
+/// one.
 public struct BaselineProfile: Hashable, Codable, Sendable {
-    /// Seconds after which how failures clustered before is forgotten.
+    /// The length of a window of clustering history, in seconds. History covers the last one to two windows.
     static let memory = 6 * 3600
-    /// Fewer samples make no quantile to measure others by.
+    /// The fewest requests from which the baseline's quantiles are computed.
     public static let fewestSamples: UInt32 = 200
 
-    /// One measure's clustering over the last `memory` to twice as long.
+    /// The clustering of one kind of hits in the current window and in the one before.
     private struct Clustering: Hashable, Codable, Sendable {
         var now = OverdispersionEstimator()
+        /// φ̂ of the window before; nil if unknown.
         var before: Double?
-        /// The largest cluster that was possible in the hits of the time before.
+        /// The largest cluster that is possible in the hits of the window before.
         var possibleBefore: Double?
         var bursts = BurstCounter()
         var earlierBursts = 0
@@ -41,7 +43,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
             return max(estimate, before ?? 1)
         }
 
-        /// φ̂, or what it may be at most where it is not known.
+        /// φ̂; if it is not known, its largest possible value.
         var assumed: Double {
             estimate ?? min(now.largestPossibleCluster, possibleBefore ?? CountingMode.clustered)
         }
@@ -49,35 +51,37 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         var hasBursts: Bool { bursts.bursts + earlierBursts >= BurstCounter.fewestUsual }
     }
 
-    /// The clustering of requests that end in one of a set of ways.
+    /// The clustering of requests whose response code is in a set.
     private struct Counted: Hashable, Codable, Sendable {
         var set: ResponseSet
         var clustering = Clustering()
     }
 
-    /// Errors as they are by default, which are learned whatever the checks count.
+    /// The default set of errors, whose clustering is learned whatever the checks count.
     private static let usualErrors = ResponseSet.errors
 
     /// The clustering for `usualErrors`, then for each other set that a check counts.
     private var counted = [Counted(set: usualErrors)]
     /// The clustering of slow requests, at each of `slowQuantiles`.
     private var latency = slowQuantiles.map { _ in Clustering() }
-    /// A batch, or a pause of a server, shows where few other requests are as slow.
+    /// The quantiles beyond which requests count as slow for clustering. A server's batch or pause shows only where few
+    /// other requests are as slow.
     private static let slowQuantiles = [0.9, 0.99]
     public private(set) var total = LatencyProfile()
     public private(set) var firstByte = LatencyProfile()
     private var errorSecond: Int64?
     private var latencySecond: Int64?
-    /// Where traffic is assigned by key, latencies are judged by a key's first request, and their clustering is that of
-    /// first requests.
+    /// The first requests of keys. If traffic is assigned by key, only these are judged for latency, so the clustering
+    /// is theirs as well.
     private var firsts = FirstRequests()
-    /// The buckets of `slowQuantiles` in earlier seconds.
+    /// The buckets of `slowQuantiles`, computed from earlier seconds; `.max` before they are known.
     private var slow = [Int](repeating: .max, count: slowQuantiles.count)
 
-    /// - Parameter policies: the policies whose checks say what is learned.
+    /// - Parameter policies: the policies whose checks determine the sets of statuses whose clustering is learned.
     public init(_ policies: [Policy] = []) { learn(policies) }
 
-    /// Learns from now on what checks of these policies count; what was learned of other sets is forgotten.
+    /// From now on learns the clustering of the statuses that the checks of these policies count. That of other sets is
+    /// forgotten.
     public mutating func learn(_ policies: [Policy]) {
         let sets = [Self.usualErrors] + Policy.counted(policies).filter { $0 != Self.usualErrors }
         guard sets != counted.map(\.set) else { return }
@@ -86,8 +90,10 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
 
     public subscript(measure: LatencyMeasure) -> LatencyProfile { measure == .total ? total : firstByte }
 
+    /// The mode in which errors are bet on.
     public var errorMode: CountingMode { mode(of: Self.usualErrors) }
-    /// Bursts are of errors: a tenth of the requests is slow by definition, so that a second with many says nothing.
+    /// The mode in which latencies are bet on. Bursts are looked for among errors only: a tenth of the requests is slow
+    /// by definition, so that a second with many slow ones does not show a burst.
     public var latencyMode: CountingMode {
         let assumed = latency.map(\.assumed).max()
         return clustering(of: Self.usualErrors).hasBursts ? .ticks : CountingMode(overdispersion: assumed)
@@ -102,7 +108,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         counted.first { $0.set == set }?.clustering ?? Clustering()
     }
 
-    /// φ̂; nil before it is known.
+    /// φ̂ of errors, and the largest φ̂ of slow requests; nil until known.
     public var errorOverdispersion: Double? { overdispersion(of: Self.usualErrors) }
     public var latencyOverdispersion: Double? { latency.compactMap(\.estimate).max() }
     func overdispersion(of set: ResponseSet) -> Double? { clustering(of: set).estimate }
@@ -116,7 +122,7 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         return next
     }
 
-    /// Without a rollout.
+    /// Learns from an item while no rollout is running.
     public mutating func observe(_ item: JudgedItem) {
         switch item {
         case .errors(let tick): observe(tick)
@@ -151,7 +157,8 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
         latencySecond = tick.second
         if total.total >= Self.fewestSamples {
             for i in latency.indices { latency[i].observe(shards[i], gap: Int(min(gap, 1 << 20))) }
-            // Of earlier seconds only, and not at each: it says where to look, any point is as valid.
+            // The buckets only say where to look, and any bucket is valid that does not depend on this second; so they
+            // need not be computed for every second.
             if slow[0] == .max || tick.second % 10 == 0 { slow = Self.slowBuckets(total) }
         }
     }

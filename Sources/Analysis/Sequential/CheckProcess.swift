@@ -1,14 +1,14 @@
 import PolicyModel
 import Statistics
 
-/// The evidence of a check, by the kind of the check.
+/// The process that gathers a check's evidence, by the kind of the check.
 enum CheckProcess: Hashable, Sendable {
     case errors(ErrorsProcess)
     case clientErrors(ClientErrorsProcess)
     case latency(LatencyProcess)
     case quality(GroupsProcess)
 
-    /// Nil for checks outside the risk, which have no evidence.
+    /// Creates the process of a check; nil for checks that have no share of the risk and gather no evidence.
     /// - Parameter sets: the statuses that checks on client errors count.
     init?(_ check: Check, profile: BaselineProfile, sets: ClientErrorSets, isKeyed: Bool) {
         guard SequentialJudge.source(check) != nil else { return nil }
@@ -46,7 +46,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// The requests that were judged in the current step; none for quality, which counts rows.
+    /// The requests that were judged in the current step; empty for quality, which counts rows.
     var sinceStep: Stratum {
         switch self {
         case .errors(let process): process.sinceStep
@@ -56,7 +56,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// The seconds in which the requests of the current step came.
+    /// The number of seconds of the current step that were judged.
     var secondsInStep: Int64 {
         switch self {
         case .errors(let process): process.secondsInStep
@@ -66,7 +66,8 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// About how many more requests of the candidate prove it at this pace; nil if no number does, and for quality.
+    /// An estimate of how many more requests of the candidate its proof needs; nil if no number suffices, and for
+    /// quality.
     func requestsNeeded(logThreshold: Double) -> Double? {
         switch self {
         case .errors(let process): process.requestsNeeded(logThreshold: logThreshold)
@@ -76,7 +77,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// True if the process counts how requests end, which is known before their latencies are.
+    /// True if the process takes error ticks, which come earlier than latency ticks.
     var takesErrors: Bool {
         switch self {
         case .errors, .clientErrors: true
@@ -94,8 +95,8 @@ enum CheckProcess: Hashable, Sendable {
 
     var isQuality: Bool { if case .quality = self { true } else { false } }
 
-    /// The bound that is proven least, and whether the baseline itself is too near a ceiling to prove it; nil for checks
-    /// with one kind of bound.
+    /// The bound with the weakest proof, and whether the baseline itself is too close to the ceiling for it to be
+    /// proven; nil for checks with one kind of bound.
     var leastProven: (bound: Bound, isBaselineNear: Bool)? {
         switch self {
         case .errors(let process): (process.leastProven, process.isBaselineNearCeiling)
@@ -104,7 +105,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// The process of a latency check.
+    /// The process if the check is one of latency; otherwise nil.
     var latency: LatencyProcess? { if case .latency(let process) = self { process } else { nil } }
 
     // MARK: - Observations
@@ -127,7 +128,7 @@ enum CheckProcess: Hashable, Sendable {
 
     /// - Parameters:
     ///   - counts: the tick's counts of the check's measure.
-    ///   - proofCounts: those that count for a proof.
+    ///   - proofCounts: the tick's counts for the proof, which under sticky routing takes each key once per step.
     mutating func observe(
         _ tick: LatencyTick, _ counts: LatencyCounts, proof proofCounts: LatencyCounts, _ profile: BaselineProfile
     ) {
@@ -164,7 +165,7 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// Changes how counts are bet on to what is now known of the baseline.
+    /// Adapts the mode of betting to the baseline's profile as it is now.
     mutating func adapt(_ profile: BaselineProfile) {
         switch consume self {
         case .errors(var process):

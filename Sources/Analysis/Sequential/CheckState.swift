@@ -1,19 +1,19 @@
 import PolicyModel
 import Statistics
 
-/// One check of the risk with its evidence.
+/// A check that has a share of the risk, with its evidence.
 struct CheckState: Hashable, Sendable {
-    /// `policy/check`, by which a check and its state are paired.
+    /// The names of policy and check, `policy/check`, by which a check finds its state.
     let path: String
     let check: Check
     /// The check's share of the risk, 0 ... 1.
     let weight: Double
     var process: CheckProcess
     private(set) var trace = EvidenceTrace()
-    /// About how many more requests of the candidate the proof needs; nil if no number of them suffices at this pace,
-    /// or if too few were seen to tell.
+    /// An estimate of how many more requests of the candidate the proof needs; nil if no number suffices, or if too few
+    /// came so far for an estimate.
     private(set) var needed: Double?
-    /// The candidate's requests in its step from which `needed` was estimated.
+    /// The number of the candidate's requests in the step from which `needed` was estimated.
     private(set) var neededFrom = 0
 
     init(_ path: String, _ check: Check, weight: Double, _ process: CheckProcess) {
@@ -23,7 +23,7 @@ struct CheckState: Hashable, Sendable {
         self.process = process
     }
 
-    /// The latency that the check measures; nil for other checks.
+    /// The latency that a latency check measures; nil for other checks.
     var measure: LatencyMeasure? { if case .latency(let latency) = check.kind { latency.of } else { nil } }
 
     /// True if the state is that of this check of this policy.
@@ -40,7 +40,7 @@ struct CheckState: Hashable, Sendable {
     }
 }
 
-/// A state is stored with its process under the name of the kind.
+/// A state is stored with its process under a key that names the kind of check.
 extension CheckState: Codable {
     private enum CodingKeys: String, CodingKey {
         case path, check, weight, errors, clientErrors, latency, quality, trace, needed, neededFrom

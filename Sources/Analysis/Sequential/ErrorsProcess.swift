@@ -1,20 +1,20 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about bounds on the share of requests that end in certain ways: for a revert, and for a promotion.
+/// The evidence, for a revert and for a promotion, about bounds on the share of requests whose response code is in a
+/// set.
 struct ErrorsProcess: Hashable, Codable, Sendable {
     let check: ErrorsCheck
-    /// The endings of requests that count against an arm.
+    /// The response codes that count as hits.
     let counted: ResponseSet
     private var rate: RateProcess
-    /// The keys that failed for the first time, where traffic is assigned by key.
+    /// The evidence about the increase, by keys that fail for the first time; nil unless traffic is assigned by key.
     private var byKey: KeyedErrors?
-    /// The same against the ceiling, beside a bound on the increase.
+    /// The evidence by keys about the ceiling, if there is a bound on the increase as well.
     private var byKeyCeiling: KeyedErrors?
-    /// The candidate's recent failures: hits and trials, fading.
+    /// The candidate's recent hits and trials, in which older ones fade.
     private var recent = Recent()
-    /// ln E that an earlier way of betting had won or lost: bets may change with what is known of the baseline, the
-    /// wealth goes on.
+    /// ln E from before the mode of betting changed, at most 0. The mode follows the baseline's profile.
     private var carried = 0.0
     private var proof: RateProof
     /// The interval of the difference of the arms; nil where traffic is assigned by key, since requests of one key are no
@@ -22,7 +22,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     private var odds: OddsInterval?
     private var step: UInt16?
     private var second: Int64?
-    /// Since the rollout and since the step began.
+    /// The requests that were judged in the rollout, and those in the current step.
     private(set) var sinceStart = Stratum()
     private(set) var sinceStep = Stratum()
     private(set) var secondsInStep: Int64 = 0
@@ -52,11 +52,11 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
             floor: check.maxIncrease == nil || check.floor == 0 ? 0 : clamp(check.floor))
     }
 
-    /// Ceilings of 0 and 1 are no odds: the nearest that are.
+    /// A rate moved into 1e-6 ... 1 − 1e-6, since rates of 0 and 1 have no finite odds.
     static func clamp(_ rate: Double) -> Double { min(max(rate, 1e-6), 1 - 1e-6) }
 
-    /// - Parameter firsts: under sticky routing the responses of keys that are new in this step: a proof counts keys,
-    ///   one value each.
+    /// - Parameter firsts: under sticky routing, the responses of keys that are new in this step, because a proof
+    ///   counts each key once; otherwise nil.
     mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
         if step != tick.step {
             rate.weightChanged()
@@ -88,25 +88,25 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// Changes how counts are bet on, because the baseline's failures cluster more, or less, than was known.
+    /// Changes the mode of betting, because the baseline's failures cluster more, or less, than was assumed.
     mutating func adapt(to mode: CountingMode) {
         switch (rate.mode, mode) {
         case (.ticks, _): return
         case (.counts, .counts(let discount)): rate.changeDiscount(to: discount)
         case (.counts, .ticks):
-            // What clustered counts have won is not to be trusted; what they lost is lost.
+            // Evidence that was won from clustered counts is not trusted; what was lost stays lost.
             carried = min(rate.logEvidence, 0)
             rate = RateProcess(Self.bounds(check), mode: .ticks)
         }
     }
 
-    /// ln E for a revert, and what speaks.
+    /// ln E for a revert, and the part that it comes from: a bound, or `keys`.
     var evidence: (value: Double, part: String) {
         guard let byKey else {
             return (carried + rate.logEvidence, rate.strongest.part.rawValue)
         }
-        // Keys give evidence about the odds only, so recent requests have to exceed the allowed rate as well. Older
-        // requests do not count for that: a long clean past must not hide a breakdown.
+        // Keys give evidence about the odds only, so the recent requests have to exceed the allowed rate as well. Older
+        // requests do not count for that: a long past without failures must not hide a breakdown.
         func gated(_ process: KeyedErrors, _ allowed: Double) -> Double {
             recent.hits > allowed * recent.trials ? process.logEvidence : min(process.logEvidence, 0)
         }
@@ -116,7 +116,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         return (max(gated(byKey, check.floor), gated(byKeyCeiling, check.max ?? 0)) - ln(2), "keys")
     }
 
-    /// What counts as lately.
+    /// The number of the candidate's requests after which its recent hits and trials are halved.
     private static let recentTrials = 2000.0
 
     /// The candidate's rate less the baseline's.
@@ -127,18 +127,18 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     }
 
     var proofEvidence: Double { proof.logEvidence }
-    /// The bound that is proven least.
+    /// The bound with the weakest proof.
     var leastProven: Bound { proof.leastProven }
     /// True if the baseline is so close to the ceiling, or beyond it, that an equal candidate is hardly ever proven.
     var isBaselineNearCeiling: Bool {
         check.provenMax.map { sinceStart.baseline.smoothedRate > Self.nearCeiling * $0 } ?? false
     }
-    /// The share of a ceiling from which on a proof takes so long.
+    /// The share of the ceiling above which the baseline's rate counts as too close to it.
     static let nearCeiling = 0.8
     var mode: CountingMode { rate.mode }
 
-    /// True if the candidate fails clearly more often in this step than is allowed over a baseline of this rate, so
-    /// that more of the same proves nothing.
+    /// True if the candidate's rate in this step is clearly above what is allowed for a baseline with this rate, so
+    /// that more requests like these prove nothing.
     private func isBeyond(_ rate: Double) -> Bool {
         let candidate = sinceStep.candidate
         let allowed = Self.factor(check).map { max($0 * rate, check.floor) } ?? check.max ?? 1
@@ -146,7 +146,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
         return Double(candidate.hits) > expected + 3 * (expected + 1).squareRoot()
     }
 
-    /// About how many more requests of the candidate prove it at this pace; nil where it never is.
+    /// An estimate of how many more requests of the candidate its proof needs; nil if no number suffices.
     func requestsNeeded(logThreshold: Double) -> Double? {
         let n = sinceStep.candidate.trials + sinceStep.baseline.trials
         guard n > 0 else { return nil }
@@ -158,9 +158,9 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     }
 }
 
-/// Errors by key: a key that failed once is one error, for ever.
+/// The evidence about errors by key: a key counts as failed once in a rollout, however many of its requests fail.
 struct KeyedErrors: Hashable, Codable, Sendable {
-    /// Requests that a stratum of keys holds at least.
+    /// The smallest number of requests in a stratum of keys.
     static let requests = 20
     private var counter = FirstFailures()
     private var process: OddsRatioProcess
@@ -178,8 +178,8 @@ struct KeyedErrors: Hashable, Codable, Sendable {
         if open >= Self.requests { close() }
     }
 
-    /// Ends the open stratum because the split changed. Keys seen before and after would be of different splits, and
-    /// where an incident begins with the change, the failing ones would all be of the new one.
+    /// Ends the open stratum because the split changed. A stratum across the change would mix keys of two splits, and
+    /// if an incident began with the change, all failing keys would be of the new split.
     mutating func weightChanged() { if open > 0 { close() } }
 
     private mutating func close() {
@@ -191,7 +191,7 @@ struct KeyedErrors: Hashable, Codable, Sendable {
 }
 
 extension CountingMode {
-    /// η of a proof: where counts cluster beyond discounting, a tenth of them counts.
+    /// η, the discount of a proof: 0.1 if counts cluster so strongly that the mode is `ticks`.
     var proofDiscount: Double {
         switch self {
         case .counts(let discount): discount
@@ -199,7 +199,7 @@ extension CountingMode {
         }
     }
 
-    /// One line for people.
+    /// The mode as one line of text.
     func words(_ overdispersion: Double?) -> String {
         guard let overdispersion else {
             return switch self {

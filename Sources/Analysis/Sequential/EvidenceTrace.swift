@@ -1,20 +1,20 @@
-/// How a check's evidence went over a rollout: at most `capacity` points, the spacing doubled whenever they are full.
-/// Each point is the largest of its span, so that no peak is lost.
+/// The course of a check's evidence over a rollout, in at most `capacity` points; their spacing is doubled whenever
+/// they are full. Each point is the largest value of its span, so that no peak is lost.
 public struct EvidenceTrace: Hashable, Codable, Sendable {
     public static let capacity = 120
 
-    /// ln E, oldest first.
+    /// The values of ln E, the oldest first.
     public private(set) var points: [Double] = []
-    /// Seconds from one point to the next.
+    /// The number of seconds from one point to the next.
     public private(set) var spacing: Int64 = 1
-    /// Monotonic second of the first point.
+    /// The monotonic second of the first point; nil without points.
     public private(set) var begin: Int64?
 
     public init() {}
 
     public mutating func record(_ evidence: Double, at second: Int64) {
         var first = begin ?? second
-        // The clock begins anew when the machine does: the plot goes on where it was.
+        // The monotonic clock restarts when the machine does; the trace is then continued without a gap.
         if (second - first) / spacing < Int64(points.count) - 1 { first = second - Int64(points.count) * spacing }
         begin = first
         while (second - first) / spacing >= Int64(Self.capacity) { halve() }

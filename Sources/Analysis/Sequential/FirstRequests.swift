@@ -6,7 +6,7 @@ import Statistics
 /// `length` seconds within a step, so that what changes late is seen; a cohort counts every key once, so the cohorts of
 /// one rollout are not independent of each other and share the risk.
 struct FirstRequests: Hashable, Codable, Sendable {
-    /// Seconds of a cohort.
+    /// The length of a cohort in seconds.
     static let length: Int64 = 1800
 
     private var filter = KeyFilter()
@@ -15,7 +15,7 @@ struct FirstRequests: Hashable, Codable, Sendable {
     /// The number of the cohort, from 1; 0 before the first.
     private(set) var cohort = 0
 
-    /// Notes the step and second of the requests that follow.
+    /// Sets the step and second of the requests that follow.
     /// - Returns: true if a cohort begins with them.
     @discardableResult
     mutating func begin(step: UInt16, second: Int64) -> Bool {
@@ -30,7 +30,7 @@ struct FirstRequests: Hashable, Codable, Sendable {
     /// True for the first request of a key in the cohort.
     mutating func isFirst(_ key: UInt32) -> Bool { filter.insert(UInt64(key)) }
 
-    /// The share of the risk that pays for a cohort, 1/(g(g + 1)): however many there are, the sum is at most 1.
+    /// The present cohort's share of the risk: 1/(g(g + 1)) for the g-th, so that all shares together are at most 1.
     var shareOfRisk: Double {
         let g = Double(max(cohort, 1))
         return 1 / (g * (g + 1))
@@ -38,8 +38,8 @@ struct FirstRequests: Hashable, Codable, Sendable {
 }
 
 extension LatencyTick {
-    /// The tick with the first request of each key alone.
-    /// - Parameter isFirst: whether a key comes for the first time.
+    /// The tick with only the first request of each key.
+    /// - Parameter isFirst: returns true if a key comes for the first time.
     func firsts(_ isFirst: (UInt32) -> Bool) -> LatencyTick {
         var tick = self
         tick.entries = zip(entries, keys.map(isFirst)).filter(\.1).map(\.0)
@@ -47,8 +47,8 @@ extension LatencyTick {
         return tick
     }
 
-    /// Orders entries with their keys, so that which request of a key is its first does not depend on the order in which
-    /// those of one second came: a recording does not keep it.
+    /// Sorts entries and keys, so that which request counts as a key's first does not depend on their order of arrival
+    /// within the second, which a recording does not keep.
     mutating func order() {
         let ordered = zip(entries, keys).sorted { ($0.0.sortable, $0.1) < ($1.0.sortable, $1.1) }
         entries = ordered.map(\.0)
@@ -57,8 +57,8 @@ extension LatencyTick {
 }
 
 extension ErrorTick {
-    /// The responses of keys that come for the first time, all of them, ordered by key.
-    /// - Parameter isFirst: whether a key comes for the first time.
+    /// All responses in this tick of the keys that come for the first time, sorted by key.
+    /// - Parameter isFirst: returns true if a key comes for the first time.
     func firsts(_ isFirst: (UInt32) -> Bool) -> [KeyedResponse] {
         var known: (key: UInt32, isFirst: Bool)?
         return keys.sorted().filter { response in
@@ -69,8 +69,8 @@ extension ErrorTick {
 }
 
 extension [KeyedResponse] {
-    /// The keys, and those of which a request ended in one of these ways.
-    /// - Precondition: ordered by key.
+    /// Counts keys as trials, and keys of which a response has one of the codes as hits.
+    /// - Precondition: the responses are sorted by key.
     func stratum(_ counted: ResponseSet) -> Stratum {
         var stratum = Stratum()
         var i = startIndex

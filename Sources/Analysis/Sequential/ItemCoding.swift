@@ -1,13 +1,14 @@
 import PolicyModel
 
-/// A recording of what a judge took in, in bytes: some 35 for each second and two to four for each request (two more
-/// where they have keys). Numbers are LEB128 (seven bits a byte, the lowest first, the top bit set where more follow);
-/// signed ones zigzag.
+/// The binary coding of a recording of judged items. It takes some 35 bytes for each second and two to four for each
+/// request, and two more for a request with a key. Numbers are coded in LEB128: seven bits a byte, the lowest first,
+/// the top bit set if more follow. Signed numbers are zigzag-coded first.
 public enum ItemCoding {
-    /// Why bytes cannot be read.
+    /// The error of bytes that cannot be decoded.
     public struct Damaged: Error, CustomStringConvertible {
+        /// The offset of the byte at which decoding failed.
         public var place: Int
-        /// True for a recording of an earlier build, which did not keep how requests ended.
+        /// True for a recording of an earlier build, which did not keep the statuses of responses.
         public var isOutdated = false
         public var description: String {
             isOutdated
@@ -42,7 +43,7 @@ public enum ItemCoding {
         static let latencies: UInt64 = 2
         static let rows: UInt64 = 3
         static let errors: UInt64 = 4
-        /// The same with keys.
+        /// Latencies and rows with keys.
         static let keyedLatencies: UInt64 = 5
         static let keyedRows: UInt64 = 6
     }
@@ -61,7 +62,7 @@ public enum ItemCoding {
 
         mutating func write(signed value: Int64) { write(UInt64(bitPattern: (value << 1) ^ (value >> 63))) }
 
-        /// Absent is 0.
+        /// Writes 0 for nil, and n + 1 for the number n.
         mutating func write(optional value: Int?) { write(value.map { UInt64(bitPattern: Int64($0)) &+ 1 } ?? 0) }
 
         mutating func write(_ text: String) {
@@ -82,7 +83,7 @@ public enum ItemCoding {
                     write(entry.count)
                 }
             }
-            // Most requests succeed: one bit says so, and a code follows where it does not.
+            // Most requests succeed, which takes one bit; only for the others a code follows.
             write(UInt64(tick.keys.count))
             var last: UInt64 = 0
             for response in tick.keys.sorted() {
@@ -101,7 +102,7 @@ public enum ItemCoding {
             write(UInt64(tick.step))
             write(UInt64(tick.share.basisPoints))
             for n in tick.assigned { write(UInt64(n)) }
-            // What is alike lies together: arm, sub-shard, then the bucket of the whole, the first byte last.
+            // Sorting brings similar entries together, so that their differences are small numbers.
             if isKeyed {
                 writeSorted(zip(tick.entries, tick.keys).map { $0.sortable << 32 | UInt64($1) })
             } else {
@@ -109,7 +110,7 @@ public enum ItemCoding {
             }
         }
 
-        /// Each as the difference from the one before.
+        /// Writes numbers in ascending order, each as the difference from the one before.
         mutating func writeSorted(_ values: [UInt64]) {
             write(UInt64(values.count))
             var last: UInt64 = 0
@@ -161,7 +162,7 @@ public enum ItemCoding {
             return value
         }
 
-        /// Reads the number of things that take a byte each at least.
+        /// Reads the number of elements that follow. As each takes at least one byte, a larger number is damaged.
         mutating func count() throws(Damaged) -> Int {
             let count = try number()
             guard count <= UInt64(bytes.count - place) else { throw damaged }
@@ -184,8 +185,8 @@ public enum ItemCoding {
             return String(decoding: bytes[place..<place + length], as: UTF8.self)
         }
 
-        /// A monotonic second: nanoseconds in an Int64 hold 292 years of them. Within that the judges' differences and
-        /// sums of seconds cannot overflow.
+        /// Reads a monotonic second, whose nanoseconds must fit into an Int64. Within that range sums and differences
+        /// of seconds do not overflow in the judges.
         mutating func second() throws(Damaged) -> Int64 {
             let second = try signed()
             guard second.magnitude <= UInt64(Int64.max / 1_000_000_000) else { throw damaged }
@@ -234,7 +235,7 @@ public enum ItemCoding {
 
         private static let mostAssigned = UInt64(ErrorTick.mostTrials) * UInt64(ErrorTick.shards)
 
-        /// The code of a request that did not succeed.
+        /// Reads the response code of a request that did not succeed.
         mutating func code() throws(Damaged) -> ResponseCode {
             let code = ResponseCode(rawValue: UInt16(try number(atMost: UInt64(ResponseCode.largest.rawValue))))
             guard code != .success else { throw damaged }
@@ -300,12 +301,13 @@ public enum ItemCoding {
 }
 
 extension LatencyEntry {
-    /// Arm and shard above, then the whole with its flag, the first byte with its flag below.
+    /// The entry as a number by which similar entries are close together: from the top, arm, shard, bucket of the total
+    /// latency, flags, and the distance from there to the bucket of the first byte.
     var sortable: UInt64 {
         let (total, isOutlived) = bucket(.total)
         let (first, isFirstOutlived) = bucket(.firstByte)
         let head = UInt64(arm.rawValue) << 3 | UInt64(shard)
-        // The first byte as its distance from the whole: mostly none.
+        // The distance is mostly 0.
         let distance = UInt64((total - first) & 0x7ff)
         return head << 24 | UInt64(total) << 13 | UInt64(isOutlived ? 1 : 0) << 12
             | UInt64(isFirstOutlived ? 1 : 0) << 11 | distance

@@ -1,12 +1,12 @@
 import PolicyModel
 import Statistics
 
-/// How many of a tick's requests took at least as long as a bucket, for either arm: gathered in one pass, as several
-/// checks ask at several points.
+/// The number of a tick's requests in each bucket or above, by arm. The counts are computed in one pass, because
+/// several checks ask for them at several points.
 struct LatencyCounts {
-    /// Requests in a bucket or above: a row for the baseline's and one for the candidate's whose latency is known,
-    /// then, where there are any, those of either arm that outlived the bucket. A row begins with the first bucket that
-    /// has a request, and ends with a place for errors.
+    /// The requests in a bucket or above, in rows of `places`: the baseline's and the candidate's requests of known
+    /// latency, then, if there are any, the baseline's and the candidate's of which only a lower bound is known. A row
+    /// begins with bucket `first`, the first that has a request, and ends with a place for errors.
     private let beyond: [UInt32]
     private let first: Int
     private let places: Int
@@ -40,9 +40,10 @@ struct LatencyCounts {
         }
     }
 
-    /// Requests in these buckets and above, of those of which it can be told.
-    /// - Parameter outlived: in a proof a request of the candidate that was given up counts as slow from here on, as
-    ///   one of the baseline does: that clients lose patience between the two thresholds must not look fast.
+    /// Counts the requests in a bucket or above, among those that are known to be above or below.
+    /// - Parameter outlived: the bucket from which on a request of the candidate that did not end counts as slow; nil
+    ///   for `candidate`. A proof uses the baseline's bucket, or clients that give up between the two buckets would
+    ///   make the candidate seem fast.
     func beyond(candidate: Int, baseline: Int, outlived: Int? = nil) -> Stratum {
         Stratum(
             candidate: tally(1, candidate, outlived: outlived ?? candidate),

@@ -1,20 +1,20 @@
 import PolicyModel
 import Statistics
 
-/// The evidence about the bounds on a quantile of latency, or on the whole distribution: for a revert, and for a
-/// promotion.
+/// The evidence, for a revert and for a promotion, about bounds on a quantile of latency or on the whole distribution.
 struct LatencyProcess: Hashable, Codable, Sendable {
-    /// Seconds between two looks at where the baseline's quantiles lie.
+    /// The number of seconds between two updates of the baseline's quantiles.
     static let refresh: Int64 = 10
 
     let check: LatencyCheck
     /// The evidence against the ceiling.
     private var ceiling: RateProcess?
-    /// The evidence against the baseline.
+    /// The evidence that the candidate is slower than the baseline allows.
     private var ratio: LatencyRatioProcess?
-    /// The evidence against the baseline where requests cluster, in place of that of `ratio`.
+    /// The evidence that replaces that of `ratio` if the mode is `ticks`, because slow requests cluster strongly.
     private var ratioByTick: TickProcess?
-    /// ln E that an earlier way of betting lost, and what a cohort of keys pays for its share of the risk.
+    /// A summand of ln E, at most 0: what was lost before the mode of betting changed, or, under sticky routing, the
+    /// logarithm of the present cohort's share of the risk.
     private var carried = 0.0
     /// The interval of the ratio of the arms' quantiles at `shown`; nil where traffic is assigned by key, and without
     /// `maxIncrease`.
@@ -27,18 +27,21 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var step: UInt16?
     private var second: Int64?
     private var refreshedAt: Int64?
-    /// Where the arms are compared, by quantiles of the baseline in earlier seconds; empty before they are known.
+    /// The points at which the arms are compared, from the baseline's quantiles in earlier seconds; empty until these
+    /// are known.
     private var points: [Point] = []
-    /// Requests judged, and those slower than the ceiling or the scaled quantile, in the step.
+    /// The requests that were judged in the step, and as hits those slower than the point that is shown or, without a
+    /// bound on the increase, than the ceiling.
     private(set) var sinceStep = Stratum()
     private(set) var secondsInStep: Int64 = 0
 
-    /// A quantile of the baseline and what the candidate's requests are compared with there, as buckets.
+    /// A quantile of the baseline, and the thresholds that the candidate's requests are compared with there, as
+    /// buckets.
     private struct Point: Hashable, Codable, Sendable {
         var baseline: Int
-        /// The bucket at the bound, rounded up: for a revert a tie speaks for the candidate.
+        /// The bound rounded up: for a revert, a tie counts in the candidate's favor.
         var revert: Int
-        /// Rounded down: for a promotion a tie speaks against it.
+        /// The bound rounded down: for a promotion, a tie counts against the candidate.
         var proof: Int
     }
 
@@ -74,7 +77,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return LatencyBuckets.index(UInt32(clamping: microseconds))
     }
 
-    /// The longest threshold, in seconds.
+    /// The longest latency that a request is compared with, in seconds.
     var longestThreshold: Double {
         let increase = points.map(\.revert).filter { $0 < LatencyBuckets.count }.max().map {
             Double(LatencyBuckets.upperBound($0)) / 1e6
@@ -82,7 +85,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return max(check.max?.seconds ?? 0, increase ?? 0)
     }
 
-    /// Begins another cohort of keys: bets begin anew, since the keys are the same, with the cohort's share of the risk.
+    /// Begins another cohort of keys. Its keys may be the same as those before, so it bets anew, with its own share of
+    /// the risk.
     mutating func beginCohort(shareOfRisk: Double) {
         carried = ln(shareOfRisk)
         if ceiling != nil {
@@ -94,8 +98,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 
     /// - Parameters:
-    ///   - counts: the tick's, of the check's measure.
-    ///   - proofCounts: those that count for a proof.
+    ///   - counts: the tick's counts of the check's measure.
+    ///   - proofCounts: the tick's counts for the proof, which under sticky routing takes each key once per step.
     mutating func observe(
         _ tick: LatencyTick, _ counts: LatencyCounts, proof proofCounts: LatencyCounts, _ profile: BaselineProfile
     ) {
@@ -111,10 +115,10 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         let gap = Int(max(1, tick.second - (second ?? tick.second - 1)))
         second = tick.second
         secondsInStep += Int64(gap)
-        look(profile[check.of], at: tick.second)
+        updatePoints(profile[check.of], at: tick.second)
         var absolute: Stratum?
         if ceiling != nil {
-            // Requests in the ceiling's own bucket may be on either side: for a revert they are not beyond it.
+            // Requests in the ceiling's own bucket may be on either side of it. For a revert they count as below.
             let beyond = counts.beyond(candidate: ceilingBucket + 1, baseline: ceilingBucket + 1)
             ceiling?.observe(beyond, seconds: gap)
             if check.maxIncrease == nil { sinceStep += beyond }
@@ -168,19 +172,21 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return DifferenceInterval((low - 1) * seconds...max(high - 1, low - 1) * seconds)
     }
 
-    /// The place of the quantile of a distribution that is shown, and by which it is judged tick by tick.
+    /// The index of the quantile of a distribution that is shown, and that the mode `ticks` judges.
     private static let shown = 1
-    /// The number of a distribution's quantiles that are proven: the last has too few requests beyond it.
+    /// The number of a distribution's quantiles that have to be proven. The last is left out, since too few requests
+    /// are beyond it.
     static let proven = 2
 
-    /// Finds where the baseline's quantiles lie, from what was before this tick. They move only between strata: a
-    /// stratum is counted at one set of points.
-    private mutating func look(_ profile: LatencyProfile, at second: Int64) {
+    /// Updates the points from the baseline's requests before this tick. Points move only between strata, since all
+    /// requests of a stratum have to be counted at the same points.
+    private mutating func updatePoints(_ profile: LatencyProfile, at second: Int64) {
         guard let increase = check.maxIncrease, refreshedAt.map({ second < $0 || second - $0 >= Self.refresh }) ?? true,
             profile.total >= BaselineProfile.fewestSamples, ratio?.isBetweenStrata ?? true, proof.isBetweenStrata
         else { return }
-        // So many errors that the check's own quantile has no end say nothing of speed. After an outage the tail has
-        // none, and errors alone would be compared there, without the floor that the check of errors has.
+        // If so many requests fail that the check's own quantile is an error, there is no speed to compare. Quantiles
+        // of a distribution are those of successes: after an outage the tail would consist of errors, which would then
+        // be compared without the floor of an errors check.
         guard let own = profile.quantile(check.quantile) else { return }
         refreshedAt = second
         let buckets =
@@ -191,7 +197,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// The bucket that holds what the candidate may take where the baseline takes the lower bound of a bucket.
+    /// The bucket of the longest latency that the candidate may have if the baseline's quantile is the lower bound of
+    /// `bucket`.
     private func limit(of bucket: Int, _ increase: Double) -> Int {
         let microseconds = Double(LatencyBuckets.lowerBound(bucket))
         let floor = Double(check.floor.nanoseconds) / 1000
@@ -217,7 +224,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         mode = new
     }
 
-    /// ln E for a revert, the larger of the two bounds' with half of the risk each, and which it is.
+    /// ln E for a revert, and the bound that it comes from: the larger of the two, each of which has half of the risk.
     var evidence: (value: Double, part: String) {
         let half = ceiling != nil && ratio != nil ? -ln(2) : 0
         var best = (value: -Double.infinity, part: "increase")
@@ -229,20 +236,20 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         return (best.value + carried, best.part)
     }
 
-    /// The quantile at which an increase of a distribution shows most; for other checks their own.
+    /// The quantile at which the evidence for an increase of a distribution is strongest; for other checks, their own.
     var strongestQuantile: Double {
         guard check.isDistribution, let ratio, ratioByTick == nil, evidence.value > 0 else { return check.quantile }
         return LatencyRatioProcess.quantiles[ratio.strongestPoint]
     }
 
     var proofEvidence: Double { proof.logEvidence }
-    /// The bound that is proven least.
+    /// The bound with the weakest proof.
     var leastProven: Bound { proof.leastProven }
     /// See `ErrorsProcess.isBaselineNearCeiling`.
     var isBaselineNearCeiling: Bool {
         proof.baselineAboveCeiling.map { $0 > ErrorsProcess.nearCeiling * (1 - check.quantile) } ?? false
     }
-    /// False: the baseline's quantiles are not known yet.
+    /// False until the baseline's quantiles are known.
     var isReady: Bool { check.maxIncrease == nil || !points.isEmpty }
 
     /// See `ErrorsProcess.requestsNeeded`.
@@ -254,18 +261,18 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 }
 
-/// The evidence for a promotion. Against the baseline: the odds of being slower than the bound at its quantile are below
-/// those of the baseline for being slower than the quantile. For a ceiling: the share of requests above it is below what
-/// the quantile allows. All have to be proven.
+/// The evidence for a promotion. Against the baseline: the odds of being slower than the bound at its quantile are
+/// below those of the baseline for being slower than the quantile. For a ceiling: the share of requests above it is
+/// below what the quantile allows. All have to be proven.
 private struct LatencyProof: Hashable, Codable, Sendable {
     private var relative: [OddsRatioProcess]
     private var absolute: BetaBinomialMixture?
     /// The counts of the open stratum: at each proven quantile, then at the ceiling.
     private var builder: StratumBuilder
-    /// Incidents of the baseline stay out of both proofs; their watches go on from step to step.
+    /// Watches for the baseline's incidents, which are left out of both proofs. They continue from step to step.
     private var incidents: [IncidentWatch]
     private var isIncident = false
-    /// What was counted in this step, as in `builder`.
+    /// The requests of this step, counted at the points of `builder`.
     private var sinceStep: [Stratum]
 
     init(_ check: LatencyCheck) {
@@ -282,7 +289,7 @@ private struct LatencyProof: Hashable, Codable, Sendable {
         sinceStep = [Stratum](repeating: Stratum(), count: all)
     }
 
-    /// Begins anew, for the next step.
+    /// Starts the proof again, for the next step.
     mutating func restart(_ check: LatencyCheck) {
         let watches = incidents
         self = LatencyProof(check)
@@ -292,8 +299,9 @@ private struct LatencyProof: Hashable, Codable, Sendable {
     var isBetweenStrata: Bool { builder.isEmpty }
 
     /// - Parameters:
-    ///   - points: the requests beyond the bound, or the quantile, at each proven quantile.
-    ///   - ceiling: those beyond the ceiling; nil for none.
+    ///   - points: at each proven quantile, the candidate's requests beyond the bound and the baseline's beyond the
+    ///     quantile.
+    ///   - ceiling: the requests beyond the ceiling; nil without a ceiling.
     mutating func observe(_ points: [Stratum], _ ceiling: Stratum?, seconds: Int, discount: Double) {
         let tick = absolute == nil ? points : points + [ceiling ?? Stratum()]
         for i in tick.indices {
@@ -310,13 +318,13 @@ private struct LatencyProof: Hashable, Codable, Sendable {
         isIncident = false
     }
 
-    /// ln E of what is proven least.
+    /// ln E of the weakest proof.
     var logEvidence: Double {
         let least = relative.map(\.logEvidence).min() ?? .infinity
         return min(least, absolute?.logEvidence ?? .infinity)
     }
 
-    /// The bound that is proven least.
+    /// The bound with the weakest proof.
     var leastProven: Bound {
         guard let absolute else { return .increase }
         return absolute.logEvidence < relative.map(\.logEvidence).min() ?? .infinity ? .ceiling : .increase
@@ -327,7 +335,8 @@ private struct LatencyProof: Hashable, Codable, Sendable {
         absolute == nil ? nil : sinceStep[relative.count].baseline.smoothedRate
     }
 
-    /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.
+    /// See `NonInferiorityProcess.requestsNeeded`: the number for the bound that needs most; nil if one is never
+    /// proven.
     func requestsNeeded(logThreshold: Double, share: Double, discount: Double) -> Double? {
         var most = 0.0
         for (i, process) in relative.enumerated() {

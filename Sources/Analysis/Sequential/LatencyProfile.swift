@@ -1,23 +1,24 @@
 import PolicyModel
 import Statistics
 
-/// How fast an arm was lately: counts by bucket of `LatencyBuckets`, in which what is old fades.
+/// The recent latencies of an arm, counted by bucket of `LatencyBuckets`. Older counts fade.
 public struct LatencyProfile: Hashable, Sendable {
-    /// Older counts are halved whenever there are so many; at 100 requests/s that is every few minutes.
+    /// The number of requests at which all counts are halved; at 100 requests/s that is every five to ten minutes.
     static let fading: UInt32 = 60_000
 
-    /// Requests by doubling of the latency, then by bucket, 64 to each doubling, from the first doubling that has any
-    /// to the last: a service's latencies are within a few.
+    /// First the counts of each doubling of the latency, then those of each bucket, 64 to a doubling. Buckets are
+    /// stored only from the first doubling that has requests to the last, as a service's latencies span only a few.
     private var counts = [UInt32](repeating: 0, count: doublings)
+    /// The first doubling whose buckets are stored.
     private var first = 0
     private static let doublings = LatencyBuckets.count >> 6
-    /// Errors: slower than every bucket.
+    /// The number of errors, which count as slower than every bucket.
     public private(set) var failed: UInt32 = 0
     public private(set) var total: UInt32 = 0
 
     public init() {}
 
-    /// - Parameter bucket: of `LatencyBuckets`, or `LatencyEntry.slowest`.
+    /// - Parameter bucket: an index of `LatencyBuckets`, or `LatencyEntry.slowest` for an error.
     public mutating func record(_ bucket: Int) {
         if bucket < LatencyBuckets.count {
             add(1, to: bucket)
@@ -61,15 +62,15 @@ public struct LatencyProfile: Hashable, Sendable {
         if missing > 0 { counts += repeatElement(0, count: missing) }
     }
 
-    /// The bucket that holds the p-quantile; nil without samples, and where so many failed that it has none.
+    /// The bucket of the p-quantile; nil without samples, and if so many requests failed that it is an error.
     public func quantile(_ p: Double) -> Int? { quantile(p, of: total) }
 
-    /// The same of those that did not fail.
+    /// The bucket of the p-quantile of the requests that did not fail; nil if there are none.
     func quantileOfSuccesses(_ p: Double) -> Int? { quantile(p, of: total - failed) }
 
     private func quantile(_ p: Double, of all: UInt32) -> Int? {
         guard all > 0 else { return nil }
-        // A count is at most the limit where it is at most the limit's whole part.
+        // Counts are whole numbers, so the limit may be rounded down.
         let limit = UInt32(saturating: ((1 - p) * Double(all)).rounded(.down))
         var slower = all
         for doubling in 0..<Self.doublings {
@@ -89,13 +90,13 @@ public struct LatencyProfile: Hashable, Sendable {
 
     var failedShare: Double { Double(failed) / Double(max(total, 1)) }
 
-    /// Requests above the bucket that holds a latency, errors included.
+    /// The number of requests above the bucket of a latency in seconds, errors included.
     func slower(than seconds: Double) -> UInt32 {
         let bucket = LatencyBuckets.index(UInt32(saturating: (seconds * 1e6).rounded(.down)))
         return counts.dropFirst(max(place(of: bucket + 1), Self.doublings)).reduce(failed, +)
     }
 
-    /// Seconds, the middle of the bucket; infinite where that many failed.
+    /// The p-quantile in seconds, as the middle of its bucket; infinite if it is an error, nil without samples.
     public func seconds(_ p: Double) -> Double? {
         guard total > 0 else { return nil }
         guard let bucket = quantile(p) else { return .infinity }
@@ -103,7 +104,7 @@ public struct LatencyProfile: Hashable, Sendable {
     }
 }
 
-/// Stored as pairs of bucket and count: most buckets are empty.
+/// A profile is stored as lists of the buckets that are not empty and of their counts.
 extension LatencyProfile: Codable {
     private enum CodingKeys: String, CodingKey { case failed, buckets, counts }
 

@@ -4,19 +4,21 @@ import Statistics
 /// The evidence about one bound on one group's quality, from labeled rows in the order in which they were joined.
 ///
 /// A drop is a difference of means, judged block by block. All rows of a block are of requests of one step. Labels that
-/// take longer the worse a prediction was come late for both arms alike; but after a change of the split the first labels
-/// are of the new split and the late ones of the old, so blocks across steps would find a drop where there is none.
+/// take longer the worse a prediction was come late for both arms alike; but after a change of the split the first
+/// labels are of the new split and the late ones of the old, so blocks across steps would find a drop where there is
+/// none.
 struct QualityProcess: Hashable, Codable, Sendable {
-    /// Rows of either arm that close a block: numbers, never outcomes. The larger arm's are averaged; larger blocks
-    /// would bound what a large drop can win in one, and gain nothing for a small one.
+    /// The number of rows of each arm that closes a block. The rule depends on numbers of rows and never on outcomes.
+    /// If one arm has more rows, they are averaged. Larger blocks would limit how much evidence a large drop gives in
+    /// one block, and would not find a small drop sooner.
     static let rows = 1
 
     let measure: QualityMeasure
-    /// The range of scores; nil: 0 ... 1. Sums and the margin are of positions in it.
+    /// The range of scores; nil for 0 ... 1. Sums and the margin are in positions within it, 0 ... 1.
     let range: ScoreRange?
-    /// The most that the candidate may be worse by, 0 ... 1.
+    /// The largest allowed drop or rise, 0 ... 1.
     let margin: Double
-    /// True: more is worse.
+    /// True if a rise is bounded and not a drop.
     let isRise: Bool
     private var process: BoundedMeanProcess
     private var proof: BoundedMeanProcess
@@ -26,8 +28,8 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var interval = MeanInterval()
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
-    /// Scores outside the range, which are not counted: none of those that the agent takes in, but a recording may be
-    /// replayed with another policy.
+    /// The number of scores outside the range, which are not judged. The agent accepts no such score, but a recording
+    /// may be replayed with another policy.
     private(set) var outside = 0
 
     /// The rows of an open block.
@@ -36,7 +38,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         var sums = Sums()
     }
 
-    /// Steps whose labels are waited for: rows of older ones are not judged.
+    /// The largest number of steps with an open block. Rows of older steps are not judged.
     private static let openSteps = 16
 
     /// The sums of one arm.
@@ -54,7 +56,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// - Parameter margin: in the measure's own unit.
+    /// - Parameter margin: the largest allowed drop or rise, in the measure's own unit.
     init(_ measure: QualityMeasure, range: ScoreRange? = nil, margin: Double, isRise: Bool) {
         self.measure = measure
         self.range = range
@@ -64,7 +66,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         proof = BoundedMeanProcess(margin: self.margin, null: .atLeast)
     }
 
-    /// - Parameter current: the step that runs now; rows of earlier ones prove nothing.
+    /// - Parameter current: the running step. Rows of earlier steps do not count for the proof.
     mutating func observe(_ row: QualityRow, current: UInt16) {
         guard let value = row.value(measure, scores: range ?? .unit) else {
             if measure == .score, row.score != nil { outside += 1 }
@@ -85,7 +87,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         if row.step == current { proof.observe(worse) }
     }
 
-    /// The place of the open block of a step; nil for a step that is too old.
+    /// The index of a step's open block; nil if the step is too old.
     private mutating func block(of step: UInt16) -> Int? {
         if let i = open.lastIndex(where: { $0.step == step }) { return i }
         let i = open.firstIndex { $0.step > step } ?? open.count
@@ -99,13 +101,14 @@ struct QualityProcess: Hashable, Codable, Sendable {
         return i
     }
 
-    /// Begins anew with another cohort of keys.
+    /// Starts the bets again, with another cohort of keys.
     mutating func beginCohort() {
         process = BoundedMeanProcess(margin: margin, restarts: .standard)
         open = []
     }
 
-    /// Returns by how much the candidate was worse in a block, where it is full.
+    /// Closes a block if it is full.
+    /// - Returns: by how much the candidate was worse in it; nil if it is not full.
     private func close(_ block: inout Sums) -> Double? {
         guard block.rows(.baseline) >= Self.rows, block.rows(.candidate) >= Self.rows,
             let b = block.mean(.baseline), let c = block.mean(.candidate)
@@ -114,7 +117,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
         return isRise ? c - b : b - c
     }
 
-    /// The mean of an arm in the measure's own unit.
+    /// The mean of an arm in the measure's own unit; nil without rows.
     func mean(_ arm: Arm) -> Double? { sinceStart.mean(arm).map { (range ?? .unit).score(at: $0) } }
 
     var evidence: Double { process.logEvidence }
@@ -129,7 +132,8 @@ struct QualityProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// Returns by how much the candidate is worse, in the measure's own unit; nil before both arms have rows.
+    /// The drop of the candidate against the baseline (or its rise, if that is bounded), in the measure's own unit; nil
+    /// before both arms have rows.
     var drop: Double? {
         guard let b = mean(.baseline), let c = mean(.candidate) else { return nil }
         return isRise ? c - b : b - c
@@ -138,11 +142,12 @@ struct QualityProcess: Hashable, Codable, Sendable {
 
 /// One group of a check: its processes, one for each bound, and its share of the check's risk.
 struct GroupProcess: Hashable, Codable, Sendable {
-    /// `sex=Female`; empty: all rows.
+    /// The attribute and its value, such as `sex=Female`; empty for all rows.
     let name: String
+    /// The group's share of the check's risk, 0 ... 1.
     let weight: Double
     var bounds: [QualityProcess]
-    /// The name, for people.
+    /// The name as it is shown.
     var label: String { name.isEmpty ? "all rows" : name }
 
     init(_ name: String, weight: Double, _ check: QualityCheck) {
@@ -156,21 +161,23 @@ struct GroupProcess: Hashable, Codable, Sendable {
         if let rise = check.maxRise { append(rise, isRise: true) }
     }
 
-    /// ln of what reverts is larger than for the whole check by this.
+    /// The difference in ln E between the threshold of one bound of this group and that of the whole check, ≥ 0.
     var penalty: Double { -ln(weight / Double(max(bounds.count, 1))) }
 }
 
-/// All groups of a check. Values of an attribute are found as they come; the g-th found has 1/(g(g+1)) of the risk, so
-/// that however many come the sum stays within it.
+/// All groups of a check. The values of an attribute become groups when their first row comes; the g-th value has
+/// 1/(g(g+1)) of the attribute's risk, so that all shares together stay within it, however many values there are.
 struct GroupsProcess: Hashable, Codable, Sendable {
-    /// More values of a check's attributes are counted, not judged.
+    /// The largest number of groups that are judged; rows of further values set `overflow`.
     static let maximumGroups = 64
 
     let check: QualityCheck
-    /// Under sticky routing a key counts once a group and step: its first row there. The rows of each step are judged by
-    /// bets of their own, with 1/(g(g + 1)) of the risk for the g-th, since their keys are the same.
+    /// True under sticky routing. Then a key counts once per group and step, with its first row there. Each step is a
+    /// cohort with bets of its own, since its keys may be those of earlier steps; the g-th cohort has 1/(g(g + 1)) of
+    /// the risk.
     let isKeyed: Bool
     private var keys = KeyFilter()
+    /// The step that is the present cohort.
     private var cohort: UInt16?
     private var cohorts = 0
     private(set) var groups: [GroupProcess] = []
@@ -178,7 +185,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     /// The labels of the current step's requests.
     private(set) var lateness = LabelLateness()
     private var latenessStep: UInt16?
-    /// The values that were found, by the selector of a whole attribute.
+    /// The number of values found so far for each of the check's selectors; 0 for those of a single value.
     private var found: [Int]
 
     init(_ check: QualityCheck, isKeyed: Bool = false) {
@@ -191,7 +198,8 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// Linear in the rows and their groups, however many groups are judged.
+    /// Takes rows, in time linear in the rows and their groups.
+    /// - Parameter current: the running step.
     mutating func observe(_ all: [QualityRow], current: UInt16) {
         count(all, current: current)
         let rows = all.filter { !$0.isLate }
@@ -199,7 +207,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
             for row in rows { observe(row, group: 0, current: current) }
             return
         }
-        /// Places of the groups that came so far; nil for those that are not judged.
+        // The indices of the known groups; nil for those that are not judged.
         var places: [String: Int?] = [:]
         for (i, group) in groups.enumerated() { places[group.name] = i }
         for row in rows {
@@ -240,12 +248,13 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         return keys.insert(UInt64(row.key ?? 0) << 8 | UInt64(group & 0xff))
     }
 
-    /// ln of what the present cohort of keys pays for its share of the risk, at most 0.
+    /// The logarithm of the present cohort's share of the risk, at most 0.
     private var cohortShare: Double {
         isKeyed && cohorts > 0 ? -ln(Double(cohorts) * Double(cohorts + 1)) : 0
     }
 
-    /// The place of a group that was not seen before; nil where it is not judged.
+    /// Adds a group that was not seen before.
+    /// - Returns: its index; nil if it is not judged.
     private mutating func discover(_ name: String) -> Int? {
         for (i, selector) in check.groups.enumerated()
         where selector.value == nil && name.hasPrefix(selector.attribute + "=") {
@@ -261,15 +270,15 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         return nil
     }
 
-    /// ln E for a revert, and the group with the most evidence: E = Σ w_g E_g + 1 − Σ w_g, the mean of the groups'
-    /// evidence by their shares of the risk, in which what is not at stake stays as it is. One harmed group reverts as
-    /// soon as by itself, and several sooner. The shares are fixed when a group is found: a mean over the groups found so
-    /// far would give away evidence whenever one is found.
+    /// ln E for a revert, and the group with the most evidence. E = Σ w_g E_g + 1 − Σ w_g is the mean of the groups'
+    /// evidence, weighted by their shares of the risk; the share that no group has yet is not bet. A single harmed
+    /// group reverts as soon as it would by itself, and several revert sooner. A group's share is fixed when the group
+    /// is found: a mean over the groups found so far would lose evidence whenever another one is found.
     var evidence: (value: Double, part: String) {
         var best: (value: Double, part: String) = (-.infinity, "")
         var sum = -Double.infinity
         var atStake = 0.0
-        // A copy of a group counts the references of all its arrays.
+        // By index, since a copy of a group would retain all its arrays.
         for i in groups.indices {
             for j in groups[i].bounds.indices {
                 let value = evidence(of: groups[i].bounds[j], in: groups[i])
@@ -282,12 +291,12 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         return (sum == -.infinity ? 0 : sum, best.value > 0 ? best.part : "")
     }
 
-    /// ln E of one bound after its group has paid for its share.
+    /// ln E of one bound of a group, reduced by the group's and the cohort's share of the risk.
     func evidence(of bound: QualityProcess, in group: GroupProcess) -> Double {
         bound.evidence - group.penalty + cohortShare
     }
 
-    /// Attributes that were named and never came.
+    /// The attributes that the check names and no row had.
     var unseen: [String] {
         zip(check.groups, found).filter { $0.value == nil && $1 == 0 }.map { $0.0.attribute }
     }

@@ -6,14 +6,14 @@ enum Bound: String {
     case ceiling, increase
 }
 
-/// The evidence for a promotion that a rate keeps its bounds in the current step. Each bound has a proof of its own, and
-/// all have to be proven: that the rate is no higher than the baseline allows says nothing of a ceiling, which people read
-/// as one.
+/// The evidence for a promotion that a rate keeps its bounds in the current step. Each bound has a proof of its own,
+/// and all have to be proven: that the rate is no higher than the baseline allows says nothing of a ceiling, which
+/// people read as one.
 struct RateProof: Hashable, Codable, Sendable {
     private var relative: NonInferiorityProcess?
     private var ceiling: NonInferiorityProcess?
     private var builder = StratumBuilder()
-    /// Incidents of the baseline stay out of both. Their watch goes on from step to step.
+    /// Watches for the baseline's incidents, which are left out of both proofs. It continues from step to step.
     private var incidents = IncidentWatch()
     private var isIncident = false
 
@@ -22,15 +22,15 @@ struct RateProof: Hashable, Codable, Sendable {
     private static func processes(_ check: ErrorsCheck) -> (NonInferiorityProcess?, NonInferiorityProcess?) {
         (
             check.maxIncrease.map {
-                // A factor of 1 cannot be excluded by equals; a hair above it, nothing can be proven in finite time
-                // either.
+                // No number of requests shows that equal arms differ by less than a factor of 1, and a factor just
+                // above it takes too many; hence the minimum.
                 NonInferiorityProcess(
                     margin: max(1 + $0, 1.05), floor: check.floor > 0 ? ErrorsProcess.clamp(check.floor) : nil)
             }, check.provenMax.map { NonInferiorityProcess(margin: nil, floor: ErrorsProcess.clamp($0)) }
         )
     }
 
-    /// Begins anew, for the next step.
+    /// Starts the proof again, for the next step.
     mutating func restart(_ check: ErrorsCheck) {
         (relative, ceiling) = Self.processes(check)
         builder = StratumBuilder()
@@ -47,17 +47,18 @@ struct RateProof: Hashable, Codable, Sendable {
         isIncident = false
     }
 
-    /// ln E of the bound that is proven least.
+    /// ln E of the bound with the weakest proof.
     var logEvidence: Double { min(relative?.logEvidence ?? .infinity, ceiling?.logEvidence ?? .infinity) }
 
-    /// The bound that is proven least.
+    /// The bound with the weakest proof.
     var leastProven: Bound {
         guard let ceiling else { return .increase }
         guard let relative else { return .ceiling }
         return ceiling.logEvidence < relative.logEvidence ? .ceiling : .increase
     }
 
-    /// See `NonInferiorityProcess.requestsNeeded`; of the bound that takes longest, nil if one never is.
+    /// See `NonInferiorityProcess.requestsNeeded`: the number for the bound that needs most; nil if one is never
+    /// proven.
     func requestsNeeded(logThreshold: Double, rate: Double, share: Double, discount: Double) -> Double? {
         var most = 0.0
         for process in [relative, ceiling].compactMap(\.self) {

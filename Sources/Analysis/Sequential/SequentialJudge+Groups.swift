@@ -2,7 +2,7 @@ import PolicyModel
 import Statistics
 import Vocabulary
 
-/// What a check of quality says of its groups.
+/// The result of a quality check, from the evidence of its groups.
 extension SequentialJudge {
     func result(of quality: GroupsProcess, _ state: CheckState, _ policy: String) -> CheckResult {
         var measurements: [Measurement] = []
@@ -12,7 +12,7 @@ extension SequentialJudge {
         var weakest: (proof: Double, name: String) = (.infinity, "")
         let revertAt = threshold(state)
         let strongest = quality.evidence
-        // All groups together may have what no group has alone: the strongest is then named.
+        // All groups together may have sufficient evidence though none has alone. Then the strongest is named.
         let failing = strongest.value >= revertAt ? strongest.part : nil
         for group in quality.groups {
             for bound in group.bounds {
@@ -50,7 +50,7 @@ extension SequentialJudge {
             add("late labels", .noData, note)
             missing.append(note.words)
         }
-        // Small groups may stand aside of others, never of nothing.
+        // Small groups may be left out beside others, but not if no other group is left.
         if !isAnyJudged {
             for i in measurements.indices { measurements[i].verdict = .noData }
             let hasRows = measurements.contains { $0.candidateSamples > 0 && $0.baselineSamples > 0 }
@@ -99,8 +99,8 @@ extension SequentialJudge {
         return m
     }
 
-    /// `sex=Female: proof 1.4 : 1 of 20 : 1, about 900 more rows of the candidate; 2 more groups are not proven
-    /// either`.
+    /// The proof of the weakest group as text, such as `sex=Female: proof 1.4 : 1 of 20 : 1, about 900 more rows of the
+    /// candidate; 2 more groups are not proven either`.
     private func words(_ bound: QualityProcess, _ name: String, others: Int) -> String {
         let proof = "\(CheckEvidence.odds(bound.proofEvidence)) of \(CheckEvidence.odds(proofThreshold))"
         var words = "\(name): proof \(proof)"

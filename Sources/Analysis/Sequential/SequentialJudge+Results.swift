@@ -3,7 +3,7 @@ import Statistics
 import Vocabulary
 
 extension SequentialJudge {
-    /// What each check holds, `policy/check` with it: what a replay is compared by.
+    /// The evidence of each check, with its path `policy/check`. A replay is compared by these.
     public var evidence: [(path: String, evidence: CheckEvidence)] {
         states.compactMap { state in
             let policy = String(state.path.prefix { $0 != "/" })
@@ -92,9 +92,10 @@ extension SequentialJudge {
     ) -> CheckResult {
         var measurements = measurements
         for i in measurements.indices {
-            let speaks = measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
-            measurements[i].verdict = verdict == .fail && !speaks ? .pass : verdict
-            if verdict == .fail, speaks { measurements[i].notes = notes(state, measurements[i], evidence) }
+            let isDecisive =
+                measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
+            measurements[i].verdict = verdict == .fail && !isDecisive ? .pass : verdict
+            if verdict == .fail, isDecisive { measurements[i].notes = notes(state, measurements[i], evidence) }
         }
         var result = CheckResult(
             policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
@@ -103,7 +104,7 @@ extension SequentialJudge {
         return result
     }
 
-    /// `about 2,300 more requests, 14 min at this rate`.
+    /// What a proof still needs, as text, such as `about 2,300 more requests, 14 min at this rate`.
     private func needs(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
         guard let requests = evidence.requestsNeeded else {
             // An estimate from few requests, or from an earlier step, says nothing yet.
@@ -113,13 +114,13 @@ extension SequentialJudge {
             return "no end in sight at this rate: " + reasonWithoutEnd(state)
         }
         let count = CheckEvidence.about(requests)
-        // Keys that are new come more and more rarely, so how long they take is not known.
+        // New keys come more and more rarely, so the time that they take cannot be estimated.
         if isKeyed { return "about \(count) more keys" }
         guard let seconds = evidence.secondsNeeded, seconds < 1e9 else { return "about \(count) more requests" }
         return "about \(count) more requests, \(Self.span(seconds)) at this rate"
     }
 
-    /// Why no number of requests proves a check.
+    /// The reason why no number of requests proves a check.
     private func reasonWithoutEnd(_ state: CheckState) -> String {
         guard let least = state.process.leastProven, least.bound == .ceiling else {
             return "what was seen is too close to the bound, or beyond it"

@@ -1,26 +1,29 @@
 import PolicyModel
 import Statistics
 
-/// The judge that may look every second: evidence for a revert and for a promotion that stay valid however often they
-/// are looked at. A fold over `JudgedItem`s: the same items in the same order give the same evidence, bit for bit.
+/// The judge whose evidence, for a revert and for a promotion, is valid however often it is evaluated. It is a fold
+/// over `JudgedItem`s: the same items in the same order give the same evidence, bit for bit.
 public struct SequentialJudge: Hashable, Codable, Sendable {
-    /// Candidate's requests that a step needs before it may end: caution, not proof.
+    /// The number of the candidate's requests that a step needs before it may end. It is a precaution and proves
+    /// nothing.
     public static let fewestInStep = 20
-    /// Candidate's requests before a proof is said to be out of reach: a few slow ones of the first hundred are chance.
+    /// The number of the candidate's requests in a step before a proof is reported to be out of reach, since a few slow
+    /// requests among the first hundred may be chance.
     static let fewestToTell = 1000
-    /// Seconds between two updates of the counting modes and of what is still needed.
+    /// The number of seconds between two updates of the counting modes and of the estimates of what is still needed.
     static let lookInterval: Int64 = 10
-    /// The split is not what it should be at this level; it blocks and never reverts.
+    /// The level at which a sample ratio mismatch is reported. A mismatch blocks a promotion and never reverts.
     static let mismatchAlpha = 0.001
 
     public let risk: Risk
-    /// Items taken in: a recording is replayed up to here.
+    /// The number of items taken so far, up to which a recording has to be replayed for the same evidence.
     public private(set) var items = 0
     var states: [CheckState]
-    /// What latencies are asked for.
+    /// The kinds of latency that checks measure.
     private let measures: [LatencyMeasure]
-    /// Grows with what the baseline does.
+    /// The baseline's profile, which is updated during the rollout as well.
     public private(set) var profile: BaselineProfile
+    /// The candidate's latencies, by `LatencyMeasure`.
     var candidate = [LatencyProfile(), LatencyProfile()]
     /// How the candidate's requests of the current step ended.
     struct CandidateInStep: Hashable, Codable, Sendable {
@@ -31,7 +34,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     private(set) var inStep = CandidateInStep(step: 0)
     /// How the candidate's requests ended since the rollout began.
     private(set) var inStart = ResponseCounts()
-    /// The numbers of the requests that were assigned, and of the labels that came for requests of the current step.
+    /// Evidence that requests, or labels, are divided between the arms otherwise than the split says.
     private var sampleRatio = SampleRatioProcess()
     private var labelRatio = SampleRatioProcess()
     /// The candidate's share in each of the newest steps, ascending.
@@ -40,23 +43,24 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         var step: UInt16
         var share: Weight
     }
-    /// Errors are counted by key.
+    /// True under sticky routing, where keys are counted instead of requests.
     public let isKeyed: Bool
     public private(set) var step: UInt16 = 0
-    /// Cohorts of keys for latencies, and the keys that came in this step, for proofs of latency and of errors.
+    /// The cohorts of keys for latencies, and the keys of this step for the proofs of errors and of latencies.
     private var cohorts = FirstRequests()
     private var keysInStep = KeysInStep()
     private struct KeysInStep: Hashable, Codable, Sendable {
         var step: UInt16?
         var all = KeyFilter()
-        /// Latencies wait for slow requests, so their step changes later.
+        /// The step of `timed`, which changes later than `step` because latencies wait for slow requests.
         var timedStep: UInt16?
         var timed = KeyFilter()
     }
+    /// The second of the last update of modes and estimates.
     private var lookedAt: Int64?
-    /// Bounds on gauges and scraped series: outside the risk, judged as thresholds.
+    /// The judge of checks that have no share of the risk: those on scraped data.
     var bounds = ThresholdJudge()
-    /// Seconds that latencies wait before an open request counts as slow.
+    /// The number of seconds after which an open request counts as slow.
     public private(set) var latencyMaturity: Int64 = 2
 
     public init(_ policies: [Policy], risk: Risk, isKeyed: Bool, profile: BaselineProfile = BaselineProfile()) {
@@ -74,7 +78,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
         let sets = ClientErrorSets(policies)
         let states = checks.compactMap { path, check in
-            // A check that is only observed spends nothing: it is shown as if it were alone.
+            // A check that is not enforced takes no share of the risk. Its evidence is shown as if it were the only
+            // one.
             CheckProcess(check, profile: profile, sets: sets, isKeyed: isKeyed).map {
                 CheckState(path, check, weight: weightByPath[path] ?? 1, $0)
             }
@@ -84,7 +89,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         updateMaturity()
     }
 
-    /// The part of the risk that pays for a check; nil for bounds outside it.
+    /// The source of the risk budget that a check belongs to; nil for checks that have no share of the risk.
     static func source(_ check: Check) -> RiskBudget.Source? {
         switch check.kind {
         case .errors(let errors): errors.from == .proxy ? .errors : nil
@@ -95,7 +100,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
-    /// What is known of the candidate as the version that serves, once it is promoted.
+    /// The profile of the serving version once the candidate is promoted.
     public var promoted: BaselineProfile { profile.promoting(candidate) }
 
     // MARK: - Taking in
@@ -130,7 +135,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                     share: tick.share.fraction)
             }
             for i in states.indices where !states[i].process.takesErrors { states[i].trace(at: tick.second) }
-            look(at: tick.second)
+            updateModes(at: tick.second)
         case .rows(let rows):
             for i in states.indices { states[i].process.observe(rows, current: step) }
             observeLabelRatio(rows)
@@ -176,11 +181,11 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         if shares.count > Self.rememberedSteps { shares.removeFirst() }
     }
 
-    /// Steps whose share is remembered for labels that come late.
+    /// The number of steps whose share is remembered for labels that come late.
     private static let rememberedSteps = 16
 
-    /// Compares the numbers of labels of the arms with the split, step by step: whose responses are labeled less often
-    /// cannot be compared.
+    /// Compares the arms' numbers of labels with the split, step by step. If one arm's responses are labeled less
+    /// often, the arms' quality cannot be compared.
     private mutating func observeLabelRatio(_ rows: [QualityRow]) {
         guard !isKeyed else { return }
         for known in shares where known.step > 0 {
@@ -191,9 +196,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
-    /// What need not be done at every second.
-    private mutating func look(at second: Int64) {
-        // The clock begins anew when the machine does.
+    /// Updates the counting modes and the estimates of what is still needed, every `lookInterval` seconds.
+    private mutating func updateModes(at second: Int64) {
+        // The monotonic clock restarts when the machine does.
         guard lookedAt.map({ second < $0 || second - $0 >= Self.lookInterval }) ?? true else { return }
         lookedAt = second
         let promoteAt = proofThreshold
@@ -209,9 +214,10 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         latencyMaturity = Int64(saturating: min(longest.rounded(.up) + 1, Double(TickFeed.longestMaturity)))
     }
 
-    // MARK: - Answers
+    // MARK: - Results
 
-    /// ln of the evidence that promotes, for each check; as all must have it, none pays for the others.
+    /// The value of ln E that every check needs for a promotion. Since all of them need it, the risk of a false
+    /// promotion is not divided among the checks.
     public var proofThreshold: Double { RiskBudget(alpha: risk.falsePromote).logThreshold(weight: 1) }
 
     func threshold(_ state: CheckState) -> Double {
@@ -243,7 +249,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         return results
     }
 
-    /// The arms are not what is compared: the split is not the intended one, or the labels of one arm are missing.
+    /// Inconclusive results that hold the rollout because the arms cannot be compared: requests are not split as
+    /// intended, or one arm's responses are labeled less often.
     private var mismatches: [CheckResult] {
         func mismatch(
             _ check: String, _ process: SampleRatioProcess, _ subject: String, _ note: MeasurementNote

@@ -1,20 +1,21 @@
 import Statistics
 
-/// The standing of the enforced checks, without numbers and words: what a simulation of many rollouts asks each second.
+/// The state of the enforced checks without numbers or text, which a simulation of many rollouts needs for each second.
 public struct Standing: Hashable, Sendable {
-    /// The check whose evidence reverts, the first of several.
+    /// The path of the first check whose evidence reverts; nil if none does.
     public var reverts: String?
-    /// Every check has the requests that a step needs before it may end.
+    /// True if every check has the requests that a step needs before it may end.
     public var isReady = true
-    /// Every check is proven.
+    /// True if every check is proven.
     public var isProven = true
 }
 
 extension SequentialJudge {
-    /// The standing of errors and latency as the proxy sees them; quality and scraped series are left out.
+    /// The standing of the checks on errors and latency that the proxy measures; quality and scraped series are left
+    /// out.
     public var standing: Standing {
         var standing = Standing()
-        // A copy of a state counts the references of all its arrays.
+        // By index, since a copy of a state would retain all its arrays.
         for i in states.indices where states[i].check.mode == .enforce && !states[i].process.isQuality {
             if standing.reverts == nil, states[i].process.evidence.value >= threshold(states[i]) {
                 standing.reverts = states[i].path

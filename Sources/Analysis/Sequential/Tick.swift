@@ -1,30 +1,32 @@
 import PolicyModel
 import Statistics
 
-/// What the sequential judge takes in, in this order and no other: the judge is a fold over these, so that a decision
-/// can be recomputed from a recording of them.
+/// An input of the sequential judge. The judge is a fold over these, so a decision can be recomputed from a recording
+/// of them in their order.
 public enum JudgedItem: Hashable, Sendable {
     case errors(ErrorTick)
     case latencies(LatencyTick)
     case rows([QualityRow])
 }
 
-/// How the requests of one second ended on both arms.
+/// The outcomes of the requests of one second on both arms.
 public struct ErrorTick: Hashable, Sendable {
-    /// Sub-shards of an arm, by the split's own hash.
+    /// The number of sub-shards into which a hash divides each arm's requests.
     public static let shards = OverdispersionEstimator.shards
-    /// More requests than one arm can have in a second and a sub-shard: 33 million a second in all. What a judge
-    /// computes for a tick takes longer the more requests it has, so a recording that says more is damaged.
+    /// The limit of requests of one arm in a second and a sub-shard, far above what an agent can serve: 33 million a
+    /// second for an arm. A judge's work grows with the requests of a tick, so a recording with more of them is refused
+    /// as damaged.
     public static let mostTrials: UInt32 = 1 << 22
 
-    /// Monotonic.
+    /// The second of the monotonic clock.
     public var second: Int64
-    /// Grows with each step of a rollout; 0 before the first.
+    /// The number of the step, which grows with each step of a rollout; 0 before the first.
     public var step: UInt16
-    /// Requests by arm and shard, index `arm * shards + shard`, and how those of them ended that were no success.
+    /// The number of requests, and the response codes of those that did not succeed, by arm and shard: the index is
+    /// `arm * shards + shard`.
     public var trials: [UInt32]
     public var responses: [ResponseCounts]
-    /// The keys, one for each request, where traffic is assigned by key.
+    /// The key and response code of each request if traffic is assigned by key; otherwise empty.
     public var keys: [KeyedResponse]
 
     public init(second: Int64, step: UInt16) {
@@ -35,8 +37,8 @@ public struct ErrorTick: Hashable, Sendable {
         keys = []
     }
 
-    /// One arm's shard.
-    /// - Parameter counted: the endings that are hits.
+    /// The requests of one arm and shard.
+    /// - Parameter counted: the response codes that are hits.
     public func tally(_ arm: Arm, shard: Int, _ counted: ResponseSet) -> Tally {
         let i = Int(arm.rawValue) * Self.shards + shard
         return Tally(Int(responses[i].count(counted)), of: Int(trials[i]))
@@ -65,7 +67,7 @@ public struct ErrorTick: Hashable, Sendable {
     }
 }
 
-/// One request of a key, in 64 bits: the key's hash, the arm, and how the request ended.
+/// One request of a key in 64 bits: the key's hash, the arm, and the response code.
 public struct KeyedResponse: Hashable, Comparable, Sendable {
     public let bits: UInt64
 
@@ -85,16 +87,16 @@ public struct KeyedResponse: Hashable, Comparable, Sendable {
 
 /// The latencies of the requests that began in one second on both arms.
 public struct LatencyTick: Hashable, Sendable {
-    /// Monotonic.
+    /// The second of the monotonic clock.
     public var second: Int64
     public var step: UInt16
-    /// The candidate's intended share while they were assigned; zero where it changed meanwhile.
+    /// The candidate's intended share in this second; zero if it changed during it.
     public var share: Weight
-    /// Requests assigned to each arm, whatever became of them.
+    /// The number of requests assigned to each arm, whatever their outcome.
     public var assigned: [UInt32]
     /// The latencies, in no order.
     public var entries: [LatencyEntry]
-    /// The key of each entry, where traffic is assigned by key; otherwise empty.
+    /// The key of each entry if traffic is assigned by key; otherwise empty.
     public var keys: [UInt32] = []
 
     public init(second: Int64, step: UInt16, share: Weight) {
@@ -106,17 +108,18 @@ public struct LatencyTick: Hashable, Sendable {
     }
 }
 
-/// One request's latency in 32 bits: arm, sub-shard, and a bucket of `LatencyBuckets` for the whole and for the first
-/// byte, each of which may be a mere lower bound.
+/// The latencies of one request in 32 bits: arm, sub-shard, and the buckets of the total latency and of that to the
+/// first byte, each of which may be only a lower bound.
 public struct LatencyEntry: Hashable, Sendable {
     public let bits: UInt32
 
     public init(bits: UInt32) { self.bits = bits }
 
     /// - Parameters:
-    ///   - total: bucket; of an error, `slowest`.
-    ///   - isOutlived: the request was still open, or its client left: it took at least that long.
-    ///   - firstByte: nil: as `total`.
+    ///   - total: the bucket of the total latency; `slowest` for an error.
+    ///   - isOutlived: true if `total` is only a lower bound, because the request was still open or its client left.
+    ///   - firstByte: the bucket of the latency to the first byte; nil for that of `total`.
+    ///   - isFirstByteOutlived: true if `firstByte` is only a lower bound.
     public init(
         _ arm: Arm, shard: Int, total: Int, isOutlived: Bool = false, firstByte: Int? = nil,
         isFirstByteOutlived: Bool = false
@@ -126,13 +129,13 @@ public struct LatencyEntry: Hashable, Sendable {
             UInt32(arm.rawValue) << 27 | UInt32(shard) << 24 | flags | UInt32(firstByte ?? total) << 11 | UInt32(total)
     }
 
-    /// The bucket of an error: slower than every threshold.
+    /// The bucket of an error, which counts as slower than every threshold.
     public static let slowest = 0x7ff
 
     public var arm: Arm { bits & 1 << 27 == 0 ? .baseline : .candidate }
     public var shard: Int { Int(bits >> 24 & 7) }
 
-    /// Bucket, and whether it is a lower bound.
+    /// The bucket of a latency, and whether it is only a lower bound.
     @inline(__always) public func bucket(_ measure: LatencyMeasure) -> (bucket: Int, isOutlived: Bool) {
         switch measure {
         case .total: (Int(bits & 0x7ff), bits & 1 << 22 != 0)
@@ -141,7 +144,7 @@ public struct LatencyEntry: Hashable, Sendable {
     }
 }
 
-/// A labeled response, as far as checks ask about it.
+/// A labeled response, with the attributes that checks name.
 public struct QualityRow: Hashable, Sendable {
     public var arm: Arm
     /// The number of the step in which its request began.
@@ -149,9 +152,9 @@ public struct QualityRow: Hashable, Sendable {
     public var label: Int?
     public var prediction: Int?
     public var score: Double?
-    /// `sex=Female`, of the attributes that a check names, ascending.
+    /// The values of the attributes that checks name, such as `sex=Female`, ascending.
     public var groups: [String]
-    /// The key of its request, where traffic is assigned by key.
+    /// The key of its request if traffic is assigned by key; otherwise nil.
     public var key: UInt32?
     /// True if the row came after its check's maturity. Late rows are counted and not compared.
     public var isLate: Bool
@@ -171,10 +174,10 @@ public struct QualityRow: Hashable, Sendable {
     }
 
     /// - Parameters:
-    ///   - attributes: those that a check names; others are left out.
-    ///   - step: of the step in which its request began.
-    ///   - isKeyed: whether traffic is assigned by key.
-    ///   - isLate: whether it came after its check's maturity.
+    ///   - attributes: the attributes that checks name; others are left out.
+    ///   - step: the number of the step in which its request began.
+    ///   - isKeyed: true if traffic is assigned by key.
+    ///   - isLate: true if it came after its check's maturity.
     public init(
         _ joined: JoinedFeedback, attributes: Set<String>, step: UInt16, isKeyed: Bool = false, isLate: Bool = false
     ) {
@@ -185,8 +188,8 @@ public struct QualityRow: Hashable, Sendable {
             key: isKeyed ? joined.key : nil, isLate: isLate)
     }
 
-    /// What a measure makes of it, 0 ... 1; nil where it does not belong to the measure's population.
-    /// - Parameter range: of scores, which count by their position in it; one outside it does not count.
+    /// The value of a measure for this row, 0 ... 1; nil if the row does not belong to the measure's population.
+    /// - Parameter range: the range of scores. A score counts by its position in it, and not at all if it is outside.
     public func value(_ measure: QualityMeasure, scores range: ScoreRange = .unit) -> Double? {
         switch measure {
         case .accuracy:

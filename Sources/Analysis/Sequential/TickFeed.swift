@@ -1,30 +1,31 @@
 import PolicyModel
 import Statistics
 
-/// Gathers judged requests into ticks and hands each tick out once, in order, when nothing in it can change any more.
+/// Groups judged requests into ticks and emits each tick once, in order, when it cannot change any more.
 ///
-/// A request belongs to the second in which it began, so that slow ones cannot hide by lasting. Its second is ripe when
-/// none of its requests is open, or when so much time has passed that an open one counts as what it is by then: no
-/// error yet, and slower than every threshold. The order of the ticks is fixed, so that a tick may be handed out as
-/// soon as it is ripe without the choice of the moment saying anything.
+/// A request belongs to the second in which it began, so that slow requests do not stay unseen while they last. A
+/// second is final when none of its requests is open, or when so much time has passed that open ones can be judged:
+/// they count as slower than every threshold, and not as errors. As the order of the ticks is fixed, the time at which
+/// a tick becomes final has no influence on the evidence.
 public struct TickFeed: Sendable {
-    /// An error that shows later than this many seconds after its request began counts this long before it showed: a
-    /// time-out after a minute is not lost, and does not hold up all other errors for a minute.
+    /// The number of seconds for which the errors of a second are waited for. A request that ends later counts in the
+    /// second that lies this long before its end: thus a timeout after a minute is counted, but does not delay all
+    /// other errors by a minute.
     public static let errorMaturity: Int64 = 5
-    /// The longest that latencies are waited for, in seconds.
+    /// The longest time in seconds for which the latencies of a second are waited for.
     public static let longestMaturity: Int64 = 120
-    /// Requests that were handed over are known to be all of a second only this long after its end: loops are asked
-    /// one after another.
+    /// The time in nanoseconds after the end of a second at which all of its requests have been handed over: the loops
+    /// are polled one after another.
     static let settling: Int64 = 500_000_000
 
-    /// Traffic is assigned by key, and each request's key is kept.
+    /// True if traffic is assigned by key, so that each request's key is kept.
     private let isKeyed: Bool
     private var errors: [ErrorTick] = []
     private var latencies: [LatencyTick] = []
-    /// Everything up to these seconds was handed out.
+    /// The last seconds whose ticks have been emitted.
     private var errorsThrough: Int64
     private var latenciesThrough: Int64
-    /// Steps by the first second that is theirs, ascending.
+    /// The newest steps, each with its first second, ascending.
     private var steps: [(from: Int64, step: UInt16, share: Weight)]
     private var latencyFrom: Int64 = .min
     private var open: [Observation] = []
@@ -38,28 +39,28 @@ public struct TickFeed: Sendable {
 
     public var step: UInt16 { steps.last?.step ?? 0 }
 
-    /// Goes on counting steps where a recording ended.
+    /// Continues the numbering of steps where a recording ended.
     public mutating func resume(step: UInt16, share: Weight) { steps = [(.min, step, share)] }
 
-    /// A new step: what begins in a later second than `now`'s is its.
+    /// Begins a new step, to which requests belong that begin in a later second than `now`.
     public mutating func beginStep(share: Weight, now: Int64) { change(to: step &+ 1, share: share, now: now) }
 
-    /// The split changed within a step: the candidate was taken out after a crash, and back in.
+    /// Changes the split within a step, for example because the candidate is taken out after a crash and put back in.
     public mutating func changeShare(_ share: Weight, now: Int64) { change(to: step, share: share, now: now) }
 
     private mutating func change(to next: UInt16, share: Weight, now: Int64) {
         let second = now / ObservationWindow.cohortLength
-        // In this second requests were assigned by two splits.
+        // Requests of this second were assigned by two splits, so its share is unknown.
         steps.append((second, step, .zero))
         steps.append((second + 1, next, share))
         if steps.count > 64 { steps.removeFirst(2) }
         if let i = latencies.firstIndex(where: { $0.second == second }) { latencies[i].share = .zero }
     }
 
-    /// Latencies count when their request began at or after `instant`; `.max`: none does.
+    /// Counts only the latencies of requests that begin at or after `instant`; `.max` for none.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 
-    /// The step of a request that began then.
+    /// The step of a request that began at a time in monotonic nanoseconds.
     public func step(at instant: Int64) -> UInt16 { place(instant / ObservationWindow.cohortLength).step }
 
     private func place(_ second: Int64) -> (from: Int64, step: UInt16, share: Weight) {
@@ -73,8 +74,7 @@ public struct TickFeed: Sendable {
         guard o.outcome.isJudged else { return }
         let ended = (o.startedAt + Int64(o.total) * 1000) / ObservationWindow.cohortLength
         let second = max(ended - began > Self.errorMaturity ? ended - Self.errorMaturity : began, errorsThrough + 1)
-        // By then requests may have been assigned by another split: both arms' are left out, however they
-        // ended.
+        // A request that counts in a later second is left out if the split was another one then, however it ended.
         let (mine, theirs) = (place(began), place(second))
         guard second == began || (mine.step == theirs.step && mine.share == theirs.share) else { return }
         let i = errorTick(second)
@@ -86,10 +86,11 @@ public struct TickFeed: Sendable {
     /// Replaces the list of open requests.
     public mutating func setOpen(_ requests: [Observation]) { open = requests }
 
-    /// What has become ripe, oldest first.
+    /// Emits the ticks that have become final, the oldest first.
     /// - Parameters:
-    ///   - now: monotonic nanoseconds.
-    ///   - latencyMaturity: seconds that pass before an open request counts as slow: longer than every threshold.
+    ///   - now: the time in monotonic nanoseconds.
+    ///   - latencyMaturity: the number of seconds after which an open request counts as slow; longer than every
+    ///     threshold.
     public mutating func mature(now: Int64, latencyMaturity: Int64) -> [JudgedItem] {
         let length = ObservationWindow.cohortLength
         let settled = (now - Self.settling) / length - 1
@@ -114,8 +115,8 @@ public struct TickFeed: Sendable {
         return items
     }
 
-    /// Records the latency of a request that ended, or is still open when its second is handed out; nothing where that
-    /// was done before.
+    /// Records the latency of a request that ended, or that is still open when its second is emitted. A request whose
+    /// second has been emitted is ignored.
     private mutating func recordLatency(_ o: Observation) {
         let began = o.startedAt / ObservationWindow.cohortLength
         guard began > latenciesThrough else { return }
@@ -126,7 +127,7 @@ public struct TickFeed: Sendable {
         if isKeyed { latencies[i].keys.append(o.key) }
     }
 
-    /// Nil for what says nothing of the server's speed.
+    /// The latency entry of a request; nil if the request says nothing about the server's speed.
     private static func entry(_ o: Observation) -> LatencyEntry? {
         let total = LatencyBuckets.index(o.total)
         let first = o.firstByte == .max ? total : LatencyBuckets.index(o.firstByte)
@@ -143,12 +144,12 @@ public struct TickFeed: Sendable {
         }
     }
 
-    /// Places are assigned to arms by size, so neighbors have to fall into different shards.
+    /// The sub-shard of a request. Its place is hashed again, since each arm's places are consecutive.
     private static func shard(_ o: Observation) -> Int {
         Int(TrafficSplit.mix(UInt64(o.place) &+ 0x9e37_79b9_7f4a_7c15) & UInt64(ErrorTick.shards - 1))
     }
 
-    /// The indices of a second's ticks, made where they are missing.
+    /// The index of a second's tick, which is created if missing.
     private mutating func errorTick(_ second: Int64) -> Int {
         let (i, isThere) = Self.search(second, errors)
         if !isThere { errors.insert(ErrorTick(second: second, step: place(second).step), at: i) }
@@ -164,7 +165,8 @@ public struct TickFeed: Sendable {
         return i
     }
 
-    /// Searches from the end, where nearly all belong.
+    /// The index of a second's tick, or that at which it belongs, and whether it exists. Searches from the end, where
+    /// nearly all requests belong.
     private static func search(_ second: Int64, _ ticks: [some SecondKeyed]) -> (Int, Bool) {
         var i = ticks.count
         while i > 0, ticks[i - 1].second > second { i -= 1 }

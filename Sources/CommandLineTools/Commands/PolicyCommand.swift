@@ -47,12 +47,11 @@ struct PolicyLintCommand: ParsableCommand {
         for diagnostic in result.diagnostics { console.block(diagnostic.description) }
         let errors = result.diagnostics.count { $0.severity == .error }
         let warnings = result.diagnostics.count - errors
-        func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
         if errors > 0 {
-            throw Failure(ExitStatus.failed, "\(plural(errors, "error")), \(plural(warnings, "warning"))")
+            throw Failure(ExitStatus.failed, "\(Words.count(errors, "error")), \(Words.count(warnings, "warning"))")
         }
-        let read = plural(result.value ?? 0, "file")
-        console.line(warnings > 0 ? "\(read) fine, \(plural(warnings, "warning"))" : "\(read) fine")
+        let read = Words.count(result.value ?? 0, "file")
+        console.line(warnings > 0 ? "\(read) fine, \(Words.count(warnings, "warning"))" : "\(read) fine")
         if let rps { for line in try forecast(rps) { console.line(line) } }
     }
 
@@ -71,7 +70,9 @@ struct PolicyLintCommand: ParsableCommand {
             "at \(Measurement.decimals(rate, 2)) requests/s and \(Words.percent(errors.value)) errors, a candidate equal to "
             + "the baseline is promoted in \(Words.percent(summary.promoted.value)) of rollouts within "
             + "\(Measurement.decimals(hours, 1)) h"
-        if let seconds = summary.promotionSeconds { line += ", after a median of \(Words.time(Double(seconds.median)))" }
+        if let seconds = summary.promotionSeconds {
+            line += ", after a median of \(Words.time(Double(seconds.median)))"
+        }
         var lines = [line]
         if summary.promoted.value < Self.enough {
             lines.append(
