@@ -1,7 +1,7 @@
 extension FixedWidthInteger {
     /// The nearest whole number that fits; 0 for NaN. Only for what is shown to people or for a size that is bounded
     /// anyway: a saturated count is no evidence, `Proportion.init(counted:of:)` refuses such numbers.
-    public init(saturating value: Double) {
+    @inlinable public init(saturating value: Double) {
         let rounded = value.rounded()
         if let exact = Self(exactly: rounded) {
             self = exact

@@ -29,10 +29,22 @@ public struct OddsInterval: Hashable, Codable, Sendable {
     /// ln L of the points of the grid up to a constant, in units of `scale`; empty before the first informative stratum.
     /// Whole numbers are stored in a third of the space.
     private var likelihood: [Int] = []
-    private static let scale = 1.0 / 1_024
+    static let scale = 1.0 / 1_024
+    /// The largest change of a logarithm that a stratum makes.
+    private static let largestChange = 600.0
+
+    /// A change of a logarithm in units of `scale`. A stratum may win less than it could, and what it loses beyond `largestChange`
+    /// changes nothing that can be seen.
+    static func steps(_ logarithm: Double) -> Int {
+        Int((min(max(logarithm, -largestChange), largestChange) / scale).rounded())
+    }
     /// The candidate's hits and requests in whole strata, each raised to its discount.
     private var hits = 0.0
     private var trials = 0.0
+    /// The odds ratios between which the true one lies, and the candidate's largest rate, after the last whole stratum.
+    private var lowest = 0.0
+    private var highest: Double?
+    private var most = 1.0
 
     public init() {}
 
@@ -55,16 +67,21 @@ public struct OddsInterval: Hashable, Codable, Sendable {
             if likelihood.isEmpty { likelihood = [Int](repeating: 0, count: Self.grid.count) }
             let ratios = OddsRatio.eValues(open, against: 1, Self.odds)
             for j in likelihood.indices {
-                likelihood[j] += Int((discount * ln(max(ratios[j], 1e-300)) / Self.scale).rounded())
+                likelihood[j] += Self.steps(discount * ln(ratios[j]))
             }
         }
         open = Stratum()
         age = 0
+        guard trials > 0 else { return }
+        // The odds and the candidate's own rate have half of the risk each.
+        let odds = odds(alpha: MeanInterval.alpha / 2)
+        (lowest, highest) = (odds.low, odds.high.isFinite ? odds.high : nil)
+        most = Self.greatestRate(hits: hits, trials: trials, alpha: MeanInterval.alpha / 2)
     }
 
     /// The odds ratios that are not excluded, from 0 to infinity.
     /// - Parameter alpha: the probability that the true one is ever excluded, 0 < α < 1.
-    public func odds(alpha: Double) -> (low: Double, high: Double) {
+    func odds(alpha: Double) -> (low: Double, high: Double) {
         guard let best = likelihood.indices.max(by: { likelihood[$0] < likelihood[$1] }) else { return (0, .infinity) }
         let mean = logSumExp(likelihood.map { Double($0) * Self.scale }) - ln(Double(likelihood.count))
         let least = (mean + ln(alpha)) / Self.scale
@@ -74,17 +91,13 @@ public struct OddsInterval: Hashable, Codable, Sendable {
     }
 
     /// The candidate's rate less the baseline's, where the baseline's is `rate`: what is left by the odds, and by the
-    /// candidate's own rate, with half of α each. Nil before the first stratum has ended.
+    /// candidate's own rate. Nil before the first stratum has ended.
     /// - Parameter rate: 0 ... 1.
-    public func difference(baseline rate: Double, alpha: Double) -> ClosedRange<Double>? {
+    public func difference(baseline rate: Double) -> ClosedRange<Double>? {
         guard trials > 0 else { return nil }
-        let odds = odds(alpha: alpha / 2)
-        func candidate(_ odds: Double) -> Double {
-            odds == .infinity ? 1 : odds * rate / (1 - rate + odds * rate)
-        }
-        let most = Self.greatestRate(hits: hits, trials: trials, alpha: alpha / 2)
-        let (low, high) = (candidate(odds.low) - rate, min(candidate(odds.high), most) - rate)
-        return min(low, high)...high
+        func candidate(_ odds: Double) -> Double { odds * rate / (1 - rate + odds * rate) }
+        let high = min(highest.map(candidate) ?? 1, most) - rate
+        return min(candidate(lowest) - rate, high)...high
     }
 
     /// The largest p that the hits leave, by the same method with a Beta(½, ½) mixture over the rates.

@@ -113,6 +113,7 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
             close(i)
             i += 1
         }
+        if i > 0 { estimate = largestEstimate }
     }
 
     /// Closes the window of one length and adds its counts to the window of the next longer length.
@@ -163,14 +164,16 @@ public struct OverdispersionEstimator: Hashable, Codable, Sendable {
 
     /// φ̂, at least 1: the largest of the estimates for the four lengths, each reduced by one standard error because
     /// the largest of four estimates is biased upward. Nil until one length has enough hits.
-    public var estimate: Double? {
+    public private(set) var estimate: Double?
+
+    private var largestEstimate: Double? {
         var largest: Double?
         for scale in scales where scale.weight >= Self.fewestHits && scale.windows >= Self.fewestWindows {
             let error = scale.variance.squareRoot() / scale.weight
             largest = max(largest ?? 1, scale.sum / scale.weight * max(1 - error, 0))
         }
-        for pairs in scales.map(\.pairs) {
-            if let estimate = pairs.estimate { largest = max(largest ?? 1, estimate) }
+        for i in scales.indices {
+            if let estimate = scales[i].pairs.estimate { largest = max(largest ?? 1, estimate) }
         }
         return largest
     }

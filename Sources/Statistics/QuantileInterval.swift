@@ -6,14 +6,17 @@
 /// candidate's requests are beyond a higher r, so what proves a ratio too low proves all lower ones: the interval holds for
 /// all ratios at once.
 public struct QuantileInterval: Hashable, Codable, Sendable {
-    /// The ratios, ascending, .6 to 4.
-    public static let ratios: [Double] = (-8...23).map { exp(0.06 * Double($0)) }
+    /// The ratios, ascending, .6 to 4, and closer to each other around 1.
+    public static let ratios: [Double] = [
+        -0.5, -0.4, -0.3, -0.25, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1,
+        1.2, 1.4,
+    ].map(exp)
     /// The odds ratios that are bet on, and their inverses.
     private static let alternatives = [1.3, 2, 5]
     private static let inverses = alternatives.map { 1 / $0 }
     private static let seconds = 30
-    /// The unit of the stored logarithms: whole numbers are stored in a third of the space.
-    private static let scale = 1.0 / 1_024
+    /// The probability that the true ratio is ever excluded.
+    private static let alpha = 0.05
 
     /// The open stratum at each ratio, once for each of the two bounds.
     private var higher: [Stratum]
@@ -30,6 +33,10 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
         tooLow = [Int](repeating: 0, count: Self.ratios.count * Self.alternatives.count)
         tooHigh = tooLow
     }
+
+    /// The largest ratio that is proven too low, and the smallest that is proven too high; nil for none.
+    public private(set) var lowest: Double?
+    public private(set) var highest: Double?
 
     /// True between two strata, when the points may move.
     public var isBetweenStrata: Bool { age == 0 }
@@ -63,26 +70,21 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
             lower[i] = Stratum()
         }
         age = 0
+        let needed = -ln(Self.alpha / 2)
+        lowest = Self.ratios.indices.last { Self.evidence(tooLow, $0) >= needed }.map { Self.ratios[$0] }
+        highest = Self.ratios.indices.first { Self.evidence(tooHigh, $0) >= needed }.map { Self.ratios[$0] }
     }
 
     private func bet(_ stratum: Stratum, _ odds: [Double], _ wealth: inout [Int], _ ratio: Int) {
         guard stratum.isInformative else { return }
         for (j, value) in OddsRatio.eValues(stratum, against: 1, odds).enumerated() {
-            wealth[ratio * odds.count + j] += Int((discount * ln(max(value, 1e-300)) / Self.scale).rounded())
+            wealth[ratio * odds.count + j] += OddsInterval.steps(discount * ln(value))
         }
     }
 
     private static func evidence(_ wealth: [Int], _ ratio: Int) -> Double {
         let count = alternatives.count
-        return logSumExp(wealth[ratio * count..<(ratio + 1) * count].map { Double($0) * scale }) - ln(Double(count))
-    }
-
-    /// The ratios that are not excluded, from 0 to infinity.
-    /// - Parameter alpha: the probability that the true one is ever excluded, 0 < α < 1.
-    public func ratios(alpha: Double) -> (low: Double, high: Double) {
-        let needed = -ln(alpha / 2)
-        let low = Self.ratios.indices.last { Self.evidence(tooLow, $0) >= needed }
-        let high = Self.ratios.indices.first { Self.evidence(tooHigh, $0) >= needed }
-        return (low.map { Self.ratios[$0] } ?? 0, high.map { Self.ratios[$0] } ?? .infinity)
+        return logSumExp(wealth[ratio * count..<(ratio + 1) * count].map { Double($0) * OddsInterval.scale })
+            - ln(Double(count))
     }
 }

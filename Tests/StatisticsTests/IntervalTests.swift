@@ -39,16 +39,29 @@ import Testing
     @Test("without a failure the difference is bounded by the candidate's own rate")
     func noFailure() throws {
         var interval = OddsInterval()
-        #expect(interval.difference(baseline: 0, alpha: 0.05) == nil)
+        #expect(interval.difference(baseline: 0) == nil)
         interval.observe(Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30)
-        let difference = try #require(interval.difference(baseline: 0.0001, alpha: 0.05))
+        let difference = try #require(interval.difference(baseline: 0.0001))
         #expect(difference.lowerBound == -0.0001 && difference.upperBound < 0.01)
         // What clusters tells less.
         var clustered = OddsInterval()
         clustered.observe(
             Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30, discount: 0.1)
         #expect(
-            try #require(clustered.difference(baseline: 0.0001, alpha: 0.05)).upperBound > 5 * difference.upperBound)
+            try #require(clustered.difference(baseline: 0.0001)).upperBound > 5 * difference.upperBound)
+    }
+
+    @Test("strata of any size are taken, and what is plain is seen")
+    func large() throws {
+        var odds = OddsInterval()
+        var quantile = QuantileInterval()
+        let stratum = Stratum(candidate: Tally(900_000, of: 1_000_000), baseline: Tally(1_000, of: 1_000_000))
+        for _ in 0..<3 {
+            odds.observe(stratum, seconds: 30)
+            quantile.observe(seconds: 30) { _ in (stratum, stratum) }
+        }
+        #expect(try #require(odds.difference(baseline: 0.001)).contains(0.899))
+        #expect(quantile.lowest == QuantileInterval.ratios.last)
     }
 
     @Test("an open stratum counts once it ends, by time or with the split")
@@ -77,11 +90,11 @@ import Testing
                     let stratum = Stratum(candidate: Tally(beyond, of: 60), baseline: baseline)
                     return (stratum, stratum)
                 }
-                let (low, high) = interval.ratios(alpha: 0.05)
+                let (low, high) = (interval.lowest ?? 0, interval.highest ?? .infinity)
                 if truth < low || truth > high { hasMissed = true }
             }
             if hasMissed { misses += 1 }
-            let (low, high) = interval.ratios(alpha: 0.05)
+            let (low, high) = (interval.lowest ?? 0, interval.highest ?? .infinity)
             widths += high - low
         }
         #expect(misses < 19, "\(misses) of \(Self.runs)")
@@ -99,7 +112,7 @@ import Testing
                 )
             }
         }
-        let (low, high) = interval.ratios(alpha: 0.05)
+        let (low, high) = (interval.lowest ?? 0, interval.highest ?? .infinity)
         #expect(low == 0 && high == .infinity)
     }
 

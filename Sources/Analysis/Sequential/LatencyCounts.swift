@@ -50,9 +50,24 @@ struct LatencyCounts {
             baseline: tally(0, baseline, outlived: baseline))
     }
 
+    /// The requests of an arm in this bucket and above, of those of which it can be told.
+    func tally(_ arm: Arm, _ bucket: Int) -> Tally { tally(Int(arm.rawValue), bucket, outlived: bucket) }
+
     private func tally(_ arm: Int, _ bucket: Int, outlived from: Int) -> Tally {
         let longer = beyond.count > 2 * places ? self[2 + arm, from] : 0
         return Tally(self[arm, bucket] + longer, of: self[arm, first] + longer)
+    }
+
+    /// The requests of an arm by bucket, ascending; errors are in the bucket `LatencyBuckets.count`.
+    /// - Parameter body: takes the bucket and the number of requests in it, which is never 0.
+    func forEachBucket(_ arm: Arm, outlived: Bool, _ body: (_ bucket: Int, _ requests: Int) -> Void) {
+        let row = (outlived ? 2 : 0) + Int(arm.rawValue)
+        guard row < beyond.count / places else { return }
+        for place in 0..<places {
+            let next = place + 1 < places ? beyond[row * places + place + 1] : 0
+            let requests = Int(beyond[row * places + place] - next)
+            if requests > 0 { body(place + 1 < places ? first + place : LatencyBuckets.count, requests) }
+        }
     }
 
     private subscript(row: Int, bucket: Int) -> Int {

@@ -11,6 +11,9 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var ceiling: RateProcess?
     /// The evidence that the candidate is slower than the baseline allows.
     private var ratio: LatencyRatioProcess?
+    /// The same from the order of all requests, for a distribution; it has half of the wealth. Nil for a quantile, and in
+    /// the mode `ticks`.
+    private var order: LatencyOrderProcess?
     /// The evidence that replaces that of `ratio` if the mode is `ticks`, because slow requests cluster strongly.
     private var ratioByTick: TickProcess?
     /// A summand of ln E, at most 0: what was lost before the mode of betting changed, or, under sticky routing, the
@@ -55,6 +58,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         if check.maxIncrease != nil {
             ratio = Self.makeRatio(check)
             if case .ticks = mode { ratioByTick = Self.makeTickProcess() }
+            if check.isDistribution, ratioByTick == nil { order = LatencyOrderProcess() }
         }
         proof = LatencyProof(check)
     }
@@ -95,6 +99,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         guard ratio != nil else { return }
         ratio = Self.makeRatio(check)
         if ratioByTick != nil { ratioByTick = Self.makeTickProcess() }
+        if order != nil { order = LatencyOrderProcess() }
     }
 
     /// - Parameters:
@@ -106,6 +111,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         if step != tick.step {
             ceiling?.weightChanged()
             ratio?.weightChanged()
+            order?.weightChanged()
             interval?.weightChanged()
             proof.restart(check)
             step = tick.step
@@ -132,6 +138,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
                 ratioByTick?.observe(strata[shown])
             } else {
                 ratio?.observe(strata, seconds: gap, discount: mode.proofDiscount)
+                observeOrder(counts, seconds: gap)
             }
         }
         observeInterval(counts, seconds: gap)
@@ -140,6 +147,29 @@ struct LatencyProcess: Hashable, Codable, Sendable {
             proofCounts.beyond(candidate: $0.proof, baseline: $0.baseline, outlived: $0.baseline)
         }
         proof.observe(relative, absolute, seconds: gap, discount: mode.proofDiscount)
+    }
+
+    private mutating func observeOrder(_ counts: LatencyCounts, seconds: Int) {
+        guard order != nil, let increase = check.maxIncrease, points.count == 3 else { return }
+        var baseline: [UInt16] = []
+        var candidate: [UInt16] = []
+        func append(_ bucket: Int, _ requests: Int, to places: inout [UInt16]) {
+            places += repeatElement(bucket < LatencyBuckets.count ? UInt16(bucket) : .max, count: requests)
+        }
+        // A request that is not known to the end speaks for the candidate: its own was as fast as it can have been, and
+        // the baseline's as slow. The same within a bucket.
+        counts.forEachBucket(.candidate, outlived: false) { append($0, $1, to: &candidate) }
+        let known = candidate.count
+        counts.forEachBucket(.candidate, outlived: true) { append($0, $1, to: &candidate) }
+        if candidate.count > known { candidate.sort() }
+        counts.forEachBucket(.baseline, outlived: false) { bucket, requests in
+            let isError = bucket == LatencyBuckets.count
+            append(isError ? bucket : limit(of: bucket, increase) + 1, requests, to: &baseline)
+        }
+        counts.forEachBucket(.baseline, outlived: true) { append(LatencyBuckets.count, $1, to: &baseline) }
+        order?.observe(
+            baseline: baseline, candidate: candidate, knots: points.map { UInt16($0.revert) }, seconds: seconds,
+            discount: mode.proofDiscount)
     }
 
     private mutating func observeInterval(_ counts: LatencyCounts, seconds: Int) {
@@ -153,12 +183,13 @@ struct LatencyProcess: Hashable, Codable, Sendable {
             }
         }
         guard let baseline = intervalPoint else { return }
+        let theirs = counts.tally(.baseline, baseline)
         interval?.observe(seconds: seconds, discount: mode.proofDiscount) {
             // Requests in the bucket of a point may be on either side of it.
             let limit = intervalLimits[$0]
             return (
-                counts.beyond(candidate: limit + 1, baseline: baseline),
-                counts.beyond(candidate: limit, baseline: baseline)
+                Stratum(candidate: counts.tally(.candidate, limit + 1), baseline: theirs),
+                Stratum(candidate: counts.tally(.candidate, limit), baseline: theirs)
             )
         }
     }
@@ -167,7 +198,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     /// - Parameter seconds: the baseline's quantile.
     func difference(baseline seconds: Double?) -> DifferenceInterval? {
         guard let interval, let seconds, seconds.isFinite else { return nil }
-        let (low, high) = interval.ratios(alpha: DifferenceInterval.alpha)
+        let (low, high) = (interval.lowest ?? 0, interval.highest ?? .infinity)
         guard low > 0 || high < .infinity else { return nil }
         return DifferenceInterval((low - 1) * seconds...max(high - 1, low - 1) * seconds)
     }
@@ -219,6 +250,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
             if ratio != nil {
                 ratio = Self.makeRatio(check)
                 ratioByTick = Self.makeTickProcess()
+                order = nil
             }
         }
         mode = new
@@ -230,7 +262,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         var best = (value: -Double.infinity, part: "increase")
         if let ceiling { best = (ceiling.logEvidence + half, "ceiling") }
         if let ratio {
-            let value = (ratioByTick?.logEvidence ?? ratio.logEvidence) + half
+            let both = order.map { logAddExp(ratio.logEvidence, $0.logEvidence) - ln(2) } ?? ratio.logEvidence
+            let value = (ratioByTick?.logEvidence ?? both) + half
             if value > best.value { best = (value, "increase") }
         }
         return (best.value + carried, best.part)
