@@ -20,6 +20,21 @@ struct InitTests {
         #expect(abs(ProposedBounds.roundedUp(value) - expected) < 1e-12)
     }
 
+    @Test(
+        "the floor is one that the traffic can prove in a working day",
+        arguments: [
+            (50.0, 0.0033, 0.005, false), (0.5, 0.0033, 0.0075, true), (0.02, 0.0033, 0.03, true),
+            (50, 0, 0.002, false),
+        ])
+    func floors(rate: Double, errors: Double, floor: Double, isRaised: Bool) {
+        let requests = max(rate * 600, 300)
+        var sample = BaselineSample(seconds: requests / rate)
+        (sample.requests, sample.errors) = (requests, requests * errors)
+        let bounds = ProposedBounds(sample)
+        #expect(bounds.errorFloor == floor && bounds.isRaised == isRaised, "\(bounds)")
+        #expect(bounds.maxErrors >= floor)
+    }
+
     @Test("a server is named by host and port, with or without http")
     func addresses() {
         #expect(ServerAddress("http://127.0.0.1:8000/")?.written == "http://127.0.0.1:8000")

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import TestSupport
 import Testing
 
@@ -52,7 +51,7 @@ import Testing
         let values = LatencyOrderProcess.eValues(baseline: even, candidate: odd, knots: [50, 100, 150])
         let reference = Self.logarithms(baseline: even, candidate: odd, knots: [50, 100, 150])
         for i in Self.bets where reference[i] < 700 && reference[i] > -700 {
-            #expect(abs(log(values[i]) - reference[i]) < 1e-9 * abs(reference[i]) + 1e-9)
+            #expect(abs(ln(values[i]) - reference[i]) < 1e-9 * abs(reference[i]) + 1e-9)
         }
         let process = LatencyOrderProcess.eValues(
             baseline: [UInt16](repeating: 0, count: 3_000), candidate: [UInt16](repeating: 9, count: 3_000),
@@ -69,7 +68,7 @@ import Testing
         for request in all {
             for i in bets {
                 let w = LatencyOrderProcess.weights[i][knots.count { $0 <= request.place }]
-                sums[i] += log((request.isCandidate ? w : 1) * (left.b + left.c) / (w * left.c + left.b))
+                sums[i] += ln((request.isCandidate ? w : 1) * (left.b + left.c) / (w * left.c + left.b))
             }
             if request.isCandidate { left.c -= 1 } else { left.b -= 1 }
         }
@@ -99,8 +98,8 @@ import Testing
                             candidate: Tally(c.count { $0 > knot }, of: 2),
                             baseline: Tally(b.count { $0 > knot }, of: 18))
                     })
-                if found.order == nil, order.logEvidence > log(600) { found.order = 2 * second }
-                if found.points == nil, points.logEvidence > log(600) { found.points = 2 * second }
+                if found.order == nil, order.logEvidence > ln(600) { found.order = 2 * second }
+                if found.points == nil, points.logEvidence > ln(600) { found.points = 2 * second }
             }
             return found
         }

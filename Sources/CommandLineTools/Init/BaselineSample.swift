@@ -1,5 +1,6 @@
 import PolicyModel
 import PrometheusText
+import Statistics
 
 /// What the baseline did between two scrapes of its own metrics.
 struct BaselineSample {
@@ -98,6 +99,32 @@ struct ProposedBounds {
             ? sample.p95.map { .nanoseconds(Int64(saturating: Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
         maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), maxErrors) : 0.01
+        guard isKnown else { return }
+        let provable = Self.provableRate(atLeast: errorFloor, sample)
+        isRaised = provable > errorFloor
+        errorFloor = provable
+        maxErrors = max(maxErrors, provable)
+    }
+
+    /// True if `errorFloor` is as high as it is because a lower one cannot be proven with this traffic.
+    private(set) var isRaised = false
+    /// The time within which a candidate that fails as often as the old version has to be proven: a working day, on the
+    /// last step.
+    static let workingDay = Duration.seconds(8 * 3600)
+    /// The weight of the last step.
+    static let lastWeight = 0.9
+    /// Rates that are offered as floors.
+    private static let floors = [0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05]
+
+    /// The smallest rate from `least` on that can be proven in a working day; `least` if none up to 5 % can.
+    private static func provableRate(atLeast least: Double, _ sample: BaselineSample) -> Double {
+        // Half of the requests, since a proof takes more or less by chance.
+        let requests = sample.rate * lastWeight * workingDay.seconds / 2
+        let needed = RiskBudget(alpha: Risk().falsePromote).logThreshold(weight: 1)
+        return ([least] + floors.filter { $0 > least }).first { rate in
+            let proof = BetaBinomialMixture(bound: rate, null: .atLeast, a: 0.5, b: 0.5 / rate)
+            return proof.trialsNeeded(logThreshold: needed, rate: sample.errorRate).map { $0 <= requests } ?? false
+        } ?? least
     }
 
     /// Rounds to two digits: .1092 as .11.

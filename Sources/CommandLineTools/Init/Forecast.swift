@@ -30,7 +30,7 @@ struct Forecast {
             p50: .nanoseconds(Int64(saturating: p50 * 1e9)), p95: .nanoseconds(Int64(saturating: p95 * 1e9)))
         func plan(_ errors: Double, history: Duration) -> RolloutSimulation {
             var plan = RolloutSimulation(
-                policies: [policy], steps: [10, 25, 50].map { (Weight(clamping: $0 * 100), .seconds(600)) },
+                policies: [policy], steps: [10, 25, 50, 90].map { (Weight(clamping: $0 * 100), .seconds(600)) },
                 rate: sample.rate, baseline: ArmTraffic(errors: sample.errorRate, latency: latency),
                 candidate: ArmTraffic(errors: errors, latency: latency))
             plan.maximumDuration = Self.longest

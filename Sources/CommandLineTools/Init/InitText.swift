@@ -43,6 +43,11 @@ struct InitFiles {
     /// Aligns the comments of several lines in one column.
     private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
 
+    private var floorReason: String {
+        bounds.isRaised
+            ? "\n" + String(repeating: " ", count: 22) + "# the least that this traffic proves in a working day" : ""
+    }
+
     var policy: String {
         var text = """
             # The bounds for candidates of \(name). Written by canaryctl init.
@@ -55,7 +60,7 @@ struct InitFiles {
                 errors:
                   \(Self.pad("max: " + Self.share(bounds.maxErrors))) # ceiling, unless the old version fails as often
                   \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's rate;
-                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # rates up to this value are always accepted
+                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # rates up to this value are always accepted\(floorReason)
 
               # 4xx and redirects: a wrong model name, a path that no longer exists, a full queue.
               - name: client-errors
@@ -128,6 +133,7 @@ struct InitFiles {
                 - {weight: 10%, hold: 10m}
                 - {weight: 25%, hold: 10m}
                 - {weight: 50%, hold: 10m}
+                - {weight: 90%, hold: 10m}  # most requests prove soonest; the old version still gets some to compare with
               promotion: manual         # waits for canaryctl promote when everything is proven
             analysis:
             \(requests)
