@@ -1,10 +1,11 @@
-/// A measured number. In JSON it is a number, or one of the strings `+Inf` and `-Inf`, because JSON has no infinity. For
-/// example, a P95 that falls among the errors is infinite.
+/// A measured number. In JSON it is a number, or one of the strings `+Inf` and `-Inf`, because JSON has no infinity.
+/// For example, a P95 that falls among the errors is infinite.
 public struct Figure: Hashable, Sendable {
     /// Never NaN.
     public var value: Double
 
-    /// The greatest finite magnitude stands for infinity, as the journal writes it. NaN becomes 0.
+    /// Creates a figure. The greatest finite magnitude, which the journal stores for infinity, becomes infinite; NaN
+    /// becomes 0.
     public init(_ value: Double) {
         if value.isNaN {
             self.value = 0

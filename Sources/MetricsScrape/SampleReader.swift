@@ -9,9 +9,9 @@ public struct UnusableScrape: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Brings one server's exposition to the terms that all servers share.
 public struct SampleReader: Sendable {
-    /// Nil: only `queries` are read.
+    /// The preset; nil if only `queries` are read.
     public var preset: MetricsPreset?
-    /// The only model that counts; nil: all.
+    /// The only model that is counted; nil for all models.
     public var model: String?
     public var queries: Set<SeriesQuery>
     /// Series that one query may match on one server. A check that matches more is a mistake in its labels.
@@ -91,8 +91,8 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Reads counters, their sum and each by itself; nil where none is shown. Of those that stand twice the first counts,
-    /// and one is named.
+    /// Reads counters, their sum and each by itself; nil where none is shown. Of those that stand twice the first
+    /// counts, and one is named.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
         -> (sum: Double, bySeries: [String: Double], repeated: String?)?
     {

@@ -1,4 +1,4 @@
-/// What the agent itself is told by its file. Paths are absolute here.
+/// The agent's own settings from its configuration file. Paths are absolute.
 public struct AgentSettings: Hashable, Codable, Sendable {
     public var stateDirectory: String
     /// Unix socket or TCP of the admin API.
@@ -12,7 +12,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
     public var logLevel: LogLevel
     public var logFormat: LogFormat
     public var trusted: TrustedNetworks
-    /// Nil: none.
+    /// The access log; nil for none.
     public var accessLog: AccessLogSettings?
 
     public enum LogLevel: String, CaseIterable, Hashable, Codable, Sendable { case debug, info, notice, warning, error }

@@ -55,11 +55,11 @@ public struct TrafficPhase: Hashable, Sendable {
     public var rate: Double
     public var baseline: ArmTraffic
     public var candidate: ArmTraffic
-    /// Nil: no labels come.
+    /// The labels that are posted; nil if none are.
     public var feedback: FeedbackTraffic?
-    /// Sorted by series.
+    /// The values of scraped series, sorted by series.
     public var series: [SeriesTraffic]
-    /// False: every scrape fails.
+    /// True if scrapes succeed; false if every scrape fails.
     public var scrapesAnswer: Bool
 
     public init(
@@ -88,7 +88,8 @@ public struct ArmTraffic: Hashable, Sendable {
     public var latency: LatencyShape
     /// The time to the first byte; nil: the response comes in one piece, so as `latency`.
     public var firstByte: LatencyShape?
-    /// False: its servers refuse connections and every request to it fails at once.
+    /// True if the arm's servers accept connections; false if they refuse them, so that every request to it fails at
+    /// once.
     public var reachable: Bool
 
     public init(

@@ -10,7 +10,7 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
     /// The range of a check that declares none.
     public static let unit = ScoreRange(unchecked: 0, 1)
 
-    /// Nil where the bounds are not finite, too large, or leave nothing between them.
+    /// Creates a range; nil if the bounds are not finite, too large, or too close to each other.
     public init?(_ lower: Double, _ upper: Double) {
         guard lower >= -Self.largest, upper <= Self.largest, upper - lower >= 1e-9 else { return nil }
         self.init(unchecked: lower, upper)

@@ -72,7 +72,7 @@ public struct Version: Hashable, Codable, Sendable {
     /// At least one.
     public var servers: [ServerAddress]
     public var revision: String?
-    /// Nil: not scraped.
+    /// How the version's own metrics are scraped; nil if they are not.
     public var metrics: MetricsSource?
     public var upstream: UpstreamRules
 

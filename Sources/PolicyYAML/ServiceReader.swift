@@ -3,7 +3,7 @@ import PolicyModel
 /// What a service file said, as far as it could be read, with the places that are held against other files.
 struct ServiceDraft {
     var name: Located<String>?
-    /// Nil where anything in the file is wrong.
+    /// The service; nil if the file has any error.
     var service: Service?
     var listen: [Located<ListenAddress>] = []
     var route = Route()

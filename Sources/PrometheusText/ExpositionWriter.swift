@@ -95,7 +95,7 @@ public struct ExpositionWriter: Sendable {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// Whether a metric name may stand without quotes.
+    /// True if a metric name can be written without quotes.
     static func isName(_ name: String) -> Bool { isName(name, colons: true) }
     static func isLabelName(_ name: String) -> Bool { isName(name, colons: false) }
 

@@ -13,8 +13,8 @@ public protocol ControlClock: AnyObject {
 
 /// The data plane.
 public protocol DataPlane: AnyObject {
-    /// Opens what the plan's listeners need that is not open yet, has the names of its servers looked up, and changes
-    /// nothing that is in force. A server whose name does not resolve is one that cannot be reached.
+    /// Opens the plan's listeners that are not open yet, and looks up the names of its servers. The plan in force is
+    /// not changed. A server whose name does not resolve counts as unreachable.
     /// - Throws: an error that names the address and says how to fix it.
     func prepare(_ plan: RoutingPlan) throws
     /// Returns the servers of the plan whose names do not resolve, with the reason. It may wait a few seconds for a
@@ -28,7 +28,7 @@ public protocol DataPlane: AnyObject {
 
 /// The scrapes of the versions' own metrics.
 public protocol MetricSource: AnyObject {
-    /// Has these targets scraped from now on, and no others.
+    /// Sets the targets to scrape, which replace all earlier ones.
     func setTargets(_ targets: [MetricTarget])
     /// Returns the scrapes that ended since the last call, in no order.
     func drain() -> [MetricReading]
@@ -197,7 +197,7 @@ public struct RolloutRecord: Hashable, Sendable {
     public var baseline: VersionIdentity
     public var candidate: VersionIdentity
     public var startedAt: Int64
-    /// Nil while it runs.
+    /// The time of its end, in milliseconds since 1970; nil while it runs.
     public var endedAt: Int64?
     public var result: RolloutResult
     /// The reason of its end; empty while it runs.
@@ -238,7 +238,7 @@ public protocol LoweringMarker: AnyObject {
 public struct LoweringMarks {
     /// The whole state of each service, by its name.
     public var states: [String: ServiceState]
-    /// The reason for which the mark of a service cannot be used, by its name. Its split was lowered, to an unknown
+    /// The reason why the mark of a service cannot be used, by the service's name. Its split was lowered to an unknown
     /// weight.
     public var unreadable: [String: String]
 

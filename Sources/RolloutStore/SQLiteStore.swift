@@ -198,7 +198,7 @@ public final class SQLiteStore: StateStore {
 
     /// What a service's rows hold, as far as the next commit asks.
     struct Kept {
-        /// Nil where there is none, and where it cannot be read.
+        /// The stored state; nil if there is none, or if it cannot be read.
         var state: ServiceState?
         /// Texts whose state nobody could read, so nobody decided to give them up.
         var unreadable: (state: String, evidence: String?)?
@@ -327,7 +327,7 @@ private struct FileIdentity: Equatable {
     let device: dev_t
     let inode: ino_t
 
-    /// Nil where there is no such file.
+    /// Reads the identity of a file; nil if it does not exist.
     init?(_ path: String) {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }
