@@ -9,7 +9,7 @@ public struct AgentStatus: Hashable, Codable, Sendable {
     public var now: Timestamp
     /// The agent's file; absent when it runs without one.
     public var configurationFile: String?
-    /// When the files in force were read.
+    /// The time at which the files in force were read.
     public var configurationReadAt: Timestamp
     /// Every file in force, the agent's own first.
     public var configurationFiles: [String]
@@ -95,16 +95,16 @@ public struct TargetList: Hashable, Codable, Sendable {
 
 public struct TargetStatus: Hashable, Codable, Sendable {
     public var version: String
-    /// `127.0.0.1:9001`.
+    /// The server's address, such as `127.0.0.1:9001`.
     public var server: String
-    /// Given requests, as the proxy last saw it.
+    /// True if the proxy gives requests to the server.
     public var reachable: Bool
     public var state: ServerCondition
-    /// Why, where more can be said than the state; else empty.
+    /// The reason of the state; empty if the state says it all.
     public var detail: String
-    /// When an ejection ends.
+    /// The end of the ejection; absent for other states.
     public var until: Timestamp?
-    /// The last scrape; absent where the version is not scraped or none is over.
+    /// The last scrape; absent if the version is not scraped, or before the first scrape.
     public var scrape: Scrape?
 
     public struct Scrape: Hashable, Codable, Sendable {
@@ -145,9 +145,9 @@ public struct DownServer: Hashable, Codable, Sendable {
     /// The server as the file writes it.
     public var server: String
     public var state: ServerCondition
-    /// Why, where more can be said than the state; else empty.
+    /// The reason of the state; empty if the state says it all.
     public var detail: String
-    /// When an ejection ends.
+    /// The end of the ejection; absent for other states.
     public var until: Timestamp?
 
     public init(server: String, state: ServerCondition, detail: String, until: Timestamp?) {

@@ -26,12 +26,12 @@ public struct SampleReader: Sendable {
         self.queries = queries
     }
 
-    /// A page on which a request counter or a latency bucket is no count is refused as a whole: cut to a number that
-    /// fits, or left out of a sum, it would give a verdict.
+    /// Reads a sample from a page. A page on which a request counter or a latency bucket is no count is refused as a
+    /// whole, since clamping the value or leaving it out would give a false verdict.
     ///
     /// - Parameters:
-    ///   - time: when the scrape began: monotonic, in nanoseconds.
-    ///   - wall: the same moment in milliseconds since 1970; nil: explicit timestamps are not compared with it.
+    ///   - time: the start of the scrape, in monotonic nanoseconds.
+    ///   - wall: the same moment in milliseconds since 1970; nil if explicit timestamps are not to be checked.
     public func read(_ exposition: Exposition, at time: Int64, wall: Double? = nil) throws(UnusableScrape)
         -> ScrapeSample
     {

@@ -37,9 +37,9 @@ public struct RoutedService: Hashable, Sendable {
 }
 
 public struct RoutedVersion: Hashable, Sendable {
-    /// Shown to clients as `x-canary-version`.
+    /// The version's name, which clients see as `x-canary-version`.
     public var name: String
-    /// At least one.
+    /// The servers, at least one.
     public var servers: [Endpoint]
     /// The health check of the servers, whose path is always set; nil if they are not probed.
     public var healthCheck: HealthCheck?

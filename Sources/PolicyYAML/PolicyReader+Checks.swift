@@ -125,7 +125,7 @@ extension PolicyReader {
         part.choice("from", [("proxy", ObservationOrigin.proxy), ("scrape", .scrape)]) ?? .proxy
     }
 
-    /// At least one bound; reported at the section where there is none.
+    /// Reports a section that has none of its bounds.
     private func needsBound(_ part: Section, _ bounds: [String], example: String) {
         guard !bounds.contains(where: part.means) else { return }
         let names = bounds.map { "'\($0)'" }.joined(separator: " or ")

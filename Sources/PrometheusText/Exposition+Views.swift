@@ -1,12 +1,12 @@
-/// A histogram as a server shows it: how many observations were at or below each bound since the server started.
+/// A histogram as a server shows it: the number of observations at or below each bound since the server started.
 public struct HistogramSample: Hashable, Sendable {
-    /// Without `le`, sorted by name.
+    /// The labels without `le`, sorted by name.
     public var labels: [Label]
-    /// Ascending; the last is +Inf.
+    /// The upper bounds of the buckets, ascending; the last is +Inf.
     public var bounds: [Double]
-    /// One for each bound, not falling. The last is the number of all observations.
+    /// The cumulative count of each bucket, never decreasing. The last is the number of all observations.
     public var cumulative: [Double]
-    /// The sum of all observations; nil where the server shows none.
+    /// The sum of all observations; nil if the server shows none.
     public var sum: Double?
 
     public var count: Double { cumulative.last ?? 0 }
@@ -20,9 +20,9 @@ public struct HistogramSample: Hashable, Sendable {
 }
 
 public struct SummarySample: Hashable, Sendable {
-    /// Without `quantile`, sorted by name.
+    /// The labels without `quantile`, sorted by name.
     public var labels: [Label]
-    /// Value by quantile 0 ... 1; empty where the server counts only.
+    /// The values by quantile, 0 ... 1; empty if the server only counts.
     public var quantiles: [Double: Double]
     public var sum: Double?
     public var count: Double?

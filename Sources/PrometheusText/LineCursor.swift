@@ -1,6 +1,6 @@
-/// A place in one line, and the tokens that can be taken from there.
+/// A position in a line, from which tokens are read.
 struct LineCursor {
-    /// Without the newline.
+    /// The line without its newline.
     let bytes: UnsafeBufferPointer<UInt8>
     let number: Int
     private(set) var position = 0
@@ -96,8 +96,8 @@ struct LineCursor {
         }
     }
 
-    /// Takes the name of a label, quoted or not, and the blanks behind it. A quoted name without a value is the metric's:
-    /// then it is stored in `metric`, and nil is returned.
+    /// Takes the name of a label, quoted or not, and the blanks behind it. A quoted name without a value is the
+    /// metric's: then it is stored in `metric`, and nil is returned.
     mutating func takeNameInBraces(
         limits: ExpositionLimits, like previous: String? = nil, metric: inout String?
     ) throws(ExpositionError) -> String? {
