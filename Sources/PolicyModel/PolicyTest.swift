@@ -27,12 +27,12 @@ public struct PolicyTest: Hashable, Sendable {
     }
 }
 
-/// One rollout from its first step on, and its expected end.
+/// A scenario: one rollout from its first step on, with the decision that is expected.
 public struct TestScenario: Hashable, Sendable {
     public var name: String
     /// The line of the scenario in its file, from 1.
     public var line: Int
-    /// The phases in order, at least one. What a phase does not write is already filled in from the one before.
+    /// The phases in order, at least one. Values that a phase does not write are those of the phase before.
     public var phases: [TrafficPhase]
     public var expected: ExpectedDecision
 
@@ -43,15 +43,15 @@ public struct TestScenario: Hashable, Sendable {
         self.expected = expected
     }
 
-    /// After this the traffic ends.
+    /// The duration of the traffic.
     public var duration: Duration { phases.reduce(.zero) { $0 + $1.duration } }
 }
 
-/// A stretch of time in which traffic keeps its character.
+/// A period in which the properties of the traffic do not change.
 public struct TrafficPhase: Hashable, Sendable {
-    /// > 0.
+    /// The duration of the phase, > 0.
     public var duration: Duration
-    /// Requests per second to the service, both arms together; they arrive as a Poisson process. 0: none come.
+    /// The requests per second to the service, both arms together, which arrive as a Poisson process; 0 for none.
     public var rate: Double
     public var baseline: ArmTraffic
     public var candidate: ArmTraffic
@@ -104,11 +104,11 @@ public struct ArmTraffic: Hashable, Sendable {
     }
 }
 
-/// The share of requests that a version answers with a status.
+/// The share of an arm's requests that end with a status.
 public struct StatusShare: Hashable, Sendable {
-    /// 300 ... 599.
+    /// The status, 300 ... 599.
     public var status: UInt16
-    /// 0 ... 1.
+    /// The share of the requests, 0 ... 1.
     public var share: Double
 
     public init(status: UInt16, share: Double) {
@@ -119,9 +119,9 @@ public struct StatusShare: Hashable, Sendable {
 
 /// A log-normal distribution through two quantiles: median `p50`, sigma = ln(p95 / p50) / 1.6449.
 public struct LatencyShape: Hashable, Sendable {
-    /// > 0.
+    /// The median, > 0.
     public var p50: Duration
-    /// >= p50; equal means that every request takes this long.
+    /// The 95th percentile, ≥ `p50`. If it is equal, every request takes this time.
     public var p95: Duration
 
     public init(p50: Duration, p95: Duration) {
@@ -130,7 +130,7 @@ public struct LatencyShape: Hashable, Sendable {
     }
 }
 
-/// Labels that come back for answered requests.
+/// The labels that are posted for completed requests.
 public struct FeedbackTraffic: Hashable, Sendable {
     /// The time from the end of a request to its label.
     public var delay: Duration
@@ -149,7 +149,7 @@ public struct FeedbackTraffic: Hashable, Sendable {
     }
 }
 
-/// The rows of one group and how well each arm does on them.
+/// The rows of one group, and the quality of each arm on them.
 public struct GroupTraffic: Hashable, Sendable {
     /// The value of the attribute; empty if there is none.
     public var value: String
@@ -171,11 +171,11 @@ public struct GroupTraffic: Hashable, Sendable {
     public subscript(arm: Arm) -> ArmQuality { arm == .baseline ? baseline : candidate }
 }
 
-/// Accuracy and selection rate follow from these and the group's positives.
+/// The quality of an arm. Accuracy and selection rate follow from these values and the group's positives.
 public struct ArmQuality: Hashable, Sendable {
-    /// P(prediction = 1 | label = 1).
+    /// The probability of prediction 1 for rows with label 1.
     public var recall: Double
-    /// P(prediction = 1 | label = 0).
+    /// The probability of prediction 1 for rows with label 0.
     public var falsePositiveRate: Double
     /// The mean score, within the range that the policies declare; nil if rows have no score.
     public var score: Double?
@@ -189,7 +189,7 @@ public struct ArmQuality: Hashable, Sendable {
 
 /// The value of a scraped series on each arm. For a `rate` it is the counter's increase per second.
 public struct SeriesTraffic: Hashable, Sendable {
-    /// The series as the check writes it.
+    /// The series as written in the check.
     public var series: String
     public var baseline: Double
     public var candidate: Double

@@ -6,7 +6,7 @@ import Vocabulary
 // The ports through which the controller reaches its surroundings. Each has a real implementation in a shell and a
 // simulated one in the tests; all are called on the control thread only.
 
-/// Both clocks.
+/// The monotonic clock and the wall clock.
 public protocol ControlClock: AnyObject {
     var now: Moment { get }
 }
@@ -227,8 +227,8 @@ public struct RolloutRecord: Hashable, Sendable {
 
 /// A file in the runtime directory that holds a lowered split while the store cannot.
 public protocol LoweringMarker: AnyObject {
-    /// Keeps the whole state if it can.
-    /// - Returns: whether the state was kept.
+    /// Writes the whole state of a service.
+    /// - Returns: true if the state was kept.
     func mark(_ state: ServiceState) -> Bool
     func clear(service: String)
     func read() -> LoweringMarks
