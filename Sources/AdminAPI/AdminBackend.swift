@@ -26,7 +26,7 @@ public protocol AdminBackend: AnyObject {
     /// Newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
 
-    /// A stretch of what a judge took in; nil where nothing is kept.
+    /// A page of a judge's recorded input; nil if nothing is kept.
     func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
 
     /// Servers and scrapes; nil for an unknown service.

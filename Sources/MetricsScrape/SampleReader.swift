@@ -91,7 +91,7 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Reads counters, their sum and each by itself; nil where none is shown. Of those that stand twice the first
+    /// Reads counters, their sum and each by itself; nil if none is shown. Of those that stand twice the first
     /// counts, and one is named.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
         -> (sum: Double, bySeries: [String: Double], repeated: String?)?

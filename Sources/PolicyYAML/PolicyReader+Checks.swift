@@ -173,7 +173,7 @@ extension PolicyReader {
         return value
     }
 
-    /// `[0, 100]`; nil where it is not written, or wrong.
+    /// Reads a range such as `[0, 100]`; nil if it is not written, or invalid.
     private func scoreRange(_ part: Section) -> ScoreRange? {
         guard let items = part.list("range", "'range'", atMost: 2) else { return nil }
         let bounds = items.compactMap { item in

@@ -50,13 +50,13 @@ extension Exposition {
         samples(named: selector.name).count { selector.matches($0) } > select(selector).count
     }
 
-    /// The type of the family that samples of this name belong to; nil where no TYPE line says it.
+    /// The type of the family of samples with a name; nil without a TYPE line.
     public func type(of name: String) -> FamilyKind? {
         guard let family = samples(named: name).first?.family, families[family].kind != .untyped else { return nil }
         return families[family].kind
     }
 
-    /// A digest of all values that only grow; nil where the page has none.
+    /// A digest of all counters, histograms and summaries; nil if the page has none.
     public var counterDigest: UInt64? {
         var digest: UInt64?
         for sample in samples {
@@ -74,7 +74,7 @@ extension Exposition {
 
     private static let counterSuffixes = ["_total", "_bucket", "_count"]
 
-    /// Sum over the matching samples; nil where there is none, or none with a number: no data is not zero.
+    /// The sum of the matching samples; nil if there is none, or none with a number, since no data is not zero.
     public func sum(_ selector: SeriesSelector) -> Double? {
         let values = select(selector).lazy.map(\.value).filter { !$0.isNaN }
         return values.isEmpty ? nil : values.reduce(0, +)

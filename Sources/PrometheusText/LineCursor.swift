@@ -57,7 +57,7 @@ struct LineCursor {
 
     /// Takes the labels, from behind the opening brace to behind the closing one.
     ///
-    /// - Parameter metric: nil where the line did not begin with a metric name: then it is among the labels, in quotes,
+    /// - Parameter metric: nil if the line did not begin with a metric name: then it is among the labels, in quotes,
     ///   and is stored here.
     mutating func takeLabels(
         limits: ExpositionLimits, like previous: [Label], metric: inout String?

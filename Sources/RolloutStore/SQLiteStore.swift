@@ -34,7 +34,7 @@ public final class SQLiteStore: StateStore {
     private var prunedAt: Int64
 
     /// - Parameters:
-    ///   - path: the state directory; created (0700) where it is missing.
+    ///   - path: the state directory; created (0700) if it is missing.
     ///   - uptime: milliseconds of a clock that nobody sets; of the machine, its sleep included, by default.
     public init(
         directory path: String, retention: Retention = Retention(),
@@ -220,7 +220,7 @@ public final class SQLiteStore: StateStore {
             candidateRequests = evidence?.candidateRequests(of: rollout) ?? 0
         }
 
-        /// The candidate's requests as the evidence has them; nil where it is of another rollout.
+        /// The number of the candidate's requests in the evidence; nil if that is of another rollout.
         func candidateRequests(of id: String) -> UInt64? { id == rollout ? candidateRequests : nil }
     }
 
