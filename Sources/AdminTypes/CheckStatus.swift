@@ -74,7 +74,7 @@ public struct NoteStatus: Hashable, Codable, Sendable {
 public struct CheckStatus: Hashable, Codable, Sendable {
     public var policy: String
     public var check: String
-    /// False: measured and shown, never decides.
+    /// True if the check decides; false if it is only measured and shown.
     public var enforced: Bool
     /// What the check decides.
     public var verdict: Verdict

@@ -1,5 +1,5 @@
-// Policies are stored with the rollouts that run under them. These checks got keys after the first builds that stored them;
-// what an earlier build wrote has the defaults.
+// Policies are stored with the rollouts that run under them. These checks have keys that earlier builds did not write;
+// when such a policy is read, they have their defaults.
 
 extension ErrorsCheck {
     public init(from decoder: any Decoder) throws {

@@ -16,7 +16,7 @@ struct Calibration: Encodable {
     var starts: Int
     var reverted: SimulationReport.Share
     var revertedBy: [SimulationReport.CheckCount]
-    /// φ̂; absent where there were too few errors, or requests, to know.
+    /// φ̂; absent if there were too few errors, or requests, to know.
     var errorOverdispersion: Double?
     var latencyOverdispersion: Double?
     var errorsAreBets: String
