@@ -206,7 +206,7 @@ public struct SeriesTraffic: Hashable, Sendable {
 /// How a scenario has to end.
 public struct ExpectedDecision: Hashable, Sendable {
     public var decision: Decision
-    /// The check that decides; only with `revert`. Nil: any.
+    /// The check that decides; only with `revert` and `pause`. Nil: any.
     public var check: String?
     /// At the latest this long after the first step began; nil: before the traffic ends. Never with `hold`.
     public var within: Duration?
@@ -215,7 +215,9 @@ public struct ExpectedDecision: Hashable, Sendable {
         case revert
         /// Steps done and proof there: the bake begins.
         case promote
-        /// Neither reverted nor promoted when the traffic ends.
+        /// Paused by a check, and not reverted before the traffic ends.
+        case pause
+        /// Neither reverted, nor promoted, nor paused by a check when the traffic ends.
         case hold
     }
 

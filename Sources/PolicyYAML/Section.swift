@@ -10,7 +10,10 @@ struct Section {
     private let misspelt: Set<String>
 
     /// Nil, and reported, where the node is no mapping.
-    init?(_ node: Node, _ what: String, keys: [String], report: FileReport) {
+    /// - Parameter replaced: keys of earlier builds, each with the error that says what to write instead.
+    init?(
+        _ node: Node, _ what: String, keys: [String], replaced: [String: String] = [:], report: FileReport
+    ) {
         guard case .mapping(let list) = node.content else {
             if case .unusable = node.content { return nil }
             let keys = keys.prefix(4).joined(separator: ", ")
@@ -22,6 +25,8 @@ struct Section {
         for entry in list {
             if keys.contains(entry.name) {
                 entries[entry.name] = entry
+            } else if let error = replaced[entry.name] {
+                report.error(entry.key, error)
             } else {
                 if let near = Suggestion.nearest(to: entry.name, in: keys) { misspelt.insert(near) }
                 let hint = Suggestion.hint(for: entry.name, among: keys)

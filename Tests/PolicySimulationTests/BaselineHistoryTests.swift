@@ -113,11 +113,11 @@ struct BaselineHistoryTests {
                 profile: BaselineProfile(), isKeyed: false)
         }
         let strict = judge(ErrorsCheck(maxIncrease: 0.5))
-        #expect(strict.reverts?.path == "q/errors" && strict.requests < 5_000 && strict.missing.isEmpty)
+        #expect(strict.fails?.path == "q/errors" && strict.requests < 5_000 && strict.missing.isEmpty)
         let lenient = judge(ErrorsCheck(max: 0.2))
-        #expect(lenient.reverts == nil && lenient.isProven)
+        #expect(lenient.fails == nil && lenient.isProven)
         let between = judge(ErrorsCheck(max: 0.052))
-        #expect(between.reverts == nil && !between.isProven && !between.missing.isEmpty)
+        #expect(between.fails == nil && !between.isProven && !between.missing.isEmpty)
         #expect(between.seconds == 900)
     }
 }

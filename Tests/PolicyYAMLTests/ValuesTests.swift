@@ -49,7 +49,7 @@ struct ValuesTests {
                 Check(name: "recall", kind: .quality(recall), limits: limits),
                 Check(
                     name: "positives", kind: .quality(QualityCheck(measure: .falsePositiveRate, maxRise: 0.03)),
-                    mode: .observe, limits: limits),
+                    action: .notify, limits: limits),
                 Check(name: "gpu-memory", kind: .metric(memory), limits: limits),
                 Check(name: "queue-time", kind: .metric(queue), limits: limits),
                 Check(name: "retries", kind: .metric(retries), limits: limits),
