@@ -1,6 +1,6 @@
 import CLinuxEngine
 
-/// The chunked coding of RFC 9112, 7.1, strictly. Extensions are checked and dropped, trailers likewise.
+/// A strict decoder of the chunked coding of RFC 9112, 7.1. Extensions and trailers are checked and dropped.
 public struct ChunkDecoder: Sendable {
     private enum State: UInt8 {
         case sizeStart, size, afterSize, extensionName, extensionNameStart, extensionEquals, extensionValueStart,
@@ -10,9 +10,9 @@ public struct ChunkDecoder: Sendable {
     }
 
     public enum Step: Equatable, Sendable {
-        /// Everything was consumed and nothing is there to pass on.
+        /// All input was consumed, without further content.
         case needsMore
-        /// These bytes are content: offset and length.
+        /// A piece of content: its offset and length in the input.
         case data(Int, Int)
         case end
         case failed
@@ -23,14 +23,15 @@ public struct ChunkDecoder: Sendable {
     private var digits: UInt8 = 0
     private var overhead: Int32 = 0
 
-    /// The most bytes of extensions and trailers over the whole body: nobody needs them, so they shall cost nothing.
+    /// The largest number of bytes of extensions and trailers in a body. They are dropped anyway, so they must not cost
+    /// much.
     private static var maxOverhead: Int32 { 8192 }
-    /// 15 digits stay below 2^60.
+    /// The largest number of digits of a chunk's size; 15 hexadecimal digits stay below 2^60.
     private static var maxDigits: UInt8 { 15 }
 
     public init() {}
 
-    /// Goes on from `at`, which is moved behind what was consumed. Call it until it needs more, ends or fails.
+    /// Decodes from offset `at`, which is moved behind the consumed input. Call it until it needs more, ends or fails.
     public mutating func next(_ p: UnsafePointer<UInt8>, _ count: Int, _ at: inout Int) -> Step {
         while at < count {
             if state == .data {
@@ -59,7 +60,7 @@ public struct ChunkDecoder: Sendable {
         return true
     }
 
-    /// One byte that is no content. False: the coding is broken.
+    /// Takes a byte that is not content. Returns false if the coding is malformed.
     private mutating func take(_ byte: UInt8) -> Bool {
         switch state {
         case .sizeStart, .size: return takeSize(byte)
@@ -97,11 +98,11 @@ public struct ChunkDecoder: Sendable {
         guard state == .size else { return false }
         if byte == 13 { return go(.sizeLineFeed) }
         if byte == 0x3b { return spend() && go(.extensionNameStart) }
-        // White space here is only what may stand before an extension.
+        // White space is only allowed before an extension.
         return (byte == 0x20 || byte == 9) && spend() && go(.afterSize)
     }
 
-    /// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`
+    /// Takes a byte of an extension: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`.
     private mutating func takeExtension(_ byte: UInt8) -> Bool {
         let isSpace = byte == 0x20 || byte == 9
         switch state {

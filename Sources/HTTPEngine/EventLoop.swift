@@ -3,12 +3,12 @@ import Glibc
 import Synchronization
 import Threading
 
-/// One thread, one epoll. Everything that belongs to a loop is touched on its thread only.
+/// An event loop: one thread and one epoll. Everything that belongs to a loop is used on its thread only.
 public final class EventLoop: @unchecked Sendable {
     public let name: String
-    /// Monotonic nanoseconds, read once a turn.
+    /// The monotonic time in nanoseconds, read once per turn.
     public private(set) var now: Int64
-    /// Owner of records registered with `register(record:)`; set before the loop starts.
+    /// The owner of records registered with `register(record:)`; set before the loop starts.
     public var driver: RecordDriver? {
         didSet { borrowed = driver.map { Unmanaged.passUnretained($0) } }
     }
@@ -22,12 +22,13 @@ public final class EventLoop: @unchecked Sendable {
     /// The identity of the loop's thread; 0 while there is none.
     private let threadIdentity = Atomic<UInt>(0)
     private var thread: WorkerThread?
-    /// `driver`, which outlives every turn: calls through it count no references.
+    /// The driver, unretained, so that calls to it change no reference count. `driver` keeps it alive.
     private var borrowed: Unmanaged<RecordDriver>?
-    /// The inbox has to be looked at. A turn without a wake-up takes no lock.
+    /// True if the inbox has to be checked. A turn without a wake-up takes no lock.
     private var isWoken = false
 
-    /// Events taken from the kernel in one call. More only delays timers and posts.
+    /// The largest number of events that are taken from the kernel in one call. A larger one would delay timers and
+    /// posted jobs.
     private static let eventsPerTurn = 256
 
     private struct Inbox {
@@ -35,7 +36,7 @@ public final class EventLoop: @unchecked Sendable {
         var stopping = false
     }
 
-    /// Throws where the process has no descriptors left.
+    /// - Throws: `SystemError` if the process has no descriptors left.
     public init(name: String) throws {
         self.name = name
         epoll = ce_epoll_create()
@@ -62,7 +63,8 @@ public final class EventLoop: @unchecked Sendable {
         do {
             let thread = try WorkerThread(named: name) { self.run() }
             self.thread = thread
-            // Not only by the thread itself: until it runs, this thread would take the loop for its own.
+            // It is stored here as well as by the thread itself: until that runs, this thread would count as the
+            // loop's.
             threadIdentity.store(thread.identity, ordering: .relaxed)
         } catch {
             preconditionFailure("\(error)")
@@ -79,7 +81,7 @@ public final class EventLoop: @unchecked Sendable {
         if first { ce_eventfd_signal(wake) }
     }
 
-    /// Runs on the loop and waits for it. On the loop's own thread it runs at once.
+    /// Runs a function on the loop and waits for its result. On the loop's own thread it runs at once.
     public func sync<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
         if isCurrent { return try body() }
         let outcome = Monitor<Result<Value, any Error>?>(nil)
@@ -90,7 +92,7 @@ public final class EventLoop: @unchecked Sendable {
         return try outcome.wait { $0.map { .done($0) } ?? .wait(until: .max) }.get()
     }
 
-    /// Ends the thread after what is posted.
+    /// Ends the thread after the jobs that are already posted.
     public func stop() {
         inbox.withLock { $0.stopping = true }
         ce_eventfd_signal(wake)
@@ -128,7 +130,7 @@ public final class EventLoop: @unchecked Sendable {
 
     public func assertCurrent() { assert(isCurrent, "loop \(name) is used from another thread") }
 
-    /// Reads the clock itself, where `now` is too coarse.
+    /// Reads the clock, for uses for which `now` is too coarse.
     @inline(__always) public static func clock() -> Int64 { ce_monotonic() }
 }
 
@@ -153,9 +155,9 @@ extension EventLoop {
         departed.removeAll(keepingCapacity: true)
     }
 
-    /// Runs the jobs that were posted. Returns true where the loop is to stop now.
+    /// Runs the posted jobs. Returns true if the loop has to stop now.
     private func runJobs() -> Bool {
-        // Jobs posted by jobs wait for the next turn; the wake-up that they caused brings it at once.
+        // Jobs posted by jobs run in the next turn, which follows at once because of their wake-up.
         let (jobs, stopping) = inbox.withLock { inbox in
             let jobs = inbox.jobs
             inbox.jobs = []
@@ -194,7 +196,7 @@ extension EventLoop {
 }
 
 extension EventLoop {
-    /// Marks the epoll data of a record; sources and records are aligned to more than one byte.
+    /// The bit that marks the epoll data of a record. It is free, because sources and records are aligned.
     private static let recordTag: UInt64 = 1
 
     /// Watches a source, level-triggered. The source is retained until it is deregistered.
@@ -216,7 +218,7 @@ extension EventLoop {
         _ = ce_epoll_modify(epoll, source.descriptor, interest.rawValue, data)
     }
 
-    /// Does not close the descriptor. Events of this turn that are still to come are skipped.
+    /// Stops watching a source, whose descriptor is not closed. Its events that are left in this turn are skipped.
     public func deregister(_ source: EventSource) {
         assertCurrent()
         guard source.descriptor >= 0 else { return }
@@ -235,12 +237,12 @@ extension EventLoop {
         _ = ce_epoll_modify(epoll, descriptor, interest.rawValue, data | Self.recordTag)
     }
 
-    /// A descriptor that other loops wait on as well: only one of them wakes up.
+    /// Watches a descriptor that other loops watch as well; an event wakes only one of them up.
     @discardableResult
     public func register(sharedRecord data: UInt64, descriptor: Int32) -> Bool {
         ce_epoll_add_exclusive(epoll, descriptor, data | Self.recordTag) >= 0
     }
 
-    /// Needed only where the descriptor stays open; closing one removes it.
+    /// Stops watching a descriptor. It is only needed if the descriptor stays open, since closing it does the same.
     public func deregister(record descriptor: Int32) { _ = ce_epoll_remove(epoll, descriptor) }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The Date field, made at most once a second.
+/// The value of the Date field, formatted at most once a second.
 final class HTTPDate {
     private var second: time_t = 0
     private var text = ""
@@ -10,7 +10,7 @@ final class HTTPDate {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
 
-    /// The date as RFC 9110, 5.6.7 writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// The current date in the format of RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
     func now() -> String {
         let current = time(nil)
         if current != second {

@@ -1,10 +1,10 @@
-/// Fields of a message in their order. Names are compared without regard to case.
+/// The fields of a message, in their order. Names are compared without regard to case.
 public struct HTTPHeaders: Sendable, Sequence {
     private var fields: [(name: String, value: String)] = []
 
     public init(_ fields: [(String, String)] = []) { for (name, value) in fields { append(name, value) } }
 
-    /// The first of that name.
+    /// The value of the first field with a name; nil if there is none.
     public subscript(name: String) -> String? {
         fields.first { isSame($0.name, name) }?.value
     }

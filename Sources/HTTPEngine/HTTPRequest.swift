@@ -1,14 +1,14 @@
-/// A whole request, body included.
+/// A complete request, including its body.
 public struct HTTPRequest: Sendable {
     /// The method as it was sent; methods are case-sensitive.
     public var method: String
     /// The path as it was sent, still escaped, without the query. `*` for OPTIONS *.
     public var path: String
-    /// Without its question mark.
+    /// The query without its question mark; nil if there is none.
     public var query: String?
     public var headers: HTTPHeaders
     public var body: [UInt8]
-    /// The client's process, on Unix sockets.
+    /// The client's process; nil except on Unix sockets.
     public var peer: Peer?
 
     public struct Peer: Hashable, Sendable {

@@ -1,9 +1,9 @@
-/// Answers one request. May be kept and answered later, from the loop's thread (post to it). One that is let go without
-/// an answer answers 500, so that no client hangs.
+/// Responds to one request. A handler may keep the responder and respond later, on the loop's thread (see
+/// `EventLoop.post`). A responder that is released without a response sends a 500, so that no client waits forever.
 public final class HTTPResponder: @unchecked Sendable {
-    /// The client left before the answer was complete. Called at most once, on the loop.
+    /// Called at most once, on the loop, if the client leaves before the response is complete.
     public var onClose: (() -> Void)?
-    /// All that was written has reached the kernel. For streams that make their own pace.
+    /// Called on the loop when all written bytes have been passed to the kernel. A stream can use it as backpressure.
     public var onDrained: (() -> Void)?
 
     /// The loop on which the response has to be given.
@@ -24,13 +24,13 @@ public final class HTTPResponder: @unchecked Sendable {
         loop.post { connection.abandon(streaming: streaming) }
     }
 
-    /// Whether an answer can still be given.
+    /// True if a response can still be sent or continued.
     public var isOpen: Bool { connection != nil && state != .ended }
 
-    /// Bytes that were written and not yet taken by the kernel.
+    /// The number of bytes that were written and not yet passed to the kernel.
     public var pendingBytes: Int { connection?.pendingBytes ?? 0 }
 
-    /// The whole answer. Content-Length, Date and Connection are set by the server; Content-Type is the caller's.
+    /// Sends a complete response. The server sets Content-Length, Date and Connection; the caller sets Content-Type.
     public func respond(status: Int, headers: [(String, String)] = [], body: [UInt8] = []) {
         loop.assertCurrent()
         guard state == .waiting else { return }
@@ -39,7 +39,7 @@ public final class HTTPResponder: @unchecked Sendable {
         connection?.sendResponse(status: status, headers: headers, body: body)
     }
 
-    /// Starts a streamed answer: chunked to HTTP/1.1, ended by closing to HTTP/1.0.
+    /// Starts a streamed response: chunked for HTTP/1.1, ended by closing the connection for HTTP/1.0.
     public func startStream(status: Int, headers: [(String, String)] = []) {
         loop.assertCurrent()
         guard state == .waiting else { return }
@@ -47,7 +47,7 @@ public final class HTTPResponder: @unchecked Sendable {
         connection?.startStream(status: status, headers: headers)
     }
 
-    /// One chunk, sent at once. Empty ones are nothing.
+    /// Sends a chunk at once. An empty one is ignored.
     public func write(_ bytes: [UInt8]) {
         loop.assertCurrent()
         guard state == .streaming, !bytes.isEmpty else { return }
@@ -62,7 +62,7 @@ public final class HTTPResponder: @unchecked Sendable {
         connection?.endStream()
     }
 
-    /// Breaks a stream off: the client sees a cut, not an end.
+    /// Closes the connection within a stream, so that the client sees that the response is incomplete.
     public func abort() {
         loop.assertCurrent()
         guard state != .ended else { return }

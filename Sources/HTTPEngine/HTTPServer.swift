@@ -1,31 +1,31 @@
 import CLinuxEngine
 import Glibc
 
-/// An HTTP/1.1 server on one loop and confined to it: keep-alive, pipelining, whole requests in, whole or streamed
-/// answers out.
+/// An HTTP/1.1 server, confined to one loop. It supports keep-alive and pipelining, reads complete requests, and sends
+/// complete or streamed responses.
 public final class HTTPServer: @unchecked Sendable {
     public let loop: EventLoop
     public let limits: HTTPServerLimits
     let handler: (HTTPRequest, HTTPResponder) -> Void
     let parser: HeadParser
     let date = HTTPDate()
-    /// The buffer that reads fill; connections take from it at once.
+    /// The buffer for reads, shared by all connections, which copy from it at once.
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: ServerConnection] = [:]
-    /// Connections that give way to new ones, in the order of the lists and in each the one that has waited longest
-    /// first: those that have sent no whole request head yet, those kept alive between two requests, and those in
-    /// mid-request.
+    /// The connections that may give way to new ones, in the order of the lists and within each the longest waiting
+    /// first: those that have not sent a complete request head yet, those kept alive between two requests, and those
+    /// within a request.
     private var waiting = WaitingLists()
     private var sweep: Timer?
     private var whenDrained: (() -> Void)?
     private(set) var isDraining = false
 
-    /// Deadlines are looked at this often; they are seconds long.
+    /// The interval at which deadlines, which are seconds long, are checked.
     private static let sweepInterval = Duration.milliseconds(250)
 
-    /// The handler is called on the loop and answers there, at once or later.
+    /// - Parameter handler: called on the loop for each request; it responds there, at once or later.
     public init(
         loop: EventLoop, limits: HTTPServerLimits = .init(),
         handler: @escaping (HTTPRequest, HTTPResponder) -> Void
@@ -38,7 +38,7 @@ public final class HTTPServer: @unchecked Sendable {
 
     deinit { scratch.deallocate() }
 
-    /// Returns the bound address, with the port that the system chose.
+    /// Starts to listen on an address. Returns the bound address, with the port that the system chose.
     @discardableResult
     public func listen(_ address: SocketAddress) throws -> SocketAddress {
         loop.assertCurrent()
@@ -50,10 +50,11 @@ public final class HTTPServer: @unchecked Sendable {
     }
 
     public var connectionCount: Int { connections.count }
-    /// Connections that were closed to make room for new ones, since the start.
+    /// The number of connections that were closed to make room for new ones, since the start.
     public private(set) var displacedConnectionCount: UInt64 = 0
 
-    /// Stops accepting, finishes what is open, cuts what is still open after the grace, then calls `then`, on the loop.
+    /// Stops accepting, finishes open requests, cuts off those that are still open after the grace, and then calls
+    /// `then` on the loop.
     public func drain(grace: Duration, then: @escaping () -> Void) {
         loop.assertCurrent()
         for listener in listeners {
@@ -70,7 +71,7 @@ public final class HTTPServer: @unchecked Sendable {
         }
     }
 
-    /// Drops everything at once, listeners included; socket files stay. For when the loop has ended.
+    /// Closes everything at once, including listeners; socket files stay. Call it after the loop has ended.
     public func close() {
         for listener in listeners {
             let descriptor = listener.descriptor
@@ -91,9 +92,9 @@ public final class HTTPServer: @unchecked Sendable {
 }
 
 extension HTTPServer {
-    /// Accepts what is in the backlog. At the limit of connections, and where no descriptor is left, a connection
-    /// without a whole request is closed for each new one: clients that connect and send nothing must not keep others
-    /// out.
+    /// Accepts the connections in the backlog. At the limit of connections, or if no descriptor is left, a connection
+    /// without a complete request is closed for each new one, so that clients that connect and send nothing do not keep
+    /// others out.
     fileprivate func accept(_ listener: Listener) {
         for _ in 0..<Self.acceptsPerTurn {
             let isFull = connections.count >= limits.maxConnections
@@ -123,10 +124,10 @@ extension HTTPServer {
         }
     }
 
-    /// The most connections to accept in a turn, so that a flood of them does not starve those that are open.
+    /// The largest number of connections to accept in a turn, so that a flood of them does not starve open ones.
     private static let acceptsPerTurn = 64
 
-    /// Closes the connection that gives way first. Returns false where none may.
+    /// Closes the connection that gives way first. Returns false if none may.
     @discardableResult
     private func closeWaiting() -> Bool {
         guard let connection = waiting.first else { return false }
@@ -135,7 +136,8 @@ extension HTTPServer {
         return true
     }
 
-    /// Keeps the lists of connections that may give way; nil: the connection is busy, or closed.
+    /// Updates the lists of connections that may give way.
+    /// - Parameter reason: what the connection waits for; nil if it is busy or closed.
     func note(_ connection: ServerConnection, waitsFor reason: ServerConnection.Waiting?) {
         waiting.remove(connection)
         if let reason { waiting.append(connection, reason) }
@@ -166,8 +168,8 @@ extension HTTPServer {
     }
 }
 
-/// Connections by what they wait for and in the order in which they began to, linked through themselves: every
-/// operation takes constant time.
+/// Lists of the connections by what they wait for, in the order in which they began to wait. The links are in the
+/// connections themselves, so that every operation takes constant time.
 private struct WaitingLists {
     private struct Ends {
         var first: ServerConnection?
@@ -202,7 +204,8 @@ private struct WaitingLists {
     }
 }
 
-/// One listening socket. Paused while there is no room for a connection, so that a level-triggered epoll does not spin.
+/// A listening socket. It is paused while there is no room for a connection, so that a level-triggered epoll does not
+/// spin.
 private final class Listener: EventSource {
     let socket: ListenSocket
     private unowned let server: HTTPServer

@@ -1,24 +1,25 @@
-/// Bounds of an `HTTPServer`, each with a reason.
+/// The limits of an `HTTPServer`, each with its reason.
 public struct HTTPServerLimits: Hashable, Sendable {
-    /// Bytes of a request's body; beyond it 413. The body is held in memory.
+    /// The largest body of a request in bytes: beyond it the response is 413. Bodies are held in memory.
     public var maxBody: Int
-    /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer.
+    /// The largest head in bytes: beyond it the response is 431, or 414 if the first line alone is longer.
     public var maxHead: Int
-    /// The number of connections. Beyond it each new connection takes the place of the one that has waited longest for
-    /// a request head. Where none waits for one, new connections wait in the backlog.
+    /// The largest number of connections. Beyond it each new connection replaces the one that has waited longest for a
+    /// request head. If none waits for one, new connections wait in the backlog.
     public var maxConnections: Int
-    /// The time that a kept-alive connection may wait for its next request.
+    /// The longest time that a kept-alive connection may wait for its next request.
     public var idle: Duration
-    /// The time from a head's first byte to its last: a client that drips is cut off.
+    /// The longest time from a head's first byte to its last, so that slow clients cannot hold connections.
     public var headTimeout: Duration
-    /// The time from the head to the body's last byte.
+    /// The longest time from the head to the body's last byte.
     public var bodyTimeout: Duration
-    /// Without any progress in sending.
+    /// The longest time without any progress in sending.
     public var writeTimeout: Duration
-    /// Bytes that may wait for a slow reader; beyond it the connection is cut, since streams have no other brake.
+    /// The largest number of bytes that may wait for a slow reader. Beyond it the connection is closed, since a stream
+    /// may have no backpressure.
     public var maxPendingWrite: Int
-    /// A client that ends its side within this time after its request, while the response is streamed over TCP, only
-    /// has nothing more to send (`printf … | nc -N`); one that does so later has left.
+    /// The time after a request within which the end of a client's output means only that it has no more to send
+    /// (`printf … | nc -N`). If it ends its output later, while the response is streamed over TCP, the client has left.
     public var halfCloseWindow: Duration
 
     public init(

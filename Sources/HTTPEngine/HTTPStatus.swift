@@ -1,4 +1,4 @@
-/// Reason phrases of RFC 9110; empty for codes that it does not name.
+/// The reason phrase of a status in RFC 9110; empty for codes that it does not name.
 public func reasonPhrase(_ status: Int) -> String {
     switch status {
     case 100: "Continue"

@@ -23,7 +23,7 @@ public struct HeadRange: Equatable, Sendable {
     public func string(in base: UnsafePointer<UInt8>) -> String { String(decoding: bytes(in: base), as: UTF8.self) }
 }
 
-/// Fields that the engine or the proxy act upon; all others are `other`.
+/// The fields that the engine or the proxy interpret; all others are `other`.
 public enum FieldName: UInt8, Sendable {
     case other
     case host
@@ -43,24 +43,24 @@ public enum FieldName: UInt8, Sendable {
     case forwarded
     case xForwardedFor
     case xForwardedProto
-    /// Any other that begins with x-forwarded.
+    /// Any other field that begins with `x-forwarded`.
     case xForwarded
     case xRealIP
     case xRequestID
     case xCanaryVersion
     case xCanaryError
-    /// Any other that begins with x-canary.
+    /// Any other field that begins with `x-canary`.
     case xCanary
-    /// A reserved name with underscores for hyphens, which some servers take for the same.
+    /// A reserved name with underscores for hyphens, which some servers treat as the same name.
     case reservedAlias
 }
 
 public struct HeadField: Sendable {
     public var name: HeadRange
-    /// Without the white space around it.
+    /// The value without the white space around it.
     public var value: HeadRange
     public var kind: FieldName
-    /// Connection names it.
+    /// True if the Connection field names this field.
     public var isHopByHop: Bool
 }
 
@@ -68,30 +68,30 @@ public enum BodyFraming: Equatable, Sendable {
     case none
     case length(Int64)
     case chunked
-    /// Responses only: the body ends with the connection.
+    /// The body of a response that ends with the connection.
     case untilClose
 }
 
-/// The fields' meaning together. Plain data.
+/// The meaning of a head's fields. Plain data.
 public struct FieldSummary: Sendable {
     public var count = 0
     public var host = HeadRange()
     public var hosts: UInt8 = 0
-    /// -1: none.
+    /// The content length; -1 for none.
     public var contentLength: Int64 = -1
     public var isChunked = false
     public var connectionClose = false
     public var connectionKeepAlive = false
-    /// Connection names fields beyond close and keep-alive.
+    /// True if the Connection field names fields, besides the options close and keep-alive.
     public var namesHopByHop = false
     public var expectsContinue = false
     public var expectsOther = false
-    /// Upgrade fields: how many, and the last.
+    /// The number of Upgrade fields, and the last of them.
     public var upgrades: UInt8 = 0
     public var upgrade = HeadRange()
-    /// Connection names upgrade.
+    /// True if the Connection field names `upgrade`.
     public var connectionUpgrade = false
-    /// The x-request-id fields: how many, and the last.
+    /// The number of x-request-id fields, and the last of them.
     public var requestIDs: UInt8 = 0
     public var requestID = HeadRange()
 
@@ -101,7 +101,7 @@ public struct FieldSummary: Sendable {
 public enum MethodKind: UInt8, Sendable {
     case get, head, post, put, delete, options, patch, trace, connect, other
 
-    /// May be sent again without harm (RFC 9110, 9.2.2).
+    /// True if a request with this method may be sent again without harm (RFC 9110, 9.2.2).
     @inlinable public var isIdempotent: Bool {
         switch self {
         case .get, .head, .put, .delete, .options, .trace: true
@@ -116,20 +116,21 @@ public struct RequestHead: Sendable {
     public var kind = MethodKind.other
     /// The path as it was written, without scheme and authority; empty for an absolute form without a path.
     public var path = HeadRange()
-    /// The query with its question mark; empty where there is none.
+    /// The query with its question mark; empty if there is none.
     public var query = HeadRange()
-    /// The effective one: the target's where it has one, else the Host field's; empty in HTTP/1.0 without Host.
+    /// The effective authority: that of the target if it has one, otherwise that of the Host field; empty in HTTP/1.0
+    /// without Host.
     public var authority = HeadRange()
     /// The authority without its port.
     public var host = HeadRange()
-    /// 0 or 1.
+    /// The minor version, 0 or 1.
     public var minor: UInt8 = 1
     public var framing = BodyFraming.none
     public var fields = FieldSummary()
 
     @inlinable public init() {}
 
-    /// Whether the client wants the connection kept.
+    /// True if the client wants the connection to be kept.
     @inlinable public var keepsAlive: Bool {
         minor == 1 ? !fields.connectionClose : fields.connectionKeepAlive && !fields.connectionClose
     }
@@ -138,10 +139,10 @@ public struct RequestHead: Sendable {
 /// A response's head, as ranges of the bytes that it was parsed from.
 public struct ResponseHead: Sendable {
     public var minor: UInt8 = 1
-    /// 100 ... 599.
+    /// The status, 100 ... 599.
     public var status = 0
     public var reason = HeadRange()
-    /// The framing of the message as it comes, HEAD and status codes without a body taken into account.
+    /// The framing of the message, which is `none` for responses to HEAD and for status codes without a body.
     public var framing = BodyFraming.none
     public var fields = FieldSummary()
 

@@ -1,4 +1,5 @@
-/// Why a head was refused. Requests are answered with `status`, responses make a 502.
+/// The reason why a head was refused. The response to such a request has `status`; a server's response is replaced by a
+/// 502.
 public enum HeadError: UInt8, Error, CaseIterable, Sendable {
     case emptyLine
     case requestLine
@@ -67,7 +68,7 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
         case .aliasedFraming: "a field is named like Content-Length or Transfer-Encoding with an underscore"
         }
     }
-    /// A short name for headers and logs, where `request-` or `response-` stands before it.
+    /// A short name for headers and logs, where it follows `request-` or `response-`.
     public var token: StaticString {
         switch self {
         case .emptyLine: "empty-line"

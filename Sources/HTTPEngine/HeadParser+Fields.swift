@@ -1,8 +1,8 @@
 import CLinuxEngine
 
 extension HeadParser {
-    /// Field lines up to the empty line that ends the head.
-    /// - Parameter isResponse: whether the few repairs that RFC 9110 and 9112 ask of a proxy for responses are made.
+    /// Parses the field lines up to the empty line that ends the head.
+    /// - Parameter isResponse: true if the faults are repaired that RFC 9110 and 9112 let a proxy repair in responses.
     func parseFields(
         _ p: UnsafePointer<UInt8>, _ count: Int, _ start: Int, isResponse: Bool, _ summary: inout FieldSummary
     ) -> HeadError? {
@@ -14,7 +14,7 @@ extension HeadParser {
             let nameStart = i
             while ce_class(p[i]) & UInt8(CE_TOKEN) != 0 { i += 1 }
             let name = HeadRange(nameStart, i - nameStart)
-            // RFC 9112, 5.1: white space before the colon is removed from a response, and makes a request a bad one.
+            // RFC 9112, 5.1: white space before the colon is removed from a response; a request with it is refused.
             if isResponse { while p[i] == 0x20 || p[i] == 9 { i += 1 } }
             guard p[i] == 0x3a, !name.isEmpty else { return .fieldName }
             i += 1
@@ -54,7 +54,7 @@ extension HeadParser {
         case .transferEncoding:
             guard equals(p, value, "chunked") else {
                 let error = transferCodingError(p, value)
-                // Behind chunked nothing may come, known or not.
+                // No coding, known or unknown, may follow chunked.
                 return summary.isChunked && error == .unknownTransferCoding ? .badTransferCoding : error
             }
             if summary.isChunked { return .repeatedTransferCoding }
@@ -70,7 +70,8 @@ extension HeadParser {
             summary.requestIDs = summary.requestIDs == .max ? .max : summary.requestIDs + 1
             summary.requestID = value
         case .reservedAlias:
-            // Only those that frame are dangerous to pass on and to drop alike; the others begin with an x.
+            // Aliases of framing fields, which do not begin with an x, are refused, since both relaying and dropping
+            // them would be dangerous.
             if asciiLowercase(p[Int(name.start)]) != 0x78 { return .aliasedFraming }
         case .other, .keepAlive, .proxyConnection, .te, .trailer, .date, .proxyAuthenticate, .proxyAuthorization,
             .cookie, .forwarded, .xForwardedFor, .xForwardedProto, .xForwarded, .xRealIP, .xCanaryVersion,
@@ -81,8 +82,8 @@ extension HeadParser {
         return nil
     }
 
-    /// RFC 9110, 8.6 lets a recipient take one length that a message states several times, in one field or in more, for
-    /// that length. Every reader finds the same end of such a response, so nothing can hide in it.
+    /// Parses Content-Length fields. In a response, RFC 9110, 8.6 allows the same length to be repeated, in one field
+    /// or in several: every reader finds the same end of such a message, so nothing can be smuggled in it.
     private func noteLengths(
         _ p: UnsafePointer<UInt8>, _ value: HeadRange, _ summary: inout FieldSummary
     ) -> HeadError? {
@@ -95,8 +96,8 @@ extension HeadParser {
         return summary.contentLength < 0 ? error ?? .badContentLength : error
     }
 
-    /// Why a Transfer-Encoding that is not `chunked` alone is refused. One well-formed coding that is not known here is
-    /// another matter than a list or a typing error.
+    /// The reason why a Transfer-Encoding other than `chunked` is refused: a single well-formed coding that is unknown
+    /// here is distinguished from lists and malformed values.
     private func transferCodingError(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> HeadError {
         var elements = 0
         var chunked = 0
@@ -112,7 +113,7 @@ extension HeadParser {
         return isToken(p, value) ? .unknownTransferCoding : .badTransferCoding
     }
 
-    /// A list of tokens. Empty elements are allowed by RFC 9110, 5.6.1.
+    /// Parses a Connection field, a list of tokens. RFC 9110, 5.6.1 allows empty elements.
     private func noteConnection(
         _ p: UnsafePointer<UInt8>, _ value: HeadRange, _ summary: inout FieldSummary
     ) -> HeadError? {
@@ -133,7 +134,7 @@ extension HeadParser {
         return bad ? .fieldValue : nil
     }
 
-    /// Marks the fields that Connection names, but for those that the message cannot do without.
+    /// Marks the fields that Connection names as hop-by-hop, except those that the message needs.
     private func markHopByHop(_ p: UnsafePointer<UInt8>, _ summary: FieldSummary) {
         for c in 0..<summary.count where fields[c].kind == .connection {
             forEachElement(p, fields[c].value) { element in
@@ -165,7 +166,7 @@ extension HeadParser {
         }
     }
 
-    /// 1*DIGIT that fits into Int64.
+    /// The value of a decimal number; nil if it has other characters than digits or does not fit into an Int64.
     private func decimal(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> Int64? {
         guard !value.isEmpty else { return nil }
         var result: Int64 = 0
@@ -184,7 +185,7 @@ extension HeadParser {
         return !range.isEmpty
     }
 
-    /// One coding, a comma, chunked: `gzip, chunked`. Twice chunked is not meant.
+    /// True for another coding followed by chunked, such as `gzip, chunked`.
     private func endsWithChunked(_ p: UnsafePointer<UInt8>, _ value: HeadRange) -> Bool {
         var elements = 0
         var chunked = 0
@@ -199,13 +200,13 @@ extension HeadParser {
         return elements > 1 && chunked == 1 && lastIsChunked && tokens && p[Int(value.start)] != 0x2c
     }
 
-    /// Whether a range holds this text, in any case.
+    /// True if a range is equal to a text, ignoring case.
     @inline(__always)
     public func equals(_ p: UnsafePointer<UInt8>, _ range: HeadRange, _ lowercase: StaticString) -> Bool {
         Int(range.length) == lowercase.utf8CodeUnitCount && hasPrefix(p + Int(range.start), lowercase)
     }
 
-    /// Compares texts of the same length.
+    /// Compares texts of the same length, ignoring case.
     func equalsIgnoringCase(
         _ p: UnsafePointer<UInt8>, _ a: HeadRange, _ q: UnsafePointer<UInt8>, _ b: HeadRange
     ) -> Bool {
@@ -215,7 +216,7 @@ extension HeadParser {
     }
 }
 
-/// A to Z become a to z; all else stays.
+/// The lower-case letter of an ASCII letter; other bytes are unchanged.
 @inlinable @inline(__always) public func asciiLowercase(_ byte: UInt8) -> UInt8 {
     byte &- 0x41 < 26 ? byte | 0x20 : byte
 }
@@ -225,7 +226,8 @@ extension HeadParser {
     return true
 }
 
-/// Length first, then the first letter: nearly every field is told apart without comparing.
+/// Classifies a field name. Its length and first letter are checked first, which excludes nearly every name without a
+/// comparison.
 private func fieldName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     switch (n, asciiLowercase(p[0])) {
     case (2, 0x74): hasPrefix(p, "te") ? .te : .other
@@ -251,7 +253,7 @@ private func fieldName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     }
 }
 
-/// Finds a field name that begins with an x, among those that are set or believed here.
+/// Classifies a field name that begins with an x.
 private func extensionName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     let name: FieldName
     switch asciiLowercase(p[2]) {
@@ -274,7 +276,7 @@ private func extensionName(_ p: UnsafePointer<UInt8>, _ n: Int) -> FieldName {
     return name
 }
 
-/// The name with underscores for any of its hyphens.
+/// True if a name begins with a prefix, in which underscores may replace hyphens.
 private func hasAliasedPrefix(_ p: UnsafePointer<UInt8>, _ lowercase: StaticString) -> Bool {
     for i in 0..<lowercase.utf8CodeUnitCount {
         let byte = p[i] == 0x5f ? 0x2d : asciiLowercase(p[i])

@@ -1,10 +1,10 @@
 import CLinuxEngine
 
 extension HeadParser {
-    /// Methods in use have at most 17 characters; a limit keeps table look-ups and logs small.
+    /// The largest method in bytes. Methods in use have at most 17 characters.
     private static var maxMethod: Int { 32 }
 
-    /// `at` is left behind the line.
+    /// Parses the request line and moves `at` behind it.
     func parseRequestLine(
         _ p: UnsafePointer<UInt8>, _ count: Int, _ at: inout Int, _ head: inout RequestHead
     ) -> HeadError? {
@@ -29,7 +29,7 @@ extension HeadParser {
         return parseTarget(p, target, &head)
     }
 
-    /// `HTTP/` digit `.` digit; 1.0 and 1.1 are spoken.
+    /// Parses `HTTP/` digit `.` digit. Only 1.0 and 1.1 are supported.
     private func parseVersion(
         _ p: UnsafePointer<UInt8>, _ count: Int, _ i: inout Int, _ minor: inout UInt8
     ) -> HeadError? {
@@ -45,8 +45,8 @@ extension HeadParser {
         return nil
     }
 
-    /// `HTTP/1.x SP 3DIGIT [SP reason]`. RFC 9112 wants the second space even before an empty reason; servers that
-    /// leave it out mean nothing else by it.
+    /// Parses `HTTP/1.x SP 3DIGIT [SP reason]`. RFC 9112 requires the second space even before an empty reason, but its
+    /// absence is harmless.
     func parseStatusLine(
         _ p: UnsafePointer<UInt8>, _ count: Int, _ at: inout Int, _ head: inout ResponseHead
     ) -> HeadError? {
@@ -88,7 +88,8 @@ extension HeadParser {
 }
 
 extension HeadParser {
-    /// RFC 9112, 3.2: origin, absolute, authority (CONNECT only), asterisk (OPTIONS only).
+    /// Parses the target in one of the forms of RFC 9112, 3.2: origin, absolute, authority (CONNECT only), asterisk
+    /// (OPTIONS only).
     private func parseTarget(_ p: UnsafePointer<UInt8>, _ target: HeadRange, _ head: inout RequestHead) -> HeadError? {
         let start = Int(target.start)
         let n = Int(target.length)
@@ -107,8 +108,8 @@ extension HeadParser {
         return parseAbsolute(p, start, target.end, &head)
     }
 
-    /// `http://authority[/path][?query]`, or the same with `https`: behind a TLS terminator that is what the client
-    /// asked for. Nothing but http and https can be served here.
+    /// Parses `http://authority[/path][?query]`, or the same with `https`, which clients behind a TLS terminator send.
+    /// Other schemes are refused.
     private func parseAbsolute(
         _ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
     ) -> HeadError? {
@@ -142,14 +143,14 @@ extension HeadParser {
         return nil
     }
 
-    /// A percent sign in a path or host starts two hexadecimal digits.
+    /// True if two hexadecimal digits follow the percent sign at an index.
     @inline(__always) private func isWellEscaped(_ p: UnsafePointer<UInt8>, _ i: Int, _ end: Int) -> Bool {
         guard p[i] == 0x25 else { return true }
         return i + 2 < end && isHex(p[i + 1]) && isHex(p[i + 2])
     }
 
-    /// `host[:port]`; host is a name, an IPv4 address or a bracketed IPv6 address. A comma may stand in a name by the
-    /// grammar, but here it is what is left of two joined fields, so it is refused, and so is userinfo.
+    /// Parses `host[:port]`, where host is a name, an IPv4 address or a bracketed IPv6 address. The grammar allows a
+    /// comma in a name, but it is more likely the trace of two joined fields, so it is refused; so is userinfo.
     func parseAuthority(_ p: UnsafePointer<UInt8>, _ range: HeadRange, host: inout HeadRange) -> Bool {
         let start = Int(range.start)
         let end = range.end
@@ -180,8 +181,9 @@ extension HeadParser {
         return true
     }
 
-    /// RFC 3986, 3.2.2: eight groups of up to four hexadecimal digits, the last two perhaps as IPv4, one run of groups
-    /// perhaps left out. No zone: that belongs to the client's machine alone.
+    /// True for an IPv6 address (RFC 3986, 3.2.2): eight groups of up to four hexadecimal digits, of which the last two
+    /// may be written as an IPv4 address, and one run may be left out. Zones are refused, since they only have a
+    /// meaning on the client's machine.
     private func isIPv6(_ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
         var i = start
         var groups = 0
@@ -212,7 +214,7 @@ extension HeadParser {
         return isShortened ? groups < 8 : groups == 8
     }
 
-    /// Four numbers up to 255 without leading zeros.
+    /// True for an IPv4 address: four numbers up to 255 without leading zeros.
     private func isIPv4(_ p: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
         var i = start
         for part in 0..<4 {

@@ -1,8 +1,8 @@
 import CLinuxEngine
 
-/// Parses heads in place, to the letter of RFC 9110 and 9112: what is ambiguous is refused, never repaired. Of a
-/// response two things are repaired because the RFCs say how: white space before a colon, and one length that is stated
-/// twice. One parser for each loop; its table of fields is overwritten by the next head.
+/// Parses heads in place, strictly by RFC 9110 and 9112: ambiguous heads are refused and never repaired. In responses
+/// two faults are repaired as the RFCs describe: white space before a colon, and a repeated equal length. There is one
+/// parser for each loop; its table of fields is overwritten by the next head.
 public final class HeadParser {
     /// The fields of the last head; the first `FieldSummary.count` are valid.
     public let fields: UnsafeMutablePointer<HeadField>
@@ -10,8 +10,8 @@ public final class HeadParser {
     public let maxTarget: Int
 
     /// - Parameters:
-    ///   - maxFields: more is a 431. 128 is beyond what browsers and clients send.
-    ///   - maxTarget: in bytes, more is a 414. 8000 is what RFC 9112 asks for at least.
+    ///   - maxFields: the largest number of fields, beyond which a request gets a 431. 128 is more than clients send.
+    ///   - maxTarget: the largest target in bytes, beyond which a request gets a 414. RFC 9112 requires at least 8,000.
     public init(maxFields: Int = 128, maxTarget: Int = 8192) {
         self.maxFields = maxFields
         self.maxTarget = maxTarget
@@ -20,9 +20,11 @@ public final class HeadParser {
 
     deinit { fields.deallocate() }
 
+    /// Parses a request's head.
     /// - Parameters:
-    ///   - bytes: a whole head as `HeadScanner` found it.
-    ///   - count: its length with the empty line.
+    ///   - bytes: a complete head as found by `HeadScanner`.
+    ///   - count: its length, including the empty line.
+    /// - Returns: the reason why the head is refused; nil if it is not.
     public func parse(
         request bytes: UnsafePointer<UInt8>, _ count: Int, into head: inout RequestHead
     ) -> HeadError? {
@@ -34,7 +36,9 @@ public final class HeadParser {
         return parseHost(bytes, &head)
     }
 
-    /// - Parameter toHead: whether the request's method was HEAD.
+    /// Parses a response's head.
+    /// - Parameter toHead: true if the request's method was HEAD.
+    /// - Returns: the reason why the head is refused; nil if it is not.
     public func parse(
         response bytes: UnsafePointer<UInt8>, _ count: Int, toHead: Bool, into head: inout ResponseHead
     ) -> HeadError? {
@@ -45,7 +49,8 @@ public final class HeadParser {
         return frameResponse(&head, toHead: toHead)
     }
 
-    /// The verdict on a first line whose head is not complete yet: what is no HTTP/1.1 need not wait for more.
+    /// Checks the first line of a head that is not complete yet, so that input other than HTTP/1.1 is refused at once.
+    /// - Returns: the reason why the line is refused; nil if it is not.
     public func check(requestLine bytes: UnsafePointer<UInt8>, _ count: Int) -> HeadError? {
         var head = RequestHead()
         var at = 0
@@ -70,7 +75,7 @@ extension HeadParser {
             if head.fields.contentLength >= 0 { return .bothLengths }
             if head.minor == 0 { return .transferCodingInOldVersion }
         }
-        // RFC 9112, 6.3: these end with their head whatever the fields say.
+        // RFC 9112, 6.3: these responses have no body, whatever the fields say.
         if toHead || head.status < 200 || head.status == 204 || head.status == 304 {
             head.framing = .none
         } else if head.fields.isChunked {

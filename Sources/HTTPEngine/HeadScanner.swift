@@ -1,20 +1,20 @@
 import CLinuxEngine
 import Glibc
 
-/// Finds the end of a head, over as many reads as it takes and looking at each byte once.
+/// Finds the end of a head over any number of reads, examining each byte once.
 public struct HeadScanner: Sendable {
     @usableFromInline var scanned = 0
 
     public enum Verdict: Equatable, Sendable {
         case incomplete
-        /// The head's length, with its empty line.
+        /// The head's length, including its empty line.
         case complete(Int)
         case failed(HeadError)
     }
 
     @inlinable public init() {}
 
-    /// - Parameter bytes: from the head's first byte; the same bytes and more at the next call.
+    /// - Parameter bytes: the bytes from the head's first one on; each call has those of the last one and more.
     public mutating func scan(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Verdict {
         while scanned < count {
             guard let found = memchr(bytes + scanned, 10, count - scanned) else {
@@ -30,7 +30,7 @@ public struct HeadScanner: Sendable {
         return .incomplete
     }
 
-    /// Whether at least one line is complete.
+    /// The length of the first line; nil if it is not complete.
     public static func firstLine(_ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int? {
         guard let found = memchr(bytes, 10, count) else { return nil }
         return UnsafeRawPointer(bytes).distance(to: UnsafeRawPointer(found)) + 1

@@ -1,16 +1,18 @@
 import CLinuxEngine
 import Glibc
 
-/// A bound, listening, non-blocking descriptor.
+/// A bound, listening, non-blocking socket.
 public struct ListenSocket: Sendable {
     public let descriptor: Int32
     /// The address with the port that the system chose.
     public let bound: SocketAddress
 
-    /// Connections that wait to be accepted; the kernel caps it at net.core.somaxconn.
+    /// The largest number of connections that wait to be accepted; the kernel caps it at net.core.somaxconn.
     private static let backlog: Int32 = 4096
 
-    /// - Parameter reusePort: several sockets share the address and the kernel deals connections among them.
+    /// Opens a socket on an address, or adopts a descriptor.
+    /// - Parameter reusePort: true to let several sockets share the address, among which the kernel distributes
+    ///   connections.
     public static func open(_ address: SocketAddress, reusePort: Bool = false) throws(ListenError) -> ListenSocket {
         switch address {
         case .tcp(let host, let port): try openTCP(address, host, port, reusePort)
@@ -19,7 +21,7 @@ public struct ListenSocket: Sendable {
         }
     }
 
-    /// Closes it, and removes the file of a Unix socket.
+    /// Closes the socket, and removes the file of a Unix socket.
     public func close() {
         _ = Glibc.close(descriptor)
         if case .unix(let path, _) = bound { _ = unlink(path) }
@@ -33,7 +35,7 @@ public struct ListenSocket: Sendable {
         guard count > 0 else {
             throw ListenError(
                 address: address.description, problem: String(cString: ce_resolve_error(count)),
-                mend: "write an address of this machine, such as 127.0.0.1, or a name that resolves to one")
+                fix: "write an address of this machine, such as 127.0.0.1, or a name that resolves to one")
         }
         let descriptor = ce_socket(ce_family(&found))
         guard descriptor >= 0 else { throw failure(address, -descriptor) }
@@ -54,7 +56,7 @@ public struct ListenSocket: Sendable {
         var target = ce_address()
         guard ce_unix_address(path, &target) >= 0 else {
             throw ListenError(
-                address: address.description, problem: "the path has more than 107 bytes", mend: "use a shorter one")
+                address: address.description, problem: "the path has more than 107 bytes", fix: "use a shorter one")
         }
         let descriptor = ce_socket(AF_UNIX)
         guard descriptor >= 0 else { throw failure(address, -descriptor) }
@@ -73,7 +75,8 @@ public struct ListenSocket: Sendable {
         return ListenSocket(descriptor: descriptor, bound: address)
     }
 
-    /// A socket file that nobody listens on is what an unclean stop left behind.
+    /// Removes the socket file of a process that was killed: one on which no process listens. Returns true if it was
+    /// removed.
     private static func removeStale(_ path: String, _ target: inout ce_address) -> Bool {
         var status = stat()
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
@@ -87,14 +90,14 @@ public struct ListenSocket: Sendable {
         guard ce_is_listening(descriptor) != 0 else {
             throw ListenError(
                 address: address.description, problem: "it is no listening stream socket",
-                mend: "let the socket unit say ListenStream= and Accept=no")
+                fix: "let the socket unit say ListenStream= and Accept=no")
         }
         _ = ce_set_nonblocking(descriptor)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         return ListenSocket(descriptor: descriptor, bound: localAddress(descriptor) ?? address)
     }
 
-    /// Unix sockets come back without their mode: 0.
+    /// The address to which a descriptor is bound; a Unix socket is returned as its descriptor. Nil if it has none.
     static func localAddress(_ descriptor: Int32) -> SocketAddress? {
         var address = ce_address()
         guard ce_local_address(descriptor, &address) >= 0 else { return nil }
@@ -107,7 +110,7 @@ public struct ListenSocket: Sendable {
     }
 
     private static func failure(_ address: SocketAddress, _ code: Int32) -> ListenError {
-        let mend =
+        let fix =
             switch code {
             case EADDRINUSE: "stop the program that listens there, or choose another address"
             case EADDRNOTAVAIL: "write an address that this machine has (`ip address` lists them)"
@@ -116,6 +119,6 @@ public struct ListenSocket: Sendable {
             case EMFILE, ENFILE: "raise the limit of open files (LimitNOFILE=)"
             default: "check the address"
             }
-        return ListenError(address: address.description, problem: describeErrno(code), mend: mend)
+        return ListenError(address: address.description, problem: describeErrno(code), fix: fix)
     }
 }

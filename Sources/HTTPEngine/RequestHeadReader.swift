@@ -1,15 +1,14 @@
 import CLinuxEngine
 
-/// Reads request heads from the bytes of a connection, over as many reads as each takes. Both servers use it: the proxy
-/// and `HTTPServer`.
+/// Reads request heads from the bytes of a connection, over any number of reads. Used by the proxy and by `HTTPServer`.
 public struct RequestHeadReader: Sendable {
     public enum Progress: Sendable {
-        /// The head goes on beyond what has come.
+        /// The head is not complete.
         case incomplete
-        /// The bytes begin with an empty line of this length, which is no part of a head: they are to be dropped, and
-        /// the rest read again.
+        /// The bytes begin with an empty line of this length, which does not belong to a head. The caller drops it and
+        /// reads again.
         case emptyLine(Int)
-        /// The head's length, with its empty line.
+        /// The head's length, including its empty line.
         case complete(Int)
         case refused(HeadError)
     }
@@ -20,15 +19,16 @@ public struct RequestHeadReader: Sendable {
 
     public init() {}
 
-    /// Looks at the bytes of the next head. After `complete` or `refused` the reader is ready for another one.
+    /// Examines the bytes of the next head. After `complete` or `refused` the reader is ready for another one.
     /// - Parameters:
-    ///   - bytes: from the head's first byte; the same bytes and more at the next call. `count` is above 0.
-    ///   - maxHead: the most bytes that a head may have.
+    ///   - bytes: the bytes from the head's first one on; each call has those of the last one and more.
+    ///   - count: their number, > 0.
+    ///   - maxHead: the largest head in bytes.
     public mutating func read(
         _ bytes: UnsafePointer<UInt8>, _ count: Int, maxHead: Int, _ parser: HeadParser, into head: inout RequestHead
     ) -> Progress {
         if !skippedEmptyLine, count >= 2, bytes[0] == 13, bytes[1] == 10 {
-            // RFC 9112, 2.2: one empty line before a request is ignored.
+            // RFC 9112, 2.2: an empty line before a request is ignored.
             skippedEmptyLine = true
             return .emptyLine(2)
         }
@@ -48,7 +48,8 @@ public struct RequestHeadReader: Sendable {
         }
     }
 
-    /// The verdict on what can be no HTTP/1.1 head, which need not wait for its end, or for its deadline.
+    /// Refuses bytes that cannot be the beginning of an HTTP/1.1 head, without waiting for its end or its deadline; nil
+    /// if they can be.
     private mutating func early(
         _ bytes: UnsafePointer<UInt8>, _ count: Int, _ maxHead: Int, _ parser: HeadParser
     ) -> HeadError? {
@@ -62,6 +63,6 @@ public struct RequestHeadReader: Sendable {
         return line == nil ? .targetTooLong : .headTooLarge
     }
 
-    /// The bytes that a first line may have beside its target.
+    /// The largest number of bytes of a first line besides its target.
     private static let lineSlack = 64
 }

@@ -1,22 +1,22 @@
-/// The head of a response that is made here, as text: for the responses of `HTTPServer`, and for those that the proxy
-/// gives in a server's place. Heads of servers are relayed as bytes instead.
+/// Builds the head of a response as text: for responses of `HTTPServer`, and for those that the proxy sends in a
+/// server's place. Heads of servers are relayed as bytes instead.
 public struct ResponseHeadText {
-    /// The fate of the connection, as the response states it.
+    /// Whether the connection is kept after the response.
     public enum Connection: Sendable {
-        /// Kept, as HTTP/1.1 has it unless told otherwise.
+        /// The connection is kept, which is the default of HTTP/1.1 and needs no field.
         case kept
-        /// Kept, for a client of HTTP/1.0, which has to be told.
+        /// The connection to an HTTP/1.0 client is kept, which needs a field.
         case keptForOldClient
         case closes
     }
 
-    /// The lines so far. The empty line that ends the head is the caller's.
+    /// The lines so far. The caller adds the empty line that ends the head.
     public private(set) var text: String
 
     public init(status: Int) { text = "HTTP/1.1 \(status) \(reasonPhrase(status))\r\n" }
 
-    /// Adds a field. Control characters are left out of its value: a line break would let the value's author write
-    /// fields of their own.
+    /// Adds a field. Control characters are removed from the value, since a line break would let it inject further
+    /// fields.
     public mutating func add(_ name: String, _ value: String) {
         text += "\(name): "
         text.unicodeScalars.append(
@@ -32,7 +32,7 @@ public struct ResponseHeadText {
         }
     }
 
-    /// The body that says what went wrong, in the form that all of the program's JSON errors have.
+    /// The JSON body of an error response, in the form that all of the agent's error responses have.
     public static func errorBody(code: String, message: String) -> String {
         "{\"error\":{\"code\":\"\(code)\",\"message\":\"\(message)\",\"detail\":null}}\n"
     }

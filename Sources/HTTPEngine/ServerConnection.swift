@@ -1,24 +1,24 @@
 import CLinuxEngine
 import Glibc
 
-/// One client of an `HTTPServer`. Requests are read one after the other; the next is looked at when the last is
-/// answered.
+/// One client of an `HTTPServer`. Requests are handled one after the other; the next is parsed after the response to
+/// the last.
 final class ServerConnection: EventSource, @unchecked Sendable {
     let server: HTTPServer
-    /// True on a Unix socket, where a client that left can be told from one that only sends nothing more.
+    /// True on a Unix socket, where a client that left can be distinguished from one that only ended its output.
     private let isUnix: Bool
     private let peer: HTTPRequest.Peer?
     private var phase = Phase.head
-    /// The connection's place in the server's lists of connections that may give way to new ones; nil while it is busy.
+    /// The list of connections that may give way to new ones that this connection is in; nil while it is busy.
     var waiting: Waiting?
     var nextWaiting: ServerConnection?
     unowned(unsafe) var previousWaiting: ServerConnection?
-    /// The client sends nothing more; it may still read.
+    /// True if the client has ended its output. It may still read.
     private var inputEnded = false
-    private var answeringSince: Int64 = 0
+    private var handlingSince: Int64 = 0
     private var input: [UInt8] = []
     private var heads = RequestHeadReader()
-    /// The first byte of a head has come.
+    /// True if the first byte of a head has come.
     private var isInHead = false
     private var head = RequestHead()
     private var body: [UInt8] = []
@@ -35,7 +35,8 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     private var isStreaming = false
     private var isChunkedReply = false
     private var closeWhenSent = false
-    /// Guards against recursion: answers that handlers give at once are followed by a loop, not by a call.
+    /// True while `parse` runs. It prevents recursion: the request after one that a handler responded to at once is
+    /// handled by the loop in `parse`.
     private var isParsing = false
     private(set) var deadline: Int64 = .max
 
@@ -45,12 +46,13 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     }
 
     private enum Phase {
-        /// Waiting for a head, or in the middle of one.
+        /// Waiting for a head, or within one.
         case head
         case body
-        /// The handler has it.
-        case answering
-        /// The answer is out and the rest of the request is thrown away, so that the client gets to read it.
+        /// The handler has the request.
+        case handling
+        /// The response was sent, and the rest of the request is discarded, so that the client gets to read the
+        /// response.
         case lingering
         case closed
     }
@@ -71,20 +73,20 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     override func ready(_ events: ReadyEvents) {
         if events.contains(.writable) { flush() }
         guard phase != .closed else { return }
-        // Both directions are gone.
-        if phase == .answering, !events.isDisjoint(with: [.failed, .hungUp]) { return close() }
+        // Both directions are closed.
+        if phase == .handling, !events.isDisjoint(with: [.failed, .hungUp]) { return close() }
         if !events.isDisjoint(with: [.readable, .peerClosed, .failed, .hungUp]) { receive() }
     }
 
-    /// The deadline has passed.
+    /// Handles that the deadline has passed.
     func expire() {
         switch phase {
-        case .head where input.isEmpty, .answering, .lingering, .closed: close()
+        case .head where input.isEmpty, .handling, .lingering, .closed: close()
         case .head, .body: fail(status: 408, "the request did not come in time")
         }
     }
 
-    /// Finishes what is under way, and then ends the connection.
+    /// Finishes the request that is under way, and then closes the connection.
     func drain() {
         keepAlive = false
         if phase == .head, input.isEmpty, pendingBytes == 0 { close() }
@@ -103,9 +105,9 @@ final class ServerConnection: EventSource, @unchecked Sendable {
         responder = nil
     }
 
-    /// The responder was let go without an answer.
+    /// Handles that the responder was released without a response.
     func abandon(streaming: Bool) {
-        guard phase == .answering else { return }
+        guard phase == .handling else { return }
         if streaming { return close() }
         let body = ServerConnection.errorBody(code: "no_answer", message: "the handler gave no answer")
         sendResponse(status: 500, headers: [("Content-Type", "application/json")], body: body)
@@ -121,7 +123,7 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     }
 
     private func watch(_ wanted: ReadyEvents) {
-        // An end of input is reported at every turn for as long as anyone asks.
+        // A watched end of input is reported at every turn.
         let wanted = inputEnded ? wanted.subtracting([.readable, .peerClosed]) : wanted
         guard wanted != interest, descriptor >= 0 else { return }
         interest = wanted
@@ -129,14 +131,14 @@ final class ServerConnection: EventSource, @unchecked Sendable {
     }
 }
 
-// MARK: In
+// MARK: Input
 
 extension ServerConnection {
-    /// Bytes of later requests that wait while one is being answered.
+    /// The largest number of bytes of later requests that wait while one is handled.
     private static let maxAhead = 64 << 10
 
     private func receive() {
-        if phase == .answering, input.count >= Self.maxAhead {
+        if phase == .handling, input.count >= Self.maxAhead {
             return watch(interest.subtracting([.readable, .peerClosed]))
         }
         let status = ce_receive(descriptor, server.scratch.baseAddress!, server.scratch.count)
@@ -147,17 +149,18 @@ extension ServerConnection {
         switch phase {
         case .head, .body: parse()
         case .lingering: input = []
-        case .answering, .closed: break
+        case .handling, .closed: break
         }
     }
 
-    /// The client sends nothing more. It gets the responses to its whole requests, unless it left: over TCP that looks
-    /// the same, but who only has nothing more to send says so at once, and who gives up on a stream does so later.
+    /// Handles the end of the client's output. The client gets the responses to its complete requests, unless it left.
+    /// Over TCP that looks the same, but a client that only has nothing more to send ends its output at once, and one
+    /// that gives up on a stream does so later.
     private func endOfInput() {
         inputEnded = true
         switch phase {
-        case .answering:
-            let isLate = server.loop.now &- answeringSince > Self.nanoseconds(server.limits.halfCloseWindow)
+        case .handling:
+            let isLate = server.loop.now &- handlingSince > Self.nanoseconds(server.limits.halfCloseWindow)
             if isStreaming, !isUnix, isLate { return close() }
             if input.isEmpty { keepAlive = false }
             watch(interest)
@@ -166,7 +169,7 @@ extension ServerConnection {
         }
     }
 
-    /// Closes the connection behind what still has to go out. Returns false: nothing more is read.
+    /// Closes the connection after the remaining output. Returns false, since nothing more is read.
     private func closeWhenSentAll() -> Bool {
         guard pendingBytes > 0 else {
             close()
@@ -179,7 +182,7 @@ extension ServerConnection {
         return false
     }
 
-    /// Goes on until it needs more bytes, or an answer is awaited.
+    /// Handles requests until more bytes are needed, or a response is awaited.
     private func parse() {
         guard !isParsing else { return }
         isParsing = true
@@ -188,12 +191,12 @@ extension ServerConnection {
             switch phase {
             case .head: guard parseHead() else { return }
             case .body: guard parseBody() else { return }
-            case .answering, .lingering, .closed: return
+            case .handling, .lingering, .closed: return
             }
         }
     }
 
-    /// Returns false where more bytes are needed, or nothing more will be read.
+    /// Reads a request head. Returns false if more bytes are needed, or if nothing more is read.
     private func parseHead() -> Bool {
         guard !input.isEmpty else {
             input = []
@@ -312,10 +315,10 @@ extension ServerConnection {
     }
 
     private func deliver() {
-        phase = .answering
+        phase = .handling
         server.note(self, waitsFor: nil)
         isStreaming = false
-        answeringSince = server.loop.now
+        handlingSince = server.loop.now
         if inputEnded, input.isEmpty { keepAlive = false }
         deadline = .max
         request.body = body
@@ -328,15 +331,15 @@ extension ServerConnection {
     }
 }
 
-// MARK: Out
+// MARK: Output
 
 extension ServerConnection {
-    /// Responds with an error and closes the connection: what follows on it cannot be trusted.
+    /// Responds with an error and closes the connection, since the bytes that follow cannot be interpreted.
     private func fail(status: Int, _ message: String) {
         keepAlive = false
         let code = reasonPhrase(status).lowercased().replacing(" ", with: "_")
         let body = Self.errorBody(code: code, message: message)
-        phase = .answering
+        phase = .handling
         sendResponse(status: status, headers: [("Content-Type", "application/json")], body: body, linger: true)
     }
 
@@ -353,7 +356,7 @@ extension ServerConnection {
     }
 
     func sendResponse(status: Int, headers: [(String, String)], body: [UInt8], linger: Bool = false) {
-        guard phase == .answering else { return }
+        guard phase == .handling else { return }
         if server.isDraining { keepAlive = false }
         appendHead(status, headers)
         let bodiless = status == 204 || status == 304
@@ -363,7 +366,7 @@ extension ServerConnection {
     }
 
     func startStream(status: Int, headers: [(String, String)]) {
-        guard phase == .answering else { return }
+        guard phase == .handling else { return }
         isStreaming = true
         isChunkedReply = head.minor == 1
         if !isChunkedReply || server.isDraining { keepAlive = false }
@@ -373,7 +376,7 @@ extension ServerConnection {
     }
 
     func writeChunk(_ bytes: [UInt8]) {
-        guard phase == .answering, !isHead else { return }
+        guard phase == .handling, !isHead else { return }
         if isChunkedReply {
             output.append(contentsOf: "\(String(bytes.count, radix: 16))\r\n".utf8)
             output.append(contentsOf: bytes)
@@ -386,12 +389,12 @@ extension ServerConnection {
     }
 
     func endStream() {
-        guard phase == .answering else { return }
+        guard phase == .handling else { return }
         if isChunkedReply, !isHead { output.append(contentsOf: "0\r\n\r\n".utf8) }
         finish(linger: false)
     }
 
-    /// The answer is complete.
+    /// Ends a response.
     private func finish(linger: Bool) {
         responder = nil
         if keepAlive {
@@ -413,7 +416,7 @@ extension ServerConnection {
             if status == -Int(EINTR) { continue }
             if status == -Int(EAGAIN) {
                 expect(within: server.limits.writeTimeout)
-                // A client that does not read its answers gets no further request read.
+                // No further request is read from a client that does not read its responses.
                 return watch([.writable, .peerClosed])
             }
             guard status > 0 else { return close() }
@@ -421,7 +424,7 @@ extension ServerConnection {
         }
         output = []
         sent = 0
-        if phase == .answering { deadline = .max }
+        if phase == .handling { deadline = .max }
         if closeWhenSent { return lingerThenClose() }
         if phase == .head, waiting == nil { server.note(self, waitsFor: .nextHead) }
         if interest.contains(.writable) {
@@ -434,9 +437,9 @@ extension ServerConnection {
     private func lingerThenClose() {
         guard closeWhenSent, descriptor >= 0 else { return }
         closeWhenSent = false
-        // All was read, so closing sends an end and no reset.
+        // All input was read, so closing does not send a reset.
         if inputEnded { return close() }
-        // Closing with unread input sends a reset, which may overtake the answer.
+        // Closing with unread input sends a reset, which may overtake the response.
         _ = ce_shutdown_write(descriptor)
         input = []
         watch([.readable, .peerClosed])

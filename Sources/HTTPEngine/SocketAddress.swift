@@ -3,11 +3,11 @@ import Glibc
 
 /// The address at which a server listens.
 public enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    /// Host is a literal or a name; empty: every address. Port 0: the system chooses.
+    /// A TCP address. The host is an address or a name, empty for every address. With port 0 the system chooses one.
     case tcp(host: String, port: UInt16)
-    /// Mode is that of the socket file, as in chmod.
+    /// A Unix socket. The mode is that of the socket file, as for chmod.
     case unix(path: String, mode: UInt16)
-    /// A descriptor that someone else bound, such as systemd. Owned by the server from then on.
+    /// A descriptor that another process bound, such as systemd. The server owns it from then on.
     case descriptor(Int32)
 
     public var description: String {
@@ -24,13 +24,14 @@ public struct ListenError: Error, Hashable, CustomStringConvertible, Sendable {
     /// The address as it was written.
     public let address: String
     public let problem: String
-    public let mend: String
+    /// What to do about the problem, such as `use a port above 1023`.
+    public let fix: String
 
-    public init(address: String, problem: String, mend: String) {
+    public init(address: String, problem: String, fix: String) {
         self.address = address
         self.problem = problem
-        self.mend = mend
+        self.fix = fix
     }
 
-    public var description: String { "cannot listen on \(address): \(problem); \(mend)" }
+    public var description: String { "cannot listen on \(address): \(problem); \(fix)" }
 }

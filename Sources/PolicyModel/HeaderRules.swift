@@ -41,13 +41,16 @@ public enum ReservedFields {
     /// - Parameter name: the name in lower case.
     public static func isRouting(_ name: String) -> Bool { hyphened(name).hasPrefix(routingPrefix) }
 
+    /// True if a field describes the client, in any spelling with hyphens or underscores.
+    /// - Parameter name: the name in lower case.
+    public static func isForwarding(_ name: String) -> Bool {
+        let name = hyphened(name)
+        return name.hasPrefix("x-forwarded") || ["forwarded", "x-real-ip"].contains(name)
+    }
+
     /// True if a field is reserved, in any spelling with hyphens or underscores.
     /// - Parameter name: the name in lower case.
-    public static func contains(_ name: String) -> Bool {
-        let name = hyphened(name)
-        return name.hasPrefix(routingPrefix) || name.hasPrefix("x-forwarded")
-            || ["forwarded", "x-real-ip"].contains(name)
-    }
+    public static func contains(_ name: String) -> Bool { isRouting(name) || isForwarding(name) }
 
     private static func hyphened(_ name: String) -> String { String(name.map { $0 == "_" ? "-" : $0 }) }
 }

@@ -46,16 +46,16 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     public var header: String
     public var equals: String
     public var to: Arm
-    /// True if the rule applies to trusted clients only.
+    /// True if the rule applies to trusted clients only. A rule on a field that describes the client always does.
     public var trusted: Bool
 
-    /// - Parameter trusted: whether the rule applies to trusted clients only; nil for true if the header's name begins with
-    ///   `x-canary`, and false otherwise.
+    /// - Parameter trusted: whether the rule applies to trusted clients only; nil for true if the header is one of
+    ///   `ReservedFields`, and false otherwise.
     public init(header: String, equals: String, to: Arm, trusted: Bool? = nil) {
         self.header = header
         self.equals = equals
         self.to = to
-        self.trusted = trusted ?? ReservedFields.isRouting(header)
+        self.trusted = trusted ?? ReservedFields.contains(header)
     }
 }
 

@@ -59,8 +59,14 @@ extension ServiceReader {
             let equals = match.text("equals")
             let arms = [("candidate", Arm.candidate), ("baseline", .baseline)]
             let arm = match.choice("to", arms)
+            let trusted = match.boolean("trusted")
+            if let header, trusted == false, ReservedFields.isForwarding(header) {
+                report.error(
+                    match.mark("trusted"),
+                    "'\(header)' is accepted from trusted clients only: remove this, or match another header")
+            }
             guard let header, let equals, let arm else { return nil }
-            return HeaderMatch(header: header, equals: equals, to: arm, trusted: match.boolean("trusted"))
+            return HeaderMatch(header: header, equals: equals, to: arm, trusted: trusted)
         }
     }
 

@@ -3,18 +3,18 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// The listening sockets of one loop. The acceptor owns their records; one that a client came from lives until the loop
+/// The listening sockets of one loop. The acceptor owns their records; a record that has clients lives until the loop
 /// ends.
 final class Acceptor {
     typealias Listener = UnsafeMutablePointer<ListenerRecord>
 
     enum Accepted {
         case client(Int32, InlineText, ce_ip)
-        /// Nobody waits.
+        /// No connection waits.
         case nobody
-        /// The host has no descriptor or memory left for it.
+        /// The host has no descriptor or memory left for the connection.
         case exhausted
-        /// The connection was reset while it waited: the next one may be fine.
+        /// The connection was reset while it waited. Others may still be waiting.
         case reset
     }
 
@@ -47,7 +47,8 @@ final class Acceptor {
     }
 
     /// Closes a listener.
-    /// - Parameter acceptWaiting: takes the connections that wait in the backlog, which were promised one.
+    /// - Parameter acceptWaiting: called to accept the connections that wait in the backlog, whose clients count as
+    ///   connected.
     func close(_ address: ListenAddress, acceptWaiting: (Listener) -> Void) {
         guard let listener = listeners.removeValue(forKey: address) else { return }
         closed.append(listener)
@@ -58,7 +59,7 @@ final class Acceptor {
         listener.pointee.fd = -1
     }
 
-    /// Takes the next connection that waits.
+    /// Accepts the next connection that waits.
     func next(_ listener: Listener) -> Accepted {
         guard listener.pointee.fd >= 0 else { return .nobody }
         var address = InlineText()
@@ -76,7 +77,7 @@ final class Acceptor {
         }
     }
 
-    /// Leaves a listener out for a moment, since a level-triggered epoll would spin while there is no room for its
+    /// Stops watching a listener for a moment, since a level-triggered epoll would spin while there is no room for its
     /// clients.
     func pause(_ listener: Listener) {
         guard !listener.pointee.isPaused, listener.pointee.fd >= 0 else { return }

@@ -4,48 +4,49 @@ import HTTPEngine
 import PolicyModel
 import Synchronization
 
-/// The lines of the access log since the start, by what became of them.
+/// The numbers of access log lines since the start, by result.
 public struct AccessLogCounts: Hashable, Sendable {
     public var written: UInt64 = 0
-    /// The writer was too slow, and the loops do not wait for it.
+    /// Lines that were dropped because the writer was too slow; the loops do not wait for it.
     public var dropped: UInt64 = 0
-    /// The file could not take them, as on a full disk.
+    /// Lines that could not be written, for example because the disk is full.
     public var failed: UInt64 = 0
-    /// `errno` of the newest write, where that failed; 0 where it did not.
+    /// The `errno` of the newest write; 0 if it succeeded.
     public var error: Int32 = 0
 }
 
-/// Why the access log cannot be opened, and how to mend it.
+/// The reason why the access log cannot be opened, and how to fix it.
 public struct AccessLogError: Error, Hashable, CustomStringConvertible, Sendable {
     public let description: String
 }
 
-/// Writes what the loops put into their rings, on a thread of its own: a disk that hangs costs lines, never requests.
+/// Writes the lines that the loops put into their rings, on a thread of its own. If the disk hangs, lines are lost, but
+/// no request waits.
 final class AccessLog: @unchecked Sendable {
     let settings: AccessLogSettings
-    /// One for each loop.
+    /// The rings of the loops, in their order.
     let rings: [LineRing]
 
     private let loop: EventLoop
     private let bell: Bell
     private let wake: Int32
-    /// Nobody will look by itself: the next line has to ring.
+    /// True while the writer sleeps without a timeout, so that the next line has to wake it up.
     private let isResting = Atomic<Bool>(true)
-    /// Opened at a reload and not taken over yet; -1: none.
+    /// A descriptor that was opened at a reload and that the writer has not switched to yet; -1 for none.
     private let fresh = Atomic<Int32>(-1)
     private let written = Atomic<UInt64>(0)
     private let failed = Atomic<UInt64>(0)
-    /// The error number of the newest write; 0: it worked.
+    /// The `errno` of the newest write; 0 if it succeeded.
     private let error = Atomic<Int32>(0)
     /// The log's file, which only the writer's thread uses.
     private var descriptor: Int32
     private var isScheduled = false
-    /// A line was cut off in the middle: the next one begins on a line of its own.
+    /// True if the last write ended within a line, so that a line end has to be written first.
     private var isTorn = false
 
-    /// Lines are collected for so long: one call for many.
+    /// The time for which lines are collected before they are written in one call.
     private static let interval = Duration.milliseconds(50)
-    /// The time that writing the rest may take at the end.
+    /// The longest time for writing the remaining lines when the agent stops.
     private static let patience = Duration.seconds(1)
 
     init(_ settings: AccessLogSettings, loops: Int) throws {
@@ -75,7 +76,7 @@ final class AccessLog: @unchecked Sendable {
             failed: failed.load(ordering: .relaxed), error: error.load(ordering: .relaxed))
     }
 
-    /// Tells the writer that a loop put a line into its ring; called on that loop.
+    /// Notifies the writer that a loop put a line into its ring; called on that loop.
     @inline(__always) func arrived(in ring: LineRing) {
         if isResting.load(ordering: .sequentiallyConsistent) {
             if isResting.exchange(false, ordering: .sequentiallyConsistent) { ce_eventfd_signal(wake) }
@@ -84,7 +85,7 @@ final class AccessLog: @unchecked Sendable {
         }
     }
 
-    /// Opens the file anew, for those who rotate logs. Where that fails the old one stays in use.
+    /// Opens the file again, after log rotation. If that fails, the old file stays in use.
     func reopen() throws {
         guard case .file = settings.destination else { return }
         let before = fresh.exchange(try Self.open(settings.destination), ordering: .acquiringAndReleasing)
@@ -92,7 +93,7 @@ final class AccessLog: @unchecked Sendable {
         loop.post { [self] in takeOver() }
     }
 
-    /// Writes what is left. The loops put nothing more.
+    /// Writes the remaining lines. No loop may put in more.
     func stop() {
         let gate = Countdown(1)
         loop.post { [self] in
@@ -100,7 +101,7 @@ final class AccessLog: @unchecked Sendable {
             loop.deregister(bell)
             gate.arrive()
         }
-        // A pipe that nobody reads would hold us for ever; the thread ends with the process then.
+        // A pipe without a reader would block forever. The thread then ends with the process.
         guard gate.wait(timeout: Self.patience) else { return }
         loop.stop()
         loop.join()
@@ -114,11 +115,11 @@ final class AccessLog: @unchecked Sendable {
             guard copy >= 0 else { throw AccessLogError(description: "accessLog: there is no stderr to write to") }
             return copy
         case .file(let path):
-            // Without O_NONBLOCK a FIFO that nobody reads would hold the start.
+            // Without O_NONBLOCK a FIFO without a reader would block the start.
             let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
             let opened = Glibc.open(path, flags, 0o640)
             guard opened >= 0 else {
-                let mend =
+                let fix =
                     switch errno {
                     case ENOENT: "create its folder"
                     case EACCES, EPERM: "give the agent's user the right to write there"
@@ -128,7 +129,7 @@ final class AccessLog: @unchecked Sendable {
                     default: "choose another place"
                     }
                 let reason = String(cString: strerror(errno))
-                throw AccessLogError(description: "accessLog.path \(path) cannot be opened: \(reason); \(mend)")
+                throw AccessLogError(description: "accessLog.path \(path) cannot be opened: \(reason); \(fix)")
             }
             _ = fcntl(opened, F_SETFL, O_APPEND)
             return opened
@@ -158,7 +159,7 @@ extension AccessLog {
             isScheduled = false
             writeAll()
             isResting.store(true, ordering: .sequentiallyConsistent)
-            // What came before that did not ring.
+            // Lines that came before did not wake the writer up.
             if rings.contains(where: { $0.count > 0 }), isResting.exchange(false, ordering: .sequentiallyConsistent) {
                 schedule()
             }

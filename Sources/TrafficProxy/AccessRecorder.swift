@@ -5,17 +5,17 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// The parts of a head that its line of the log needs, kept since the head is overwritten; its text follows it in
-/// memory. The recorder owns the notes and lends them to exchanges.
+/// The parts of a request's head that its log line needs, copied because the head is overwritten. Their text follows
+/// the note in memory. The recorder owns the notes and lends them to exchanges.
 struct AccessNote {
-    /// The request was drawn for the sample: it is logged however it ends.
+    /// True if the request was drawn for the sample, so that it is logged however it ends.
     var isDrawn: Bool
     var methodCount: UInt8
     var targetCount: UInt16
-    /// The length of the target as it came.
+    /// The length of the whole target, of which only a part may be kept.
     var fullCount: UInt16
 
-    /// Longer targets are cut: nobody needs them whole, and they cost memory for each request that is open.
+    /// The number of bytes of a target that are kept, which bounds the memory of each open request.
     static let maxTarget = 1024
     static let maxMethod = 32
     static let size = MemoryLayout<AccessNote>.stride + maxMethod + maxTarget
@@ -27,8 +27,8 @@ extension UnsafeMutablePointer<AccessNote> {
     }
 }
 
-/// A loop's share of the access log: notes of requests that are open, and the line that is being made. Allocates only
-/// while more requests are open than ever before.
+/// A loop's part of the access log: the notes of open requests, and the buffer in which a line is built. It allocates
+/// only when more requests are open than ever before.
 final class AccessRecorder {
     private let log: AccessLog
     private let ring: LineRing
@@ -36,7 +36,7 @@ final class AccessRecorder {
     private var free: [UnsafeMutablePointer<AccessNote>] = []
     private var line = ByteSlice()
 
-    /// Every byte of a line's texts may become six.
+    /// The size of the line buffer. Escaping may turn each byte of a line's texts into six.
     private static let lineSize = 6 * (AccessNote.size + 4 * InlineText.capacity) + 1024
 
     init(_ log: AccessLog, loop: Int) {
@@ -52,7 +52,7 @@ final class AccessRecorder {
         line.base?.deallocate()
     }
 
-    /// Makes a note of a request. Returns nil where it is not logged, however it ends.
+    /// Takes a note of a request. Returns nil if the request is not logged, however it ends.
     func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout SplitMix64)
         -> UnsafeMutablePointer<AccessNote>?
     {
@@ -63,7 +63,7 @@ final class AccessRecorder {
         let full = Int(head.path.length) + (log.settings.query ? Int(head.query.length) : 0)
         let kept = min(full, AccessNote.maxTarget)
         memcpy(note.text, p + Int(head.method.start), method)
-        // The query stands right behind the path.
+        // The query directly follows the path.
         memcpy(note.text + method, p + Int(head.path.start), kept)
         note.initialize(
             to: AccessNote(
@@ -78,10 +78,10 @@ final class AccessRecorder {
 
     private func isDrawn(_ random: inout SplitMix64) -> Bool { draws == .max || random.next() < draws }
 
-    /// The line of a request that ended, and its note back.
+    /// Writes the line of a request that ended, and takes its note back.
     func end(_ x: Exchange, _ note: UnsafeMutablePointer<AccessNote>, client: InlineText, moment: Int64) {
         free.append(note)
-        // What was rescued failed as well, though the client did not see it.
+        // A rescued request failed as well, though its client did not see it.
         let isFailed = x.status >= 500 || x.isRescued || x.service != nil && x.outcome.isError
         guard note.pointee.isDrawn || log.settings.errors && isFailed else { return }
         let duration = max(moment - x.startedAt, 0)
@@ -126,7 +126,7 @@ final class AccessRecorder {
         finish()
     }
 
-    /// A head that was refused: of what it holds nothing is certain, so nothing of it is shown.
+    /// Writes the line of a head that was refused. Nothing in such a head is reliable, so none of it is logged.
     func refused(_ error: ProxyError, client: InlineText, bytes: Int, _ random: inout SplitMix64) {
         guard isDrawn(&random) else { return }
         begin(endedAfter: 0)
@@ -138,7 +138,7 @@ final class AccessRecorder {
         finish()
     }
 
-    /// Why there was no response of a server, or not a whole one.
+    /// Appends the reason why a server gave no response, or an incomplete one.
     private func reason(_ error: ProxyError) {
         line.append(",\"error\":\"")
         let token = error.token
@@ -161,7 +161,7 @@ final class AccessRecorder {
         if ring.append(line.first, line.count) { log.arrived(in: ring) }
     }
 
-    /// Appends the status that the client got; null where it got none.
+    /// Appends the status that the client got; null if it got none.
     private func status(_ code: UInt16) {
         line.append(",\"status\":")
         if code == 0 { line.append("null") } else { line.append(decimal: Int64(code)) }
@@ -176,7 +176,8 @@ final class AccessRecorder {
         line.append(byte: 0x22)
     }
 
-    /// Appends the outcome, named as the metrics' label is; nil: no service took the request.
+    /// Appends the outcome, with its name in the metrics' label.
+    /// - Parameter outcome: nil if no service matched the request.
     private func outcome(_ outcome: Outcome?) {
         switch outcome {
         case nil: line.append("refused")

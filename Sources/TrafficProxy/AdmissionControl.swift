@@ -1,10 +1,11 @@
 import Synchronization
 
-/// Keeps a service within its limits, which hold for the whole agent. A refused request is no arm's doing: it is not
-/// observed.
+/// Enforces the limits of a service, which hold for the whole agent. A refused request is not observed, since neither
+/// arm caused it.
 enum AdmissionControl {
-    /// Takes the places of a request and its connection. Returns nil where there are; else why not. A connection
-    /// belongs to the service of its last request: before the first nobody knows whose it will be.
+    /// Counts a request and its connection against the service's limits. A connection belongs to the service of its
+    /// last request, so it is not counted before the first.
+    /// - Returns: nil if the request is admitted; otherwise the reason for its refusal.
     static func admit(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) -> ProxyError? {
         let limits = service.pointee.limits
         let gauge = limits.gauge
@@ -36,14 +37,14 @@ enum AdmissionControl {
         return nil
     }
 
-    /// Frees the request's place.
+    /// Removes a request from the service's count.
     @inline(__always) static func requestEnded(_ c: Client) {
         guard let gauge = c.exchange.requestGauge else { return }
         gauge.pointee.requests.subtract(1, ordering: .relaxed)
         c.exchange.requestGauge = nil
     }
 
-    /// Frees the connection's place.
+    /// Removes a connection from the service's count.
     static func leave(_ c: Client) {
         c.pointee.gauge?.pointee.connections.subtract(1, ordering: .relaxed)
         c.pointee.gauge = nil

@@ -3,12 +3,12 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// The arm of a request, and what of the decision is observed.
+/// The arm of a request, and the data about the assignment that are observed.
 struct ArmAssignment {
     var arm: Arm
     /// The request's place in the split, in basis points.
     var place: UInt16
-    /// A hash of the request's key, to count users by.
+    /// A hash of the request's key, by which users are counted.
     var key: UInt32
     var flags: Observation.Flags
 }
@@ -37,8 +37,8 @@ extension ServicePlan {
             key: UInt32(truncatingIfNeeded: TrafficSplit.mix(hash ^ split.salt)), flags: flags)
     }
 
-    /// Returns when the baseline gets this request if the candidate fails it. A request whose arm a header chose is meant for
-    /// that arm alone.
+    /// The condition under which the baseline gets this request if the candidate fails it. A request whose arm a header
+    /// match chose is never sent to another arm.
     func rescue(of request: RequestMessage, _ assignment: ArmAssignment) -> RetryPolicy.Rescue {
         guard let rescue, assignment.arm == .candidate, !assignment.flags.contains(.matched) else { return .none }
         let isSafe =
@@ -68,7 +68,7 @@ extension ServicePlan {
         return nil
     }
 
-    /// Says whether the request belongs to the judged population. An empty list means all.
+    /// True if the request belongs to the judged population. An empty list of methods or paths means all.
     private func isJudged(_ request: RequestMessage) -> Bool {
         (methodCount == 0 || isAmong(methods, methodCount, request.method))
             && (pathCount == 0 || isAmong(paths, pathCount, request.path))

@@ -1,21 +1,21 @@
 import Glibc
 import HTTPEngine
 
-/// Takes the HTTP/1 framing off a body. Touches bytes only.
+/// Removes the HTTP/1 framing from a body.
 struct BodyReader {
     enum Kind: UInt8 { case none, length, chunked, untilClose }
 
     enum Step {
-        /// Content, from an offset of the input on.
+        /// A piece of content, at an offset of the input.
         case data(start: Int, count: Int)
         case needsMore
         case end
-        /// The chunked coding is broken.
+        /// The chunked coding is malformed.
         case broken
     }
 
     private(set) var kind = Kind.none
-    /// The bytes that are still to come of a body whose length is announced.
+    /// The number of bytes that are still to come of a body with a content length.
     private(set) var remaining: Int64 = 0
     private(set) var isDone = true
     private var decoder = ChunkDecoder()
@@ -57,19 +57,19 @@ struct BodyReader {
         }
     }
 
-    /// The number of input bytes that belong to the body, where its content is not coded.
+    /// The number of input bytes that belong to a body without chunked coding.
     @inline(__always) func own(of count: Int) -> Int {
         kind == .length ? Int(min(remaining, Int64(count))) : count
     }
 
-    /// Takes note of content that was read by somebody else, where it is not coded.
+    /// Counts content of a body without chunked coding that was relayed without `next`.
     @inline(__always) mutating func take(_ count: Int) {
         guard kind == .length else { return }
         remaining -= Int64(count)
         if remaining == 0 { isDone = true }
     }
 
-    /// The sender closed its connection. Returns true where that is how the body ends.
+    /// Handles the end of the sender's input. Returns true if that is how the body ends.
     mutating func closed() -> Bool {
         if kind == .untilClose { isDone = true }
         return isDone
@@ -80,10 +80,11 @@ struct BodyReader {
 struct BodyWriter {
     private(set) var isChunked = false
 
-    /// The bytes that a piece needs beside its content: a chunk's size, two line ends, and the last chunk.
+    /// The number of bytes that a piece needs beside its content: the chunk's size, two line ends, and the last chunk.
     @inline(__always) var overhead: Int { isChunked ? 32 : 0 }
 
-    /// Appends a piece of content. The output has room for it and the overhead.
+    /// Appends a piece of content.
+    /// - Precondition: the output has room for the piece and `overhead`.
     @inline(__always)
     func append(_ from: UnsafePointer<UInt8>, _ count: Int, _ output: inout ByteSlice) {
         guard isChunked else { return output.append(from, count) }
@@ -98,21 +99,21 @@ struct BodyWriter {
     }
 }
 
-/// Relays a body from one side to the other: takes the framing off and puts another one on.
+/// Relays a body from one side to the other and replaces its framing.
 struct BodyRelay {
     enum Progress {
-        /// All input was taken.
+        /// All input was consumed.
         case needsInput
         /// The output is full.
         case needsRoom
         case done
-        /// The coding is broken.
+        /// The chunked coding is malformed.
         case broken
     }
 
     private(set) var reader = BodyReader()
     private(set) var writer = BodyWriter()
-    /// True if at least one byte of the content itself went through `relay`; its framing does not count.
+    /// True if `relay` has relayed at least one byte of content; framing does not count.
     private(set) var hasContent = false
 
     init() {}
@@ -122,7 +123,7 @@ struct BodyRelay {
         writer = BodyWriter(isChunked: chunkedOut)
     }
 
-    /// The bytes that the end of a body may need.
+    /// The number of bytes that the end of a body may need.
     static let endLength = 16
 
     @inline(__always) var isDone: Bool { reader.isDone }
@@ -135,10 +136,10 @@ struct BodyRelay {
     /// The number of input bytes that can be sent as they are.
     @inline(__always) func verbatim(of count: Int) -> Int { reader.own(of: count) }
 
-    /// Takes note of bytes that were sent as they are.
+    /// Counts bytes that were sent as they are.
     @inline(__always) mutating func sent(verbatim count: Int) { reader.take(count) }
 
-    /// Takes as much input as there is output room for.
+    /// Relays as much input as the output has room for.
     mutating func relay(_ input: inout ByteSlice, _ output: inout ByteSlice) -> Progress {
         guard !reader.isDone else { return .done }
         while !input.isEmpty {
@@ -161,7 +162,8 @@ struct BodyRelay {
         return .needsInput
     }
 
-    /// The sender closed. Returns true where that is how the body ends; the output has room for a last chunk.
+    /// Handles the end of the sender's input. Returns true if that is how the body ends.
+    /// - Precondition: the output has room for `endLength` bytes.
     mutating func closed(_ output: inout ByteSlice) -> Bool {
         guard !reader.isDone else { return true }
         guard reader.closed() else { return false }

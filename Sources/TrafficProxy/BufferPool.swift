@@ -1,12 +1,13 @@
 import Synchronization
 
-/// One loop's buffers, all of one size, last in first out, so that a few warm ones do all the work. Idle connections
-/// hold none. The pool is a handle: its copies lend the same buffers. The loop's worker owns it and frees it at its
-/// end.
+/// One loop's buffers, all of one size. They are reused last in, first out, so that few are in use and stay in the
+/// cache; idle connections hold none. The pool is a handle: its copies lend the same buffers. The loop's worker owns it
+/// and frees it at its end.
 struct BufferPool {
-    /// Room for the largest head with all that is added to it; large bodies move in pieces of this size.
+    /// The size of a buffer in bytes. It has room for the largest head with all added fields, and is the largest piece
+    /// in which bodies are relayed.
     static let bufferSize = 64 << 10
-    /// The number of free buffers that are kept for reuse; others go back to the system.
+    /// The number of free buffers that are kept for reuse; others are freed.
     private static let kept = 64
 
     private struct Stock {
@@ -22,7 +23,7 @@ struct BufferPool {
         stock.pointee.free.reserveCapacity(Self.kept)
     }
 
-    /// The number of buffers that are lent now.
+    /// The number of buffers that are in use.
     var inUse: Int { stock.pointee.lent }
 
     @inline(__always) func take() -> UnsafeMutablePointer<UInt8> {
@@ -35,14 +36,15 @@ struct BufferPool {
         if stock.pointee.free.count < Self.kept { stock.pointee.free.append(buffer) } else { buffer.deallocate() }
     }
 
-    /// Gives a slice a buffer where it has none, and counts it against an owner where the owner counts its buffers.
+    /// Gives a slice a buffer if it has none.
+    /// - Parameter owner: the gauge that the buffer counts against; nil for none.
     @inline(__always) func supply(_ slice: inout ByteSlice, for owner: Gauge?) {
         guard slice.base == nil else { return }
         slice.base = take()
         if let owner { slice.charge(owner) }
     }
 
-    /// Takes the buffer back from a slice, which is empty afterwards.
+    /// Takes the buffer back from a slice, which is empty after that.
     @inline(__always) func reclaim(_ slice: inout ByteSlice) {
         guard let base = slice.base else { return }
         put(base)
@@ -65,7 +67,7 @@ extension ByteSlice {
         owner.pointee.bytes.add(BufferPool.bufferSize, ordering: .relaxed)
     }
 
-    /// Takes this slice's buffer off its owner's count.
+    /// Removes this slice's buffer from its owner's count.
     @inline(__always) mutating func discharge() {
         guard let owner else { return }
         owner.pointee.bytes.subtract(BufferPool.bufferSize, ordering: .relaxed)

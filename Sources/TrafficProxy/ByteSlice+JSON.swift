@@ -1,8 +1,8 @@
 import Vocabulary
 
 extension ByteSlice {
-    /// Inside of a JSON string. What is not visible ASCII is escaped byte by byte, so that no text, however hostile,
-    /// can end the string, the line, or the encoding.
+    /// Appends the content of a JSON string. Bytes that are not printable ASCII are escaped one by one, so that no text
+    /// can end the string or the line, or break the encoding.
     mutating func append(json text: Bytes) {
         for i in 0..<text.count {
             let byte = text.start[i]
@@ -23,14 +23,15 @@ extension ByteSlice {
         append(byte: digit < 10 ? 0x30 + digit : 0x57 + digit)
     }
 
-    /// Nanoseconds as seconds with six decimals.
+    /// Appends nanoseconds as seconds with six decimals.
     mutating func append(seconds nanoseconds: Int64) {
         append(decimal: nanoseconds / 1_000_000_000)
         append(byte: 0x2e)
         append(nanoseconds / 1000 % 1_000_000, digits: 6)
     }
 
-    /// `2026-11-21T08:30:00.123Z`. - Parameter milliseconds: since 1970, not before.
+    /// Appends a time such as `2026-11-21T08:30:00.123Z`.
+    /// - Parameter milliseconds: the time since 1970, ≥ 0.
     mutating func append(time milliseconds: Int64) {
         let seconds = milliseconds / 1000
         let (year, month, date) = Timestamp.civil(seconds / 86_400)

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Bytes that a routing table or an access note owns; valid while it lives.
+/// Bytes that a routing table or an access note owns, valid as long as the owner lives.
 struct Bytes {
     let start: UnsafePointer<UInt8>
     let count: Int
@@ -15,8 +15,8 @@ struct Bytes {
     }
 }
 
-/// A window of a pooled buffer: `start ..< end` is filled. A slice without a base holds no buffer. The record that
-/// contains the slice owns its buffer, until `BufferPool.reclaim`.
+/// A pooled buffer of which `start ..< end` is filled. A slice without a base has no buffer. The record that contains
+/// the slice owns the buffer until `BufferPool.reclaim`.
 struct ByteSlice {
     var base: UnsafeMutablePointer<UInt8>?
     var start = 0
@@ -31,16 +31,16 @@ struct ByteSlice {
     @inline(__always) var first: UnsafeMutablePointer<UInt8> { base.unsafelyUnwrapped + start }
     @inline(__always) var free: UnsafeMutablePointer<UInt8> { base.unsafelyUnwrapped + end }
 
-    /// The filled part is as large as the buffer.
+    /// True if the filled part is as large as the buffer.
     @inline(__always) var isFull: Bool { count == BufferPool.bufferSize }
 
-    /// Makes the slice empty; it keeps its buffer.
+    /// Empties the slice, which keeps its buffer.
     @inline(__always) mutating func clear() {
         start = 0
         end = 0
     }
 
-    /// Moves the filled part to the front when there is no room behind it.
+    /// Moves the filled part to the front if there is no room after it.
     @inline(__always) mutating func makeRoom() {
         if start == end {
             start = 0
@@ -52,7 +52,8 @@ struct ByteSlice {
         }
     }
 
-    /// Appends bytes. The caller has made sure that there is room for them.
+    /// Appends bytes.
+    /// - Precondition: there is room for them.
     @inline(__always) mutating func append(_ from: UnsafePointer<UInt8>, _ n: Int) {
         assert(n >= 0 && n <= room, "\(n) bytes do not fit into \(room)")
         memcpy(free, from, n)

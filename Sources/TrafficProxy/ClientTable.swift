@@ -9,10 +9,10 @@ final class ClientTable {
     private let giveWayAfter: Int64
     private let restingGiveWayAfter: Int64
     private var records = Slab(blank: ClientRecord())
-    /// The record at which the next search for a client that may give way begins.
+    /// The index of the record at which the next search for a client that may give way begins.
     private var nextToGiveWay = 0
-    /// The time of the first deadline, as far as it is known. Deadlines are kept in the records and looked at together:
-    /// moving one costs a comparison.
+    /// A time before which no deadline passes. Deadlines are kept in the records and checked together, so that changing
+    /// one costs only a comparison.
     private(set) var nextDeadline = Int64.max
 
     init(_ loop: EventLoop, _ buffers: BufferPool, _ limits: ProxyLimits) {
@@ -31,7 +31,7 @@ final class ClientTable {
 
     @inline(__always) func turnEnded() { records.turnEnded() }
 
-    /// Takes over an accepted socket. Returns nil, with the socket closed, where the loop cannot watch it.
+    /// Takes ownership of an accepted socket. Returns nil and closes the socket if the loop cannot watch it.
     func open(
         _ descriptor: Int32, _ address: InlineText, isTrusted: Bool, _ listener: UnsafeMutablePointer<ListenerRecord>
     ) -> Client? {
@@ -54,16 +54,16 @@ final class ClientTable {
         if deadline < nextDeadline { nextDeadline = deadline }
     }
 
-    /// Registers what is of interest now, where that has changed.
+    /// Updates the events that the loop watches for this connection.
     @inline(__always) func watch(_ c: Client) {
         var wanted = ReadyEvents()
-        // An end of input would be reported again at every turn.
+        // A watched end of input would be reported again at every turn of the loop.
         if !c.input.isFull, !c.inputEnded { wanted.insert(.readable) }
         if !c.output.isEmpty { wanted.insert(.writable) }
         c.transport.watch(wanted, on: loop, record: c.record)
     }
 
-    /// Closes a connection and gives back all that it holds.
+    /// Closes a connection and releases everything that it holds.
     func close(_ c: Client) {
         c.transport.close()
         AdmissionControl.leave(c)
@@ -77,7 +77,7 @@ final class ClientTable {
         records.all.forEach { if $0.isOpen { body($0) } }
     }
 
-    /// Calls the body for each client whose deadline has passed. It sets a new one, or closes the client.
+    /// Calls the body for each client whose deadline has passed. The body sets a new deadline or closes the client.
     func expire(now: Int64, _ body: (Client) -> Void) {
         guard now >= nextDeadline else { return }
         nextDeadline = .max
@@ -92,9 +92,9 @@ final class ClientTable {
         nextDeadline = min(nextDeadline, next)
     }
 
-    /// Finds a client that sent no whole request head for too long, so that those which connect and stay silent keep
-    /// nobody out. Looks at a bounded number of records, going round; a client that was served before is found only
-    /// where there is no other.
+    /// Finds a client that has not sent a complete request head for too long, so that silent connections do not keep
+    /// others out. Each call examines a bounded number of records and continues where the last one stopped. A client
+    /// that was served before is returned only if there is no other.
     func clientToDisplace() -> Client? {
         var resting: Client?
         for _ in 0..<min(records.count, Self.searchLength) {

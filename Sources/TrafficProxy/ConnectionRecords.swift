@@ -2,8 +2,8 @@ import Analysis
 import HTTPEngine
 import PolicyModel
 
-// Connections are plain data in slabs: an event, a read or a write touches no reference count and allocates nothing. A
-// slab owns its records for as long as its loop runs; a pointer to one is good until the record is put back.
+// Connections are plain data in slabs, so that handling an event changes no reference count and allocates nothing. A
+// slab owns its records for as long as its loop runs; a pointer to a record is valid until the record is put back.
 
 typealias Client = UnsafeMutablePointer<ClientRecord>
 typealias Upstream = UnsafeMutablePointer<UpstreamRecord>
@@ -17,7 +17,7 @@ enum RecordKind: UInt64 {
     static let mask: UInt64 = 6
 }
 
-/// A client's connection and the one request that is under way on it.
+/// A client's connection, and the request that is under way on it.
 struct ClientRecord {
     enum Phase: UInt8 {
         /// The connection waits for a request head, or is reading one. Exits: `exchange` when it is complete;
@@ -34,18 +34,20 @@ struct ClientRecord {
 
     var transport = Transport()
     var phase = Phase.head
-    /// Guards against recursion: a request that ends while it is being read is followed by a loop, not by a call.
+    /// True while `advance` runs. It prevents recursion: the request after one that ends within `advance` is handled by
+    /// its loop.
     var isAdvancing = false
-    /// The client is in a network whose fields on addresses and routing are believed. Looked up once, when it connects.
+    /// True if the client is in a trusted network, which is determined when it connects. Reserved fields are accepted
+    /// from such clients only.
     var isTrusted = false
-    /// True if the connection has brought a whole request head before.
+    /// True if the client has sent a complete request head on this connection.
     var hasAsked = false
-    /// The client sends nothing more; it may still read.
+    /// True if the client has ended its output. It may still read.
     var inputEnded = false
     var listener: UnsafeMutablePointer<ListenerRecord>?
     var deadline: Int64 = .max
     var heads = RequestHeadReader()
-    /// The time of the first byte of the head that is being read; 0 before it.
+    /// The time of the first byte of the head that is being read; 0 between heads.
     var headStartedAt: Int64 = 0
     /// The time at which the connection began to wait for a request head.
     var waitingSince: Int64 = 0
@@ -53,7 +55,8 @@ struct ClientRecord {
     var heardAt: Int64 = 0
     var input = ByteSlice()
     var output = ByteSlice()
-    /// The request as it goes to the server: its head, and the part of its body that could not go straight through.
+    /// The bytes for the server: the request's head, and the part of its body that could not be sent from the input
+    /// buffer.
     var toServer = ByteSlice()
     var exchange = Exchange()
     var codec = HTTP1Exchange()
@@ -63,8 +66,7 @@ struct ClientRecord {
     var address = InlineText()
 }
 
-/// The part of an exchange that HTTP/1 has and a later version does not: the framing of its bodies, and what becomes of
-/// the connection behind it.
+/// The part of an exchange that is specific to HTTP/1: the framing of the bodies, and whether the connection is kept.
 struct HTTP1Exchange {
     enum Ending: UInt8 {
         /// The connection is kept for another request.
@@ -90,7 +92,8 @@ struct UpstreamRecord {
     enum Phase: UInt8 {
         /// The connection is being established. Exit: `busy`.
         case connecting
-        /// The connection carries a request, a mirrored request or a tunnel. Exit: `idle` after a response that keeps it.
+        /// The connection carries a request, a mirrored request or a tunnel. Exit: `idle` after a response that keeps
+        /// it.
         case busy
         /// The connection is in its server's list of idle connections. Exit: `busy` when it is taken from there.
         case idle
@@ -106,32 +109,33 @@ struct UpstreamRecord {
     /// was asked.
     var isReusable = true
     var server: UnsafeMutablePointer<Server>?
-    /// The server's `Server.move` when the connection was opened.
-    var move: UInt32 = 0
-    /// The arm of its last request: bytes that no request asked for are counted there.
+    /// The server's `Server.addressVersion` when the connection was opened.
+    var addressVersion: UInt32 = 0
+    /// The arm of the connection's last request, for which surplus bytes are counted.
     var user = ArmKey(slot: 0, arm: .baseline)
-    /// The client whose request it carries, or the copy; one of the two while it is busy.
+    /// The client whose request the connection carries, or the mirrored request. Exactly one of the two is set while
+    /// the connection is busy.
     var client: Client?
-    var mirror: MirrorCopy?
+    var mirror: MirroredRequest?
     var deadline: Int64 = .max
     var scanner = HeadScanner()
-    /// Bytes of the response.
+    /// The number of bytes of the response that were received.
     var received: Int64 = 0
-    /// Bytes of the request that the kernel took.
+    /// The number of bytes of the request that were sent.
     var sent: Int64 = 0
     var input = ByteSlice()
     var next: Upstream?
     var previous: Upstream?
 }
 
-/// A listening socket as one loop holds it.
+/// One loop's record of a listening socket.
 struct ListenerRecord {
     var fd: Int32 = -1
     var isUnix = false
     var isShared = false
     var isPaused = false
     var routes = ListenerRoutes()
-    /// Nanoseconds that a connection may wait for its first request.
+    /// The time in nanoseconds that a connection may wait for its first request.
     var idleTimeout: Int64 = 60_000_000_000
 }
 

@@ -21,7 +21,7 @@ final class Countdown: Sendable {
         if isLast { then?() }
     }
 
-    /// Blocks until all have arrived, or until the timeout; false in the second case.
+    /// Blocks until all threads have arrived. Returns false if the timeout comes first.
     @discardableResult
     func wait(timeout: Duration) -> Bool {
         let deadline = EventLoop.clock() + timeout.nanoseconds

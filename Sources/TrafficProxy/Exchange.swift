@@ -1,25 +1,25 @@
 import Analysis
 import PolicyModel
 
-/// One request, from its head to the end of its observation, as a state machine: each event has a function, which moves
-/// the state on and returns what is to be done. An exchange knows neither sockets nor the syntax of HTTP/1, and calls
-/// nothing; times are given, in monotonic nanoseconds. Plain data.
+/// One request, from its head to its observation, as a state machine: each event has a function that changes the state
+/// and returns the action that follows. An exchange knows neither sockets nor the syntax of HTTP/1. Times are
+/// arguments, in monotonic nanoseconds. Plain data.
 struct Exchange {
     enum State: UInt8, CaseIterable {
         /// No request is under way. Exits: `connecting`; `finishing` for a request that the proxy refuses.
         case idle
-        /// The request needs a connection to a server. Exits: `requesting` when it has one; `finishing` when none can be
-        /// had and the proxy responds.
+        /// The request needs a connection to a server. Exits: `requesting` when it has one; `finishing` when there is
+        /// none and the proxy responds.
         case connecting
-        /// The request is being sent, or has been sent; its final response has not started. Exits: `responding` with the
-        /// response's head; `interimSent`; `connecting` for another attempt; `tunnel` with a 101; `finishing` when the
-        /// proxy responds itself.
+        /// The request is being sent, or has been sent; its final response has not started. Exits: `responding` with
+        /// the response's head; `interimSent`; `connecting` for another attempt; `tunnel` with a 101; `finishing` when
+        /// the proxy responds itself.
         case requesting
         /// The same as `requesting`, except that part of an interim response has reached the client, so the request can
         /// no longer be rescued. Exits: `relaying` with the response's head; `tunnel`; `finishing`.
         case interimSent
-        /// The final response's head is in the client's output, and none of it has been sent. Exits: `relaying` when the
-        /// output is about to be sent; `connecting` for a rescue; `finishing`.
+        /// The final response's head is in the client's output, and none of it has been sent. Exits: `relaying` when
+        /// the output is about to be sent; `connecting` for a rescue; `finishing`.
         case responding
         /// Part of the response may have been sent, so that a failure can only truncate it. Exit: `finishing`.
         case relaying
@@ -45,8 +45,8 @@ struct Exchange {
         static let head = Traits(rawValue: 1)
         /// The request asks to switch to WebSocket, and the proxy passes that on.
         static let upgrade = Traits(rawValue: 2)
-        /// The whole request, as far as it has come, is held and could be sent again. Removed with the first byte of the
-        /// response.
+        /// All bytes of the request so far are held, so that it could be sent again. Removed when the response is sent
+        /// to the client.
         static let isHeld = Traits(rawValue: 4)
     }
 
@@ -76,32 +76,32 @@ struct Exchange {
     /// The services that count this request and its buffers.
     var requestGauge: Gauge?
     var bufferGauge: Gauge?
-    /// The note for the access log; nil where the log does not ask for this request.
+    /// The note for the access log; nil if this request is not logged.
     var note: UnsafeMutablePointer<AccessNote>?
-    /// The request's copy for the candidate; nil where there is to be none.
-    var mirror: MirrorCopy?
+    /// The mirrored request for the candidate; nil if this request is not mirrored.
+    var mirror: MirroredRequest?
 
     // The result.
 
     private(set) var outcome = Outcome.success
-    /// The status that the client was told; 0: none yet.
+    /// The status of the response to the client; 0 before it.
     var status: UInt16 = 0
-    /// The status of the server's final response; 0: none yet.
+    /// The status of the server's final response; 0 before it.
     private(set) var serverStatus: UInt16 = 0
-    /// Why the proxy responded in the server's place or truncated its response; of a rescued request, why the
-    /// candidate's response was not used.
+    /// The reason why the proxy responded in the server's place or truncated its response; for a rescued request, the
+    /// reason why the candidate's response was not used.
     private(set) var error: ProxyError?
     /// The result of the request for the server's health, taken from the status of its final response.
     private(set) var serverResult = ServerHealth.RequestResult.good
-    /// The time of the first byte of the response's body, or of the end of a response without one; 0: not yet.
+    /// The time of the first byte of the response's body, or of the end of a response without one; 0 before it.
     private(set) var firstByteAt: Int64 = 0
     private(set) var requestBytes: Int64 = 0
-    /// Bytes that went to the client.
+    /// The number of bytes that were sent to the client.
     var responseBytes: Int64 = 0
     var bodyClock = BodyClock()
     private var interim = InterimCount()
 
-    /// True while a server is to respond, or is responding.
+    /// True while a response of a server is awaited or relayed.
     var isUnderWay: Bool {
         switch state {
         case .connecting, .requesting, .interimSent, .responding, .relaying: true
@@ -109,7 +109,8 @@ struct Exchange {
         }
     }
 
-    /// True if the head of the final response has been put into the client's output, or of the proxy's own.
+    /// True if the head of the final response, of a server or of the proxy itself, has been written to the client's
+    /// output.
     var hasResponse: Bool {
         switch state {
         case .responding, .relaying, .finishing, .tunnel: true
@@ -126,7 +127,7 @@ struct Exchange {
 // MARK: The request
 
 extension Exchange {
-    /// Starts the exchange of a request whose head was read.
+    /// Starts the exchange of a request whose head has been read.
     init(startedAt: Int64, request: RequestState, isHead: Bool, isIdempotent: Bool, asksForUpgrade: Bool) {
         self.startedAt = startedAt
         self.request = request
@@ -136,12 +137,12 @@ extension Exchange {
         state = .connecting
     }
 
-    /// The request has an established connection.
+    /// Handles that the request got an established connection.
     mutating func connected() {
         if state == .connecting { state = .requesting }
     }
 
-    /// The request no longer has a connection. Before a response it needs another one.
+    /// Handles that the request lost its connection. Before a response it needs another one.
     mutating func disconnected() {
         switch state {
         case .connecting, .requesting: state = .connecting
@@ -149,36 +150,36 @@ extension Exchange {
         }
     }
 
-    /// The client sent bytes of the body.
+    /// Counts bytes of the body that the client sent.
     @inline(__always) mutating func requestBytes(_ count: Int) {
         guard count > 0 else { return }
         requestBytes += Int64(count)
         if request == .awaitsContinue { request = .receiving }
     }
 
-    /// The body is complete.
+    /// Handles the end of the request's body.
     @inline(__always) mutating func requestEnded() { request = .complete }
 
-    /// The framing of the request's body is malformed, so its end cannot be known.
+    /// Handles malformed framing of the request's body, whose end is then unknown.
     mutating func requestBroken(_ kept: KeptRequest) -> Action { failed(.badBody, .rejected, kept) }
 }
 
 // MARK: The response
 
 extension Exchange {
-    /// The server sent an interim response, which ends a wait for 100 Continue. Returns nil where it is to be relayed.
+    /// Handles an interim response, which ends a wait for 100 Continue. Returns nil if it is to be relayed.
     mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action? {
         guard interim.add(limit: limit, now: now) else { return failed(.interimStorm, .truncated, kept) }
         if request == .awaitsContinue { request = .receiving }
         return nil
     }
 
-    /// Part of an interim response was sent to the client and cannot be taken back.
+    /// Handles that part of an interim response was sent to the client and cannot be taken back.
     mutating func interimWentOut() {
         if state == .requesting { state = .interimSent }
     }
 
-    /// The server's final response starts. Returns nil where it is to be relayed.
+    /// Handles the head of the server's final response. Returns nil if it is to be relayed.
     /// - Parameter kept: read only if the status is a 5xx.
     mutating func response(status: Int, _ kept: KeptRequest) -> Action? {
         assert(state == .requesting || state == .interimSent, "a response in \(state)")
@@ -191,7 +192,7 @@ extension Exchange {
         return nil
     }
 
-    /// The server switches protocols, as the request asked.
+    /// Handles a 101: the server switches protocols, as the request asked.
     mutating func switched() {
         outcome = .success
         status = 101
@@ -199,24 +200,24 @@ extension Exchange {
         state = .tunnel
     }
 
-    /// The response is about to be sent to the client: from here on the request cannot be sent again.
+    /// Handles that the response is about to be sent to the client, after which the request cannot be sent again.
     @inline(__always) mutating func responseGoesOut() {
         if state == .responding { state = .relaying }
     }
 
-    /// Notes the time once: of the first byte of the response's body, or of the end of a response that has none. The
-    /// head is no measure: servers that stream send it before they begin to work.
+    /// Records the time of the first byte of the response's body, or of the end of a response without one; later calls
+    /// have no effect. The head's time is not used, since servers that stream send the head before they begin to work.
     @inline(__always) mutating func firstByte(at now: @autoclosure () -> Int64) {
         if firstByteAt == 0 { firstByteAt = now() }
     }
 
-    /// The response is complete.
+    /// Handles the end of the response.
     @inline(__always) mutating func responseEnded() {
         assert(state == .responding || state == .relaying, "a response ends in \(state)")
         state = .finishing
     }
 
-    /// The proxy responds in the server's place.
+    /// Handles that the proxy responds in the server's place.
     mutating func proxyResponds(_ error: ProxyError) {
         self.error = error
         status = UInt16(truncatingIfNeeded: error.status)
@@ -224,7 +225,7 @@ extension Exchange {
         state = .finishing
     }
 
-    /// The connection to the server ended before the response was complete.
+    /// Handles that the connection to the server ended before the response was complete.
     mutating func serverEnded(isReused: Bool, sent: Int64, received: Int64, _ kept: KeptRequest) -> Action {
         guard state == .requesting || state == .interimSent else { return failed(.responseCut, .truncated, kept) }
         if retry.maySendAgain(isReused: isReused, sent: sent, received: received, kept) { return .retry }
@@ -236,7 +237,7 @@ extension Exchange {
 // MARK: Ends
 
 extension Exchange {
-    /// The server did not deliver a whole response.
+    /// Handles that the server did not deliver a complete response.
     mutating func failed(_ error: ProxyError, _ outcome: Outcome, _ kept: KeptRequest) -> Action {
         self.error = error
         self.outcome = outcome
@@ -251,8 +252,8 @@ extension Exchange {
         }
     }
 
-    /// The baseline takes the request over from here on, as if nothing had been sent. What is open on the baseline is
-    /// not of its population.
+    /// Handles that the baseline takes the request over, as if nothing had been sent. The request stays in the
+    /// candidate's population and does not count as open on the baseline.
     mutating func rescued() {
         retry.rescued()
         arm = .baseline
@@ -262,17 +263,17 @@ extension Exchange {
         state = .connecting
     }
 
-    /// The last byte of the response was sent to the client.
+    /// Handles that the last byte of the response was sent to the client.
     mutating func ended() { state = .idle }
 
-    /// The client left, or cannot be served any more.
-    /// - Parameter outcome: `clientClosed` only where it was the client that ended the connection.
+    /// Handles that the client left or cannot be served any more.
+    /// - Parameter outcome: `clientClosed` only if the client ended the connection.
     mutating func clientGone(_ outcome: Outcome) { self.outcome = outcome }
 
-    /// The deadline has passed.
+    /// Handles that the deadline has passed.
     /// - Parameters:
-    ///   - owesOutput: output still waits for the client to read it.
-    ///   - serverBlocks: the server does not read the request, so it is the server that is late and not the client.
+    ///   - owesOutput: true if output still waits for the client to read it.
+    ///   - serverBlocks: true if the server does not read the request, so that the server is late and not the client.
     mutating func expired(owesOutput: Bool, serverBlocks: Bool, _ kept: KeptRequest) -> Action {
         if owesOutput { return .drop(.clientTimeout) }
         switch state {
@@ -302,8 +303,8 @@ extension Exchange {
     }
 }
 
-/// The next step of an exchange, which its driver carries out after an event. Relaying is none: it needs the head that
-/// the event was about, so those events return nil for it.
+/// The action that an exchange's driver has to take after an event. Relaying is not an action, since it needs the head
+/// that the event was about; such events return nil for it.
 enum ExchangeAction: Equatable {
     /// Send the request again from its first byte, over a new connection.
     case retry
@@ -328,7 +329,7 @@ private struct InterimCount {
     private var since: Int64 = 0
     private static let window: Int64 = 1_000_000_000
 
-    /// Counts one more. Returns false where it is beyond the limit.
+    /// Counts an interim response. Returns false if it is beyond the limit.
     mutating func add(limit: Int, now: Int64) -> Bool {
         if now - since > Self.window {
             since = now

@@ -1,10 +1,10 @@
 import Analysis
 import HTTPEngine
 
-// The client's side: reading heads, and what becomes of the connection between requests.
+// The client's side: reading heads, and the connection between requests.
 
 extension ExchangeDriver {
-    /// The client's socket has something to report.
+    /// Handles events of the client's socket.
     func clientReady(_ c: Client, _ events: ReadyEvents) {
         guard c.isOpen else { return }
         if c.phase == .tunnel {
@@ -34,8 +34,8 @@ extension ExchangeDriver {
         }
     }
 
-    /// The client sends nothing more. Whole requests are served; a client that lets time pass before it ends its side
-    /// has given up on its response.
+    /// Handles the end of the client's output. Complete requests are served; but a client that ends its output only
+    /// some time after its last byte has given up on its response.
     private func inputEnded(_ c: Client) {
         c.inputEnded = true
         if c.phase == .exchange, !c.exchange.owesBody, now - c.pointee.heardAt > halfCloseWindow {
@@ -44,7 +44,8 @@ extension ExchangeDriver {
         advance(c)
     }
 
-    /// Says whether nothing more can happen after an end of input: nothing is under way, or the rest of it never comes.
+    /// True if nothing more can happen after the end of input, because no request is under way, or because the rest of
+    /// it will never come.
     private func isOver(_ c: Client) -> Bool {
         switch c.phase {
         case .head: c.output.isEmpty
@@ -53,7 +54,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// Goes on with what was read, request after request, until more is needed or a response is awaited.
+    /// Handles the input that was read, request after request, until more is needed or a response is awaited.
     func advance(_ c: Client) {
         guard !c.pointee.isAdvancing else { return }
         c.pointee.isAdvancing = true
@@ -75,7 +76,7 @@ extension ExchangeDriver {
         if c.isOpen, c.phase != .tunnel { resumeReading(c) }
     }
 
-    /// Gives an empty buffer back and asks for reading where there is room.
+    /// Returns an empty buffer to the pool, and reads on if there is room.
     func resumeReading(_ c: Client) {
         if c.input.isEmpty { buffers.reclaim(&c.input) }
         clients.watch(c)
@@ -91,7 +92,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// Sends what waits for the client. Returns false where the client is gone.
+    /// Sends the output that waits for the client. Returns false if the client is gone.
     func flush(_ c: Client) -> Bool {
         guard let sent = c.transport.sendAll(of: &c.output) else {
             clientGone(c)
@@ -107,7 +108,7 @@ extension ExchangeDriver {
         return true
     }
 
-    /// Returns false where more bytes are needed, or nothing more will be read.
+    /// Reads a request head. Returns false if more bytes are needed, or if nothing more is read on this connection.
     private func readHead(_ c: Client) -> Bool {
         if c.pointee.headStartedAt == 0 {
             c.pointee.headStartedAt = EventLoop.clock()

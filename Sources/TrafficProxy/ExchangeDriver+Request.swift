@@ -2,10 +2,10 @@ import Analysis
 import HTTPEngine
 import PolicyModel
 
-// A request on its way: its service and arm, a connection to a server, and sending.
+// A request: its service and arm, its connection to a server, and sending.
 
 extension ExchangeDriver {
-    /// A request begins. The message is valid until the next read.
+    /// Begins a request. The message is valid until the next read.
     func begin(_ c: Client, _ message: RequestMessage) {
         let head = message.head
         let isTrusted = c.pointee.isTrusted
@@ -112,7 +112,8 @@ extension ExchangeDriver {
         if u.phase == .busy { c.exchange.connected() }
     }
 
-    /// Lets go of the request's connection. It is kept where both sides are at a clean end.
+    /// Releases the request's connection.
+    /// - Parameter reuse: true if the connection may be kept, because neither side has bytes left.
     func detach(_ c: Client, reuse: Bool) {
         guard let u = c.upstream else { return }
         c.exchange.upstream = nil
@@ -120,10 +121,10 @@ extension ExchangeDriver {
         pool.release(u, reuse: reuse, idleTimeout: c.service?.pointee.idleTimeout ?? writeTimeout)
     }
 
-    /// The server's socket has something to report.
+    /// Handles events of a server's socket.
     func upstreamReady(_ u: Upstream, _ events: ReadyEvents) {
         guard u.isOpen else { return }
-        if let copy = u.pointee.mirror { return mirror.ready(copy, u, events) }
+        if let mirrored = u.pointee.mirror { return mirror.ready(mirrored, u, events) }
         switch u.phase {
         case .idle:
             // An idle connection reports its end, or bytes that belong to no request.
@@ -155,14 +156,14 @@ extension ExchangeDriver {
         server.pointee.health.connected()
         u.phase = .busy
         c.exchange.connected()
-        // A server that sends before it was asked is one response ahead: what it says to this request would come to
-        // the next.
+        // A server that sends before it was asked is one response ahead: its response to this request would go to the
+        // next.
         if events.contains(.readable) { pool.spokeUnasked(u) }
         pool.watch(u, reading: true, writing: false)
         resumeSending(c)
     }
 
-    /// Handles a connection that was not established in time. Another server is tried; a server that sent something a
+    /// Handles a connection that was not established in time. Another server is tried. A server that sent something a
     /// moment ago only has a full backlog, and is tried again if there is no other.
     func connectTimedOut(_ c: Client) {
         guard let u = c.upstream, let service = c.service else { return clientGone(c, .clientTimeout) }
@@ -180,15 +181,15 @@ extension ExchangeDriver {
 // MARK: Sending
 
 extension ExchangeDriver {
-    /// Sends what there is, then reads on from the client, whose input may have filled up, and so have been left
-    /// unread, while the request had no connection or its server took no more. Every start and every resumption of
-    /// sending comes through here: what only sends leaves a client with more to send unread for good.
+    /// Sends what is ready, then resumes reading from the client, which stopped if its input filled up while the
+    /// request had no connection or the server took no more. Sending always starts and resumes here: `sendToServer`
+    /// alone would never read the rest of the body.
     private func resumeSending(_ c: Client) {
         sendToServer(c)
         if c.isOpen { advance(c) }
     }
 
-    /// Sends what is ready: the head, then the body as it comes.
+    /// Sends what is ready: the head, then as much of the body as has come.
     func sendToServer(_ c: Client) {
         guard let u = c.upstream, u.phase == .busy else { return }
         while true {
@@ -213,16 +214,16 @@ extension ExchangeDriver {
         }
     }
 
-    /// Waits for a server that takes no more for now. It has as long as for a response, and the client's time for its
-    /// body does not run meanwhile.
+    /// Waits for a server that takes no more bytes. It has the time of `timeouts.response`, and the client's time for
+    /// its body is paused meanwhile.
     private func serverBlocks(_ c: Client, _ u: Upstream) {
         pool.watch(u, reading: c.output.isEmpty, writing: true)
         c.exchange.bodyClock.pause(at: now)
         clients.expect(c, by: now + (c.service?.pointee.responseTimeout ?? writeTimeout))
     }
 
-    /// Moves what the client sent of the body behind the head, while there is room and it can be replayed; later only
-    /// what has to be coded anew.
+    /// Moves the client's body from its input to `toServer`, while there is room and the request can still be replayed;
+    /// later only if the body has to be re-encoded.
     private func takeBody(_ c: Client) {
         guard c.exchange.owesBody, !c.input.isEmpty else { return }
         let isHeld = c.exchange.traits.contains(.isHeld)
@@ -232,7 +233,7 @@ extension ExchangeDriver {
             if isVerbatim, !(isHeld && c.toServer.room >= wanted) { return }
             buffers.supply(&c.toServer, for: c.exchange.bufferGauge)
             let isKept = isHeld && (c.exchange.retry.rescue == .replayable || c.exchange.mirror != nil)
-            // Chunks may grow a little when they are written anew.
+            // Chunks may grow a little when they are re-encoded.
             let least = !isKept ? BufferPool.bufferSize / 2 : isVerbatim ? wanted : wanted + ByteSlice.headSlack
             if c.toServer.room < least {
                 c.exchange.traits.remove(.isHeld)
@@ -245,8 +246,8 @@ extension ExchangeDriver {
         if case .broken = progress { requestBroken(c) }
     }
 
-    /// Returns how many bytes of the body can go out from where they were read. From the first of them on the request
-    /// cannot be sent again.
+    /// The number of body bytes that can be sent directly from the client's input. Once one of them is sent, the
+    /// request cannot be sent again.
     private func verbatimBody(_ c: Client) -> Int {
         guard c.exchange.owesBody, c.codec.requestBody.isVerbatim, !c.input.isEmpty else { return 0 }
         buffers.reclaim(&c.toServer)
@@ -259,7 +260,8 @@ extension ExchangeDriver {
         if c.codec.requestBody.isDone { c.exchange.requestEnded() }
     }
 
-    /// Sets the deadline after everything at hand was sent: now the client owes its body, or the server a response.
+    /// Sets the deadline after all available bytes were sent: for the rest of the client's body, or for the server's
+    /// response.
     func requestSent(_ c: Client) {
         // Another connection may have taken this one's place meanwhile, with a deadline of its own.
         guard c.phase == .exchange, let service = c.service, c.upstream?.phase == .busy else { return }
@@ -275,13 +277,13 @@ extension ExchangeDriver {
         }
     }
 
-    /// Handles a connection that broke while the request was sent. A response may have come all the same.
+    /// Handles a connection that broke while the request was sent. A response may have come nevertheless.
     private func sendFailed(_ c: Client, _ u: Upstream) {
         if u.pointee.isReused, u.pointee.received == 0, u.pointee.sent == 0 { return perform(.retry, c) }
         pool.watch(u, reading: true, writing: false)
         upstreamReadable(u, c)
     }
 
-    /// The client's chunked coding is broken.
+    /// Handles a malformed chunked coding in the client's body.
     private func requestBroken(_ c: Client) { finishAttempt(c, c.exchange.requestBroken(kept(c))) }
 }

@@ -2,16 +2,16 @@ import Analysis
 import HTTPEngine
 import PolicyModel
 
-// A response on its way back.
+// A response, from the server to the client.
 
 extension ExchangeDriver {
-    /// Larger pieces go out from where they were read; smaller ones are joined with the head.
+    /// The size in bytes from which a piece is sent directly from the input; smaller ones are copied behind the head.
     private static let verbatimSize = 8 << 10
 
     func upstreamReadable(_ u: Upstream, _ c: Client) {
         buffers.supply(&u.input, for: c.exchange.bufferGauge)
         u.input.makeRoom()
-        // Full and still reporting: the connection was reset while the client did not read.
+        // An event with a full buffer: the connection was reset while the client did not read.
         guard u.input.room > 0 else { return fail(c, .responseCut, .truncated) }
         let before = u.input.count
         switch u.transport.receive(into: &u.input) {
@@ -27,11 +27,13 @@ extension ExchangeDriver {
         u.server.pointee.health.lastHeard = now
         let hadResponse = c.exchange.hasResponse
         if !hadResponse { guard readResponseHead(u, c) else { return } }
-        if let copy = c.exchange.mirror { mirror.keepPrimary(copy, u.input, last: hadResponse ? count : u.input.count) }
+        if let mirrored = c.exchange.mirror {
+            mirror.keepPrimary(mirrored, u.input, last: hadResponse ? count : u.input.count)
+        }
         pumpResponse(c)
     }
 
-    /// Returns true where a final head went into the client's output.
+    /// Reads the response's head. Returns true if a final head was written to the client's output.
     private func readResponseHead(_ u: Upstream, _ c: Client) -> Bool {
         while !u.input.isEmpty {
             let p = UnsafePointer(u.input.first)
@@ -61,7 +63,7 @@ extension ExchangeDriver {
         return false
     }
 
-    /// Takes a 101. Returns false: no response follows it.
+    /// Handles a 101. Returns false, since no response follows it.
     private func takeSwitch(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
         if c.exchange.traits.contains(.upgrade), message.switchesToWebSocket {
             startTunnel(c, u, message)
@@ -71,14 +73,14 @@ extension ExchangeDriver {
         return false
     }
 
-    /// Returns false where the client is gone, or the server sends nothing but interim responses.
+    /// Relays an interim response. Returns false if the client is gone, or if the server sends too many of them.
     private func passInterim(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
         if let action = c.exchange.interimResponse(limit: limits.maxInterim, now: now, kept(c)) {
             finishAttempt(c, action)
             return false
         }
-        // The server is alive and at work (RFC 2518, 10.1): its time begins anew, and after a 100 the client's for its
-        // body.
+        // The server is working on the request (RFC 2518, 10.1), so its timeout starts again, and after a 100 also the
+        // client's for its body.
         if u.transport.wantsWrite, let service = c.service {
             clients.expect(c, by: now + service.pointee.responseTimeout)
         } else {
@@ -95,7 +97,7 @@ extension ExchangeDriver {
         return true
     }
 
-    /// Takes the head of the final response. Returns false where the request goes to the baseline instead.
+    /// Handles the head of the final response. Returns false if the request is sent to the baseline instead.
     private func startResponse(_ u: Upstream, _ c: Client, _ message: ResponseMessage) -> Bool {
         let head = message.head
         // A response below 500 is never replaced by the baseline's, so `kept` is not worth computing.
@@ -109,7 +111,7 @@ extension ExchangeDriver {
         var framing = head.framing
         if framing == .untilClose || framing == .chunked { framing = c.codec.minor == 0 ? .untilClose : .chunked }
         c.codec.responseBody = BodyRelay(head.framing, chunkedOut: framing == .chunked)
-        // The rest of an incomplete body would be taken for the next request.
+        // The rest of an incomplete body would be read as the next request.
         let isLast = c.inputEnded && c.input.isEmpty
         if c.exchange.owesBody || isStopping || isLast { c.codec.ending = .closes }
         if framing == .untilClose { c.codec.ending = .delimits }
@@ -119,11 +121,11 @@ extension ExchangeDriver {
             message, framing: framing,
             statedLength: head.framing == .none && head.status != 204 ? head.fields.contentLength : -1,
             versionLine: versionLine(c), id: c.exchange.id, connection: c.codec.connection)
-        if let copy = c.exchange.mirror { mirror.primaryBegan(copy, head) }
+        if let mirrored = c.exchange.mirror { mirror.primaryBegan(mirrored, head) }
         return true
     }
 
-    /// Lets go of a candidate that responded with a 5xx, which the baseline is to make good.
+    /// Releases the connection of a candidate that responded with a 5xx, before the baseline serves the request.
     private func dropServerError(_ u: Upstream, _ c: Client, _ head: ResponseHead) {
         servers.record(ServerHealth.RequestResult(status: head.status), of: u.server, now)
         // The connection can be kept if the whole response has already come.
@@ -139,7 +141,7 @@ extension ExchangeDriver {
             ? service.pointee.candidate.versionLine : service.pointee.baseline.versionLine
     }
 
-    /// Marks the response as about to be sent: the request is not held for another attempt any more.
+    /// Marks the response as about to be sent, after which the request is not held for another attempt.
     private func responseGoesOut(_ c: Client) {
         c.exchange.responseGoesOut()
         guard c.exchange.traits.contains(.isHeld), !mirror.keepsRequest(c) else { return }
@@ -147,7 +149,7 @@ extension ExchangeDriver {
         if c.toServer.isEmpty { buffers.reclaim(&c.toServer) }
     }
 
-    /// Moves the response on until the input is empty, the client takes no more, or it is complete.
+    /// Relays the response until the input is empty, the client takes no more, or the response is complete.
     func pumpResponse(_ c: Client) {
         while c.isOpen {
             if c.exchange.state == .responding || c.exchange.state == .relaying, !relayBody(c) { return }
@@ -157,12 +159,12 @@ extension ExchangeDriver {
             if c.exchange.state == .finishing { return finish(c) }
             guard let u = c.upstream else { return }
             if u.input.isEmpty { return awaitMore(c, u) }
-            // A partial head waits for more.
+            // The head is not complete yet.
             guard c.exchange.hasResponse else { return }
         }
     }
 
-    /// Waits for more of the response: all that has come was sent on.
+    /// Waits for more of the response after all that has come was relayed.
     private func awaitMore(_ c: Client, _ u: Upstream) {
         buffers.reclaim(&u.input)
         pool.watch(u, reading: true, writing: u.transport.wantsWrite)
@@ -177,7 +179,7 @@ extension ExchangeDriver {
         pool.watch(u, reading: false, writing: u.transport.wantsWrite)
     }
 
-    /// Moves the response's body from the server's input to the client's output, or straight out. Returns false where
+    /// Relays the response's body from the server's input, through the client's output or directly. Returns false if
     /// the exchange is over.
     private func relayBody(_ c: Client) -> Bool {
         guard let u = c.upstream else { return true }
@@ -215,7 +217,7 @@ extension ExchangeDriver {
         c.exchange.firstByte(at: EventLoop.clock())
         servers.record(c.exchange.serverResult, of: u.server, now)
         detach(c, reuse: u.pointee.keepsAlive && !c.exchange.owesBody && c.toServer.isEmpty)
-        if let copy = c.exchange.mirror { mirror.primaryEnded(copy, c) }
+        if let mirrored = c.exchange.mirror { mirror.primaryEnded(mirrored, c) }
         buffers.reclaim(&c.toServer)
     }
 

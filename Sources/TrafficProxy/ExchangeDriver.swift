@@ -3,8 +3,8 @@ import HTTPEngine
 import PolicyModel
 import Statistics
 
-/// Carries the requests of one loop: turns what its sockets report into events of `Exchange`, and does what each asks
-/// for. Speaks HTTP/1 to both sides.
+/// Drives the exchanges of one loop: turns events of sockets into events of `Exchange`, and performs the actions that
+/// follow. It speaks HTTP/1 to both sides.
 final class ExchangeDriver {
     let loop: EventLoop
     let limits: ProxyLimits
@@ -20,11 +20,11 @@ final class ExchangeDriver {
     var log = ObservationLog()
     var random = SplitMix64(seed: .random(in: 0 ... .max))
     var requestIDs = RequestIDs()
-    /// Failed requests since the last report, by arm and reason.
+    /// The numbers of failed requests since the last report, by arm and reason.
     private var failures: [FailureKey: UInt64] = [:]
-    /// Upgraded connections that are open.
+    /// The number of open upgraded connections.
     private(set) var tunnels = 0
-    /// Each response is the last of its connection.
+    /// True while the agent stops, when each response is the last of its connection.
     var isStopping = false
     /// The buffer for input that is discarded.
     private let discardBuffer = UnsafeMutablePointer<UInt8>.allocate(capacity: ExchangeDriver.discardSize)
@@ -66,7 +66,7 @@ final class ExchangeDriver {
 
     @inline(__always) var now: Int64 { loop.now }
 
-    /// Judged requests that are under way.
+    /// The observations of the judged requests that are under way.
     func openObservations(at moment: Int64) -> [Observation] {
         var open: [Observation] = []
         clients.forEachOpen { c in
@@ -78,7 +78,7 @@ final class ExchangeDriver {
         return open
     }
 
-    /// Failed requests since the last call, by arm and reason.
+    /// Returns the numbers of failed requests since the last call, by arm and reason.
     func drainFailures() -> [FailureKey: UInt64] {
         guard !failures.isEmpty else { return [:] }
         defer { failures = [:] }
@@ -89,7 +89,7 @@ final class ExchangeDriver {
 // MARK: Ends
 
 extension ExchangeDriver {
-    /// Does what an event of the exchange asks for.
+    /// Performs the action that follows an event of the exchange.
     func perform(_ action: ExchangeAction, _ c: Client) {
         switch action {
         case .retry: retry(c)
@@ -102,27 +102,27 @@ extension ExchangeDriver {
         }
     }
 
-    /// The server cannot complete the request.
+    /// Handles that the server cannot complete the request.
     func fail(_ c: Client, _ error: ProxyError, _ outcome: Outcome) {
         guard c.exchange.isUnderWay else { return }
         finishAttempt(c, c.exchange.failed(error, outcome, kept(c)))
     }
 
-    /// Lets go of a server that did not complete the request, and does what follows.
+    /// Releases the connection of a server that did not complete the request, and performs the action that follows.
     func finishAttempt(_ c: Client, _ action: ExchangeAction) {
         let outcome = c.exchange.outcome
         if outcome.isError, let error = c.exchange.error, let service = c.service {
             failures[FailureKey(slot: service.pointee.slot, arm: c.exchange.arm, error: error), default: 0] += 1
-            // Only a server that took the request counts here: a failed connect is counted by its back-off.
+            // Only requests that were sent count here; failed connections are counted by the back-off.
             if let u = c.upstream { servers.record(.gatewayFailure, of: u.server, now) }
         }
         detach(c, reuse: false)
-        // A response of which nothing went out gives way to another.
+        // Another response replaces this one, of which nothing was sent.
         if c.exchange.state == .responding { c.output.clear() }
         perform(action, c)
     }
 
-    /// Returns what could be sent again of the request.
+    /// The part of the request that could be sent again.
     func kept(_ c: Client) -> KeptRequest {
         guard let service = c.service, c.toServer.base != nil else { return KeptRequest() }
         let body = c.exchange.requestBytes.addingReportingOverflow(c.codec.requestBody.reader.remaining)
@@ -133,7 +133,7 @@ extension ExchangeDriver {
             hasBaseline: service.pointee.baseline.canServe(now))
     }
 
-    /// Sends the request again, over a new connection, with all that was meant for the first.
+    /// Sends the request again from its first byte, over a new connection.
     private func retry(_ c: Client) {
         detach(c, reuse: false)
         c.toServer.start = 0
@@ -141,8 +141,8 @@ extension ExchangeDriver {
         dispatch(c, after: .upstreamClosed)
     }
 
-    /// Sends the request to the baseline, from its first byte. It counts once, as the candidate's failure; the
-    /// baseline's response is nobody's observation.
+    /// Sends the request to the baseline, from its first byte. It is observed once, as the candidate's failure; the
+    /// baseline's response is not observed.
     private func rescue(_ c: Client) {
         guard let service = c.service else { return }
         c.exchange.flags.insert(.rescued)
@@ -152,7 +152,7 @@ extension ExchangeDriver {
         dispatch(c)
     }
 
-    /// Responds in the server's place. A client that still owes body is not read further.
+    /// Responds in the server's place. The rest of an incomplete request body is not read.
     func respond(_ c: Client, _ error: ProxyError, close: Bool) {
         buffers.reclaim(&c.toServer)
         if close || c.exchange.owesBody { c.codec.ending = .closes }
@@ -162,7 +162,8 @@ extension ExchangeDriver {
         pumpResponse(c)
     }
 
-    /// Appends an error response to the client's output. Not on the path of requests that go well, so it uses strings.
+    /// Appends an error response to the client's output. It may use strings, since it is not on the path of successful
+    /// requests.
     private func appendError(_ c: Client, _ error: ProxyError) {
         var body = ResponseHeadText.errorBody(code: "\(error.code)", message: error.message)
         var head = ResponseHeadText(status: error.status)
@@ -200,7 +201,7 @@ extension ExchangeDriver {
         if flush(c), c.output.isEmpty { linger(c) }
     }
 
-    /// The response cannot be completed: the client has to see that.
+    /// Ends a response that cannot be completed, in a way that the client notices.
     private func truncate(_ c: Client) {
         observe(c)
         // A body that ends with the connection would look complete after a clean close.
@@ -208,7 +209,7 @@ extension ExchangeDriver {
         close(c)
     }
 
-    /// Sends 100 Continue in the server's place, since some servers ignore `Expect` and the client would wait for good.
+    /// Sends 100 Continue in the server's place, since some servers ignore `Expect` and the client would wait forever.
     private func sendContinue(_ c: Client) {
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.append("HTTP/1.1 100 Continue\r\n\r\n")
@@ -217,7 +218,7 @@ extension ExchangeDriver {
     }
 
     /// Ends a client's connection that broke or cannot be served any more, and with it the request upstream.
-    /// - Parameter outcome: `clientClosed` only where it was the client that ended the connection.
+    /// - Parameter outcome: `clientClosed` only if the client ended the connection.
     func clientGone(_ c: Client, _ outcome: Outcome = .clientClosed) {
         guard c.isOpen else { return }
         if c.phase == .tunnel { return endTunnel(c) }
@@ -229,7 +230,7 @@ extension ExchangeDriver {
         close(c)
     }
 
-    /// Ends an exchange whose response was sent to its last byte.
+    /// Ends an exchange whose response was sent completely.
     func finish(_ c: Client) {
         if c.service != nil { observe(c) } else { logAccess(c) }
         let isDelimited = c.codec.ending == .delimits
@@ -247,10 +248,10 @@ extension ExchangeDriver {
         if !c.input.isEmpty || c.inputEnded { advance(c) }
     }
 
-    /// Writes the observation of a request that ends now, and lets go of its service.
+    /// Writes the observation of a request that ends now, and releases its service.
     func observe(_ c: Client) {
         guard let service = c.service else { return }
-        if let copy = c.exchange.mirror { mirror.drop(copy, c) }
+        if let mirrored = c.exchange.mirror { mirror.drop(mirrored, c) }
         if !c.exchange.isRescued { log.append(c.exchange.observation(service, at: EventLoop.clock())) }
         releaseService(c, service)
     }
@@ -262,7 +263,7 @@ extension ExchangeDriver {
         c.exchange.service = nil
     }
 
-    /// Writes the request's line of the access log, once, before its service is let go.
+    /// Writes the request's line of the access log, once, before its service is released.
     @inline(__always) private func logAccess(_ c: Client) {
         guard let note = c.exchange.note else { return }
         c.exchange.note = nil
@@ -277,7 +278,7 @@ extension ExchangeDriver {
     /// Ends the output and waits for the client to close: closing with unread input would send a reset, which may
     /// overtake the response.
     func linger(_ c: Client) {
-        // The client's input was read to its end, so closing sends no reset.
+        // The client's input was read completely, so closing sends no reset.
         if c.inputEnded { return close(c) }
         c.phase = .lingering
         c.transport.endOutput()
@@ -295,7 +296,7 @@ extension ExchangeDriver {
         }
     }
 
-    /// The client's deadline has passed.
+    /// Handles that a client's deadline has passed.
     func expired(_ c: Client) {
         switch c.phase {
         case .lingering: clientGone(c)
@@ -317,8 +318,8 @@ extension ExchangeDriver {
 // MARK: Tunnels
 
 extension ExchangeDriver {
-    /// Turns the exchange into a tunnel. Its observation is written now, since the length of a conversation tells
-    /// nothing about the server.
+    /// Turns the exchange into a tunnel. Its observation is written now, since the duration of a tunnel says nothing
+    /// about the server.
     func startTunnel(_ c: Client, _ u: Upstream, _ response: ResponseMessage) {
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.makeRoom()
@@ -346,7 +347,7 @@ extension ExchangeDriver {
     }
 
     /// Closes both sides.
-    /// - Parameter isBroken: one side broke off, and the other shall see that it did.
+    /// - Parameter isBroken: true if one side broke off, which the other then sees as a reset.
     private func endTunnel(_ c: Client, isBroken: Bool = false) {
         if isBroken {
             c.transport.resetOnClose()

@@ -2,10 +2,10 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-// Heads are forwarded in canonical form: one space, no white space at the ends, framing and our own fields written
-// anew. Fields that are canonical already are copied in runs.
+// Heads are forwarded in canonical form: one space after the colon, no white space at the ends of values, and framing
+// and the proxy's own fields rewritten. Consecutive fields that are canonical already are copied together.
 
-/// Copies the fields that pass, in as few pieces as there are gaps.
+/// Copies the fields that are forwarded, consecutive ones in one piece.
 private struct FieldCopier {
     let p: UnsafePointer<UInt8>
     var runStart = 0
@@ -39,13 +39,15 @@ private struct FieldCopier {
     }
 }
 
-/// The fields that tell the server of the client, by the service's rules and the trust in this client.
+/// Decides which fields that describe the client are forwarded, by the service's rules and by whether the client is
+/// trusted.
 struct Forwarding {
     var isTrusted: Bool
     /// True if the fields that the client itself sent are passed on.
     var keeps: Bool
+    /// True if the proxy adds `x-forwarded-for` and `x-forwarded-proto`.
     var adds: Bool
-    /// `Forwarded` too.
+    /// True if the proxy adds `Forwarded` as well.
     var addsElement: Bool
 
     @inline(__always) init(_ rules: HeaderRules, isTrusted: Bool) {
@@ -56,7 +58,7 @@ struct Forwarding {
     }
 }
 
-/// The forwarding fields that the client sent and that stay.
+/// The kinds of forwarding fields that the client sent and that are kept.
 private struct GivenForwarding {
     var addresses = false
     var elements = false
@@ -64,7 +66,7 @@ private struct GivenForwarding {
 }
 
 extension ByteSlice {
-    /// The most that a rendered head has beyond the one that it came from.
+    /// The largest number of bytes by which a forwarded head exceeds the received one.
     static let headSlack = 1024
 
     mutating func appendRequestHead(
@@ -126,7 +128,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// Appends `x-forwarded-for`: the addresses that came, in order, and then the client's.
+    /// Appends `x-forwarded-for`: the received addresses in their order, then the client's.
     private mutating func appendForwardedFor(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
         _ address: InlineText, _ hasSome: Bool
@@ -141,7 +143,8 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// Appends `Forwarded` (RFC 7239): an IPv6 address in brackets and quotes; a client without an address is unknown.
+    /// Appends `Forwarded` (RFC 7239). An IPv6 address is written in brackets and quotes, and `unknown` for a client
+    /// without an address.
     private mutating func appendForwarded(
         _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>,
         _ address: InlineText, _ hasSome: Bool, isAdding: Bool
@@ -158,7 +161,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// Appends the values of all fields of a kind, with commas between them. Returns true where there is none.
+    /// Appends the values of all fields of a kind, separated by commas. Returns true if there is none.
     private mutating func appendList(
         _ kind: FieldName, _ head: RequestHead, _ fields: UnsafePointer<HeadField>, _ p: UnsafePointer<UInt8>
     ) -> Bool {
@@ -185,7 +188,7 @@ extension ByteSlice {
 
     /// - Parameters:
     ///   - framing: the body's framing towards the client.
-    ///   - statedLength: the length that a response without a body still states; negative: it states none.
+    ///   - statedLength: the content length that a response without a body states; negative for none.
     mutating func appendResponseHead(
         _ response: ResponseMessage, framing: BodyFraming, statedLength: Int64, versionLine: Bytes, id: InlineText,
         connection: ResponseHeadText.Connection
@@ -227,7 +230,7 @@ extension ByteSlice {
         append("\r\n")
     }
 
-    /// Appends the head of a 101: what follows it is no HTTP any more.
+    /// Appends the head of a 101, after which the connection no longer carries HTTP.
     mutating func appendSwitchHead(_ response: ResponseMessage, versionLine: Bytes, id: InlineText) {
         appendResponseHead(
             response, framing: .none, statedLength: -1, versionLine: versionLine, id: id, connection: .kept)

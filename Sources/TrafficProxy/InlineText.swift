@@ -1,4 +1,4 @@
-/// A short text in place, of at most 128 bytes: an address, a request id.
+/// A text of at most 128 bytes that is stored inline, such as an address or a request id.
 struct InlineText {
     static let capacity = 128
     private typealias Part = SIMD16<UInt8>
@@ -9,7 +9,7 @@ struct InlineText {
 
     var isEmpty: Bool { count == 0 }
 
-    /// Copies as much of a text as fits, and returns how many bytes that is.
+    /// Copies as much of a text as fits, and returns the number of bytes.
     static func copy(_ text: String, to place: UnsafeMutablePointer<UInt8>) -> Int {
         let bytes = Array(text.utf8.prefix(capacity))
         place.update(from: bytes, count: bytes.count)

@@ -1,27 +1,26 @@
 import Glibc
 import Synchronization
 
-/// Whole lines on their way from one loop to the thread that writes them. One side puts, the other takes; neither
-/// waits.
+/// A queue of lines from one loop to the thread that writes them. Neither side waits.
 final class LineRing: @unchecked Sendable {
-    /// The ring's size in bytes: at 300 bytes a line and 10 000 lines a second it fills in 90 ms, and it is emptied well
-    /// before.
+    /// The ring's size in bytes. At 300 bytes a line and 10,000 lines a second it fills in 90 ms, and the writer is
+    /// woken when it is half full.
     static let capacity = 256 << 10
 
     private let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: LineRing.capacity)
-    /// Bytes that were ever put and taken: the difference is what is there.
+    /// The numbers of bytes that were ever put in and taken out; their difference is the content.
     private let put = Atomic<Int>(0)
     private let taken = Atomic<Int>(0)
     private let lost = Atomic<UInt64>(0)
 
     deinit { memory.deallocate() }
 
-    /// Lines that found no room.
+    /// The number of lines that were dropped because the ring was full.
     var dropped: UInt64 { lost.load(ordering: .relaxed) }
     var count: Int { put.load(ordering: .sequentiallyConsistent) - taken.load(ordering: .sequentiallyConsistent) }
     var isHalfFull: Bool { count > Self.capacity / 2 }
 
-    /// Puts a line; called on the loop. Returns false where there is no room, and the line is gone.
+    /// Puts a line into the ring; called on the loop. Returns false if the line was dropped because the ring is full.
     func append(_ line: UnsafePointer<UInt8>, _ length: Int) -> Bool {
         let end = put.load(ordering: .relaxed)
         guard length <= Self.capacity - (end - taken.load(ordering: .acquiring)) else {
@@ -36,7 +35,7 @@ final class LineRing: @unchecked Sendable {
         return true
     }
 
-    /// Hands over what is there, in at most two pieces; called on the writer's thread.
+    /// Takes out the content, in at most two pieces; called on the writer's thread.
     func takeAll(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
         let end = put.load(ordering: .acquiring)
         var start = taken.load(ordering: .relaxed)

@@ -7,17 +7,18 @@ import PolicyModel
 struct OpenSocket: Sendable {
     var descriptor: Int32
     var isUnix: Bool
-    /// Other loops hold duplicates of it.
+    /// True if other loops have duplicates of the descriptor.
     var isShared: Bool
 }
 
-/// One address, open on every loop.
+/// An address that is open on every loop.
 struct OpenListener: Sendable {
     var bound: SocketAddress
-    /// One for each loop, in their order.
+    /// The sockets of the loops, in their order.
     var sockets: [OpenSocket]
 
-    /// TCP gets a socket for each loop, among which the kernel deals connections; others are shared.
+    /// Opens an address. For TCP each loop gets a socket of its own, and the kernel distributes connections among them;
+    /// other sockets are shared.
     static func open(_ address: ListenAddress, loops: Int) throws(ListenError) -> OpenListener {
         switch address {
         case .tcp(let host, let port): try openTCP(host, port, loops)
@@ -33,7 +34,7 @@ struct OpenListener: Sendable {
     }
 
     private static func openTCP(_ host: String, _ port: UInt16, _ loops: Int) throws(ListenError) -> OpenListener {
-        // With SO_REUSEPORT alone a second agent would silently take half of the connections.
+        // With SO_REUSEPORT alone, a second agent on the same address would silently get half of the connections.
         let probe = try ListenSocket.open(.tcp(host: host, port: port))
         probe.close()
         let first = try ListenSocket.open(port == 0 ? probe.bound : .tcp(host: host, port: port), reusePort: true)
@@ -60,15 +61,15 @@ struct OpenListener: Sendable {
                 for socket in sockets { _ = Glibc.close(socket.descriptor) }
                 throw ListenError(
                     address: address.description, problem: "there is no descriptor left for every loop",
-                    mend: "raise the limit of open files (LimitNOFILE=)")
+                    fix: "raise the limit of open files (LimitNOFILE=)")
             }
             sockets.append(OpenSocket(descriptor: copy, isUnix: isUnix, isShared: true))
         }
         return OpenListener(bound: socket.bound, sockets: sockets)
     }
 
-    /// Finds a socket that systemd passed, as sd_listen_fds_with_names(3) does: descriptors from 3 on, names in
-    /// LISTEN_FDNAMES.
+    /// Finds a socket that systemd passed, as sd_listen_fds_with_names(3) does: descriptors start at 3, and
+    /// LISTEN_FDNAMES has their names.
     private static func descriptor(named name: String) throws(ListenError) -> Int32 {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
         let isForUs = variable("LISTEN_PID").flatMap { Int32($0) } == getpid()
@@ -80,14 +81,14 @@ struct OpenListener: Sendable {
                 address: "systemd:\(name)",
                 problem: count == 0
                     ? "systemd passed no sockets" : "systemd passed no socket of this name, only \(given)",
-                mend: "start canaryd by its socket unit, with FileDescriptorName=\(name)")
+                fix: "start canaryd by its socket unit, with FileDescriptorName=\(name)")
         }
-        // A duplicate, so that closing ours leaves systemd's for a later plan that names it again.
+        // A duplicate, so that systemd's descriptor stays open for a later plan that names it again.
         let copy = fcntl(Int32(3 + place), F_DUPFD_CLOEXEC, 3)
         guard copy >= 0 else {
             throw ListenError(
                 address: "systemd:\(name)", problem: "the socket that systemd passed is closed",
-                mend: "restart the socket unit")
+                fix: "restart the socket unit")
         }
         return copy
     }

@@ -4,8 +4,8 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// One loop of the data plane: dispatches its events and deadlines, takes in plans and new clients, and reports. What
-/// it owns is shared with nobody, so nothing locks.
+/// One loop of the data plane. It dispatches events and deadlines, adopts plans, accepts clients, and reports. Nothing
+/// that it owns is shared, so it needs no locks.
 final class LoopWorker: RecordDriver, @unchecked Sendable {
     let loop: EventLoop
     let buffers = BufferPool()
@@ -13,18 +13,18 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
     let clients: ClientTable
     let mirror: RequestMirror
     let driver: ExchangeDriver
-    /// All loops; set before the first plan.
+    /// The workers of all loops, this one included; set before the first plan.
     var peers: [LoopWorker] = []
     private let servers: ServerTable
     private let acceptor: Acceptor
     private let trusted: TrustedNetworks
     private var whenEmpty: (() -> Void)?
     private var sweptAt: Int64 = .min / 2
-    /// Client connections that gave way to new ones, since the start.
+    /// The number of client connections that were closed to make room for new ones, since the start.
     private(set) var displacedClients: UInt64 = 0
 
     init(
-        loop: EventLoop, limits: ProxyLimits, board: HealthBoard, gauges: ServiceGauges,
+        loop: EventLoop, limits: ProxyLimits, registry: HealthRegistry, gauges: ServiceGauges,
         trusted: TrustedNetworks, access: AccessRecorder?
     ) {
         let parser = HeadParser(maxFields: limits.maxFields, maxTarget: limits.maxTarget)
@@ -33,7 +33,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         pool = UpstreamPool(loop, buffers, limits)
         clients = ClientTable(loop, buffers, limits)
         mirror = RequestMirror(loop, buffers, pool, parser, limits)
-        servers = ServerTable(board: board, gauges: gauges, pool: pool)
+        servers = ServerTable(registry: registry, gauges: gauges, pool: pool)
         acceptor = Acceptor(loop)
         driver = ExchangeDriver(
             loop, limits, parser, buffers, clients: clients, pool: pool, mirror: mirror, servers: servers,
@@ -74,10 +74,11 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         scheduleSweep()
     }
 
-    /// Sets the time of the next sweep over the deadlines, and tells whoever waits for the last client.
+    /// Sets the time of the next sweep over the deadlines. When the last client is gone, calls the handler that waits
+    /// for it.
     private func scheduleSweep() {
         var next = min(clients.nextDeadline, pool.nextDeadline, mirror.nextDeadline)
-        // Tables that are still in use are looked at again.
+        // Tables that are still in use are checked again.
         if servers.hasRetired { next = min(next, sweptAt + Self.retiredInterval) }
         if next < .max { wakeAt = max(next, sweptAt + Self.sweepInterval) }
         if let whenEmpty, clients.count == 0 {
@@ -86,7 +87,7 @@ final class LoopWorker: RecordDriver, @unchecked Sendable {
         }
     }
 
-    /// How late a deadline may be.
+    /// The largest delay of a deadline, in nanoseconds.
     private static let sweepInterval: Int64 = 50_000_000
     private static let retiredInterval: Int64 = 1_000_000_000
 }
@@ -110,10 +111,10 @@ extension LoopWorker {
         scheduleSweep()
     }
 
-    /// Takes from the board what changed.
-    func readBoard() { servers.readBoard() }
+    /// Reads addresses and probe results from the registry.
+    func readHealth() { servers.readHealth() }
 
-    /// Judged requests that are under way, and how the servers do.
+    /// Reports the judged requests that are under way and the servers' health.
     func report() -> (open: [Observation], health: [ArmHealth]) {
         let moment = EventLoop.clock()
         return (driver.openObservations(at: moment), servers.health(moment))
@@ -170,7 +171,8 @@ extension LoopWorker {
         scheduleSweep()
     }
 
-    /// Ends what is still open. No client left and no server failed: requests are observed as open.
+    /// Closes all connections that are still open. Their requests are observed as open, since neither client nor server
+    /// ended them.
     func closeAll() {
         clients.forEachOpen { driver.clientGone($0, .open) }
         mirror.endAll()

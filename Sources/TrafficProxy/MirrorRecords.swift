@@ -1,35 +1,38 @@
 import HTTPEngine
 
-// Records of mirrored requests: plain data, bounded, and the first to be dropped when room is short.
+// The records of mirrored requests are plain data of bounded size.
 
-typealias MirrorCopy = UnsafeMutablePointer<MirrorRecord>
+typealias MirroredRequest = UnsafeMutablePointer<MirrorRecord>
 
-/// A copy of one request, from the beginning of the primary to the end of the copy's own response.
+/// A mirrored request, from the beginning of the primary, the request that the baseline serves, to the end of the
+/// candidate's response.
 struct MirrorRecord {
     var isInUse = false
     var service: UnsafeMutablePointer<ServicePlan>?
-    /// The connection that carries the copy; nil until it is sent.
+    /// The connection to the candidate; nil until the request is sent.
     var upstream: Upstream?
     var deadline: Int64 = .max
     var requestHash: UInt64 = 0
     var isHead = false
-    /// The request; empty until the primary has its response.
+    /// The bytes of the request; empty until the primary has its response.
     var request = ByteSlice()
-    /// A buffer of the pool: its first half is for the primary's body, the second for the copy's.
+    /// A buffer of the pool for the bodies of both responses: the first half for the primary's, the second for the
+    /// candidate's.
     var bodies: UnsafeMutablePointer<UInt8>?
     var primary = KeptResponse()
-    var copy = KeptResponse()
+    var response = KeptResponse()
 
-    /// Bytes of each body that are kept.
+    /// The number of bytes of each body that are kept.
     static let bodyLimit = BufferPool.bufferSize / 2
 }
 
-/// The part of a response that is kept.
+/// The kept part of a response.
 struct KeptResponse {
-    /// 0: none yet.
+    /// The status; 0 before the response has begun.
     private(set) var status: UInt16 = 0
+    /// The number of bytes that are kept.
     private(set) var count = 0
-    /// More came than is kept.
+    /// True if the body is longer than the part that is kept.
     private(set) var isCut = false
     private(set) var reader = BodyReader()
 
@@ -40,7 +43,8 @@ struct KeptResponse {
         reader = BodyReader(head.framing)
     }
 
-    /// Takes the framing off new input and keeps what there is room for. Returns false where the coding is broken.
+    /// Removes the framing from new input and keeps as much as there is room for. Returns false if the coding is
+    /// malformed.
     mutating func keep(_ input: inout ByteSlice, in place: UnsafeMutablePointer<UInt8>) -> Bool {
         while !input.isEmpty, !reader.isDone {
             let from = input.first
@@ -61,11 +65,11 @@ struct KeptResponse {
     }
 }
 
-/// Two responses to one request, waiting to be drained.
+/// The responses of both arms to one request, which wait to be drained.
 struct KeptPair {
     var slot: UInt32
     var requestHash: UInt64
     var primary: KeptResponse
-    var copy: KeptResponse
+    var mirrored: KeptResponse
     var bodies: UnsafeMutablePointer<UInt8>
 }

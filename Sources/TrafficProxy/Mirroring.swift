@@ -1,12 +1,13 @@
-/// The copies of mirrored requests since the start, by what became of them.
+/// The numbers of mirrored requests since the start, by result.
 public struct MirrorCounts: Hashable, Sendable {
-    /// The candidate responded to them to the end, whatever the status.
+    /// Requests to which the candidate gave a complete response, whatever the status.
     public var completed: UInt64 = 0
-    /// No connection, no answer in time, or a broken one.
+    /// Requests without a connection, without a response in time, or with a malformed or incomplete one.
     public var failed: UInt64 = 0
-    /// Chosen, but there were too many at a time, the body was too large, or the primary itself got no whole response.
+    /// Requests that were chosen but not sent, because too many were under way, the body was too large, or the primary
+    /// got no complete response.
     public var dropped: UInt64 = 0
-    /// Pairs of answers that nobody drained in time.
+    /// Pairs of responses that were discarded because they were not drained in time.
     public var lostPairs: UInt64 = 0
 
     static func += (a: inout MirrorCounts, b: MirrorCounts) {
@@ -17,33 +18,35 @@ public struct MirrorCounts: Hashable, Sendable {
     }
 }
 
-/// The baseline's answer to a request and the candidate's to its copy.
+/// The responses of both arms to one request.
 public struct MirroredPair: Hashable, Sendable {
     /// The slot, as `Observation.slot`.
     public var slot: UInt32
     /// The request's hash, as `Observation.requestHash`.
     public var requestHash: UInt64
+    /// The baseline's response, which the client got.
     public var primary: MirroredResponse
-    public var copy: MirroredResponse
+    /// The candidate's response.
+    public var mirrored: MirroredResponse
 }
 
 public struct MirroredResponse: Hashable, Sendable {
     public var status: Int
-    /// Without its framing; content codings are as they came.
+    /// The body without its framing; content codings are left as they came.
     public var body: [UInt8]
-    /// The body was longer: these are its first 32 KiB.
+    /// True if the body was longer: `body` is its first 32 KiB.
     public var isCut: Bool
 
-    init(_ answer: KeptResponse, _ start: UnsafePointer<UInt8>) {
-        status = Int(answer.status)
-        body = Array(UnsafeBufferPointer(start: start, count: answer.count))
-        isCut = answer.isCut
+    init(_ response: KeptResponse, _ start: UnsafePointer<UInt8>) {
+        status = Int(response.status)
+        body = Array(UnsafeBufferPointer(start: start, count: response.count))
+        isCut = response.isCut
     }
 }
 
 extension TrafficProxy {
-    /// The pairs since the last call, of each loop in the order in which they were completed. The loops keep only the
-    /// newest of what is not drained.
+    /// Returns the pairs since the last call, those of each loop in the order of their completion. A loop keeps only
+    /// the newest (`ProxyLimits.maxPairs`).
     public func drainMirrored() -> [MirroredPair] { onLoops { $0.mirror.drainPairs() }.flatMap { $0 } }
 
     public var mirrorCounts: MirrorCounts { onLoops { $0.mirror.counts }.reduce(into: MirrorCounts()) { $0 += $1 } }

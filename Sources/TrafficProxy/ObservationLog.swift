@@ -1,9 +1,9 @@
 import Analysis
 
-/// Two fixed logs of a loop: it writes into one while the other is read. Nothing in it grows or waits.
+/// The observations of a loop, in two logs of fixed size: the loop writes one while the other is read.
 struct ObservationLog {
-    /// The number of observations that one log holds: it lasts a second at 26 000 requests a second and loop, and is read twice a second.
-    /// What does not fit is counted.
+    /// The number of observations that one log holds; further ones are only counted as dropped. A loop with 26,000
+    /// requests a second fills a log in a second, and logs are read twice a second.
     static let capacity = 26_000
 
     private var active: UnsafeMutablePointer<Observation>
@@ -25,7 +25,7 @@ struct ObservationLog {
         count += 1
     }
 
-    /// Returns what was written since the last call. Valid until the next.
+    /// Returns the observations since the last call, which are valid until the next.
     mutating func swap() -> (entries: UnsafeBufferPointer<Observation>, dropped: UInt64) {
         let filled = UnsafeBufferPointer(start: UnsafePointer(active), count: count)
         let lost = dropped

@@ -3,23 +3,23 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// One GET on a connection of its own.
+/// A health check of a server: one GET on a connection of its own.
 final class Probe: EventSource {
     enum Verdict: Equatable, Sendable {
         case good
-        /// The reason, in words that follow the server's name.
+        /// The server is unhealthy. The reason is text that follows the server's name.
         case bad(String)
     }
 
     private enum Phase {
-        /// To `asking` when the connection stands, to `over` when it fails.
+        /// The connection is being established. Exits: `asking` when it is; `over` when it fails.
         case connecting
-        /// To `over` with the verdict.
+        /// The request was sent. Exit: `over` with the verdict.
         case asking
         case over
     }
 
-    /// The most bytes of a response's head. What comes behind it is not read.
+    /// The largest size of a response's head in bytes. The body is not read.
     private static let maxHead = 16 << 10
     private static let maxInterim = 8
 
@@ -27,7 +27,7 @@ final class Probe: EventSource {
     private var address: ce_address
     private let loop: EventLoop
     private let parser: HeadParser
-    /// Nil: nothing can be said.
+    /// Called with the verdict; with nil if the probe could not be made, which says nothing about the server.
     private let then: (Verdict?) -> Void
     private var phase = Phase.connecting
     private var fd: Int32 = -1
@@ -56,14 +56,14 @@ final class Probe: EventSource {
             end(.bad("\(what) within \(limit)"))
         }
         fd = ce_socket(ce_family(&address))
-        // That is the agent's trouble and says nothing of the server.
+        // The failure is the agent's own and says nothing about the server.
         guard fd >= 0 else { return end(nil) }
         let status = ce_connect(fd, &address)
         guard status >= 0 || status == -EINPROGRESS else { return refused(-status) }
         do { try loop.register(self, descriptor: fd, interest: .writable) } catch { end(nil) }
     }
 
-    /// Ends it without a verdict.
+    /// Ends the probe without a verdict.
     func abandon() {
         end(nil)
     }
@@ -85,7 +85,7 @@ final class Probe: EventSource {
             "GET \(path) HTTP/1.1\r\nHost: \(key.endpoint)\r\nUser-Agent: canaryd-health-check\r\n"
             + "Connection: close\r\n\r\n"
         let bytes = Array(request.utf8)
-        // The first bytes of a connection: the kernel takes them all or the connection is gone.
+        // An empty send buffer takes all of these bytes, unless the connection is gone.
         guard ce_send(fd, bytes, bytes.count, 0) == bytes.count else {
             return end(.bad("closes the connection on GET \(path)"))
         }
@@ -102,11 +102,12 @@ final class Probe: EventSource {
         }
         if n == -Int(EAGAIN) || n == -Int(EINTR) { return }
         guard n > 0 else { return end(.bad("closes the connection on GET \(path)")) }
-        while phase == .asking, look() {}
+        while phase == .asking, readHead() {}
     }
 
-    /// True: an interim head was skipped, and there may be another.
-    private func look() -> Bool {
+    /// Reads a head from the buffer. Returns true if it was an interim head and bytes are left, so that another may
+    /// follow.
+    private func readHead() -> Bool {
         var scanner = HeadScanner()
         var head = ResponseHead()
         let verdict: HeadScanner.Verdict = buffer.withUnsafeBufferPointer { bytes in

@@ -2,31 +2,32 @@ import CLinuxEngine
 import HTTPEngine
 import PolicyModel
 
-/// Asks servers whether they are well: one for the whole agent, so that probes are not multiplied by loops, on a thread
-/// of its own. What it finds goes to the board when it changes.
+/// Runs the health checks of servers, on a thread of its own. There is one prober for the whole agent, so that probes
+/// do not multiply with the loops. Changed results are written to the registry.
 final class Prober: @unchecked Sendable {
-    /// Probes at once; others wait, and so does the health of thousands of servers that all hang.
+    /// The largest number of probes at once. Further ones wait, so if thousands of servers hang, their results come
+    /// late.
     static let maxInFlight = 64
-    /// The first probe of a server comes at a random moment within this time, so that not all come together; later ones
-    /// keep about their interval.
+    /// The time within which the first probe of a server starts, at a random moment, so that probes of different
+    /// servers are spread out. Later ones follow at about the interval.
     static let firstWithin = Duration.milliseconds(100)
-    /// The share of an interval by which it varies.
+    /// The share of the interval by which it varies at random.
     static let jitter = 0.1
 
     private let loop: EventLoop
-    private let board: HealthBoard
-    /// Called on the prober's thread after the board was changed.
+    private let registry: HealthRegistry
+    /// Called on the prober's thread after the registry was changed.
     private let changed: @Sendable () -> Void
     private var isStarted = false
 
-    // Of the loop.
+    // Used on the prober's loop only.
     private var targets: [ProbeKey: Target] = [:]
     private var waiting: [Target] = []
     private var inFlight = 0
     private var isStartingProbes = false
     private let parser = HeadParser(maxFields: 64)
 
-    /// A server under one check.
+    /// A server and one health check of it.
     final class Target {
         let key: ProbeKey
         var count = ProbeCount()
@@ -38,15 +39,15 @@ final class Prober: @unchecked Sendable {
         init(_ key: ProbeKey) { self.key = key }
     }
 
-    init(board: HealthBoard, changed: @escaping @Sendable () -> Void) throws {
+    init(registry: HealthRegistry, changed: @escaping @Sendable () -> Void) throws {
         loop = try EventLoop(name: "prober")
-        self.board = board
+        self.registry = registry
         self.changed = changed
     }
 
-    /// Sets the targets: from now on these are probed, and no others. Called on the control thread.
+    /// Sets the targets, which replace all earlier ones. Called on the control thread.
     func setTargets(_ keys: Set<ProbeKey>) {
-        // Without a health check there is no thread.
+        // The thread is only started if there is a health check.
         guard isStarted || !keys.isEmpty else { return }
         if !isStarted {
             isStarted = true
@@ -69,7 +70,7 @@ final class Prober: @unchecked Sendable {
             target.probe?.abandon()
             targets[key] = nil
         }
-        board.write { content in content.unhealthy = content.unhealthy.filter { keys.contains($0.key) } }
+        registry.write { content in content.unhealthy = content.unhealthy.filter { keys.contains($0.key) } }
         for key in keys where targets[key] == nil {
             let target = Target(key)
             targets[key] = target
@@ -86,7 +87,7 @@ final class Prober: @unchecked Sendable {
     }
 
     private func startWaiting() {
-        // A probe may end as it begins and come here again: the loop below goes on then.
+        // A probe that ends at once calls this function again; the loop below then continues.
         guard !isStartingProbes else { return }
         isStartingProbes = true
         defer { isStartingProbes = false }
@@ -98,8 +99,8 @@ final class Prober: @unchecked Sendable {
 
     private func begin(_ target: Target) {
         target.beganAt = EventLoop.clock()
-        // Without an address there is nothing to ask, and nothing to say: that it has none is a state of its own.
-        guard let address = board.snapshot.addresses[target.key.endpoint] else { return rest(target) }
+        // A server without an address is not probed: it is `unresolved`.
+        guard let address = registry.snapshot.addresses[target.key.endpoint] else { return rest(target) }
         inFlight += 1
         target.probe = Probe(target.key, address, loop, parser) { [self] verdict in
             inFlight -= 1
@@ -124,9 +125,9 @@ final class Prober: @unchecked Sendable {
         if case .bad(let why) = verdict { reason = why }
         let hasTurned = target.count.ended(isGood: reason == nil, target.key.check)
         let isHealthy = target.count.isHealthy == true
-        // A server that is out shows why it is now: it may begin to refuse where it said 503.
+        // The reason of an unhealthy server is kept current: it may refuse connections after it responded with 503.
         if hasTurned || !isHealthy && reason != nil {
-            board.write { $0.unhealthy[target.key] = isHealthy ? nil : reason }
+            registry.write { $0.unhealthy[target.key] = isHealthy ? nil : reason }
         }
         if hasTurned { changed() }
     }

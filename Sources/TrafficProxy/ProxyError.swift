@@ -17,7 +17,7 @@ enum ProxyError: Hashable, Sendable {
     case upstreamClosed
     case unaskedSwitch
     case interimStorm
-    /// The response's chunked coding is broken.
+    /// The response's chunked coding is malformed.
     case responseCoding
     /// The response ended before its framing says so.
     case responseCut
@@ -54,7 +54,7 @@ enum ProxyError: Hashable, Sendable {
         }
     }
 
-    /// The `code` of the error's body.
+    /// The `code` in the JSON body of the error response.
     var code: StaticString {
         switch self {
         case .request: "bad_request"
@@ -76,7 +76,7 @@ enum ProxyError: Hashable, Sendable {
         }
     }
 
-    /// A prefix that says whose message was refused, where one was, and a name.
+    /// The token of an error: its name, after the prefix `request-` or `response-` if a head was refused.
     struct Token: CustomStringConvertible {
         var prefix: StaticString = ""
         var name: StaticString

@@ -1,10 +1,12 @@
 extension ProxyLimits {
-    /// The descriptors left for everything but clients and servers: listeners, the loops themselves, the admin API,
-    /// scrapes, the store. A quarter of few descriptors, since even then someone has to be able to ask what is wrong.
+    /// The largest number of descriptors that are reserved for everything but clients and servers: listeners, the loops
+    /// themselves, the admin API, scrapes, the store. If there are few descriptors, a quarter of them is reserved, so
+    /// that the admin API always works.
     private static let mostReserved = 256
 
-    /// The same within what the process may open: half of the rest for clients, half for servers, dealt to the loops.
-    /// A client that is accepted then always finds a descriptor for its server; the others wait in the backlog.
+    /// Reduces the limits to the descriptors that the process may open. Half of the unreserved ones are for clients and
+    /// half for servers, divided among the loops, so that there is a descriptor for the server of every accepted
+    /// client. Other clients wait in the backlog.
     public func fitting(descriptors: Int, loops: Int) -> ProxyLimits {
         let reserved = min(descriptors / 4, Self.mostReserved)
         let share = max((descriptors - reserved) / 2 / max(loops, 1), 1)

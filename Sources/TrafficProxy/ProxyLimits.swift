@@ -1,47 +1,48 @@
-/// Bounds of the data plane, each with its reason.
+/// The limits of the data plane, each with its reason.
 public struct ProxyLimits: Hashable, Sendable {
-    /// Bytes of a head; beyond it 431, or 414 where the first line alone is longer. Twice what nginx and HAProxy take.
+    /// The largest head in bytes: beyond it the response is 431, or 414 if the first line alone is longer. It is twice
+    /// what nginx and HAProxy accept.
     public var maxHead = 32 << 10
-    /// Fields of a head; beyond it 431.
+    /// The largest number of fields of a head: beyond it the response is 431.
     public var maxFields = 128
-    /// Bytes of a request target; beyond it 414. RFC 9112 asks for 8000 at least.
+    /// The largest request target in bytes: beyond it the response is 414. RFC 9112 requires at least 8,000.
     public var maxTarget = 8192
-    /// Client connections of a loop; beyond it each new one takes the place of one that waits for a request head, and
-    /// where none has waited for long enough, new ones wait in the backlog.
+    /// The largest number of client connections of a loop. Beyond it each new one replaces one that waits for a request
+    /// head; if none has waited long enough, new ones wait in the backlog.
     public var maxConnections = 20_000
-    /// A connection that has waited so long for its first request head may give way: a client that means to send one
-    /// has.
+    /// The time that a connection has to wait for its first request head before it may give way to a new one.
     public var giveWayAfter = Duration.seconds(1)
-    /// The same, for a connection kept alive between two requests. Longer, since closing one may cross with its next
-    /// request.
+    /// The time that a kept-alive connection has to wait between two requests before it may give way. It is longer,
+    /// since the close may cross with the next request.
     public var restingGiveWayAfter = Duration.seconds(10)
-    /// A client that ends its side within this time after its last byte only has nothing more to send, and gets its
-    /// response (`printf … | nc -N`); one that does so later has given up, and its server is let off. Over TCP the two
-    /// look alike.
+    /// The time after a client's last byte within which the end of its output means only that it has no more to send
+    /// (`printf … | nc -N`), so that it gets its response. A client that ends its output later has given up, and its
+    /// request is ended. Over TCP the two cannot be distinguished otherwise.
     public var halfCloseWindow = Duration.seconds(1)
-    /// Connections to servers of a loop, idle ones too; beyond it an idle one of any server makes room for a new one.
+    /// The largest number of connections of a loop to servers, including idle ones. Beyond it an idle one of any server
+    /// is closed for a new one.
     public var maxUpstreams = 20_000
-    /// The time from a head's first byte to its last.
+    /// The longest time from a head's first byte to its last.
     public var headTimeout = Duration.seconds(15)
-    /// A body has this long, and a second more for each `bodyRate` bytes.
+    /// The time that a client has for its body, in addition to a second for each `bodyRate` bytes.
     public var bodyGrace = Duration.seconds(30)
-    /// Bytes a second below which a sender of a body counts as dripping.
+    /// The lowest accepted rate of a client's body, in bytes per second, after `bodyGrace`.
     public var bodyRate = 1024
-    /// The time without any progress in sending to a client.
+    /// The longest time without any progress in sending to a client.
     public var writeTimeout = Duration.seconds(60)
-    /// How long a client is left waiting for 100 Continue before it gets one from here.
+    /// The time after which the proxy itself sends 100 Continue to a client that waits for it.
     public var continueTimeout = Duration.seconds(1)
-    /// Interim responses to one request within a second; a server that sends more is broken.
+    /// The largest number of interim responses to one request within a second. A server that sends more is broken.
     public var maxInterim = 16
-    /// Kept-alive connections to one server, in one loop. Beyond it they are closed after their answer; it is well
-    /// above what a model server works on at a time, since opening anew is what costs.
+    /// The largest number of idle connections to one server in one loop. It is well above the number of requests that a
+    /// model server handles at once, since opening connections is what costs.
     public var maxIdleUpstream = 2048
 
-    /// Copies of requests in one loop, from the primary's begin to the copy's end; more are not made. Each holds three
-    /// buffers of 64 KiB at most.
-    public var maxCopies = 32
-    /// Pairs of answers that one loop keeps for whoever drains them, the oldest of which go first. Each holds one
-    /// buffer.
+    /// The largest number of mirrored requests in one loop, each from the primary's beginning to its own end. Further
+    /// ones are dropped. Each holds at most three buffers of 64 KiB.
+    public var maxMirrored = 32
+    /// The largest number of response pairs that one loop keeps until they are drained; the oldest are discarded first.
+    /// Each holds one buffer.
     public var maxPairs = 32
 
     public init() {}

@@ -1,8 +1,8 @@
 import CLinuxEngine
 import HTTPEngine
 
-/// Request ids: 128 bits from the kernel each, fetched for many at a time, since feedback is accepted for whoever knows
-/// the id.
+/// Generates request ids of 128 random bits each. The bits come from the kernel, for many ids at a time: ids must not
+/// be guessable, because whoever knows one can post feedback for it.
 struct RequestIDs {
     static let length = 32
     private static let stock = 4096
@@ -10,7 +10,7 @@ struct RequestIDs {
     private let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: RequestIDs.stock)
     private var used = RequestIDs.stock
 
-    /// The id of a request: the client's own, where that is kept and one sane text; else a new one.
+    /// Assigns the id of a request: the client's own if it is kept and is a single valid value, otherwise a new one.
     @inline(__always) mutating func assign(_ request: RequestMessage, isKept: Bool, to id: inout InlineText) {
         let given = request.requestID
         if isKept, request.head.fields.requestIDs == 1, Self.isSane(given) {

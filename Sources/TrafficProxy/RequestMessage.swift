@@ -1,15 +1,16 @@
 import HTTPEngine
 
-/// The fields of a message, in order, wherever they were read from. Valid until the connection reads on.
+/// The fields of a message, in their order. Valid until the next read of the connection.
 struct FieldList {
     let first: UnsafePointer<HeadField>
     let count: Int
-    /// The bytes that the fields' ranges are of.
+    /// The bytes that the fields' ranges refer to.
     let base: UnsafePointer<UInt8>
 
     @inline(__always) func value(_ place: Int) -> UnsafeBufferPointer<UInt8> { first[place].value.bytes(in: base) }
 
-    /// The value of the first field with a name, which is lower case.
+    /// The value of the first field with a name; nil if there is none.
+    /// - Parameter name: the name in lower case.
     func value(named name: Bytes) -> UnsafeBufferPointer<UInt8>? {
         fields: for place in 0..<count where Int(first[place].name.length) == name.count {
             let start = base + Int(first[place].name.start)
@@ -28,8 +29,8 @@ struct FieldList {
     }
 }
 
-/// A request as routing sees it: its head without the syntax of a protocol version. Valid until the connection reads
-/// on.
+/// A request's head as routing needs it, independent of the syntax of a protocol version. Valid until the next read of
+/// the connection.
 struct RequestMessage {
     let head: RequestHead
     let fields: FieldList
@@ -40,16 +41,15 @@ struct RequestMessage {
     @inline(__always) var host: UnsafeBufferPointer<UInt8> { head.host.bytes(in: base) }
     @inline(__always) var requestID: UnsafeBufferPointer<UInt8> { head.fields.requestID.bytes(in: base) }
 
-    /// True for one plain request for WebSocket. RFC 9110, 7.8 lets a proxy ignore a wish to switch protocols, and this
-    /// one does for every other: `h2c` would carry requests past all that is checked here, and of other protocols
-    /// nothing is known.
+    /// True if the request asks to switch to WebSocket and to nothing else. Requests for other protocols are ignored,
+    /// as RFC 9110, 7.8 allows: `h2c` would carry requests past all checks, and other protocols are not known.
     var asksForWebSocket: Bool {
         head.fields.connectionUpgrade && head.kind == .get && head.minor == 1 && head.framing == .none
             && namesWebSocket(head.fields, base)
     }
 }
 
-/// A response's head as the proxy sees it. Valid until the connection reads on.
+/// A response's head as the proxy needs it. Valid until the next read of the connection.
 struct ResponseMessage {
     let head: ResponseHead
     let fields: FieldList
@@ -70,8 +70,8 @@ private func namesWebSocket(_ fields: FieldSummary, _ base: UnsafePointer<UInt8>
         && value.indices.allSatisfy { asciiLowercase(value[$0]) == name.utf8Start[$0] }
 }
 
-/// Finds `name=value` among pairs that semicolons separate (RFC 6265, 4.2.1); quotes around the value are no part of
-/// it.
+/// Finds the value of a cookie among `name=value` pairs separated by semicolons (RFC 6265, 4.2.1), without quotes
+/// around it.
 func findCookie(named name: Bytes, in value: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
     guard let p = value.baseAddress else { return nil }
     var i = 0

@@ -1,7 +1,7 @@
 import HTTPEngine
 
-/// Sends copies of requests that the baseline served to the candidate, when the turn in which that happened is over.
-/// Nothing waits for them, no observation comes of them, and what befalls them says nothing of a server's health.
+/// Mirrors requests that the baseline served to the candidate, at the end of the event loop's turn. Nothing waits for
+/// mirrored requests, they are not observed, and their failures do not count against a server's health.
 final class RequestMirror {
     private enum Result { case completed, failed, dropped }
 
@@ -11,12 +11,12 @@ final class RequestMirror {
     private let parser: HeadParser
     private let limits: ProxyLimits
     private var records = Slab(blank: MirrorRecord())
-    /// Copies whose primaries have their responses: they go out when the turn's events are done with.
-    private var due: [MirrorCopy] = []
-    /// The oldest first.
+    /// The mirrored requests whose primaries have their responses; they are sent at the end of the turn.
+    private var due: [MirroredRequest] = []
+    /// The pairs that wait to be drained, the oldest first.
     private var pairs: [KeptPair] = []
     private(set) var counts = MirrorCounts()
-    /// The time at which the first copy takes too long, as far as it is known.
+    /// A time before which no mirrored request has to be expired.
     private(set) var nextDeadline = Int64.max
 
     init(_ loop: EventLoop, _ buffers: BufferPool, _ pool: UpstreamPool, _ parser: HeadParser, _ limits: ProxyLimits) {
@@ -36,89 +36,92 @@ final class RequestMirror {
 // MARK: The primary
 
 extension RequestMirror {
-    /// Plans a copy of a request from its beginning on, since the response is kept as it passes.
+    /// Prepares a mirrored request when the primary begins, so that the primary's response can be kept while it is
+    /// relayed.
     func begin(_ c: Client, _ service: UnsafeMutablePointer<ServicePlan>) {
-        guard records.inUse < limits.maxCopies else {
+        guard records.inUse < limits.maxMirrored else {
             counts.dropped += 1
             return
         }
-        let copy = records.take()
-        copy.pointee.isInUse = true
-        copy.pointee.service = service
-        copy.pointee.requestHash = c.exchange.requestHash
-        copy.pointee.isHead = c.exchange.traits.contains(.head)
-        copy.pointee.bodies = buffers.take()
-        service.pointee.copies += 1
-        c.exchange.mirror = copy
+        let mirrored = records.take()
+        mirrored.pointee.isInUse = true
+        mirrored.pointee.service = service
+        mirrored.pointee.requestHash = c.exchange.requestHash
+        mirrored.pointee.isHead = c.exchange.traits.contains(.head)
+        mirrored.pointee.bodies = buffers.take()
+        service.pointee.mirrored += 1
+        c.exchange.mirror = mirrored
     }
 
-    func primaryBegan(_ copy: MirrorCopy, _ head: ResponseHead) { copy.pointee.primary = KeptResponse(head) }
+    func primaryBegan(_ mirrored: MirroredRequest, _ head: ResponseHead) {
+        mirrored.pointee.primary = KeptResponse(head)
+    }
 
-    /// Keeps the last bytes of the server's input, which are new. What is broken in them is found where they are
-    /// relayed.
-    func keepPrimary(_ copy: MirrorCopy, _ input: ByteSlice, last count: Int) {
-        guard let bodies = copy.pointee.bodies, !copy.pointee.primary.isCut else { return }
+    /// Keeps the new bytes of the primary's response, the last `count` of the input. Errors in them are left to the
+    /// relay.
+    func keepPrimary(_ mirrored: MirroredRequest, _ input: ByteSlice, last count: Int) {
+        guard let bodies = mirrored.pointee.bodies, !mirrored.pointee.primary.isCut else { return }
         var new = input
         new.start = new.end - count
-        _ = copy.pointee.primary.keep(&new, in: bodies)
+        _ = mirrored.pointee.primary.keep(&new, in: bodies)
     }
 
-    /// Says whether the request stays in `toServer` beyond the beginning of its response. A copy that cannot be had
-    /// whole is dropped.
+    /// True if the request has to stay in `toServer` after its response began. If it cannot be mirrored as a whole, its
+    /// mirrored request is dropped.
     func keepsRequest(_ c: Client) -> Bool {
-        guard let copy = c.exchange.mirror else { return false }
+        guard let mirrored = c.exchange.mirror else { return false }
         let isWhole = !c.exchange.owesBody && c.toServer.isEmpty && c.toServer.base != nil
         if isWhole, !c.exchange.outcome.isError { return true }
-        drop(copy, c)
+        drop(mirrored, c)
         return false
     }
 
-    /// The primary has its whole response: its copy is next.
-    func primaryEnded(_ copy: MirrorCopy, _ c: Client) {
+    /// Handles the end of the primary's response: the mirrored request becomes due.
+    func primaryEnded(_ mirrored: MirroredRequest, _ c: Client) {
         guard c.exchange.traits.contains(.isHeld), keepsRequest(c), !pool.isDraining else {
-            if c.exchange.mirror != nil { drop(copy, c) }
+            if c.exchange.mirror != nil { drop(mirrored, c) }
             return
         }
         c.exchange.mirror = nil
-        copy.pointee.request = c.toServer
-        copy.pointee.request.start = 0
+        mirrored.pointee.request = c.toServer
+        mirrored.pointee.request.start = 0
         c.toServer = ByteSlice()
-        // A copy takes nothing of what its service may buffer for requests.
-        copy.pointee.request.discharge()
-        due.append(copy)
+        // Buffers of mirrored requests do not count against the service's limit.
+        mirrored.pointee.request.discharge()
+        due.append(mirrored)
     }
 
-    func drop(_ copy: MirrorCopy, _ c: Client) {
+    func drop(_ mirrored: MirroredRequest, _ c: Client) {
         c.exchange.mirror = nil
         counts.dropped += 1
-        forget(copy)
+        forget(mirrored)
     }
 }
 
-// MARK: The copy
+// MARK: The mirrored request
 
 extension RequestMirror {
-    /// Sends the copies that are due, after the turn's last event.
+    /// Sends the mirrored requests that are due, after the turn's last event.
     @inline(__always) func turnEnded() {
         records.turnEnded()
         guard !due.isEmpty else { return }
-        for copy in due { start(copy) }
+        for mirrored in due { start(mirrored) }
         due.removeAll(keepingCapacity: true)
     }
 
-    private func start(_ copy: MirrorCopy) {
-        let service = copy.pointee.service.unsafelyUnwrapped
-        guard copy.pointee.request.markAsCopy() else { return end(copy, .dropped) }
-        // A copy never tries a server that is known to be down: requests that matter find out when it is back.
+    private func start(_ mirrored: MirroredRequest) {
+        let service = mirrored.pointee.service.unsafelyUnwrapped
+        guard mirrored.pointee.request.markAsMirrored() else { return end(mirrored, .dropped) }
+        // Only clients' requests try a server that is down.
         guard let server = service.pointee.candidate.pick(loop.now, besides: TriedServers()),
-            server.pointee.health.standing(loop.now) == .up, let u = connection(to: server)
-        else { return end(copy, .failed) }
+            server.pointee.health.state(loop.now) == .up, let u = connection(to: server)
+        else { return end(mirrored, .failed) }
         pool.lend(u, to: ArmKey(slot: service.pointee.slot, arm: .candidate))
-        u.pointee.mirror = copy
-        copy.pointee.upstream = u
-        copy.pointee.deadline = loop.now + service.pointee.responseTimeout
-        nextDeadline = min(nextDeadline, copy.pointee.deadline)
-        if u.phase == .busy { send(copy, u) }
+        u.pointee.mirror = mirrored
+        mirrored.pointee.upstream = u
+        mirrored.pointee.deadline = loop.now + service.pointee.responseTimeout
+        nextDeadline = min(nextDeadline, mirrored.pointee.deadline)
+        if u.phase == .busy { send(mirrored, u) }
     }
 
     private func connection(to server: UnsafeMutablePointer<Server>) -> Upstream? {
@@ -130,45 +133,49 @@ extension RequestMirror {
         }
     }
 
-    func ready(_ copy: MirrorCopy, _ u: Upstream, _ events: ReadyEvents) {
+    func ready(_ mirrored: MirroredRequest, _ u: Upstream, _ events: ReadyEvents) {
         if u.phase == .connecting {
-            guard !u.transport.hasFailed, events.isDisjoint(with: [.failed, .hungUp]) else { return end(copy, .failed) }
+            guard !u.transport.hasFailed, events.isDisjoint(with: [.failed, .hungUp]) else {
+                return end(mirrored, .failed)
+            }
             guard events.contains(.writable) else { return }
             u.phase = .busy
             if events.contains(.readable) { pool.spokeUnasked(u) }
         }
-        if events.contains(.writable) { return send(copy, u) }
-        receive(copy, u)
+        if events.contains(.writable) { return send(mirrored, u) }
+        receive(mirrored, u)
     }
 
-    private func send(_ copy: MirrorCopy, _ u: Upstream) {
-        guard u.transport.sendAll(of: &copy.pointee.request) != nil else { return end(copy, .failed) }
-        let isWriting = !copy.pointee.request.isEmpty
-        if !isWriting { buffers.reclaim(&copy.pointee.request) }
+    private func send(_ mirrored: MirroredRequest, _ u: Upstream) {
+        guard u.transport.sendAll(of: &mirrored.pointee.request) != nil else { return end(mirrored, .failed) }
+        let isWriting = !mirrored.pointee.request.isEmpty
+        if !isWriting { buffers.reclaim(&mirrored.pointee.request) }
         pool.watch(u, reading: true, writing: isWriting)
     }
 
-    private func receive(_ copy: MirrorCopy, _ u: Upstream) {
+    private func receive(_ mirrored: MirroredRequest, _ u: Upstream) {
         buffers.supply(&u.input, for: nil)
         u.input.makeRoom()
-        guard u.input.room > 0 else { return end(copy, .failed) }
+        guard u.input.room > 0 else { return end(mirrored, .failed) }
         switch u.transport.receive(into: &u.input) {
         case .bytes: break
         case .blocked: return
-        case .broken: return end(copy, .failed)
+        case .broken: return end(mirrored, .failed)
         case .ended:
-            let endsSo = copy.pointee.copy.status > 0 && copy.pointee.copy.reader.kind == .untilClose
-            return end(copy, endsSo ? .completed : .failed)
+            let endsSo = mirrored.pointee.response.status > 0 && mirrored.pointee.response.reader.kind == .untilClose
+            return end(mirrored, endsSo ? .completed : .failed)
         }
-        guard readHeads(copy, u), let bodies = copy.pointee.bodies else { return end(copy, .failed) }
-        guard copy.pointee.copy.status > 0 else { return }
-        guard copy.pointee.copy.keep(&u.input, in: bodies + MirrorRecord.bodyLimit) else { return end(copy, .failed) }
-        if copy.pointee.copy.reader.isDone { end(copy, .completed) }
+        guard readHeads(mirrored, u), let bodies = mirrored.pointee.bodies else { return end(mirrored, .failed) }
+        guard mirrored.pointee.response.status > 0 else { return }
+        guard mirrored.pointee.response.keep(&u.input, in: bodies + MirrorRecord.bodyLimit) else {
+            return end(mirrored, .failed)
+        }
+        if mirrored.pointee.response.reader.isDone { end(mirrored, .completed) }
     }
 
-    /// Reads the response's head; interim ones are skipped. Returns false where it is no HTTP.
-    private func readHeads(_ copy: MirrorCopy, _ u: Upstream) -> Bool {
-        while copy.pointee.copy.status == 0, !u.input.isEmpty {
+    /// Reads the response's head and skips interim ones. Returns false if it is malformed.
+    private func readHeads(_ mirrored: MirroredRequest, _ u: Upstream) -> Bool {
+        while mirrored.pointee.response.status == 0, !u.input.isEmpty {
             let p = UnsafePointer(u.input.first)
             switch u.pointee.scanner.scan(p, min(u.input.count, limits.maxHead)) {
             case .failed: return false
@@ -176,56 +183,57 @@ extension RequestMirror {
             case .complete(let length):
                 u.pointee.scanner = HeadScanner()
                 var head = ResponseHead()
-                guard parser.parse(response: p, length, toHead: copy.pointee.isHead, into: &head) == nil,
+                guard parser.parse(response: p, length, toHead: mirrored.pointee.isHead, into: &head) == nil,
                     head.status != 101
                 else { return false }
                 u.input.start += length
                 guard head.status >= 200 else { continue }
                 u.pointee.keepsAlive = head.keepsAlive && head.framing != .untilClose
-                copy.pointee.copy = KeptResponse(head)
+                mirrored.pointee.response = KeptResponse(head)
             }
         }
         return true
     }
 
-    /// Counts how the copy ended. Where both responses are there they become a pair.
-    private func end(_ copy: MirrorCopy, _ result: Result) {
+    /// Ends a mirrored request and counts its result. If it has a complete response, both responses become a pair.
+    private func end(_ mirrored: MirroredRequest, _ result: Result) {
         let isCompleted = result == .completed
         switch result {
         case .completed: counts.completed += 1
         case .failed: counts.failed += 1
         case .dropped: counts.dropped += 1
         }
-        if let u = copy.pointee.upstream {
-            let isClean = isCompleted && u.pointee.keepsAlive && copy.pointee.request.isEmpty
-            pool.release(u, reuse: isClean, idleTimeout: copy.pointee.service.unsafelyUnwrapped.pointee.idleTimeout)
+        if let u = mirrored.pointee.upstream {
+            let isClean = isCompleted && u.pointee.keepsAlive && mirrored.pointee.request.isEmpty
+            pool.release(u, reuse: isClean, idleTimeout: mirrored.pointee.service.unsafelyUnwrapped.pointee.idleTimeout)
         }
-        if isCompleted, let bodies = copy.pointee.bodies, let service = copy.pointee.service {
-            copy.pointee.bodies = nil
+        if isCompleted, let bodies = mirrored.pointee.bodies, let service = mirrored.pointee.service {
+            mirrored.pointee.bodies = nil
             add(
                 KeptPair(
-                    slot: service.pointee.slot, requestHash: copy.pointee.requestHash, primary: copy.pointee.primary,
-                    copy: copy.pointee.copy, bodies: bodies))
+                    slot: service.pointee.slot, requestHash: mirrored.pointee.requestHash,
+                    primary: mirrored.pointee.primary,
+                    mirrored: mirrored.pointee.response, bodies: bodies))
         }
-        forget(copy)
+        forget(mirrored)
     }
 
-    private func forget(_ copy: MirrorCopy) {
-        copy.pointee.service.unsafelyUnwrapped.pointee.copies -= 1
-        buffers.reclaim(&copy.pointee.request)
-        if let bodies = copy.pointee.bodies { buffers.put(bodies) }
-        records.put(copy)
+    private func forget(_ mirrored: MirroredRequest) {
+        mirrored.pointee.service.unsafelyUnwrapped.pointee.mirrored -= 1
+        buffers.reclaim(&mirrored.pointee.request)
+        if let bodies = mirrored.pointee.bodies { buffers.put(bodies) }
+        records.put(mirrored)
     }
 
-    /// Ends copies that take too long.
+    /// Ends the mirrored requests that take too long.
     func expire(now: Int64) {
         guard now >= nextDeadline else { return }
         nextDeadline = .max
         guard records.inUse > 0 else { return }
-        records.all.forEach { copy in
-            guard copy.pointee.isInUse else { return }
-            if copy.pointee.deadline <= now { return end(copy, .failed) }
-            nextDeadline = min(nextDeadline, copy.pointee.deadline)
+        records.all.forEach { mirrored in
+            guard mirrored.pointee.isInUse else { return }
+            if mirrored.pointee.deadline <= now { return end(mirrored, .failed) }
+            nextDeadline = min(nextDeadline, mirrored.pointee.deadline)
         }
     }
 
@@ -252,14 +260,15 @@ extension RequestMirror {
             defer { buffers.put(pair.bodies) }
             return MirroredPair(
                 slot: pair.slot, requestHash: pair.requestHash, primary: MirroredResponse(pair.primary, pair.bodies),
-                copy: MirroredResponse(pair.copy, pair.bodies + MirrorRecord.bodyLimit))
+                mirrored: MirroredResponse(pair.mirrored, pair.bodies + MirrorRecord.bodyLimit))
         }
     }
 }
 
 extension ByteSlice {
-    /// Puts the copy's field behind the request line, in place. Returns false where there is no room for it.
-    fileprivate mutating func markAsCopy() -> Bool {
+    /// Inserts the field that marks a mirrored request after the request line, in place. Returns false if there is no
+    /// room for it.
+    fileprivate mutating func markAsMirrored() -> Bool {
         let mark: StaticString = "x-canary-mirror: 1\r\n"
         let length = mark.utf8CodeUnitCount
         guard room >= length, let lineEnd = (0..<count).first(where: { first[$0] == 10 }) else { return false }

@@ -3,11 +3,11 @@ import Glibc
 import PolicyModel
 import Threading
 
-/// Looks names up on threads of its own, since the system's resolver blocks, and again for as long as they are wanted:
-/// a server may move. A look-up that fails takes no address away.
+/// Looks up the names of servers on threads of its own, since the system's resolver blocks, and repeats it as long as
+/// the names are in use, because addresses may change. A failed look-up does not remove an address.
 final class Resolver: Sendable {
     struct Times: Sendable {
-        /// Between two look-ups of a name that resolves.
+        /// The interval between two look-ups of a name that resolves.
         var refresh = Duration.seconds(30)
         /// The interval for a name that does not resolve, or whose server takes no connections.
         var retry = Duration.seconds(5)
@@ -19,28 +19,28 @@ final class Resolver: Sendable {
         case failure(String)
     }
 
-    /// Look-ups at once: some names may wait for a resolver that is gone while others can be had.
+    /// The number of look-ups at once, so that names whose DNS server is down do not block others.
     private static let threads = 4
-    /// Addresses of a name that are looked at; one is used, and kept for as long as it is among them.
+    /// The number of a name's addresses that are considered. One of them is used, and kept as long as it is among them.
     private static let addressesOfName = 16
 
     private struct Entry {
-        /// Monotonic nanoseconds.
+        /// The time of the next look-up, in monotonic nanoseconds.
         var dueAt: Int64 = 0
         var askedAt: Int64 = .min / 2
         var isAsked = false
-        /// Look-ups that ended.
+        /// The number of look-ups that ended.
         var answers = 0
     }
 
-    private let board: HealthBoard
+    private let registry: HealthRegistry
     private let times: Times
     private let lookUp: @Sendable (Endpoint) -> Answer
-    /// Called on a thread of the resolver after the board was changed.
+    /// Called on a thread of the resolver after the registry was changed.
     private let changed: @Sendable () -> Void
     private let shared = Monitor(Shared())
 
-    /// What the resolver's threads and its callers share.
+    /// The state that the resolver's threads and its callers share.
     private struct Shared {
         var entries: [Endpoint: Entry] = [:]
         var isStarted = false
@@ -48,10 +48,11 @@ final class Resolver: Sendable {
     }
 
     init(
-        board: HealthBoard, times: Times = Times(), lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
+        registry: HealthRegistry, times: Times = Times(),
+        lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
         changed: @escaping @Sendable () -> Void
     ) {
-        self.board = board
+        self.registry = registry
         self.times = times
         self.lookUp = lookUp
         self.changed = changed
@@ -66,9 +67,9 @@ final class Resolver: Sendable {
         }
     }
 
-    /// Wants these too. Addresses written as such are known when it returns; names are asked for on other threads.
+    /// Adds endpoints. Those written as addresses are resolved when it returns; names are looked up on other threads.
     func add(_ endpoints: Set<Endpoint>) {
-        let known = board.snapshot.addresses
+        let known = registry.snapshot.addresses
         var literals: [Endpoint: ce_address] = [:]
         var names: [Endpoint] = []
         for endpoint in endpoints where known[endpoint] == nil {
@@ -79,23 +80,23 @@ final class Resolver: Sendable {
                 names.append(endpoint)
             }
         }
-        if !literals.isEmpty { board.write { $0.addresses.merge(literals) { old, _ in old } } }
+        if !literals.isEmpty { registry.write { $0.addresses.merge(literals) { old, _ in old } } }
         shared.update { shared in
             for name in names where shared.entries[name] == nil { shared.entries[name] = Entry() }
             if !shared.entries.isEmpty { start(&shared) }
         }
     }
 
-    /// Forgets all but these.
+    /// Forgets all endpoints but these.
     func keep(_ endpoints: Set<Endpoint>) {
         shared.withLock { $0.entries = $0.entries.filter { endpoints.contains($0.key) } }
-        board.write {
+        registry.write {
             $0.addresses = $0.addresses.filter { endpoints.contains($0.key) }
             $0.unresolved = $0.unresolved.filter { endpoints.contains($0.key) }
         }
     }
 
-    /// Blocks until each of these was looked up at least once, or until the timeout.
+    /// Blocks until each of these endpoints was looked up at least once, or until the timeout.
     func wait(for endpoints: Set<Endpoint>, timeout: Duration) {
         let deadline = ce_monotonic() + timeout.nanoseconds
         shared.wait { shared in
@@ -104,9 +105,9 @@ final class Resolver: Sendable {
         }
     }
 
-    /// Asks again for those that have no address.
+    /// Repeats the look-up of those endpoints that have no address.
     func askAgain(_ endpoints: Set<Endpoint>) {
-        let known = board.snapshot.addresses
+        let known = registry.snapshot.addresses
         shared.update { shared in
             for endpoint in endpoints where known[endpoint] == nil {
                 shared.entries[endpoint]?.dueAt = 0
@@ -115,7 +116,7 @@ final class Resolver: Sendable {
         }
     }
 
-    /// Brings the next look-up of a server that takes no connections forward: it may have moved.
+    /// Advances the next look-up of a server that takes no connections, because its address may have changed.
     func hasten(_ endpoint: Endpoint) {
         shared.update { shared in
             guard let entry = shared.entries[endpoint] else { return }
@@ -123,12 +124,12 @@ final class Resolver: Sendable {
         }
     }
 
-    /// Look-ups under way cannot be ended; their threads leave when they are over.
+    /// Stops the threads. A look-up that is under way cannot be canceled; its thread ends after it.
     func stop() { shared.update { $0.isStopping = true } }
 
     // MARK: The look-up threads
 
-    /// Starts the threads with the first name: where all servers are written as addresses there are none.
+    /// Starts the threads, if they are not running. There are none as long as all servers are written as addresses.
     private func start(_ shared: inout Shared) {
         guard !shared.isStarted, !shared.isStopping else { return }
         shared.isStarted = true
@@ -158,14 +159,14 @@ final class Resolver: Sendable {
         }
     }
 
-    /// - Returns: whether anything changed for the loops.
+    /// - Returns: true if anything changed for the loops.
     private func takeIn(_ answer: Answer, _ endpoint: Endpoint) -> Bool {
         shared.update { shared in
             guard shared.entries[endpoint] != nil else { return false }
             var isNew = false
             var wait = times.refresh
             // Under the lock, so that what `keep` forgot is not written again.
-            board.write { content in
+            registry.write { content in
                 switch answer {
                 case .addresses(let found):
                     content.unresolved[endpoint] = nil

@@ -3,7 +3,7 @@ import Glibc
 import HTTPEngine
 import PolicyModel
 
-/// A service as a loop reads it: plain data, no strings. Its table owns the memory that it points to.
+/// A service's routing data for one loop: plain data without strings. The table owns the memory that it points to.
 struct ServicePlan {
     var name: Bytes
     var slot: UInt32
@@ -13,7 +13,7 @@ struct ServicePlan {
     var candidate: ArmPlan
     var sticky: Sticky
     var stickyName: Bytes
-    /// A reserved name: it counts from trusted clients only.
+    /// True if the key is in a reserved field, which is accepted from trusted clients only.
     var stickyNeedsTrust: Bool
     var matches: UnsafeMutablePointer<MatchPlan>
     var matchCount: Int
@@ -22,30 +22,30 @@ struct ServicePlan {
     var paths: UnsafeMutablePointer<Bytes>
     var pathCount: Int
     var rescue: RescuePlan?
-    /// Basis points of the baseline's judged requests; 0 without a candidate.
+    /// The share of the baseline's judged requests that is mirrored, in basis points; 0 without a candidate.
     var mirrorShare: UInt64
-    /// Nanoseconds.
+    /// The timeouts in nanoseconds.
     var connectTimeout: Int64
     var responseTimeout: Int64
     var idleTimeout: Int64
     var limits: LimitPlan
     var hasLimits: Bool
     var headers: HeaderRules
-    /// Requests that still use it.
+    /// The number of requests that use this record.
     var inFlight = 0
-    /// Copies that still use it.
-    var copies = 0
+    /// The number of mirrored requests that use this record.
+    var mirrored = 0
 
     enum Sticky: UInt8 { case none, header, cookie }
 }
 
-/// Which of the candidate's failed requests the baseline gets.
+/// The rules for which of the candidate's failed requests are sent to the baseline.
 struct RescuePlan {
     var methods: UnsafeMutablePointer<Bytes>
     var methodCount: Int
     var paths: UnsafeMutablePointer<Bytes>
     var pathCount: Int
-    /// Judged requests are safe to send twice, beside those that are listed.
+    /// True if judged requests are safe to send twice, in addition to those with a listed method or path.
     var takesJudged: Bool
     var maxBody: Int64
 }
@@ -58,30 +58,31 @@ struct MatchPlan {
 }
 
 private struct RoutePlan {
-    /// Lower case; empty: any.
+    /// The host in lower case; empty for any host.
     var host: Bytes
     var path: Bytes
     var service: UnsafeMutablePointer<ServicePlan>
 }
 
-/// What one loop needs of a published plan. Built on the loop and never changed; freed when nothing uses it any more.
+/// A published plan in the form that one loop reads. It is built on the loop, never changes, and is freed when no
+/// request uses it any more.
 final class RouteTable {
     private(set) var services: [UnsafeMutablePointer<ServicePlan>] = []
     private var routes: [ListenAddress: (UnsafeMutablePointer<RoutePlan>, Int)] = [:]
     private var memory: [UnsafeMutableRawPointer] = []
     private(set) var servers: [UnsafeMutablePointer<Server>] = []
-    /// The arms, for reports: what the plain memory does not say.
+    /// The arms with the data that only reports need.
     private(set) var arms: [ArmEntry] = []
 
     struct ArmEntry {
         var slot: UInt32
         var arm: Arm
         var plan: UnsafeMutablePointer<ArmPlan>
-        /// The keys of its servers, in their order.
+        /// The keys of the arm's servers, in their order.
         var keys: [ServerKey]
     }
 
-    /// - Parameter server: finds or makes the loop's record of a server.
+    /// - Parameter server: returns the loop's record of a server, which it creates if needed.
     init(_ plan: RoutingPlan, gauges: ServiceGauges, server: (ServerKey) -> UnsafeMutablePointer<Server>) {
         var byListener: [ListenAddress: [RoutePlan]] = [:]
         for service in plan.services {
@@ -95,7 +96,8 @@ final class RouteTable {
             for address in service.listen { byListener[address, default: []].append(route) }
         }
         for (address, list) in byListener {
-            // A host beats any, then the longest path wins: the first that fits is the one.
+            // Routes with a host come first, then those with longer paths, so the first that matches is the most
+            // specific.
             let sorted = list.sorted {
                 ($0.host.count == 0 ? 0 : 1, $0.path.count) > ($1.host.count == 0 ? 0 : 1, $1.path.count)
             }
@@ -107,9 +109,9 @@ final class RouteTable {
 
     deinit { for pointer in memory { pointer.deallocate() } }
 
-    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.copies == 0 } }
+    var isUnused: Bool { services.allSatisfy { $0.pointee.inFlight == 0 && $0.pointee.mirrored == 0 } }
 
-    /// Returns the routes of a listener, which keeps them, so that requests look nothing up by address.
+    /// The routes of a listener. The listener keeps them, so that requests need no look-up by address.
     func routes(of address: ListenAddress) -> ListenerRoutes {
         guard let (pointer, count) = routes[address] else { return ListenerRoutes() }
         return ListenerRoutes(first: UnsafeRawPointer(pointer), count: count)
@@ -127,8 +129,10 @@ final class RouteTable {
             }
         let matches = array(
             traffic.match.map {
-                MatchPlan(
-                    name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to, needsTrust: $0.trusted)
+                let header = lowercase($0.header)
+                return MatchPlan(
+                    name: bytes(header), value: bytes($0.equals), arm: $0.to,
+                    needsTrust: $0.trusted || ReservedFields.isForwarding(header))
             })
         let methods = array(service.judged.methods.map(bytes))
         let paths = array(service.judged.paths.map(bytes))
@@ -219,7 +223,8 @@ struct ListenerRoutes {
         self.count = count
     }
 
-    /// The service of a request, by its host without port and its path without query. `OPTIONS *` is for the root.
+    /// Finds the service of a request by its host without port and its path without query; nil if none matches.
+    /// `OPTIONS *` counts as the path `/`.
     func find(host: UnsafeBufferPointer<UInt8>, path: UnsafeBufferPointer<UInt8>) -> UnsafeMutablePointer<ServicePlan>?
     {
         guard let first else { return nil }

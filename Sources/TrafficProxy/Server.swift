@@ -1,8 +1,8 @@
 import CLinuxEngine
 import PolicyModel
 
-/// The identity of a server to a loop. A server under other rules is another one: nothing is held against it that
-/// was counted by rules which are no longer in force.
+/// Identifies a server to a loop. A change of its rules makes it a different server, so failures that were counted
+/// under the old rules do not count against it.
 struct ServerKey: Hashable, Sendable {
     var endpoint: Endpoint
     var healthCheck: HealthCheck?
@@ -10,28 +10,31 @@ struct ServerKey: Hashable, Sendable {
     var upstream = UpstreamRules()
 }
 
-/// One upstream server as one loop sees it. Lives as long as a table names it or a request is under way to it.
+/// One upstream server as one loop knows it. The record lives as long as a table names it or a request is under way to
+/// it.
 struct Server {
     var address = ce_address()
-    /// The server's name in the plan, for people.
+    /// The server's name in the plan, for logs.
     var name = InlineText()
-    /// Grows with each change of the address: connections to another one are not kept.
-    var move: UInt32 = 0
+    /// A number that grows with each change of the address. Connections to an earlier address are not kept.
+    var addressVersion: UInt32 = 0
     var health = ServerHealth()
     var rules = OutlierRules()
-    /// Whether its connections carry more than one request.
+    /// True if its connections carry more than one request.
     var reusesConnections = true
     /// The number of this loop's tables that name it.
     var tables = 0
+    /// The number of requests that are under way to the server.
     var outstanding = 0
-    /// Kept-alive connections, the last used first.
+    /// The kept-alive connections, the last used first.
     var idle: UnsafeMutablePointer<UpstreamRecord>?
     var idleCount = 0
 }
 
-/// The servers that one request has failed to connect to: it does not meet them again.
+/// The servers that one request has failed to connect to and is not sent to again.
 struct TriedServers {
-    /// One less than a request has attempts, of which the last needs no note; 0: none.
+    /// The addresses of the servers' records; 0 for none. Three are enough, since a request has four attempts and no
+    /// attempt follows the last.
     private var servers: (Int, Int, Int) = (0, 0, 0)
 
     @inline(__always) func contains(_ server: UnsafeMutablePointer<Server>) -> Bool {
@@ -48,48 +51,50 @@ struct TriedServers {
 struct ArmPlan {
     var servers: UnsafeMutablePointer<UnsafeMutablePointer<Server>>
     var count = 0
-    /// `x-canary-version: NAME` with its line end.
+    /// The response field `x-canary-version: NAME` with its line end.
     var versionLine: Bytes
     /// The version's name.
     var name: Bytes {
         let around = "x-canary-version: ".utf8.count
         return Bytes(start: versionLine.start + around, count: max(versionLine.count - around - 2, 0))
     }
-    /// True if there is no better place for its requests: where no server is up, those that were ejected or fail their
-    /// probes are tried. A candidate's requests fail instead, at once: that is what the judge has to see, and the way
-    /// back to the baseline is short.
+    /// True for the baseline, whose requests have nowhere else to go: if no server is up, servers that are ejected or
+    /// fail their health checks are tried. A candidate's requests fail at once instead, so that the judge sees it and
+    /// the rollout is reverted.
     var isLastResort = false
-    /// Whether connections to its servers carry more than one request.
+    /// True if connections to its servers carry more than one request.
     var reusesConnections = true
-    /// The place at which the next search starts, so that equals take turns.
-    var turn = 0
+    /// The index at which the last search started. Each search starts one further, so that equally loaded servers take
+    /// turns.
+    var searchStart = 0
 
-    /// Least outstanding requests among those that are up. Where none is: for the last resort those that were ejected,
-    /// then those that fail their probes; then one that refused, since asking it again costs nothing; none where all
-    /// hang.
-    /// - Parameter tried: are left out.
+    /// Picks the server for a request: the one with the fewest outstanding requests among those that are up. If none is
+    /// up, the baseline's ejected servers come next, then those that fail their health checks. Then a server that
+    /// refused connections is picked, since trying it again costs little.
+    /// - Parameter tried: servers that are left out.
+    /// - Returns: nil if all other servers hang or have no address.
     mutating func pick(_ now: Int64, besides tried: TriedServers) -> UnsafeMutablePointer<Server>? {
         var best: UnsafeMutablePointer<Server>?
-        var rank = ServerHealth.Standing.unresolved
-        turn = turn + 1 < count ? turn + 1 : 0
+        var rank = ServerHealth.State.unresolved
+        searchStart = searchStart + 1 < count ? searchStart + 1 : 0
         for i in 0..<count {
-            let at = turn + i < count ? turn + i : turn + i - count
+            let at = searchStart + i < count ? searchStart + i : searchStart + i - count
             let server = servers[at]
             guard !tried.contains(server) else { continue }
-            let standing = server.pointee.health.standing(now)
-            switch standing {
+            let state = server.pointee.health.state(now)
+            switch state {
             case .up, .refusing: break
             case .ejected, .unhealthy: guard isLastResort else { continue }
             case .hanging, .unresolved: continue
             }
-            guard let other = best, standing >= rank else {
+            guard let other = best, state >= rank else {
                 best = server
-                rank = standing
+                rank = state
                 continue
             }
-            guard standing == rank else { continue }
+            guard state == rank else { continue }
             let isBetter =
-                standing == .refusing
+                state == .refusing
                 ? server.pointee.health.downUntil < other.pointee.health.downUntil
                 : server.pointee.outstanding < other.pointee.outstanding
             if isBetter { best = server }
@@ -97,10 +102,10 @@ struct ArmPlan {
         return best
     }
 
-    /// Says whether `pick` would find a server for a new request.
+    /// True if `pick` would find a server for a new request.
     func canServe(_ now: Int64) -> Bool {
         (0..<count).contains { place in
-            switch servers[place].pointee.health.standing(now) {
+            switch servers[place].pointee.health.state(now) {
             case .up, .refusing: true
             case .ejected, .unhealthy: isLastResort
             case .hanging, .unresolved: false
@@ -108,7 +113,7 @@ struct ArmPlan {
         }
     }
 
-    /// Servers that are ejected now.
+    /// The number of servers that are ejected now.
     func ejected(_ now: Int64) -> Int {
         (0..<count).reduce(0) { $0 + (servers[$1].pointee.health.ejectedUntil > now ? 1 : 0) }
     }

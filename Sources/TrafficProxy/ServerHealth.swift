@@ -1,37 +1,37 @@
 import PolicyModel
 
-/// A server's health as one loop knows it from every source, and the one result that follows from it: how it stands.
-/// Pure: times are given, in monotonic nanoseconds, and nothing is called.
+/// A server's health as one loop knows it from three sources, and the state that follows from it. Pure: times are
+/// arguments, in monotonic nanoseconds.
 ///
-/// Three sources, each with its own consequence, so that no failure is counted twice:
-/// - Connections that fail are a matter of seconds: a back-off that doubles from 100 ms to 2 s.
-/// - Responses that fail, and connections on which none came, are counted for the ejection of outliers.
-/// - Probes are counted by `ProbeCount`, once for the whole agent; here only their verdict arrives.
+/// Each source has a consequence of its own, so that no failure is counted twice:
+/// - A failed connection starts a back-off, which doubles from 100 ms to 2 s.
+/// - A failed response, or a connection on which none came, counts toward ejection as an outlier.
+/// - Probes are counted by `ProbeCount`, once for the whole agent; only their verdict arrives here.
 struct ServerHealth {
-    /// Ordered: where several can be had, the lowest is taken.
-    enum Standing: UInt8, Comparable {
-        /// Can transition to any other.
+    /// The state of a server. States are in the order of preference: a request goes to a server with the lowest.
+    enum State: UInt8, Comparable {
+        /// The server takes requests. Exits: all other states.
         case up
-        /// To `up` when its time is over.
+        /// The server failed requests repeatedly. Exit: `up` when the ejection is over.
         case ejected
-        /// To `up` when probes say so.
+        /// The server fails its health check. Exit: `up` when its probes succeed.
         case unhealthy
-        /// Refuses connections. To `up` when its back-off is over, and then to here again or not.
+        /// The server refuses connections. Exit: `up` when its back-off is over, until the next connection fails.
         case refusing
-        /// Does not take connections in time. As `refusing`.
+        /// The server does not take connections in time. Exit: `up`, as from `refusing`.
         case hanging
-        /// To `up` when its name gets an address.
+        /// The server's name has no address. Exit: `up` when it gets one.
         case unresolved
 
-        static func < (a: Standing, b: Standing) -> Bool { a.rawValue < b.rawValue }
+        static func < (a: State, b: State) -> Bool { a.rawValue < b.rawValue }
     }
 
-    /// The result of a request that the server had taken.
+    /// The result of a request that was sent to the server.
     enum RequestResult {
         case good
-        /// 5xx.
+        /// A 5xx other than 502 to 504.
         case serverError
-        /// 502 to 504, or no whole answer.
+        /// A 502 to 504, or no complete response.
         case gatewayFailure
 
         @inline(__always) init(status: Int) {
@@ -40,51 +40,55 @@ struct ServerHealth {
     }
 
     var isResolved = false
-    /// The verdict of its probes.
+    /// True if the server fails its health check.
     var isUnhealthy = false
-    /// The server did not refuse the connection, it hung: trying it again costs a client its patience.
+    /// True if the last connection was not refused but timed out. Trying such a server again would keep a client
+    /// waiting.
     private(set) var hangs = false
-    /// Failed connections in a row.
+    /// The number of failed connections in a row.
     private(set) var failures: UInt16 = 0
-    /// Failed responses in a row.
+    /// The number of failed responses in a row, and that of gateway failures.
     private var errors: UInt16 = 0
     private var gatewayFailures: UInt16 = 0
-    /// The length of the last ejection, in base times.
+    /// The length of the last ejection, as a multiple of the base time.
     private(set) var ejections: UInt16 = 0
-    /// The time before which the server is not tried while another of its version can be.
+    /// The end of the back-off after failed connections.
     private(set) var downUntil: Int64 = 0
     private(set) var ejectedUntil: Int64 = 0
-    /// The time at which it last sent anything.
+    /// The time at which the server last sent anything.
     var lastHeard: Int64 = .min / 2
 
     static let firstBackoff: Int64 = 100_000_000
     static let longestBackoff: Int64 = 2_000_000_000
-    /// A server that was heard of within this time is there: a connection that it did not take in time says that its
-    /// backlog is full, not that it is gone.
+    /// The time in nanoseconds for which a server counts as alive after it sent anything. If a connection to such a
+    /// server times out, its backlog is full.
     private static let freshness: Int64 = 2_000_000_000
-    /// A server that is back takes one ejection off its count for each such time (Envoy's `interval`).
+    /// The time in nanoseconds after an ejection in which `ejections` decreases by one (Envoy's `interval`).
     static let forgiveness: Int64 = 10_000_000_000
 
-    @inline(__always) func standing(_ now: Int64) -> Standing {
+    @inline(__always) func state(_ now: Int64) -> State {
         if !isResolved { return .unresolved }
         if downUntil > now { return hangs ? .hanging : .refusing }
         if isUnhealthy { return .unhealthy }
         return ejectedUntil > now ? .ejected : .up
     }
 
-    /// Returns how the server is reported: a server whose connections failed stays so until one succeeds; one that was
-    /// not tried for long is unknown, not bad.
-    func reported(_ now: Int64) -> Standing {
-        let standing = standing(now)
-        guard isResolved, failures > 0, now <= downUntil + 5 * Self.longestBackoff else { return standing }
-        return max(standing, hangs ? .hanging : .refusing)
+    /// The state that is reported. Unlike `state`, it stays `refusing` or `hanging` after the back-off until a
+    /// connection succeeds, or until the server was not tried for so long that its state is unknown.
+    func reported(_ now: Int64) -> State {
+        let state = state(now)
+        guard isResolved, failures > 0, now <= downUntil + 5 * Self.longestBackoff else { return state }
+        return max(state, hangs ? .hanging : .refusing)
     }
 
     @inline(__always) func isHeard(_ now: Int64) -> Bool { now - lastHeard < Self.freshness }
 
     // MARK: Connections
 
-    /// - Parameter jitter: any number; a quarter of the back-off hangs on it, so that loops do not try together.
+    /// Records a failed connection.
+    /// - Parameters:
+    ///   - hangs: true if it timed out.
+    ///   - jitter: any number. It shortens the back-off by up to a quarter, so that loops do not try together.
     mutating func connectFailed(_ now: Int64, hangs: Bool, jitter: UInt64) {
         if hangs, isHeard(now) { return }
         failures += failures < .max ? 1 : 0
@@ -93,7 +97,8 @@ struct ServerHealth {
         downUntil = now + backoff - Int64(jitter % UInt64(backoff / 4))
     }
 
-    /// One request finds out whether it is back; the others need not wait with it.
+    /// Starts a trial of a server whose connections failed: one request connects to it, and others are sent elsewhere
+    /// until the deadline.
     mutating func isTried(until deadline: Int64) {
         if failures > 0 { downUntil = max(downUntil, deadline) }
     }
@@ -107,7 +112,8 @@ struct ServerHealth {
 
     // MARK: Outliers
 
-    /// True: it is an outlier now, to be ejected where its version can spare it.
+    /// Records the result of a request.
+    /// - Returns: true if the server is an outlier now, to be ejected if its version can spare it.
     mutating func record(_ result: RequestResult, _ rules: OutlierRules, _ now: Int64) -> Bool {
         switch result {
         case .good:
@@ -135,7 +141,7 @@ struct ServerHealth {
         gatewayFailures = 0
     }
 
-    /// Takes over an ejection that another loop decided.
+    /// Applies an ejection that another loop decided.
     mutating func eject(until: Int64, ejections: UInt16) {
         ejectedUntil = max(ejectedUntil, until)
         self.ejections = max(self.ejections, ejections)
@@ -144,12 +150,12 @@ struct ServerHealth {
     }
 }
 
-/// `OutlierDetection` as plain numbers.
+/// The settings of `OutlierDetection` as plain numbers.
 struct OutlierRules {
-    /// The failures in a row that make an outlier; 0: not counted.
+    /// The numbers of failures in a row that make an outlier; 0 if they do not count.
     var errors: UInt16 = 0
     var gatewayFailures: UInt16 = 0
-    /// Nanoseconds.
+    /// The length of the first ejection and the longest, in nanoseconds.
     var baseTime: Int64 = 0
     var longestTime: Int64 = 0
     var percent = 0
@@ -166,18 +172,19 @@ struct OutlierRules {
 
     @inline(__always) var isOn: Bool { errors | gatewayFailures != 0 }
 
-    /// Whether one more of so many servers may go, where `out` are out already. One always may.
+    /// True if one more of `count` servers may be ejected while `out` are. One always may.
     func spares(_ out: Int, of count: Int) -> Bool { out == 0 || (out + 1) * 100 <= percent * count }
 }
 
-/// Probes of one server in a row. Pure.
+/// Counts the probes of one server in a row. Pure.
 struct ProbeCount {
     /// The verdict; nil before the first probe ended.
     private(set) var isHealthy: Bool?
     private var run = 0
 
-    /// - Returns: whether the verdict changed. The first probe decides by itself, and where it finds the server well
-    ///   nothing changes: until then it was taken for well.
+    /// Records a probe.
+    /// - Returns: true if the verdict changed. The first probe decides alone; if it succeeds nothing changes, since
+    ///   servers count as healthy before.
     mutating func ended(isGood: Bool, _ rules: HealthCheck) -> Bool {
         guard let known = isHealthy else {
             isHealthy = isGood

@@ -3,21 +3,22 @@ import CLinuxEngine
 import HTTPEngine
 import PolicyModel
 
-/// The servers of one loop and the routing tables that name them: plans come in, what responses say of servers is
-/// counted, and how servers do is reported. Owns the servers' records; a table lives for as long as a request uses it.
+/// The servers of one loop and the routing tables that name them. It builds a table for each published plan, records
+/// the results of requests, ejects outliers, and reports the servers' health. It owns the servers' records; a table
+/// lives for as long as a request uses it.
 final class ServerTable {
-    private let board: HealthBoard
+    private let registry: HealthRegistry
     private let gauges: ServiceGauges
     private let pool: UpstreamPool
     private(set) var current: RouteTable?
     /// Tables that are no longer in force but still in use.
     private var retired: [RouteTable] = []
     private var servers: [ServerKey: UnsafeMutablePointer<Server>] = [:]
-    /// Tells the other loops of an ejection.
+    /// Reports an ejection to the other loops.
     var onEjection: ((ServerKey, _ until: Int64, _ ejections: UInt16) -> Void)?
 
-    init(board: HealthBoard, gauges: ServiceGauges, pool: UpstreamPool) {
-        self.board = board
+    init(registry: HealthRegistry, gauges: ServiceGauges, pool: UpstreamPool) {
+        self.registry = registry
         self.gauges = gauges
         self.pool = pool
     }
@@ -28,7 +29,7 @@ final class ServerTable {
 
     /// Puts a plan in force on this loop: the next request is routed by it.
     func adopt(_ plan: RoutingPlan) -> RouteTable {
-        let content = board.snapshot
+        let content = registry.snapshot
         let fresh = RouteTable(plan, gauges: gauges) { [self] key in
             if let known = servers[key] { return known }
             let pointer = UnsafeMutablePointer<Server>.allocate(capacity: 1)
@@ -72,21 +73,21 @@ final class ServerTable {
         if server.pointee.health.record(result, server.pointee.rules, now) { eject(server, now) }
     }
 
-    /// Responses are counted by each loop for itself, without a word to the others; what follows from them is rare, and
-    /// the others are told, so that an outlier is out for the whole agent.
+    /// Ejects a server from the whole agent. Each loop counts responses for itself, but ejections are rare enough to be
+    /// reported to the other loops.
     private func eject(_ server: UnsafeMutablePointer<Server>, _ now: Int64) {
         guard canSpare(server, now), let key = servers.first(where: { $0.value == server })?.key else { return }
         server.pointee.health.eject(server.pointee.rules, now)
         onEjection?(key, server.pointee.health.ejectedUntil, server.pointee.health.ejections)
     }
 
-    /// Takes over an ejection that another loop decided.
+    /// Applies an ejection that another loop decided.
     func eject(_ key: ServerKey, until: Int64, ejections: UInt16, _ now: Int64) {
         guard let server = servers[key], canSpare(server, now) else { return }
         server.pointee.health.eject(until: until, ejections: ejections)
     }
 
-    /// Says whether every version that has this server can do without it.
+    /// True if every version with this server may lose one more server (`maxEjectionPercent`).
     private func canSpare(_ server: UnsafeMutablePointer<Server>, _ now: Int64) -> Bool {
         guard let current else { return false }
         for arm in current.arms where arm.plan.pointee.contains(server) {
@@ -96,13 +97,13 @@ final class ServerTable {
         return true
     }
 
-    /// Takes from the board what changed.
-    func readBoard() {
-        let content = board.snapshot
+    /// Reads addresses and probe results from the registry.
+    func readHealth() {
+        let content = registry.snapshot
         for (key, server) in servers { read(content, key, server) }
     }
 
-    private func read(_ content: HealthBoard.Content, _ key: ServerKey, _ server: UnsafeMutablePointer<Server>) {
+    private func read(_ content: HealthRegistry.Content, _ key: ServerKey, _ server: UnsafeMutablePointer<Server>) {
         if let check = key.healthCheck {
             server.pointee.health.isUnhealthy =
                 content.unhealthy[ProbeKey(endpoint: key.endpoint, check: check)] != nil
@@ -110,8 +111,8 @@ final class ServerTable {
         guard let address = content.addresses[key.endpoint] else { return }
         if server.pointee.health.isResolved {
             guard !server.pointee.address.isSame(as: address) else { return }
-            // The server moved: idle connections lead to where it was, and what is under way may end there.
-            server.pointee.move &+= 1
+            // Idle connections lead to the old address. Requests that are under way may end there.
+            server.pointee.addressVersion &+= 1
             pool.closeIdle(server)
             server.pointee.health.connected()
         }
@@ -119,28 +120,28 @@ final class ServerTable {
         server.pointee.health.isResolved = true
     }
 
-    /// Reports how the servers of each arm do.
+    /// The health of the servers of each arm.
     func health(_ now: Int64) -> [ArmHealth] { (current?.arms ?? []).map { health(of: $0, now) } }
 
     private func health(of arm: RouteTable.ArmEntry, _ now: Int64) -> ArmHealth {
         let plan = arm.plan
-        let standings = (0..<plan.pointee.count).map { plan.pointee.servers[$0].pointee.health.reported(now) }
-        var reachable = standings.count { $0 == .up }
-        // Ejected servers are used as a last resort, and what comes of it shows in the requests.
-        if reachable == 0, plan.pointee.isLastResort { reachable = standings.count { $0 == .ejected } }
-        var health = ArmHealth(slot: arm.slot, arm: arm.arm, servers: standings.count, reachable: reachable)
-        let content = standings.allSatisfy { $0 == .up } ? nil : board.snapshot
-        for (i, standing) in standings.enumerated() {
+        let states = (0..<plan.pointee.count).map { plan.pointee.servers[$0].pointee.health.reported(now) }
+        var reachable = states.count { $0 == .up }
+        // Ejected servers are used as a last resort; how they do is seen in the requests.
+        if reachable == 0, plan.pointee.isLastResort { reachable = states.count { $0 == .ejected } }
+        var health = ArmHealth(slot: arm.slot, arm: arm.arm, servers: states.count, reachable: reachable)
+        let content = states.allSatisfy { $0 == .up } ? nil : registry.snapshot
+        for (i, state) in states.enumerated() {
             health.states.append(
-                state(standing, arm.keys[i], plan.pointee.servers[i].pointee.health.ejectedUntil, content))
+                serverState(state, arm.keys[i], plan.pointee.servers[i].pointee.health.ejectedUntil, content))
         }
         return health
     }
 
-    private func state(
-        _ standing: ServerHealth.Standing, _ key: ServerKey, _ ejectedUntil: Int64, _ content: HealthBoard.Content?
+    private func serverState(
+        _ state: ServerHealth.State, _ key: ServerKey, _ ejectedUntil: Int64, _ content: HealthRegistry.Content?
     ) -> ServerState {
-        switch standing {
+        switch state {
         case .up: return .healthy
         case .ejected: return .ejected(until: ejectedUntil)
         case .refusing: return .refusing

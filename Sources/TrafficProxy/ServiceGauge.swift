@@ -1,13 +1,14 @@
 import PolicyModel
 import Synchronization
 
-/// The counts of what a service holds now, over all loops: shared, because shares of a small limit would be too small
-/// for a loop that the kernel happens to give more connections. Touched only where the service has the limit.
+/// Counts what a service uses of its limits, over all loops. The counts are shared, because a small limit divided among
+/// the loops would be too small for a loop that happens to get more connections. A count is only kept if the service
+/// has the limit.
 struct ServiceGauge: ~Copyable {
     let connections = Atomic(0)
     let requests = Atomic(0)
     let bytes = Atomic(0)
-    /// Requests and connections that were refused, by the limit that refused them.
+    /// The numbers of requests and connections that were refused, by the limit.
     let refusedConnections = Atomic<UInt64>(0)
     let refusedRequests = Atomic<UInt64>(0)
     let refusedBytes = Atomic<UInt64>(0)
@@ -15,8 +16,8 @@ struct ServiceGauge: ~Copyable {
 
 typealias Gauge = UnsafeMutablePointer<ServiceGauge>
 
-/// The gauges of all services that ever were: a connection may outlive the plan that named its service, and they are a
-/// few bytes each.
+/// The gauges of all services since the start. They are never removed: a connection may outlive the plan that named its
+/// service, and a gauge takes only a few bytes.
 final class ServiceGauges: @unchecked Sendable {
     private struct Entry: @unchecked Sendable { var gauge: Gauge }
     private let entries = Mutex<[String: Entry]>([:])
@@ -41,7 +42,7 @@ final class ServiceGauges: @unchecked Sendable {
     }
 }
 
-/// `TrafficLimits` as plain numbers; `Int.max`: none.
+/// The settings of `TrafficLimits` as plain numbers; `Int.max` for no limit.
 struct LimitPlan {
     var gauge: Gauge
     var connections = Int.max
@@ -56,11 +57,11 @@ struct LimitPlan {
     }
 }
 
-/// The use that a service makes of its limits now, in the whole agent, and what was refused since the agent started.
+/// What a service uses of its limits now, over all loops, and what was refused since the agent started.
 public struct ServiceUsage: Hashable, Sendable {
     public var connections: Int
     public var requests: Int
-    /// Bytes of buffers.
+    /// The number of bytes in buffers.
     public var bytes: Int
     public var refusedConnections: UInt64
     public var refusedRequests: UInt64

@@ -1,5 +1,5 @@
-/// Records of one kind in plain memory that never moves and is never given back: an event that comes for a record that
-/// was closed a moment ago still finds a record, and sees that it is closed.
+/// Records of one kind in memory that never moves and is never freed, so that a late event for a record that was closed
+/// in the same turn still finds a record and sees that it is closed.
 struct Slab<Record> {
     typealias Pointer = UnsafeMutablePointer<Record>
 
@@ -7,7 +7,8 @@ struct Slab<Record> {
 
     private var chunks: [Pointer] = []
     private var free: [Pointer] = []
-    /// Freed in this turn: reused only in the next, because events of this turn may still name them.
+    /// The records that were freed in this turn. They are reused only in the next, because events of this turn may
+    /// still refer to them.
     private var resting: [Pointer] = []
     private(set) var inUse = 0
     private let blank: Record
@@ -35,8 +36,8 @@ struct Slab<Record> {
         resting.removeAll(keepingCapacity: true)
     }
 
-    /// All records, those not in use as well: they look blank. A value of its own, so that records may be taken and put
-    /// while one goes through it.
+    /// All records, including unused ones, which are blank. The result is independent of the slab, so that records may
+    /// be taken and put back while it is iterated.
     var all: Records { Records(chunks: chunks) }
 
     struct Records {
@@ -47,13 +48,13 @@ struct Slab<Record> {
         }
     }
 
-    /// The first record for which something holds.
+    /// The first record that satisfies a predicate; nil if none does.
     func first(where holds: (Pointer) -> Bool) -> Pointer? {
         for chunk in chunks { for i in 0..<Self.chunkSize where holds(chunk + i) { return chunk + i } }
         return nil
     }
 
-    /// The number of records, and the one at an index below that.
+    /// The number of records, including unused ones.
     var count: Int { chunks.count * Self.chunkSize }
     subscript(index: Int) -> Pointer { chunks[index / Self.chunkSize] + index % Self.chunkSize }
 

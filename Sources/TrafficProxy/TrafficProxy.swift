@@ -5,32 +5,34 @@ import HTTPEngine
 import PolicyModel
 import Synchronization
 
-/// The data plane: takes requests on every loop, deals them to the arms of their services by the published plan, relays
-/// them, and keeps an observation of each. Called from one control thread.
+/// The data plane. It accepts requests on every loop, assigns them to the arms of their services by the published plan,
+/// relays them, and records an observation of each. Its methods are called from one control thread.
 public final class TrafficProxy: @unchecked Sendable {
     private let workers: [LoopWorker]
     private let accessLog: AccessLog?
     private var open: [ListenAddress: OpenListener] = [:]
-    /// Opened since the last publication; the loops get them with the next.
+    /// The listeners that were opened since the last publication. The loops get them with the next one.
     private var fresh: Set<ListenAddress> = []
     private var published = RoutingPlan()
-    private let board = HealthBoard()
+    private let registry = HealthRegistry()
     private let gauges = ServiceGauges()
     private let resolver: Resolver
     private let prober: Prober
     private var isShutDown = false
 
-    /// How long the control thread waits for the loops. Turns last microseconds; a loop that takes longer is stuck.
+    /// The time that the control thread waits for the loops. Turns take microseconds; a loop that takes longer is
+    /// stuck.
     private static let patience = Duration.seconds(5)
 
-    /// How long a plan waits for names that were never looked up; and a question what has no address.
+    /// The time that `prepare` waits for names that were never looked up, and `unresolved` for names without an
+    /// address.
     static let lookUpPatience = Duration.seconds(1)
     static let questionPatience = Duration.seconds(3)
 
     /// - Parameters:
-    ///   - loops: event loops, each with its thread; one a core is right. At least 1.
-    ///   - trusted: clients whose reserved fields are believed; from all others they are taken away.
-    ///   - accessLog: nil: none.
+    ///   - loops: the number of event loops, ≥ 1, each with a thread of its own; one per core is right.
+    ///   - trusted: the clients from which reserved fields are accepted; they are removed from all other requests.
+    ///   - accessLog: the settings of the access log; nil for none.
     /// - Throws: `AccessLogError`, `SystemError`.
     public convenience init(
         loops: Int, limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = TrustedNetworks(),
@@ -48,18 +50,18 @@ public final class TrafficProxy: @unchecked Sendable {
         let loops = max(loops, 1)
         let log = try accessLog.map { try AccessLog($0, loops: loops) }
         self.accessLog = log
-        let board = board
+        let registry = registry
         let gauges = gauges
         let workers = try (0..<loops).map { index in
             LoopWorker(
-                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, board: board, gauges: gauges,
+                loop: try EventLoop(name: "proxy-\(index)"), limits: limits, registry: registry, gauges: gauges,
                 trusted: trusted,
                 access: log.map { AccessRecorder($0, loop: index) })
         }
         self.workers = workers
-        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readBoard() } } }
-        resolver = Resolver(board: board, times: times, lookUp: lookUp, changed: tell)
-        prober = try Prober(board: board, changed: tell)
+        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readHealth() } } }
+        resolver = Resolver(registry: registry, times: times, lookUp: lookUp, changed: tell)
+        prober = try Prober(registry: registry, changed: tell)
         for worker in workers {
             worker.peers = workers
             worker.loop.driver = worker
@@ -67,9 +69,9 @@ public final class TrafficProxy: @unchecked Sendable {
         }
     }
 
-    /// Opens what the plan's listeners need that is not open yet, and has the names of its servers looked up. Waits a
-    /// moment for those that never were; a server without an address is one that cannot be reached, and is looked up
-    /// again for as long as a plan names it. Changes nothing that is in force; where it throws, nothing at all.
+    /// Opens the plan's listeners that are not open yet, and looks up the names of its servers. It waits a moment for
+    /// names that were never looked up; a server without an address counts as unreachable, and its look-up is repeated
+    /// as long as a plan names it. The plan in force is not changed. If it throws, nothing is.
     /// - Throws: `ListenError`, `PlanError`.
     public func prepare(_ plan: RoutingPlan) throws {
         try checkRoutes(plan)
@@ -89,22 +91,24 @@ public final class TrafficProxy: @unchecked Sendable {
         resolver.wait(for: servers, timeout: Self.lookUpPatience)
     }
 
-    /// The servers of a plan that have no address, each with the reason; asks again for those, and waits a little.
+    /// The servers of a plan that have no address, each with the reason, after their look-up was repeated with a short
+    /// wait.
     public func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] {
         let servers = endpoints(plan)
         resolver.add(servers)
         resolver.askAgain(servers)
         resolver.wait(for: servers, timeout: Self.questionPatience)
-        let content = board.snapshot
+        let content = registry.snapshot
         return servers.filter { content.addresses[$0] == nil }.sorted { $0.description < $1.description }.map {
             ($0, content.unresolved[$0] ?? "no answer within \(Self.questionPatience.written)")
         }
     }
 
-    /// Puts the plan in force and returns when every loop routes by it: no request that starts after this is routed by
-    /// the old one. Requests under way finish as they began. Listeners that the plan does not name are closed.
+    /// Puts the plan in force and returns when every loop routes by it, so that no request that starts later is routed
+    /// by the old one. Requests that are under way finish by the plan under which they began. Listeners that the plan
+    /// does not name are closed.
     public func publish(_ plan: RoutingPlan) {
-        // The loops are gone: nobody would answer.
+        // The loops have ended and would not respond.
         guard !isShutDown else { return }
         let named = Set(plan.services.flatMap(\.listen))
         let servers = endpoints(plan)
@@ -119,7 +123,7 @@ public final class TrafficProxy: @unchecked Sendable {
         waitForLoops()
         for address in Set(open.keys).subtracting(named) {
             if let listener = open.removeValue(forKey: address) {
-                // The loops closed theirs; what they never got is closed here.
+                // The loops closed their sockets; sockets that they never got are closed here.
                 if fresh.contains(address) { listener.close() } else if case .unix(let path) = address { unlink(path) }
             }
         }
@@ -128,12 +132,11 @@ public final class TrafficProxy: @unchecked Sendable {
         prober.setTargets(probes(plan))
     }
 
-    /// Returns a listener's address, with the port that the system chose where 0 was asked for; nil where it is not
-    /// open.
+    /// A listener's address, with the port that the system chose if port 0 was requested; nil if it is not open.
     public func boundAddress(of address: ListenAddress) -> SocketAddress? { open[address]?.bound }
 
-    /// Returns what ended since the last call, what is open now, and which servers can be reached. The loops do not
-    /// wait.
+    /// Returns the observations since the last call, the open requests, and the servers' health. The loops do not wait
+    /// for it.
     public func drain() -> ObservationBatch {
         var batch = ObservationBatch()
         var health: [ArmKey: ArmHealth] = [:]
@@ -146,7 +149,7 @@ public final class TrafficProxy: @unchecked Sendable {
             batch.open += part.open
             failures.merge(part.failures, uniquingKeysWith: &+)
             surplus.merge(part.surplus, uniquingKeysWith: &+)
-            // A server counts as reachable where every loop finds it so.
+            // A server counts as reachable if it is for every loop.
             for arm in part.health {
                 let key = ArmKey(slot: arm.slot, arm: arm.arm)
                 if health[key].map({ arm.reachable < $0.reachable }) ?? true { health[key] = arm }
@@ -168,7 +171,7 @@ public final class TrafficProxy: @unchecked Sendable {
         return batch
     }
 
-    /// Returns what a service holds of what it limits; what it does not limit is not counted.
+    /// What a service uses of its limits. Only what it limits is counted.
     public func usage(of service: String) -> ServiceUsage {
         let gauge = gauges.of(service)
         return ServiceUsage(
@@ -180,44 +183,44 @@ public final class TrafficProxy: @unchecked Sendable {
             refusedBytes: gauge.pointee.refusedBytes.load(ordering: .relaxed))
     }
 
-    /// Client connections that are open, over all loops.
+    /// The number of open client connections, over all loops.
     public var connectionCount: Int {
         guard !isShutDown else { return 0 }
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.clients.count }) ?? 0) }
     }
 
-    /// Client connections that were closed to make room for new ones, over all loops, since the start.
+    /// The number of client connections that were closed to make room for new ones, over all loops, since the start.
     public var displacedConnectionCount: UInt64 {
         guard !isShutDown else { return 0 }
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.displacedClients }) ?? 0) }
     }
 
-    /// Connections to servers that are open, idle ones too, over all loops.
+    /// The number of open connections to servers, including idle ones, over all loops.
     public var upstreamConnectionCount: Int {
         guard !isShutDown else { return 0 }
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.pool.count }) ?? 0) }
     }
 
-    /// Upgraded connections that are open, over all loops.
+    /// The number of open upgraded connections, over all loops.
     public var tunnelCount: Int {
         guard !isShutDown else { return 0 }
         return workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.driver.tunnels }) ?? 0) }
     }
 
-    /// Buffers that connections hold now, each of 64 KiB, over all loops.
+    /// The number of buffers in use, each of 64 KiB, over all loops.
     public var buffersInUse: Int {
         workers.reduce(0) { $0 + ((try? $1.loop.sync { [worker = $1] in worker.buffers.inUse }) ?? 0) }
     }
 
-    /// The lines of the access log; nil without one.
+    /// The counts of access log lines; nil without an access log.
     public var accessLogCounts: AccessLogCounts? { accessLog?.counts }
 
-    /// Opens the access log anew, since its file was renamed. Where that fails it goes on in the old one.
+    /// Opens the access log again after its file was renamed. If that fails, the old file stays in use.
     /// - Throws: `AccessLogError`.
     public func reopenAccessLog() throws { try accessLog?.reopen() }
 
-    /// Stops accepting and lets what is under way finish with `Connection: close`. Returns at once; `then` is called on
-    /// a loop when no client is connected any more. All else works as before until `shutdown`.
+    /// Stops accepting and lets requests under way finish with `Connection: close`. Returns at once; `then` is called
+    /// on a loop when no client is connected any more. Everything else works as before until `shutdown`.
     public func beginShutdown(then: @escaping @Sendable () -> Void) {
         let gate = Countdown(workers.count, then: then)
         for worker in workers { worker.loop.post { worker.beginStop { gate.arrive() } } }
@@ -249,7 +252,7 @@ public final class TrafficProxy: @unchecked Sendable {
         return batch
     }
 
-    /// Asks every loop, on its own thread.
+    /// Runs a function on every loop's thread and returns the results.
     func onLoops<Value: Sendable>(_ body: @escaping @Sendable (LoopWorker) -> Value) -> [Value] {
         guard !isShutDown else { return [] }
         return workers.compactMap { worker in try? worker.loop.sync { body(worker) } }
@@ -274,7 +277,7 @@ public final class TrafficProxy: @unchecked Sendable {
         return keys
     }
 
-    /// Servers that take no connections may have moved.
+    /// Advances the look-ups of an arm's servers that take no connections, because their addresses may have changed.
     private func hasten(_ arm: ArmHealth) {
         guard let service = published.services.first(where: { $0.slot == arm.slot }) else { return }
         let servers = arm.arm == .baseline ? service.baseline.servers : service.candidate?.servers ?? []
@@ -313,7 +316,7 @@ public struct PlanError: Error, Hashable, CustomStringConvertible, Sendable {
     init(_ description: String) { self.description = description }
 }
 
-/// The report of one loop; made on the loop, which does not copy its log: that is for the control thread.
+/// The report of one loop. It refers to the loop's log, which the control thread copies.
 private struct LoopReport: @unchecked Sendable {
     var ended: UnsafeBufferPointer<Observation>
     var dropped: UInt64

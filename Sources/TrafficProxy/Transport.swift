@@ -2,21 +2,21 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 
-/// A connected socket without blocking, and the events that its owner waits for. Plain data: the record that contains
-/// it closes it.
+/// A non-blocking connected socket and the events that its owner waits for. Plain data; the record that contains it
+/// closes the socket.
 struct Transport {
     enum Received {
         case bytes(Int)
-        /// Nothing has come yet.
+        /// There is nothing to read now.
         case blocked
-        /// The peer sends nothing more.
+        /// The peer has ended its output.
         case ended
         case broken
     }
 
     enum Sent {
         case bytes(Int)
-        /// The peer takes nothing for now.
+        /// The send buffer is full.
         case blocked
         case broken
     }
@@ -25,10 +25,10 @@ struct Transport {
     private(set) var interest: ReadyEvents = []
 
     @inline(__always) var isOpen: Bool { descriptor >= 0 }
-    /// The owner waits until the peer takes more bytes.
+    /// True if the owner waits until the peer takes more bytes.
     @inline(__always) var wantsWrite: Bool { interest.contains(.writable) }
 
-    /// Takes over a connected or connecting socket and registers it. Returns false, with the socket closed, where the
+    /// Takes ownership of a connected or connecting socket and registers it. Returns false and closes the socket if the
     /// loop cannot watch it.
     mutating func open(_ descriptor: Int32, on loop: EventLoop, record: UInt64, _ interest: ReadyEvents) -> Bool {
         guard loop.register(record: record, descriptor: descriptor, interest: interest) else {
@@ -40,7 +40,7 @@ struct Transport {
         return true
     }
 
-    /// Registers what is of interest now, where that has changed.
+    /// Changes the events that the owner waits for.
     @inline(__always) mutating func watch(_ wanted: ReadyEvents, on loop: EventLoop, record: UInt64) {
         guard wanted != interest else { return }
         interest = wanted
@@ -56,7 +56,7 @@ struct Transport {
         return .bytes(n)
     }
 
-    /// Reads once and throws away what came.
+    /// Reads once and discards the bytes.
     func discard(into waste: UnsafeMutablePointer<UInt8>, _ size: Int) -> Received {
         let n = ce_receive(descriptor, waste, size)
         return n > 0 ? .bytes(n) : Self.result(n)
@@ -66,7 +66,8 @@ struct Transport {
         n == 0 ? .ended : n == -Int(EAGAIN) || n == -Int(EINTR) ? .blocked : .broken
     }
 
-    /// Sends once from an address. `count` is above 0.
+    /// Sends once.
+    /// - Precondition: `count` > 0.
     @inline(__always) func send(_ from: UnsafePointer<UInt8>, _ count: Int) -> Sent {
         while true {
             let n = ce_send(descriptor, from, count, 0)
@@ -76,7 +77,7 @@ struct Transport {
         }
     }
 
-    /// Sends a slice until it is empty or the peer takes no more. Returns the number of bytes that went out; nil: the
+    /// Sends a slice until it is empty or the send buffer is full. Returns the number of bytes sent; nil if the
     /// connection is broken.
     @inline(__always) func sendAll(of slice: inout ByteSlice) -> Int? {
         var sent = 0
@@ -94,14 +95,14 @@ struct Transport {
 
     /// True if a connecting socket has failed to connect.
     var hasFailed: Bool { ce_socket_error(descriptor) != 0 }
-    /// True if nothing waits to be read, neither bytes nor an end.
+    /// True if there is nothing to read, neither bytes nor the end of input.
     var isQuiet: Bool { ce_is_quiet(descriptor) != 0 }
-    /// True if bytes wait to be read.
+    /// True if there are bytes to read.
     var hasInput: Bool { ce_has_input(descriptor) != 0 }
 
-    /// Tells the peer that nothing more comes.
+    /// Ends the output: the peer reads an end of input.
     func endOutput() { _ = ce_shutdown_write(descriptor) }
-    /// Makes the close a reset, so that the peer sees that the connection broke.
+    /// Makes the coming close a reset, so that the peer sees that the connection broke.
     func resetOnClose() { _ = ce_set_reset_on_close(descriptor) }
 
     mutating func close() {

@@ -7,15 +7,15 @@ struct TunnelState {
         case open
         /// The sender has ended its output; bytes of it may still wait for the receiver.
         case ended
-        /// The receiver has all bytes, and was told of the end.
+        /// The receiver got all bytes and the end.
         case closed
     }
 
     var toServer = Direction.open
     var toClient = Direction.open
 
-    /// Closes the directions that have ended and of which nothing waits any more.
-    /// - Returns: those that closed just now, for which the receiver is to be told.
+    /// Closes the directions that have ended and whose bytes have all been sent.
+    /// - Returns: the directions that were closed now, whose end has to be passed on to the receiver.
     mutating func close(clientOwed: Bool, serverOwed: Bool) -> (toClient: Bool, toServer: Bool) {
         let closes = (toClient: toClient == .ended && !clientOwed, toServer: toServer == .ended && !serverOwed)
         if closes.toClient { toClient = .closed }
@@ -26,15 +26,15 @@ struct TunnelState {
     var isOver: Bool { toServer == .closed && toClient == .closed }
 }
 
-/// Carries bytes both ways as they are, once a server has switched protocols. Each direction holds at most one buffer:
-/// who does not read is not read for.
+/// Relays bytes unchanged in both directions after a server has switched protocols. Each direction holds at most one
+/// buffer; while its receiver does not read, nothing is read from its sender.
 struct Tunnel {
     enum Progress { case open, ended, broken }
 
     let loop: EventLoop
     let buffers: BufferPool
 
-    /// The client's side has something to report.
+    /// Handles events of the client's socket.
     func clientReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
         if c.pointee.tunnel.toServer == .open, !c.input.isFull {
             if !isOnlyWritable(events) {
@@ -50,7 +50,7 @@ struct Tunnel {
         return move(c, u)
     }
 
-    /// The server's side has something to report.
+    /// Handles events of the server's socket.
     func serverReady(_ c: Client, _ u: Upstream, _ events: ReadyEvents) -> Progress {
         if c.pointee.tunnel.toClient == .open, !u.input.isFull {
             if !isOnlyWritable(events) {
@@ -67,7 +67,7 @@ struct Tunnel {
         return move(c, u)
     }
 
-    /// Sends on what is there in both directions, hands ends on behind it, and asks for what comes next.
+    /// Sends the available bytes in both directions, passes on ends of output, and updates the events that are watched.
     func move(_ c: Client, _ u: Upstream) -> Progress {
         // The 101 goes first.
         guard let head = c.transport.sendAll(of: &c.output) else { return .broken }
@@ -107,7 +107,8 @@ struct Tunnel {
 
     @inline(__always) private func isOnlyWritable(_ events: ReadyEvents) -> Bool { events == .writable }
 
-    /// A side of which nothing is wanted for now would report its end at every turn.
+    /// The events to watch on one side. If it neither reads nor writes, only changes are reported, or its end would be
+    /// reported at every turn.
     @inline(__always) private func interest(reads: Bool, writes: Bool) -> ReadyEvents {
         var wanted: ReadyEvents = reads ? .readable : []
         if writes { wanted.insert(.writable) }

@@ -2,15 +2,16 @@ import CLinuxEngine
 import Glibc
 import HTTPEngine
 
-/// The connections of one loop to its servers: opened, lent to one request at a time, kept while idle, closed. The pool
-/// owns the records; whoever takes a connection gives it back with `release` or `close`.
+/// The connections of one loop to its servers. The pool opens them, lends them to one request at a time, keeps them
+/// while idle, and closes them. It owns the records; a connection that was taken has to be given back with `release` or
+/// `close`.
 final class UpstreamPool {
     enum Opened {
         case connected(Upstream)
         case connecting(Upstream)
         /// The server refused the connection.
         case refused
-        /// No socket is left on this host.
+        /// The host has no descriptor or memory left for a socket.
         case exhausted
     }
 
@@ -20,12 +21,12 @@ final class UpstreamPool {
     private let maxIdle: Int
     private var records = Slab(blank: UpstreamRecord())
     private var idleCount = 0
-    /// Connections on which the server sent bytes that no request had asked for, since the last report, by the arm of
-    /// the last request.
+    /// The numbers of connections on which the server sent bytes that no request had asked for, since the last report,
+    /// by the arm of the last request.
     private var surplus: [ArmKey: UInt64] = [:]
-    /// True while the loop stops: connections are not kept any more.
+    /// True while the loop stops and connections are no longer kept.
     var isDraining = false
-    /// The time at which the first idle connection is to be closed, as far as it is known.
+    /// A time before which no idle connection has to be closed.
     private(set) var nextDeadline = Int64.max
 
     init(_ loop: EventLoop, _ buffers: BufferPool, _ limits: ProxyLimits) {
@@ -37,15 +38,15 @@ final class UpstreamPool {
 
     deinit { records.deallocate() }
 
-    /// The number of open connections, idle ones too.
+    /// The number of open connections, including idle ones.
     var count: Int { records.inUse }
     var isFull: Bool { records.inUse >= maxConnections }
 
     @inline(__always) func turnEnded() { records.turnEnded() }
 
-    /// Takes a kept-alive connection on which nothing has come since its last response. One with bytes to read is
-    /// closed: they belong to no request, and the next one would take them for its response. The kernel is asked each
-    /// time, since an event for this connection may still wait behind the one that is being handled.
+    /// Takes an idle connection on which nothing has come since its last response; nil if there is none. A connection
+    /// with bytes to read is closed: no request asked for them, and the next would take them for its response. The
+    /// socket is checked each time, since an event for the connection may still be queued.
     func takeIdle(_ server: UnsafeMutablePointer<Server>) -> Upstream? {
         while let u = server.pointee.idle {
             unlink(u)
@@ -57,7 +58,7 @@ final class UpstreamPool {
         return nil
     }
 
-    /// Opens a connection. Where there are as many as there may be, an idle one of any server makes room.
+    /// Opens a connection. If the limit is reached, an idle one of any server is closed for it.
     func open(_ server: UnsafeMutablePointer<Server>) -> Opened {
         if isFull { closeAnyIdle() }
         var fd = ce_socket(ce_family(&server.pointee.address))
@@ -77,7 +78,7 @@ final class UpstreamPool {
             return .exhausted
         }
         u.pointee.server = server
-        u.pointee.move = server.pointee.move
+        u.pointee.addressVersion = server.pointee.addressVersion
         u.pointee.isReusable = server.pointee.reusesConnections
         u.phase = isConnected ? .busy : .connecting
         return isConnected ? .connected(u) : .connecting(u)
@@ -92,17 +93,20 @@ final class UpstreamPool {
         u.server.pointee.outstanding += 1
     }
 
-    /// Takes a connection back from its request. It is kept where both sides are at a clean end.
-    /// - Parameter idleTimeout: nanoseconds for which it is kept.
+    /// Takes a connection back from its request.
+    /// - Parameters:
+    ///   - reuse: true if the connection may be kept, because neither side has bytes left.
+    ///   - idleTimeout: the time in nanoseconds for which it is kept.
     func release(_ u: Upstream, reuse: Bool, idleTimeout: Int64) {
         let server = u.server
         server.pointee.outstanding -= 1
         u.client = nil
         u.pointee.mirror = nil
         let isWanted =
-            server.pointee.tables > 0 && server.pointee.idleCount < maxIdle && u.pointee.move == server.pointee.move
+            server.pointee.tables > 0 && server.pointee.idleCount < maxIdle
+            && u.pointee.addressVersion == server.pointee.addressVersion
             && !isDraining
-        // Bytes beyond the response end the connection: they belong to no request.
+        // No request asked for bytes beyond the response, so they end the connection.
         if reuse, u.pointee.isReusable, !u.input.isEmpty { countSurplus(u) }
         guard reuse, u.pointee.isReusable, isWanted, u.input.isEmpty else { return close(u) }
         buffers.reclaim(&u.input)
@@ -113,7 +117,7 @@ final class UpstreamPool {
         link(u, server)
     }
 
-    /// Stops and starts reading from a server and waiting for it to take more.
+    /// Sets whether the connection is watched for input and for room to send.
     @inline(__always) func watch(_ u: Upstream, reading: Bool, writing: Bool) {
         var wanted: ReadyEvents = reading ? [.readable, .peerClosed] : []
         if writing { wanted.insert(.writable) }
@@ -127,7 +131,7 @@ final class UpstreamPool {
     /// Counts a connection that would have been kept, and on which the server sent bytes that no request had asked for.
     private func countSurplus(_ u: Upstream) { surplus[u.pointee.user, default: 0] += 1 }
 
-    /// Something came on a connection before its first request was sent: it carries no further one.
+    /// Handles bytes that came before the first request was sent. The connection is not reused.
     func spokeUnasked(_ u: Upstream) {
         if u.pointee.isReusable, u.transport.hasInput { countSurplus(u) }
         u.pointee.isReusable = false
@@ -139,7 +143,7 @@ final class UpstreamPool {
         close(u)
     }
 
-    /// Returns the connections with surplus bytes since the last call, by arm.
+    /// Returns the numbers of connections with surplus bytes since the last call, by arm.
     func drainSurplus() -> [ArmKey: UInt64] {
         guard !surplus.isEmpty else { return [:] }
         defer { surplus = [:] }
@@ -193,7 +197,7 @@ final class UpstreamPool {
         idleCount -= 1
     }
 
-    /// Gives up an idle connection for one that is needed. Returns false where none is idle.
+    /// Closes an idle connection to make room. Returns false if none is idle.
     @discardableResult
     private func closeAnyIdle() -> Bool {
         guard idleCount > 0, let idle = records.first(where: { $0.isOpen && $0.phase == .idle }) else { return false }

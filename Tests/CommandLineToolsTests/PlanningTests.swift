@@ -2,6 +2,7 @@ import AdminTestSupport
 import AdminTypes
 import Analysis
 import PolicyModel
+import PolicyYAML
 import RolloutController
 import Testing
 
@@ -34,12 +35,22 @@ struct PlanningTests {
             (["--rps", "40", "--latency", "40ms"], 2, "write p50=40ms,p95=90ms"),
             (["--rps", "40", "--latency", "p50=90ms,p95=40ms"], 2, "the P95 is below the P50"),
             (["--rps", "40", "--steps", "50%:10m,10%:10m"], 2, "weights rise"),
+            (["--rps", "40", "--steps", PlanningTests.risingSteps(65)], 2, "write 1 to 64 steps"),
             (["--rps", "0"], 2, "--rps is a rate"),
             (["--rps", "40", "--rollouts", "0"], 2, "--rollouts is 1 to"),
         ])
     func refused(arguments: [String], status: Int32, text: String) {
         let run = CommandRun(all: ["policy", "simulate", standard] + arguments)
         #expect(run.status == status && run.errors.contains(text), "\(run)")
+    }
+
+    private static func risingSteps(_ count: Int) -> String { (1...count).map { "\($0)%:1m" }.joined(separator: ",") }
+
+    @Test("simulate takes as many steps as a service")
+    func steps() throws {
+        #expect(StepsValue.most == ConfigurationLimits.steps)
+        #expect(try StepsValue(written: Self.risingSteps(StepsValue.most)).steps.count == StepsValue.most)
+        #expect(throws: (any Error).self) { try StepsValue(written: Self.risingSteps(StepsValue.most + 1)) }
     }
 
     @Test("a policy without a check that can be played is refused, one with errors is shown with its place")

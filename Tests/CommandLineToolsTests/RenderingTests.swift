@@ -78,6 +78,7 @@ struct RenderingTests {
     @Test("Counts have separators, rates one decimal, and time left is never nothing while there is some")
     func words() {
         #expect(Words.count(999) == "999")
+        #expect(Words.count(1, "error") == "1 error" && Words.count(2000, "error") == "2,000 errors")
         #expect(Words.count(1_234_567) == "1,234,567")
         #expect(Words.rate(40) == "40.0")
         #expect(Words.time(0.2) == "1s")

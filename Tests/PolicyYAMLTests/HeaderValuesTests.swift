@@ -11,7 +11,7 @@ struct HeaderValuesTests {
         let loaded = ConfigurationLoader.load(serviceFile: "\(Fixtures.folder)/headers.good.yaml")
         let traffic = try #require(loaded.value).traffic
         #expect(traffic.headers == HeaderRules(forwarded: .append, rfc7239: true, requestID: .trusted))
-        #expect(traffic.match.map(\.trusted) == [true, false, false])
+        #expect(traffic.match.map(\.trusted) == [true, false, false, true])
     }
 
     /// The settings of an agent's file with this line.

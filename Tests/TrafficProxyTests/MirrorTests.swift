@@ -54,10 +54,11 @@ struct MirrorTests {
         #expect(candidate.requests.map { $0.headers["x-request-id"] } == ids)
         let pairs = fixture.proxy.drainMirrored()
         #expect(pairs.map(\.primary.status) == Array(repeating: 200, count: 5))
-        #expect(pairs.map(\.copy.status) == Array(repeating: 404, count: 5))
+        #expect(pairs.map(\.mirrored.status) == Array(repeating: 404, count: 5))
         #expect(pairs.map { String(decoding: $0.primary.body, as: UTF8.self) } == (1...5).map { "b POST /infer \($0)" })
-        #expect(pairs.map { String(decoding: $0.copy.body, as: UTF8.self) } == (1...5).map { "c POST /infer \($0)" })
-        #expect(pairs.allSatisfy { $0.slot == 7 && !$0.primary.isCut && !$0.copy.isCut })
+        #expect(
+            pairs.map { String(decoding: $0.mirrored.body, as: UTF8.self) } == (1...5).map { "c POST /infer \($0)" })
+        #expect(pairs.allSatisfy { $0.slot == 7 && !$0.primary.isCut && !$0.mirrored.isCut })
         let seen = fixture.observations(5)
         #expect(seen.map(\.requestHash) == pairs.map(\.requestHash))
         #expect(seen.allSatisfy { $0.arm == .baseline && $0.outcome == .success })
@@ -140,7 +141,7 @@ struct MirrorTests {
         let baseline = try NamedServer("b")
         let candidate = ScriptedUpstream { peer, _ in while peer.receive() != nil {} }
         var limits = ProxyLimits()
-        limits.maxCopies = 4
+        limits.maxMirrored = 4
         let fixture = try fixture(
             baseline: baseline.port, candidate: candidate.port, response: .milliseconds(400), limits: limits)
         let client = fixture.client()
@@ -232,10 +233,10 @@ struct MirrorTests {
         #expect(counts(fixture, 1) == MirrorCounts(completed: 1))
         #expect(ended.withLock { $0 })
         let pair = try #require(fixture.proxy.drainMirrored().first)
-        let lengths = [pair.primary.body.count, pair.copy.body.count]
+        let lengths = [pair.primary.body.count, pair.mirrored.body.count]
         #expect(lengths == [MirrorRecord.bodyLimit, MirrorRecord.bodyLimit])
-        #expect(pair.primary.isCut && pair.copy.isCut)
-        let isPlain = pair.primary.body.allSatisfy { $0 == 0x78 } && pair.copy.body.allSatisfy { $0 == 0x78 }
+        #expect(pair.primary.isCut && pair.mirrored.isCut)
+        let isPlain = pair.primary.body.allSatisfy { $0 == 0x78 } && pair.mirrored.body.allSatisfy { $0 == 0x78 }
         #expect(isPlain)
         #expect(fixture.proxy.buffersInUse == 0)
     }
@@ -253,7 +254,7 @@ struct MirrorTests {
         #expect(client.receiveResponse().text == "b POST /infer body")
         #expect(counts(fixture, 3) == MirrorCounts(completed: 3))
         // They may reach the candidate over several connections, and so in any order.
-        let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.copy.body, as: UTF8.self) }
+        let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.mirrored.body, as: UTF8.self) }
         #expect(bodies.sorted() == ["", "c POST /infer body", "c POST /infer body"])
     }
 
@@ -282,7 +283,7 @@ struct MirrorTests {
         }
         #expect(fixture.proxy.mirrorCounts == MirrorCounts(completed: 10, lostPairs: 7))
         #expect(fixture.proxy.buffersInUse == 3)
-        let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.copy.body.suffix(2), as: UTF8.self) }
+        let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.mirrored.body.suffix(2), as: UTF8.self) }
         #expect(bodies == ["18", "19", "20"])
         #expect(fixture.proxy.buffersInUse == 0)
     }
@@ -337,7 +338,7 @@ struct MirrorTests {
         #expect(wrong.withLock { $0 } == [])
         let limits = ProxyLimits()
         // Each client three, each copy three, each pair one.
-        #expect(most.withLock { $0 } <= 8 * 3 + limits.maxCopies * 3 + limits.maxPairs)
+        #expect(most.withLock { $0 } <= 8 * 3 + limits.maxMirrored * 3 + limits.maxPairs)
         let seen = fixture.observations(800)
         let isSound = seen.allSatisfy { $0.flags.contains(.judged) && ($0.arm == .candidate || $0.outcome == .success) }
         #expect(isSound)

@@ -16,7 +16,7 @@ struct ServerHealthTests {
     struct Story: CustomTestStringConvertible, Sendable {
         let name: String
         /// Seconds, what happens then, and the standing after it.
-        let lines: [(Double, Event, ServerHealth.Standing)]
+        let lines: [(Double, Event, ServerHealth.State)]
         var rules = OutlierDetection()
         var testDescription: String { name }
     }
@@ -111,7 +111,7 @@ struct ServerHealthTests {
             case .probes(let well): health.isUnhealthy = !well
             case .nothing: break
             }
-            #expect(health.standing(now) == expected, "line \(line): \(event) at \(seconds) s")
+            #expect(health.state(now) == expected, "line \(line): \(event) at \(seconds) s")
         }
     }
 
@@ -130,7 +130,7 @@ struct ServerHealthTests {
         var health = ServerHealth()
         health.isResolved = true
         health.connectFailed(0, hangs: false, jitter: 0)
-        #expect(health.standing(1_000_000_000) == .up)
+        #expect(health.state(1_000_000_000) == .up)
         #expect(health.reported(1_000_000_000) == .refusing)
         #expect(health.reported(20_000_000_000) == .up)
         health.connected()

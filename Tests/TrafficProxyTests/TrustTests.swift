@@ -111,11 +111,13 @@ struct TrustTests {
     }
 
     @Test(
-        "a match on a reserved name is for trusted clients, unless the rule opens it; on any other name for everyone",
+        "a match on a reserved name is for trusted clients, unless it is x-canary and opened; any other is for everyone",
         arguments: [
             ("x-canary", nil, true, true), ("x-canary", nil, false, false), ("x-canary", false, false, true),
             ("x_canary", nil, false, false), ("x-tenant", nil, false, true), ("x-tenant", true, false, false),
-            ("x-tenant", true, true, true),
+            ("x-tenant", true, true, true), ("x-forwarded-host", nil, false, false),
+            ("x-forwarded-host", nil, true, true), ("x-forwarded-for", false, false, false),
+            ("forwarded", false, false, false), ("x-real-ip", nil, false, false), ("x-real-ip", nil, true, true),
         ] as [(String, Bool?, Bool, Bool)])
     func match(header: String, needsTrust: Bool?, isTrusted: Bool, isForced: Bool) throws {
         let old = try NamedServer("old")

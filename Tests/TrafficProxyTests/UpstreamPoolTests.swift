@@ -89,7 +89,7 @@ import Testing
         spoke.pointee.isReusable = false
         f.pool.release(spoke, reuse: true, idleTimeout: 1_000)
         let moved = try f.lend()
-        f.server.pointee.move += 1
+        f.server.pointee.addressVersion += 1
         f.pool.release(moved, reuse: true, idleTimeout: 1_000)
         let surplus = try f.lend()
         f.buffers.supply(&surplus.input, for: nil)

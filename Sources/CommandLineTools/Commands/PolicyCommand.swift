@@ -23,11 +23,10 @@ struct PolicyLintCommand: ParsableCommand {
         for diagnostic in result.diagnostics { console.block(diagnostic.description) }
         let errors = result.diagnostics.count { $0.severity == .error }
         let warnings = result.diagnostics.count - errors
-        func plural(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
         if errors > 0 {
-            throw Failure(ExitStatus.failed, "\(plural(errors, "error")), \(plural(warnings, "warning"))")
+            throw Failure(ExitStatus.failed, "\(Words.count(errors, "error")), \(Words.count(warnings, "warning"))")
         }
-        let read = plural(result.value ?? 0, "file")
-        console.line(warnings > 0 ? "\(read) fine, \(plural(warnings, "warning"))" : "\(read) fine")
+        let read = Words.count(result.value ?? 0, "file")
+        console.line(warnings > 0 ? "\(read) fine, \(Words.count(warnings, "warning"))" : "\(read) fine")
     }
 }

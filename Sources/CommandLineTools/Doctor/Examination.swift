@@ -107,7 +107,7 @@ struct Examination {
             let line = first.line.map { ":\($0)" } ?? ""
             return fail(
                 "configuration",
-                "the files have \(errors.count) errors and the next reload will be refused, first "
+                "the files have \(Words.count(errors.count, "error")) and the next reload will be refused, first "
                     + "\(first.file)\(line): \(first.message)", "correct them; canaryd --check shows all")
         }
         let newer = agent.configurationFiles.filter { modified($0).map { $0 > agent.configurationReadAt } ?? false }

@@ -51,8 +51,8 @@ struct StepsValue: CustomStringConvertible {
         var hold: Duration
     }
     var steps: [Step]
-    /// The maximum number of steps.
-    static let most = 100
+    /// The maximum number of steps: that of a service.
+    static let most = ConfigurationLimits.steps
 
     init(_ steps: [Step]) { self.steps = steps }
 

@@ -107,7 +107,7 @@ enum StatusText {
     /// `12 requests, the server did not answer in time (response-timeout), last at 2026-11-21 08:18:03 UTC`.
     static func failure(_ failure: FailureStatus) -> String {
         let unit = failure.stage == .afterResponse ? "connection" : "request"
-        let counted = failure.count == 1 ? "1 \(unit)" : "\(Words.count(failure.count)) \(unit)s"
+        let counted = Words.count(failure.count, unit)
         return "\(counted), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
     }
 

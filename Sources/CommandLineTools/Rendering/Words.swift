@@ -18,6 +18,11 @@ enum Words {
         return text
     }
 
+    /// A number with its noun, such as `1 error` or `2,000 errors`; for nouns whose plural adds an s.
+    static func count(_ value: some BinaryInteger, _ noun: String) -> String {
+        "\(count(value)) \(noun)\(value == 1 ? "" : "s")"
+    }
+
     /// One decimal, always.
     static func rate(_ value: Double) -> String {
         let text = Measurement.decimals(value, 1)

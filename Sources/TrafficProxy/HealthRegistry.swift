@@ -3,27 +3,27 @@ import Glibc
 import PolicyModel
 import Synchronization
 
-/// The knowledge of servers that comes from outside the loops: where their names lead, and what their probes found.
-/// Look-ups and probes write it from their threads and then tell the loops, which read it and keep what concerns them:
-/// a request never does.
-final class HealthBoard: Sendable {
+/// What the agent knows about servers from outside the loops: the addresses of their names, and the results of their
+/// probes. The resolver and the prober write to the registry on their threads and then notify the loops, which copy
+/// what concerns their servers. No request reads the registry.
+final class HealthRegistry: Sendable {
     struct Content {
         var addresses: [Endpoint: ce_address] = [:]
-        /// Why the last look-up failed. A server that also has an address keeps it.
+        /// The reasons of look-ups that failed last. A server that has an address keeps it.
         var unresolved: [Endpoint: String] = [:]
-        /// Servers that fail their probes, and how.
+        /// The servers that fail their probes, with the reason.
         var unhealthy: [ProbeKey: String] = [:]
     }
 
     private let content = Mutex(Content())
 
-    /// The content as it is now; a copy that is not touched any more.
+    /// A copy of the present content.
     var snapshot: Content { content.withLock { $0 } }
 
     func write(_ body: (inout Content) -> Void) { content.withLock { body(&$0) } }
 }
 
-/// A server, asked in one way.
+/// A server with one health check. Two versions may probe the same server in different ways.
 struct ProbeKey: Hashable, Sendable {
     var endpoint: Endpoint
     var check: HealthCheck
