@@ -215,7 +215,8 @@ extension CheckResult {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
-            policy: try values.decode(String.self, forKey: .policy), check: try values.decode(String.self, forKey: .check),
+            policy: try values.decode(String.self, forKey: .policy),
+            check: try values.decode(String.self, forKey: .check),
             action: try CheckAction(storedIn: decoder), verdict: try values.decode(Verdict.self, forKey: .verdict),
             measured: try values.decode(Verdict.self, forKey: .measured),
             measurements: try values.decode([Measurement].self, forKey: .measurements),

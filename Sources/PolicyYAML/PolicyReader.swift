@@ -114,8 +114,8 @@ struct PolicyReader {
     private static let kinds = ["errors", "clientErrors", "latency", "quality", "metric"]
     private static let checkKeys = ["name"] + kinds + ["action", "share", "threshold"]
     private static let replacedKeys = [
-        "mode": "'mode' was replaced by 'action': for mode: observe write action: notify; for mode: enforce remove the key, "
-            + "or write action: revert"
+        "mode": "'mode' was replaced by 'action': for mode: observe write action: notify; for mode: enforce remove the "
+            + "key, or write action: revert"
     ]
 
     private func kind(_ check: Section) -> CheckKind? {

@@ -102,12 +102,13 @@ struct ScenarioReader {
             if let other = actions.first, !actions.contains(action) {
                 report.error(
                     part.mark("check"),
-                    "check '\(check)' has action: \(other.rawValue), so it is not what \(decision.rawValue)s: name a check "
-                        + "with action: \(action.rawValue)")
+                    "check '\(check)' has action: \(other.rawValue), so it is not what \(decision.rawValue)s: name a "
+                        + "check with action: \(action.rawValue)")
             }
         } else if decision == .pause, let checks, !checks.contains(where: { $0.action == .pause }) {
             report.error(
-                part.mark("decision"), "no check of the policy has action: pause: write hold, or give a check that action")
+                part.mark("decision"),
+                "no check of the policy has action: pause: write hold, or give a check that action")
         }
         let within = part.duration("within")
         let total = phases.reduce(Duration.zero) { $0 + $1.duration }

@@ -183,7 +183,8 @@ extension RolloutController {
         eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
         w.family(
             "canaryd_check_evidence", .gauge,
-            "ln of the odds that the sequential judge holds, against the candidate and for a promotion; 0 is nothing yet.")
+            "ln of the odds that the sequential judge holds, against the candidate and for a promotion; 0 is nothing yet."
+        )
         eachEvidence { labels, value, _ in w.sample("canaryd_check_evidence", labels, value: value) }
         w.family("canaryd_check_evidence_threshold", .gauge, "Where the check fails, and where it is proven.")
         eachEvidence { labels, _, threshold in w.sample("canaryd_check_evidence_threshold", labels, value: threshold) }

@@ -26,7 +26,8 @@ extension ServiceState {
         case .ready: return PersonNeeded(action: .promote, reason: "proven, with promotion: manual")
         case .proving:
             return rollout.failures.first { $0.acceptedBy != nil }.map {
-                PersonNeeded(action: .promote, reason: "\($0.check) failed, and without its proof only a person promotes")
+                PersonNeeded(
+                    action: .promote, reason: "\($0.check) failed, and without its proof only a person promotes")
             }
         case .warmup, .baking: return nil
         }

@@ -209,9 +209,9 @@ extension TransitionBuilder {
         let wasPaused = rollout.pause != nil
         let accepted = rollout.pause?.cause == .check ? acceptFailures(by: command.by) : []
         state.rollout?.pause = nil
+        let fail = accepted.count == 1 ? "fails" : "fail"
         let resumed =
-            accepted.isEmpty
-            ? "resumed" : "resumed although \(accepted.joined(separator: ", ")) \(accepted.count == 1 ? "fails" : "fail")"
+            accepted.isEmpty ? "resumed" : "resumed although \(accepted.joined(separator: ", ")) \(fail)"
         emit(.resumed, command.reason.isEmpty ? resumed : "\(resumed): \(command.reason)", by: command.by)
         if isPauseStep, !wasPaused { enterNextStep(by: command.by) }
         succeed(

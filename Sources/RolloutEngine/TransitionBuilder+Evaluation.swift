@@ -68,12 +68,12 @@ extension TransitionBuilder {
     /// reported again when the check has failed again since then.
     private mutating func reportFailures(_ e: Evaluation) {
         guard var failures = state.rollout?.failures else { return }
-        var alarms: [CheckResult] = []
+        var alarms: [(result: CheckResult, groups: [String])] = []
         for result in e.results where result.action != .revert {
             guard let place = failures.firstIndex(where: { $0.check == result.path }) else {
                 guard result.verdict == .fail else { continue }
                 failures.append(ReportedFailure(result))
-                alarms.append(result)
+                alarms.append((result, []))
                 continue
             }
             if result.isFailureOver {
@@ -87,14 +87,22 @@ extension TransitionBuilder {
                 ? !isPausedFor && result.hasFailedAgain(since: known.extent)
                 : result.failsInMoreGroups(than: known.extent)
             if isPausedFor || hasFailedAgain { failures[place].update(result) }
-            if hasFailedAgain { alarms.append(result) }
+            if hasFailedAgain {
+                alarms.append((result, result.extent.groups.filter { !known.extent.groups.contains($0) }))
+            }
         }
         state.rollout?.failures = failures
-        for result in alarms {
-            emit(.alarm, "check fails (action: \(result.action.rawValue)): \(result.words)", evaluation: e)
+        for (result, groups) in alarms {
+            let also = groups.isEmpty ? "" : ", now also for \(groups.joined(separator: ", "))"
+            emit(.alarm, "check fails\(also) (action: \(result.action.rawValue)): \(result.words)", evaluation: e)
         }
-        if state.rollout?.pause == nil, let failure = state.rollout?.failureToDecide {
-            pause(.check, "check fails: \(failure.summary)", by: "policy", evaluation: e)
+        let undecided = failures.filter { $0.action == .pause && $0.acceptedBy == nil }.map(\.summary)
+        guard !undecided.isEmpty else { return }
+        let reason = "check fails: \(undecided.joined(separator: "; "))"
+        if state.rollout?.pause == nil {
+            pause(.check, reason, by: "policy", evaluation: e)
+        } else if state.rollout?.pause?.cause == .check, alarms.contains(where: { $0.result.action == .pause }) {
+            state.rollout?.pause?.reason = reason
         }
     }
 
@@ -203,7 +211,9 @@ extension TransitionBuilder {
             let bake = rollout.plan.strategy.bake?.duration ?? .zero
             guard rollout.held >= bake else { return }
             switch e.verdict(accepting: rollout.acceptedChecks) {
-            case .pass: bakeOrPromote("baked", by: "policy", evaluation: e)
+            case .pass:
+                let failed = rollout.acceptedChecks.joined(separator: ", ")
+                bakeOrPromote(failed.isEmpty ? "baked" : "baked although \(failed) failed", by: "policy", evaluation: e)
             case .noData: holdWithoutData("the bake is over", e)
             case .inconclusive, .error, .fail: clearHold()
             }

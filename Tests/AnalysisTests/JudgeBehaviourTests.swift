@@ -237,7 +237,8 @@ import Vocabulary
                 checks: [
                     Check(name: "b", kind: .errors(ErrorsCheck(max: name == "a-" ? 0.9 : 0.0001))),
                     Check(
-                        name: "gauge", kind: .metric(MetricCheck(series: "x", aggregate: .max, max: 1)), action: .notify),
+                        name: "gauge", kind: .metric(MetricCheck(series: "x", aggregate: .max, max: 1)), action: .notify
+                    ),
                 ])
         }
         var traffic = Traffic(policies, seed: 5, watched: 30)

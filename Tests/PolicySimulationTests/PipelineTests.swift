@@ -168,7 +168,7 @@ private struct GeneratedTest {
                     kind: .latency(
                         LatencyCheck(quantile: pick(0.5, 0.95), of: pick(.total, .firstByte), max: .seconds(pick(1, 5)))
                     ),
-                    limits: limits))
+                    action: pick(.revert, .pause), limits: limits))
         }
         if random.chance(0.3) {
             checks.append(

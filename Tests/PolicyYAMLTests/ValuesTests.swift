@@ -36,7 +36,7 @@ struct ValuesTests {
             name: "everything", description: "Every key that a policy knows.", onNoData: .revert(after: .seconds(600)),
             checks: [
                 Check(name: "error-rate", kind: .errors(errors), share: 2.5, limits: limits),
-                Check(name: "full-queues", kind: .errors(queues), limits: limits),
+                Check(name: "full-queues", kind: .errors(queues), action: .pause, limits: limits),
                 Check(
                     name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)),
                     limits: limits),

@@ -61,7 +61,8 @@ enum EvidenceText {
             let seconds = evidence.secondsNeeded, seconds < 1e8
         else { return nil }
         let count = CheckEvidence.about(requests)
-        let checks = "\(checks.count { $0.isRequired && $0.proven }) of \(checks.count(where: \.isRequired)) checks proven"
+        let required = checks.filter(\.isRequired)
+        let checks = "\(required.count(where: \.proven)) of \(required.count) checks proven"
         return "\(checks); about \(count) more requests, \(Words.time(seconds)) at this rate (\(last.check))"
     }
 
@@ -74,7 +75,8 @@ enum EvidenceText {
         if check.verdict == .fail {
             lines.append(
                 "If it were sound, this much against it would come up, at any time of a rollout, in fewer than "
-                    + "\(chance(evidence.logEvidence)) rollouts; the policy \(check.action.verb) at \(chance(evidence.revertAt)).")
+                    + "\(chance(evidence.logEvidence)) rollouts; the policy \(check.action.verb) at "
+                    + "\(chance(evidence.revertAt)).")
         } else if check.proven {
             lines.append(
                 "Proven: if it were beyond the bound, this much for it would come up in fewer than "

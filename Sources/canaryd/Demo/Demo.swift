@@ -201,7 +201,8 @@ final class Demo: @unchecked Sendable {
         }
         lines = lines.map(\.displayable)
         for check in status.evaluation?.checks ?? [] {
-            lines.append("  " + show.marked(check.verdict, check.summary + (check.isRequired ? "" : " (notifies only)")))
+            let note = check.isRequired ? "" : " (notifies only)"
+            lines.append("  " + show.marked(check.verdict, check.summary + note))
         }
         let left = status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? ""
         lines.append("  then: \(status.next.displayable)\(left)")
