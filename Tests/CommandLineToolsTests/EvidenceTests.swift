@@ -100,7 +100,7 @@ struct EvidenceTests {
         let evidence = rollout.judge.evidence[0].evidence
         #expect(lines[place + 1].hasPrefix("standard/errors"))
         #expect(
-            lines[place + 1].contains(" \(CheckEvidence.odds(evidence.value))     100 : 1   none     20 : 1  about"))
+            lines[place + 1].contains(" \(CheckEvidence.odds(evidence.value))   100 : 1   none     20 : 1  about"))
         #expect(lines[place + 1].hasSuffix("about 2,300 more requests, 14 min at this rate"))
         #expect(lines[place + 2].hasPrefix("  errors: φ̂ "))
         #expect(!run("status").output.contains("\u{1b}"))

@@ -79,14 +79,16 @@ struct CheckActionTests {
         #expect(check.value >= known + check.revertAt)
     }
 
-    @Test("after a resume the steps go on although the check fails, and a person promotes") func accepted() throws {
+    @Test("after a resume the steps go on, and a candidate that is proven later is promoted") func resumed() throws {
         let agent = try paused()
-        agent.run(30)
         #expect(agent.say(.resume).isDone)
-        agent.run(200)
-        let state = agent.state()
-        #expect(state.rollout?.phase == .proving && agent.published == Weight(clamping: 5000))
-        #expect(state.needsPerson?.action == .promote)
+        agent.run(300)
+        #expect(agent.listener.messages(of: .promoted).contains { $0.hasPrefix("every required check is proven") })
+        #expect(agent.state().serving.name == "v2" && alarms(agent).count == 1)
+    }
+
+    @Test("a promotion by hand during the pause is recorded with what it overrides") func promoted() throws {
+        let agent = try paused()
         #expect(agent.say(.promote(force: false)).isDone)
         let message = try #require(agent.listener.messages(of: .promoted).first)
         #expect(message.contains("; overrides a failing check: standard/error-rate: "), "\(message)")
