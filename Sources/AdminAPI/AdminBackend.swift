@@ -10,15 +10,15 @@ import RolloutEngine
 public protocol AdminBackend: AnyObject {
     /// Sorted.
     var serviceNames: [String] { get }
-    /// Nil for an unknown service.
+    /// The view of a service; nil if it is unknown.
     func view(of service: String) -> ServiceView?
     func command(_ command: Command, service: String) -> CommandOutcome
-    /// What the scores of a service's feedback may be; nil where no check looks at them.
+    /// The range of scores in a service's feedback; nil if no check uses scores.
     func scoreRange(of service: String) -> ScoreRange?
-    /// Nil for an unknown service.
+    /// Accepts labeled rows; nil for an unknown service.
     func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt?
 
-    /// Newest last, ids above `after`; of one service or of all; at most `limit`.
+    /// At most `limit` events with ids above `after`, the newest last, of one service or of all.
     func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
     /// The newest `limit`, newest last.
     func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
@@ -26,7 +26,7 @@ public protocol AdminBackend: AnyObject {
     /// Newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
 
-    /// A stretch of what a judge took in; nil where nothing is kept.
+    /// A page of a judge's recorded input; nil if nothing is kept.
     func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
 
     /// Servers and scrapes; nil for an unknown service.

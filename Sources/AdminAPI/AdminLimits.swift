@@ -19,7 +19,7 @@ public enum AdminLimits {
     public static let inferenceID = 256
     /// Bytes of a group's attribute or value.
     public static let groupText = 128
-    /// Bytes of a command's reason and of who asks; both stand in every history.
+    /// The largest size in bytes of a command's reason and of the name of who gives it, which both go into the history.
     public static let reason = 1_000
     public static let by = 100
     /// Bad rows that an answer names; the rest is counted.

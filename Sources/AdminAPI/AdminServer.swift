@@ -5,7 +5,8 @@ import PrometheusText
 import RolloutController
 import RolloutEngine
 
-/// The admin API and the feedback socket. Lives on the control thread, with the controller that it serves.
+/// The server of the admin API and of the feedback socket. It runs on the control thread, like the controller that it
+/// serves.
 public final class AdminServer: EventListener {
     private unowned let backend: any AdminBackend
     private let loop: EventLoop
@@ -33,7 +34,8 @@ public final class AdminServer: EventListener {
         return bound
     }
 
-    /// Connections that were closed to make room for new ones, over both sockets, since the start. Call it on the loop.
+    /// The number of connections that were closed to make room for new ones, over both sockets, since the start. Call
+    /// it on the loop.
     public var displacedConnectionCount: UInt64 { servers.reduce(0) { $0 &+ $1.displacedConnectionCount } }
 
     /// Ends the followers, waits for the open requests, then calls `then` on the loop.

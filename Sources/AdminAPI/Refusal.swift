@@ -1,7 +1,7 @@
 import AdminTypes
 import PlainText
 
-/// An answer that is not 2xx.
+/// An error response of the API.
 struct Refusal: Error {
     var status: Int
     var problem: ErrorBody.Problem
@@ -29,7 +29,7 @@ struct Refusal: Error {
     static func badField(_ message: String) -> Refusal { Refusal(400, "bad_field", message) }
 }
 
-/// The keys of a query, each at most once and each known.
+/// A query whose keys are all known and not repeated.
 struct Query {
     private var values: [String: String] = [:]
 
@@ -72,7 +72,7 @@ struct Query {
         return text
     }
 
-    /// `follow`, `follow=1` or `follow=true`.
+    /// True for `follow`, `follow=1` and `follow=true`; false without the key.
     func flag(_ key: String) throws(Refusal) -> Bool {
         switch values[key] {
         case nil, "0", "false": return false

@@ -5,17 +5,17 @@ public struct AgentStatus: Hashable, Codable, Sendable {
     public var version: String
     public var pid: Int32
     public var startedAt: Timestamp
-    /// The agent's wall clock when it answered.
+    /// The agent's wall clock at the time of the response.
     public var now: Timestamp
-    /// The agent's file; absent when it runs without one.
+    /// The agent's configuration file; absent if it runs without one.
     public var configurationFile: String?
-    /// When the files in force were read.
+    /// The time at which the files in force were read.
     public var configurationReadAt: Timestamp
     /// Every file in force, the agent's own first.
     public var configurationFiles: [String]
-    /// Why the files as they were at the last reload are not in force; absent where they are.
+    /// The last reload if it was refused; absent if its files are in force.
     public var refusedReload: RefusedReload?
-    /// Absent where there is no access log.
+    /// The state of the access log; absent if there is none.
     public var accessLog: AccessLogStatus?
     public var stateDirectory: String
     public var adminAddress: String
@@ -41,10 +41,10 @@ public struct AgentStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// A reload that changed nothing.
+/// A reload that was refused and changed nothing.
 public struct RefusedReload: Hashable, Codable, Sendable {
     public var at: Timestamp
-    /// The reasons, of which there is at least one.
+    /// The reasons, at least one.
     public var reasons: [String]
 
     public init(at: Timestamp, reasons: [String]) {
@@ -53,9 +53,9 @@ public struct RefusedReload: Hashable, Codable, Sendable {
     }
 }
 
-/// What became of the lines of the access log since the agent started.
+/// The numbers of access log lines since the agent started, by result.
 public struct AccessLogStatus: Hashable, Codable, Sendable {
-    /// The file; absent where it is standard error.
+    /// The file; absent for standard error.
     public var path: String?
     public var written: UInt64
     /// Lines that were dropped because the writer was too slow.
@@ -77,7 +77,7 @@ public struct AccessLogStatus: Hashable, Codable, Sendable {
 /// `GET /healthz` and `/readyz`: 200 while `ok`, else 503.
 public struct HealthStatus: Hashable, Codable, Sendable {
     public var ok: Bool
-    /// Why not; empty while ok.
+    /// The reasons why the agent is not ok; empty while it is.
     public var problems: [String]
 
     public init(ok: Bool, problems: [String] = []) {
@@ -95,23 +95,23 @@ public struct TargetList: Hashable, Codable, Sendable {
 
 public struct TargetStatus: Hashable, Codable, Sendable {
     public var version: String
-    /// `127.0.0.1:9001`.
+    /// The server's address, such as `127.0.0.1:9001`.
     public var server: String
-    /// Given requests, as the proxy last saw it.
+    /// True if the proxy gives requests to the server.
     public var reachable: Bool
     public var state: ServerCondition
-    /// Why, where more can be said than the state; else empty.
+    /// The reason of the state; empty if the state says it all.
     public var detail: String
-    /// When an ejection ends.
+    /// The end of the ejection; absent for other states.
     public var until: Timestamp?
-    /// The last scrape; absent where the version is not scraped or none is over.
+    /// The last scrape; absent if the version is not scraped, or before the first scrape.
     public var scrape: Scrape?
 
     public struct Scrape: Hashable, Codable, Sendable {
         public var url: String
         public var at: Timestamp
         public var ok: Bool
-        /// Why not; empty while ok.
+        /// The reason why the scrape failed; empty if it succeeded.
         public var problem: String
         public var samples: Int
         public var durationSeconds: Double
@@ -145,9 +145,9 @@ public struct DownServer: Hashable, Codable, Sendable {
     /// The server as the file writes it.
     public var server: String
     public var state: ServerCondition
-    /// Why, where more can be said than the state; else empty.
+    /// The reason of the state; empty if the state says it all.
     public var detail: String
-    /// When an ejection ends.
+    /// The end of the ejection; absent for other states.
     public var until: Timestamp?
 
     public init(server: String, state: ServerCondition, detail: String, until: Timestamp?) {

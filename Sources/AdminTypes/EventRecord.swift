@@ -2,15 +2,15 @@ import Vocabulary
 
 /// Something that happened to a service, as the journal keeps it.
 public struct EventRecord: Hashable, Codable, Sendable {
-    /// The id, which grows with each entry of the agent. Absent for an event that took effect but is not in the journal yet;
-    /// such an event is sent again, with its id, once it is.
+    /// The id, which grows with each entry of the agent. Absent for an event that took effect but is not in the journal
+    /// yet; such an event is sent again, with its id, once it is.
     public var id: Int64?
     public var service: String
     public var at: Timestamp
     /// The kind as text, because a later agent may know more kinds than this program.
     public var kind: String
     public var rollout: String?
-    /// The event in one line of words.
+    /// The event as one line of text.
     public var message: String
     /// A person's name, `policy`, `file` or `agent`.
     public var by: String
@@ -73,7 +73,7 @@ public struct HistoryEntry: Hashable, Codable, Sendable {
     public var reason: String
     /// The event that ended it.
     public var decision: Int64?
-    /// Judged requests that the candidate got.
+    /// The number of judged requests that the candidate got.
     public var candidateRequests: UInt64
 
     public init(

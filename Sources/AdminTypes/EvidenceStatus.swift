@@ -1,5 +1,5 @@
-/// The sequential judge's evidence for and against a candidate in one check. E is the wealth of a gambler who bets that the
-/// candidate is not sound, at odds that are fair if it is. It is given as a natural logarithm, so it starts at 0.
+/// The sequential judge's evidence for and against a candidate in one check. E is the wealth of a gambler who bets that
+/// the candidate is not sound, at odds that are fair if it is. It is given as a natural logarithm, so it starts at 0.
 public struct EvidenceStatus: Hashable, Codable, Sendable {
     /// ln E for a revert, and the threshold at which the check reverts.
     public var logEvidence: Figure
@@ -9,10 +9,10 @@ public struct EvidenceStatus: Hashable, Codable, Sendable {
     public var promoteAt: Figure
     /// The check's share of the policy's risk, 0 ... 1.
     public var share: Double
-    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty if none
-    /// has any.
+    /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty if
+    /// none has any.
     public var part: String
-    /// How failures cluster and what follows for the evidence, in words; empty if that does not matter.
+    /// How failures cluster and what follows for the evidence, as text; empty if that does not matter.
     public var dependence: String
     /// Estimates of how many more requests of the candidate the proof needs, and of how many seconds they take at the
     /// current rate; absent if they are not known.

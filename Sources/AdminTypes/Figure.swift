@@ -1,10 +1,11 @@
-/// A measured number. In JSON it is a number, or one of the strings `+Inf` and `-Inf`, because JSON has no infinity. For
-/// example, a P95 that falls among the errors is infinite.
+/// A measured number. In JSON it is a number, or one of the strings `+Inf` and `-Inf`, because JSON has no infinity.
+/// For example, a P95 that falls among the errors is infinite.
 public struct Figure: Hashable, Sendable {
-    /// Never NaN.
+    /// The number, which is never NaN.
     public var value: Double
 
-    /// The greatest finite magnitude stands for infinity, as the journal writes it. NaN becomes 0.
+    /// Creates a figure. The greatest finite magnitude, which the journal stores for infinity, becomes infinite; NaN
+    /// becomes 0.
     public init(_ value: Double) {
         if value.isNaN {
             self.value = 0
@@ -45,9 +46,9 @@ extension Figure: Codable {
 
 /// A share of traffic.
 public struct Share: Hashable, Codable, Sendable {
-    /// 0 ... 100, in steps of 0.01.
+    /// The share in percent, 0 ... 100, in steps of 0.01.
     public var percent: Double
-    /// The same share in basis points, exactly: 0 ... 10 000.
+    /// The same share in basis points, 0 ... 10,000.
     public var basisPoints: Int
 
     public init(basisPoints: Int) {
@@ -55,7 +56,7 @@ public struct Share: Hashable, Codable, Sendable {
         percent = Double(basisPoints) / 100
     }
 
-    /// `25%`, `0.5%`.
+    /// The share as text, such as `25%` or `0.5%`.
     public var words: String {
         basisPoints % 100 == 0 ? "\(basisPoints / 100)%" : "\(percent)%"
     }

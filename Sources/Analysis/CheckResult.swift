@@ -162,7 +162,7 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var failureLimit: Int
     public var inconclusives: Int
     public var consecutiveErrors: Int
-    /// True if this check does not stand in the way of a promotion now.
+    /// True if this check does not block a promotion now.
     public var proven: Bool
     /// What is still missing for a promotion, as text; empty if nothing is.
     public var missing: String

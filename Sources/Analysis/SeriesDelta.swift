@@ -32,7 +32,7 @@ public enum SeriesIncrease: Hashable, Sendable {
 }
 
 extension SeriesWindow {
-    /// The growth of one arm; nil where no server has two scrapes in the interval.
+    /// The growth of one arm; nil if no server has two scrapes in the interval.
     ///
     /// - Parameter seen: a scrape of each server, by its time; the growth up to it is left out.
     public func delta(of arm: Arm, from start: Int64, to end: Int64, after seen: [Endpoint: Int64] = [:])

@@ -60,7 +60,7 @@ struct MissingSeries {
     var presence: SeriesPresence
     /// The arm's name in messages.
     var version: String
-    /// The only one of the arm's servers that lacks it; nil where all do.
+    /// The only one of the arm's servers that lacks it; nil if all do.
     var server: String?
 
     /// The number of scrapes after which a series that was not shown counts as missing, or as 0 if its family is shown.

@@ -82,7 +82,7 @@ struct ChangeOptions: ParsableArguments {
         }
     }
 
-    /// Who asks: under sudo, who called it.
+    /// The name of the user who gives the command; under sudo, that of its caller.
     static var user: String? {
         if let name = variable("SUDO_USER"), !name.isEmpty { return String(name.prefix(100)) }
         return getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) }

@@ -10,7 +10,7 @@ public enum ExitStatus {
     public static let unreachable: Int32 = 3
     /// The change is in force and not on disk yet.
     public static let notDurable: Int32 = 4
-    /// `--wait` ended because the rollout goes on only when a person acts.
+    /// `--wait` ended because the rollout continues only when a person acts.
     public static let needsPerson: Int32 = 5
 }
 

@@ -1,18 +1,18 @@
 import Glibc
 
-/// Reads whole files, whose size has a limit.
+/// Reads whole files up to a limit of their size.
 public enum FileReader {
-    /// The reason for which a file was not read.
+    /// The reason why a file was not read.
     public enum Problem: Error, Hashable, Sendable {
-        /// The error number of the system.
+        /// A system call failed with this error number.
         case system(Int32)
         /// The path names a folder, a FIFO, a device or a socket, which may never end.
         case notRegular
         case tooLarge
     }
 
-    /// The bytes of a regular file of at most `limit` bytes. Opening never waits, whatever the path names.
-    /// - Parameter followsLink: false refuses a path whose last part is a symbolic link.
+    /// Reads a regular file of at most `limit` bytes. Opening never blocks, whatever the path names.
+    /// - Parameter followsLink: false to refuse a path whose last part is a symbolic link.
     public static func read(_ path: String, limit: Int, followsLink: Bool = true) throws(Problem) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLink ? 0 : O_NOFOLLOW))
         // A socket, or a device without a driver, cannot be opened at all.

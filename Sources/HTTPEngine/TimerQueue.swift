@@ -1,4 +1,4 @@
-/// One call in the future, on its loop.
+/// A job that a loop runs at a time in the future.
 public final class Timer {
     let deadline: Int64
     fileprivate var job: (() -> Void)?
@@ -10,7 +10,7 @@ public final class Timer {
     }
 }
 
-/// A binary heap by deadline; timers know their place in it, so that cancelling is logarithmic.
+/// A binary heap of timers by deadline. Timers know their index in it, so that cancellation takes logarithmic time.
 struct TimerQueue {
     private var heap: [Timer] = []
 
@@ -33,7 +33,8 @@ struct TimerQueue {
         rise(last.place, last)
     }
 
-    /// The job of the first timer that is due, taken out. A job may schedule and cancel others before the next call.
+    /// Removes the first timer that is due and returns its job; nil if none is due. The job may schedule and cancel
+    /// timers before the next call.
     mutating func next(upTo now: Int64) -> (() -> Void)? {
         guard let first = heap.first, first.deadline <= now else { return nil }
         let job = first.job

@@ -9,9 +9,9 @@ public struct UnusableScrape: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Brings one server's exposition to the terms that all servers share.
 public struct SampleReader: Sendable {
-    /// Nil: only `queries` are read.
+    /// The preset; nil if only `queries` are read.
     public var preset: MetricsPreset?
-    /// The only model that counts; nil: all.
+    /// The only model that is counted; nil for all models.
     public var model: String?
     public var queries: Set<SeriesQuery>
     /// Series that one query may match on one server. A check that matches more is a mistake in its labels.
@@ -26,12 +26,12 @@ public struct SampleReader: Sendable {
         self.queries = queries
     }
 
-    /// A page on which a request counter or a latency bucket is no count is refused as a whole: cut to a number that
-    /// fits, or left out of a sum, it would give a verdict.
+    /// Reads a sample from a page. A page on which a request counter or a latency bucket is no count is refused as a
+    /// whole, since clamping the value or leaving it out would give a false verdict.
     ///
     /// - Parameters:
-    ///   - time: when the scrape began: monotonic, in nanoseconds.
-    ///   - wall: the same moment in milliseconds since 1970; nil: explicit timestamps are not compared with it.
+    ///   - time: the start of the scrape, in monotonic nanoseconds.
+    ///   - wall: the same moment in milliseconds since 1970; nil if explicit timestamps are not to be checked.
     public func read(_ exposition: Exposition, at time: Int64, wall: Double? = nil) throws(UnusableScrape)
         -> ScrapeSample
     {
@@ -91,8 +91,8 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Reads counters, their sum and each by itself; nil where none is shown. Of those that stand twice the first counts,
-    /// and one is named.
+    /// Reads counters, their sum and each by itself; nil if none is shown. Of those that stand twice the first
+    /// counts, and one is named.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
         -> (sum: Double, bySeries: [String: Double], repeated: String?)?
     {

@@ -10,9 +10,9 @@ public struct ScrapeTarget: Hashable, Sendable {
     public var server: Endpoint
     /// The address of its metrics, often another port.
     public var metrics: Endpoint
-    /// Begins with `/`; may have a query.
+    /// The path, which begins with `/` and may have a query.
     public var path: String
-    /// Name of a preset; nil: only `queries` are read.
+    /// The name of the preset; nil if only `queries` are read.
     public var preset: String?
     public var model: String?
     public var interval: Duration
@@ -20,11 +20,11 @@ public struct ScrapeTarget: Hashable, Sendable {
     public var timeout: Duration
     /// The series that the policies' checks ask for.
     public var queries: Set<SeriesQuery>
-    /// The version's own limits of a response; nil: those of the loop.
+    /// The version's own limits of a metrics page; nil for those of the loop.
     public var maxSamples: Int?
     public var maxBody: Int?
 
-    /// Intervals below this are raised to it: a scrape is work for the server too.
+    /// The shortest interval. Shorter ones are raised to it, since a scrape is work for the server as well.
     public static let shortestInterval = Duration.milliseconds(100)
 
     public init(

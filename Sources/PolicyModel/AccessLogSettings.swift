@@ -5,12 +5,12 @@ public struct AccessLogSettings: Hashable, Codable, Sendable {
     public var sample: Double
     /// Failed requests are logged whether they were drawn or not.
     public var errors: Bool
-    /// The query stands behind the path: it may hold what nobody wants in a log.
+    /// True if the query is logged after the path. It may contain data that should not be logged.
     public var query: Bool
 
     public enum Destination: Hashable, Codable, Sendable {
         case stderr
-        /// Appended to, and opened anew at a reload.
+        /// A file that is appended to, and opened again at a reload.
         case file(String)
     }
 

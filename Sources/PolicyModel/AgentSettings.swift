@@ -1,18 +1,18 @@
-/// What the agent itself is told by its file. Paths are absolute here.
+/// The agent's own settings from its configuration file. Paths are absolute.
 public struct AgentSettings: Hashable, Codable, Sendable {
     public var stateDirectory: String
-    /// Unix socket or TCP of the admin API.
+    /// The Unix socket or TCP address of the admin API.
     public var admin: ListenAddress
     public var feedback: ListenAddress
-    /// Groups that may use the sockets, by name; nil: the agent's own.
+    /// The names of the groups that may use the sockets; nil for the agent's own group.
     public var adminGroup: String?
     public var feedbackGroup: String?
-    /// Data-plane event loops; nil: one a core.
+    /// The number of event loops of the data plane; nil for one per core.
     public var loops: Int?
     public var logLevel: LogLevel
     public var logFormat: LogFormat
     public var trusted: TrustedNetworks
-    /// Nil: none.
+    /// The access log; nil for none.
     public var accessLog: AccessLogSettings?
 
     public enum LogLevel: String, CaseIterable, Hashable, Codable, Sendable { case debug, info, notice, warning, error }

@@ -5,14 +5,14 @@ public struct Diagnostic: Hashable, Sendable, CustomStringConvertible {
     public enum Severity: String, Hashable, Sendable { case error, warning }
 
     public var file: String
-    /// The line, from 1; nil where the whole file is meant.
+    /// The number of the line, from 1; nil if the diagnostic is about the whole file.
     public var line: Int?
     /// The column in characters, from 1.
     public var column: Int?
     public var severity: Severity
     /// What is wrong and how to fix it.
     public var message: String
-    /// The line that it is about, without its newline; nil where there is none to show.
+    /// The text of the line, without its newline; nil if there is none to show.
     public var excerpt: String?
 
     public init(

@@ -33,7 +33,7 @@ extension Duration {
     }
 }
 
-/// At most three decimals, no trailing zeros.
+/// A number with at most three decimals, without trailing zeros.
 private func trimmed(_ value: Double) -> String {
     let thousandths = Int64((value * 1000).rounded())
     var text = "\(thousandths / 1000)"

@@ -1,6 +1,7 @@
 /// Insertions, deletions, replacements and swaps of neighbors that make one text of another (optimal string alignment).
 public enum EditDistance {
-    /// Nil where it is above `limit`. Costs no more than `limit` times the length of the shorter text.
+    /// The edit distance of two texts; nil if it is above `limit`. The work is at most proportional to `limit` times
+    /// the length of the shorter text.
     public static func between<Letter: Equatable>(_ a: [Letter], _ b: [Letter], atMost limit: Int) -> Int? {
         guard limit >= 0, abs(a.count - b.count) <= limit else { return nil }
         let beyond = limit + 1

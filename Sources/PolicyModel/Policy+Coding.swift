@@ -1,7 +1,7 @@
 import Vocabulary
 
-// Policies are stored with the rollouts that run under them. These checks got keys after the first builds that stored them;
-// what an earlier build wrote has the defaults.
+// Policies are stored with the rollouts that run under them. These checks have keys that earlier builds did not write;
+// when such a policy is read, they have their defaults.
 
 extension Check {
     public init(from decoder: any Decoder) throws {

@@ -164,9 +164,9 @@ public struct QualityCheck: Hashable, Codable, Sendable {
     }
 
     public var measure: QualityMeasure
-    /// What a score may be; nil: 0 ... 1. Only with `measure: score`.
+    /// The range of scores; nil for 0 ... 1. Only with `measure: score`.
     public var range: ScoreRange?
-    /// Empty: all rows as one group.
+    /// The groups that are judged; empty to judge all rows as one.
     public var groups: [GroupSelector]
     /// The most that the measure may fall, as a fraction: 0.05 is 5 percentage points. With a range, in the score's own
     /// unit.
@@ -177,8 +177,8 @@ public struct QualityCheck: Hashable, Codable, Sendable {
     public var minSamples: Int
     /// What a group does that never reaches `minSamples`.
     public var small: SmallGroupRule
-    /// How long after its request a label is judged, and the longest that a label is waited for. Zero: labels are judged
-    /// as they come, which is fair only where how long a label takes does not depend on what was predicted.
+    /// How long after its request a label is judged, and the longest that a label is waited for. Zero: labels are
+    /// judged as they come, which is fair only where how long a label takes does not depend on what was predicted.
     public var maturity: Duration
     public static let longestMaturity = Duration.seconds(7 * 86_400)
 
@@ -237,14 +237,14 @@ public struct MetricCheck: Hashable, Codable, Sendable {
     public var aggregate: MetricAggregate
     public var max: Double?
     public var min: Double?
-    /// Over the baseline, relative; for `rate` and `quantile`.
+    /// The allowed relative increase over the baseline, for `rate` and `quantile`.
     public var maxIncrease: Double?
-    /// A value of the candidate at or below this never fails `maxIncrease`. Always set where `maxIncrease` bounds a
-    /// `rate`: without it the first event after a baseline without any would be beyond the bound.
+    /// The value up to which the candidate never fails `maxIncrease`. It is always set if `maxIncrease` bounds a
+    /// `rate`, since otherwise any event would be beyond the bound if the baseline has none.
     public var floor: Double?
-    /// Fresh scrapes in a row that have to be beyond the bound. At least 1.
+    /// The number of scrapes in a row that have to be beyond the bound, ≥ 1.
     public var forScrapes: Int
-    /// What it means that a scrape does not show the series; nil: it is reported as missing, unless it is a counter
+    /// The meaning of a series that a scrape does not show; nil if it is reported as missing, unless it is a counter
     /// whose family is shown with the same label names.
     public var absent: AbsentSeriesRule?
 

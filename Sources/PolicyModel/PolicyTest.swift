@@ -1,16 +1,16 @@
-/// Traffic that is written down, and what policies have to decide on it: one `NAME.test.yaml`.
+/// A policy test, from a `NAME.test.yaml`: traffic, and what policies have to decide on it.
 public struct PolicyTest: Hashable, Sendable {
-    /// The file's name, as it is shown to people.
+    /// The file's name as it is shown in messages.
     public var file: String
-    /// At least one; read from the files that the test names.
+    /// The policies from the files that the test names, at least one.
     public var policies: [Policy]
     /// The seed of the generator of requests, errors and latencies: the same seed gives the same run.
     public var seed: UInt64
     public var strategy: Strategy
-    /// Time between two looks, `analysis.interval` of a service.
+    /// The time between two evaluations, `analysis.interval` of a service.
     public var interval: Duration
     public var judge: JudgeKind
-    /// At least one; names are unique.
+    /// The scenarios, at least one, with unique names.
     public var scenarios: [TestScenario]
 
     public init(
@@ -27,12 +27,12 @@ public struct PolicyTest: Hashable, Sendable {
     }
 }
 
-/// One rollout from its first step on, and its expected end.
+/// A scenario: one rollout from its first step on, with the decision that is expected.
 public struct TestScenario: Hashable, Sendable {
     public var name: String
     /// The line of the scenario in its file, from 1.
     public var line: Int
-    /// The phases in order, at least one. What a phase does not write is already filled in from the one before.
+    /// The phases in order, at least one. Values that a phase does not write are those of the phase before.
     public var phases: [TrafficPhase]
     public var expected: ExpectedDecision
 
@@ -43,23 +43,23 @@ public struct TestScenario: Hashable, Sendable {
         self.expected = expected
     }
 
-    /// After this the traffic ends.
+    /// The duration of the traffic.
     public var duration: Duration { phases.reduce(.zero) { $0 + $1.duration } }
 }
 
-/// A stretch of time in which traffic keeps its character.
+/// A period in which the properties of the traffic do not change.
 public struct TrafficPhase: Hashable, Sendable {
-    /// > 0.
+    /// The duration of the phase, > 0.
     public var duration: Duration
-    /// Requests per second to the service, both arms together; they arrive as a Poisson process. 0: none come.
+    /// The requests per second to the service, both arms together, which arrive as a Poisson process; 0 for none.
     public var rate: Double
     public var baseline: ArmTraffic
     public var candidate: ArmTraffic
-    /// Nil: no labels come.
+    /// The labels that are posted; nil if none are.
     public var feedback: FeedbackTraffic?
-    /// Sorted by series.
+    /// The values of scraped series, sorted by series.
     public var series: [SeriesTraffic]
-    /// False: every scrape fails.
+    /// True if scrapes succeed; false if every scrape fails.
     public var scrapesAnswer: Bool
 
     public init(
@@ -78,17 +78,17 @@ public struct TrafficPhase: Hashable, Sendable {
     public subscript(arm: Arm) -> ArmTraffic { arm == .baseline ? baseline : candidate }
 }
 
-/// How one version answers.
+/// The responses of one arm.
 public struct ArmTraffic: Hashable, Sendable {
-    /// Share of requests that end as a server error, each by itself. 0 ... 1.
+    /// The share of requests that end as a server error, independently of each other, 0 ... 1.
     public var errors: Double
-    /// Shares of requests that are answered with these statuses, beside `errors`; ascending by status. The sum of all
-    /// is at most 1.
+    /// The shares of further statuses, ascending by status. Together with `errors` they are at most 1.
     public var statuses: [StatusShare]
     public var latency: LatencyShape
-    /// The time to the first byte; nil: the response comes in one piece, so as `latency`.
+    /// The time to the first byte; nil for that of `latency`, when the response comes in one piece.
     public var firstByte: LatencyShape?
-    /// False: its servers refuse connections and every request to it fails at once.
+    /// True if the arm's servers accept connections; false if they refuse them, so that every request to it fails at
+    /// once.
     public var reachable: Bool
 
     public init(
@@ -104,11 +104,11 @@ public struct ArmTraffic: Hashable, Sendable {
     }
 }
 
-/// The share of requests that a version answers with a status.
+/// The share of an arm's requests that end with a status.
 public struct StatusShare: Hashable, Sendable {
-    /// 300 ... 599.
+    /// The status, 300 ... 599.
     public var status: UInt16
-    /// 0 ... 1.
+    /// The share of the requests, 0 ... 1.
     public var share: Double
 
     public init(status: UInt16, share: Double) {
@@ -119,9 +119,9 @@ public struct StatusShare: Hashable, Sendable {
 
 /// A log-normal distribution through two quantiles: median `p50`, sigma = ln(p95 / p50) / 1.6449.
 public struct LatencyShape: Hashable, Sendable {
-    /// > 0.
+    /// The median, > 0.
     public var p50: Duration
-    /// >= p50; equal means that every request takes this long.
+    /// The 95th percentile, ≥ `p50`. If it is equal, every request takes this time.
     public var p95: Duration
 
     public init(p50: Duration, p95: Duration) {
@@ -130,15 +130,15 @@ public struct LatencyShape: Hashable, Sendable {
     }
 }
 
-/// Labels that come back for answered requests.
+/// The labels that are posted for completed requests.
 public struct FeedbackTraffic: Hashable, Sendable {
     /// The time from the end of a request to its label.
     public var delay: Duration
-    /// The share of the completed requests. 0 ... 1.
+    /// The share of completed requests that get a label, 0 ... 1.
     public var share: Double
-    /// The attribute whose values `groups` are, such as `sex`; nil: rows carry no group and `groups` has one element.
+    /// The attribute of the groups, such as `sex`; nil if rows have no group, when `groups` has one element.
     public var attribute: String?
-    /// At least one; their shares sum to at most 1, and what is left over carries no group and no label.
+    /// The groups, at least one. Their shares are at most 1 together; the rest of the requests gets no label.
     public var groups: [GroupTraffic]
 
     public init(delay: Duration, share: Double, attribute: String?, groups: [GroupTraffic]) {
@@ -149,13 +149,13 @@ public struct FeedbackTraffic: Hashable, Sendable {
     }
 }
 
-/// The rows of one group and how well each arm does on them.
+/// The rows of one group, and the quality of each arm on them.
 public struct GroupTraffic: Hashable, Sendable {
-    /// Value of the attribute; empty where there is none.
+    /// The value of the attribute; empty if there is none.
     public var value: String
-    /// Of all rows. 0 ... 1.
+    /// The group's share of all rows, 0 ... 1.
     public var share: Double
-    /// Share of label = 1 among the group's rows. 0 ... 1.
+    /// The share of rows with label 1 in the group, 0 ... 1.
     public var positives: Double
     public var baseline: ArmQuality
     public var candidate: ArmQuality
@@ -171,13 +171,13 @@ public struct GroupTraffic: Hashable, Sendable {
     public subscript(arm: Arm) -> ArmQuality { arm == .baseline ? baseline : candidate }
 }
 
-/// Accuracy and selection rate follow from these and the group's positives.
+/// The quality of an arm. Accuracy and selection rate follow from these values and the group's positives.
 public struct ArmQuality: Hashable, Sendable {
-    /// P(prediction = 1 | label = 1).
+    /// The probability of prediction 1 for rows with label 1.
     public var recall: Double
-    /// P(prediction = 1 | label = 0).
+    /// The probability of prediction 1 for rows with label 0.
     public var falsePositiveRate: Double
-    /// Mean of the score, within the range that the policies declare; nil: rows carry no score.
+    /// The mean score, within the range that the policies declare; nil if rows have no score.
     public var score: Double?
 
     public init(recall: Double, falsePositiveRate: Double, score: Double? = nil) {
@@ -187,9 +187,9 @@ public struct ArmQuality: Hashable, Sendable {
     }
 }
 
-/// What a scrape of each arm shows for a series, as it stands: for a `rate`, the counter's increase per second.
+/// The value of a scraped series on each arm. For a `rate` it is the counter's increase per second.
 public struct SeriesTraffic: Hashable, Sendable {
-    /// The series as the check writes it.
+    /// The series as written in the check.
     public var series: String
     public var baseline: Double
     public var candidate: Double
@@ -203,17 +203,18 @@ public struct SeriesTraffic: Hashable, Sendable {
     public subscript(arm: Arm) -> Double { arm == .baseline ? baseline : candidate }
 }
 
-/// How a scenario has to end.
+/// The decision with which a scenario has to end.
 public struct ExpectedDecision: Hashable, Sendable {
     public var decision: Decision
-    /// The check that decides; only with `revert` and `pause`. Nil: any.
+    /// The check that has to decide, only with `revert` and `pause`; nil for any.
     public var check: String?
-    /// At the latest this long after the first step began; nil: before the traffic ends. Never with `hold`.
+    /// The longest time from the beginning of the first step to the decision; nil if any time before the end of the
+    /// traffic is accepted. Always nil with `hold`.
     public var within: Duration?
 
     public enum Decision: String, CaseIterable, Hashable, Sendable {
         case revert
-        /// Steps done and proof there: the bake begins.
+        /// All steps are done and the proof is complete, so the bake begins.
         case promote
         /// Paused by a check, and not reverted before the traffic ends.
         case pause

@@ -5,7 +5,7 @@ public struct RoutingPlan: Hashable, Sendable {
     public init(services: [RoutedService] = []) { self.services = services }
 }
 
-/// One service as the data plane sees it: which servers stand behind each arm, and how requests are assigned to them.
+/// A service as the data plane needs it: the servers of each arm, and how requests are assigned to the arms.
 public struct RoutedService: Hashable, Sendable {
     public var name: String
     /// Names (service, rollout) in observations: new for every rollout, never reused while the agent runs. What began
@@ -14,7 +14,7 @@ public struct RoutedService: Hashable, Sendable {
     public var listen: [ListenAddress]
     public var route: Route
     public var baseline: RoutedVersion
-    /// Nil: no rollout; everything goes to the baseline.
+    /// The candidate; nil without a rollout, when all requests go to the baseline.
     public var candidate: RoutedVersion?
     public var split: TrafficSplit
     public var traffic: TrafficRules
@@ -37,11 +37,11 @@ public struct RoutedService: Hashable, Sendable {
 }
 
 public struct RoutedVersion: Hashable, Sendable {
-    /// Shown to clients as `x-canary-version`.
+    /// The version's name, which clients see as `x-canary-version`.
     public var name: String
-    /// At least one.
+    /// The servers, at least one.
     public var servers: [Endpoint]
-    /// Nil: they are not probed. Its path is always there.
+    /// The health check of the servers, whose path is always set; nil if they are not probed.
     public var healthCheck: HealthCheck?
     public var upstream: UpstreamRules
 

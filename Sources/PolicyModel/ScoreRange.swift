@@ -1,5 +1,5 @@
-/// The values that a score may have. Evidence about a mean needs bounds on what is averaged, so a score outside them is
-/// refused where it is posted: cutting it to the nearer bound would hide the very difference that a check looks for.
+/// The range of the values of a score. Evidence about a mean needs bounds on the averaged values, so a score outside
+/// the range is refused when it is posted; clamping it would hide the difference that a check has to find.
 public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
     /// The largest bound that may be declared. It keeps sums and squares of very many scores exact enough.
     public static let largest = 1e9
@@ -10,7 +10,7 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
     /// The range of a check that declares none.
     public static let unit = ScoreRange(unchecked: 0, 1)
 
-    /// Nil where the bounds are not finite, too large, or leave nothing between them.
+    /// Creates a range; nil if the bounds are not finite, too large, or too close to each other.
     public init?(_ lower: Double, _ upper: Double) {
         guard lower >= -Self.largest, upper <= Self.largest, upper - lower >= 1e-9 else { return nil }
         self.init(unchecked: lower, upper)
@@ -25,7 +25,7 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
 
     public func contains(_ score: Double) -> Bool { score >= lower && score <= upper }
 
-    /// Returns where a score lies in the range, 0 ... 1; nil outside it.
+    /// The position of a score in the range, 0 ... 1; nil outside it.
     public func position(of score: Double) -> Double? {
         contains(score) ? min(max((score - lower) / width, 0), 1) : nil
     }
@@ -41,8 +41,8 @@ public struct ScoreRange: Hashable, Codable, Sendable, CustomStringConvertible {
 }
 
 extension [Policy] {
-    /// What the scores of feedback may be; nil where no check looks at them. All score checks of a service have the
-    /// same range.
+    /// The range of the scores in feedback; nil if no check uses scores. All score checks of a service have the same
+    /// range.
     public var scoreRange: ScoreRange? {
         for policy in self {
             for check in policy.checks {

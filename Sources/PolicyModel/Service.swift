@@ -1,16 +1,16 @@
-/// A named place that takes traffic, as its file declares it.
+/// A service as declared in its file.
 public struct Service: Hashable, Codable, Sendable {
     public var name: String
-    /// At least one.
+    /// The addresses on which the service listens, at least one.
     public var listen: [ListenAddress]
     public var route: Route
     /// The versions, in the order of the file; names are unique.
     public var versions: [Version]
-    /// Name of the version that serves while no state exists.
+    /// The name of the version that serves as long as the service has no stored state.
     public var baseline: String
-    /// Name of the version to roll out; nil: none.
+    /// The name of the version to roll out; nil for none.
     public var candidate: String?
-    /// Names of policies, in order.
+    /// The names of the policies, in the order of the file.
     public var policies: [String]
     public var traffic: TrafficRules
     public var strategy: Strategy
@@ -36,11 +36,13 @@ public struct Service: Hashable, Codable, Sendable {
     public func version(named name: String) -> Version? { versions.first { $0.name == name } }
 }
 
-/// Which requests of a listener are this service's: the host and the longest path prefix win.
+/// The requests of a listener that belong to a service. If several routes match, one with a host comes first, then the
+/// longest path.
 public struct Route: Hashable, Codable, Sendable {
-    /// Lower case, without port; nil: any.
+    /// The host in lower case, without port; nil for any host.
     public var host: String?
-    /// Starts with `/`; matches whole segments: `/v2` matches `/v2` and `/v2/models`, not `/v20`.
+    /// A path prefix that starts with `/` and matches whole segments: `/v2` matches `/v2` and `/v2/models` but not
+    /// `/v20`.
     public var path: String
 
     public init(host: String? = nil, path: String = "/") {
@@ -51,7 +53,7 @@ public struct Route: Hashable, Codable, Sendable {
 
 /// The address at which a service or an API listens.
 public enum ListenAddress: Hashable, Codable, Sendable, CustomStringConvertible {
-    /// Host is an IPv4 or IPv6 literal or a name; port 0 lets the system choose.
+    /// A TCP address. The host is an IPv4 or IPv6 address or a name; with port 0 the system chooses the port.
     case tcp(host: String, port: UInt16)
     case unix(path: String)
     /// A socket that systemd passed under this name (FileDescriptorName=).
@@ -69,10 +71,10 @@ public enum ListenAddress: Hashable, Codable, Sendable, CustomStringConvertible 
 /// A named set of servers.
 public struct Version: Hashable, Codable, Sendable {
     public var name: String
-    /// At least one.
+    /// The servers, at least one.
     public var servers: [ServerAddress]
     public var revision: String?
-    /// Nil: not scraped.
+    /// How the version's own metrics are scraped; nil if they are not.
     public var metrics: MetricsSource?
     public var upstream: UpstreamRules
 
@@ -92,14 +94,14 @@ public struct Version: Hashable, Codable, Sendable {
 
 /// How connections to a version's servers are used.
 public struct UpstreamRules: Hashable, Codable, Sendable {
-    /// Whether a connection carries one request after another. False: each request has a connection of its own, so that
-    /// nothing a server sends beyond a response can be taken for the response to somebody else.
+    /// True if connections are reused. If false, each request has a connection of its own, so that bytes which a server
+    /// sends after a response cannot be taken for the response to another request.
     public var reuse: Bool
 
     public init(reuse: Bool = true) { self.reuse = reuse }
 }
 
-/// What a version is, whatever servers it runs on today.
+/// The identity of a version, independent of its servers.
 public struct VersionIdentity: Hashable, Codable, Sendable, CustomStringConvertible {
     public var name: String
     public var revision: String?
@@ -127,21 +129,21 @@ public enum ServerAddress: Hashable, Codable, Sendable, CustomStringConvertible 
 
 /// The way in which a version's servers are scraped.
 public struct MetricsSource: Hashable, Codable, Sendable {
-    /// Name of a preset (`reference`, `triton`, `mlserver`, `bentoml`); nil: only raw series.
+    /// The name of the preset (`reference`, `triton`, `mlserver`, `bentoml`); nil if only raw series are read.
     public var preset: String?
-    /// Overrides of the preset.
+    /// The path and port that replace those of the preset.
     public var path: String?
     public var port: UInt16?
-    /// The `model` or `model_name` label to keep, where a server carries several models.
+    /// The value of the model label to select, for a server with several models; nil for all.
     public var model: String?
-    /// Time between two scrapes of a server.
+    /// The time between two scrapes of a server.
     public var interval: Duration
     public var timeout: Duration
-    /// Samples, and bytes of the body, that a response may have; nil: the defaults.
+    /// The largest numbers of samples and of bytes of a metrics page; nil for the defaults.
     public var maxSamples: Int?
     public var maxBody: Int?
 
-    /// A model server with a dozen models shows about 2,000 samples in 200 KiB.
+    /// The default limits. A model server with a dozen models shows about 2,000 samples in 200 KiB.
     public static let defaultMaxSamples = 20_000
     public static let defaultMaxBody = 4 << 20
 

@@ -6,7 +6,7 @@ public struct Weight: Hashable, Comparable, Codable, Sendable, CustomStringConve
     public static let zero = Weight(clamping: 0)
     public static let full = Weight(clamping: 10_000)
 
-    /// Nil outside 0 ... 10 000.
+    /// Creates a weight from basis points; nil outside 0 ... 10,000.
     public init?(basisPoints: Int) {
         guard (0...10_000).contains(basisPoints) else { return nil }
         self.basisPoints = basisPoints

@@ -48,7 +48,7 @@ struct SimulatedRequests {
                 continue
             }
             let arrival = nextArrival + random.exponential() / phase.rate
-            // A Poisson process has no memory, so it may be started anew where its rate changes.
+            // A Poisson process has no memory, so it may be started again when its rate changes.
             nextArrival = min(arrival, until)
             if arrival < until { inFlight.append(request(at: arrival, phase, split)) }
         }

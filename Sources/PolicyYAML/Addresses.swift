@@ -1,8 +1,8 @@
 import PolicyModel
 
-/// Listen addresses and servers as configurations write them.
+/// Reads listen addresses and server addresses of configurations.
 enum Addresses {
-    /// `127.0.0.1:8080`, `[::1]:8080`, `unix:PATH`, `systemd:NAME`. Unix paths are made absolute from `base`.
+    /// Reads `127.0.0.1:8080`, `[::1]:8080`, `unix:PATH` or `systemd:NAME`. Unix paths are relative to `base`.
     static func listen(_ text: String, base: String) throws(Mend) -> ListenAddress {
         if text.hasPrefix("unix:") {
             return .unix(path: try socketPath(String(text.dropFirst(5)), base: base))
@@ -34,7 +34,7 @@ enum Addresses {
         return full
     }
 
-    /// `http://127.0.0.1:9001`, or `reference:fp32` for the embedded server. An artifact with a `/` is a path.
+    /// Reads `http://127.0.0.1:9001`, or `reference:fp32` for the embedded server. An artifact with a `/` is a path.
     static func server(_ text: String, base: String) throws(Mend) -> ServerAddress {
         if text.hasPrefix("reference:") {
             let artifact = String(text.dropFirst(10))

@@ -1,9 +1,9 @@
 import PolicyModel
 
-/// What the agent's file said, as far as it could be read.
+/// The content of the agent's file, as far as it could be read.
 struct AgentDraft {
     var settings = AgentSettings()
-    /// Folders and files to read, with the mark of their mention; nil where the default stands.
+    /// Folders and files to read, with the mark of their mention; nil for the default.
     var services: [Located<String>]?
     var policies: [Located<String>]?
     var report: FileReport

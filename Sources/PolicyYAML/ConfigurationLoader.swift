@@ -21,8 +21,8 @@ extension Loaded where Value == Configuration {
 
 /// Reads configuration files. Every file is read to its end, and all errors of all files are reported at once.
 public enum ConfigurationLoader {
-    /// Loads the agent's file and all services and policies that it names. Relative paths, also those in service files, are
-    /// relative to the agent's file. Diagnostics name files relative to the folder of `agentFile`.
+    /// Loads the agent's file and all services and policies that it names. Relative paths, also those in service files,
+    /// are relative to the agent's file. Diagnostics name files relative to the folder of `agentFile`.
     public static func load(agentFile: String) -> Loaded<Configuration> {
         let (configuration, reports) = read(agentFile: agentFile)
         return Loaded(configuration, reports)
@@ -48,8 +48,8 @@ public enum ConfigurationLoader {
         return Loaded(test, [report] + others)
     }
 
-    /// Checks files of any kind, each recognized by its keys. A folder stands for the policies, services and tests in it. The
-    /// value is the number of files that were read.
+    /// Checks files of any kind, each recognized by its keys. A folder stands for the policies, services and tests in
+    /// it. The value is the number of files that were read.
     public static func lint(files: [String]) -> Loaded<Int> {
         var run = LintRun()
         for file in files { run.take(file) }
@@ -60,7 +60,7 @@ public enum ConfigurationLoader {
     static func read(agentFile: String) -> (Configuration?, [FileReport]) {
         let (root, report) = Document.read(agentFile, mayBeEmpty: true)
         guard let root else {
-            // Where else the agent might look is the caller's to know; that it is the agent's file is ours.
+            // The caller adds where else the agent might look for its file.
             return (nil, [report])
         }
         let folder = FilePaths.folder(of: agentFile)

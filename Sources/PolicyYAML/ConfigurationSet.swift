@@ -5,7 +5,7 @@ struct ConfigurationSet {
     var services: [ServiceDraft] = []
     var policies: [PolicyDraft] = []
     var reports: [FileReport] = []
-    /// False where a policy's name could not be read, so that a name that is missing may be that one.
+    /// False if a policy's name could not be read, so that a name that seems to be missing may be that policy's.
     var knowsAllPolicies = true
 
     static func read(_ agent: AgentDraft, folder: String) -> ConfigurationSet {
@@ -32,7 +32,8 @@ struct ConfigurationSet {
         return set
     }
 
-    /// Nil where a mention leads nowhere. The default folder of policies need not exist.
+    /// The files under the named files and folders; nil if one of these does not exist. The default folder of policies
+    /// need not exist.
     private func files(
         _ sources: [Located<String>]?, key: String, folder: String, report: FileReport
     ) -> [String]? {

@@ -81,7 +81,7 @@ enum CrossChecks {
         draft.report.error(name.mark, "there is no policy '\(name.value)': \(hint)")
     }
 
-    /// Services on one address are told apart by host and path, so no two may have both the same.
+    /// Checks that no two services on one address have the same host and path, by which requests are routed.
     private static func routes(_ drafts: [ServiceDraft]) {
         struct Place: Hashable {
             var listen: ListenAddress

@@ -1,6 +1,6 @@
 import CYAML
 
-/// One event of libyaml, copied out of it.
+/// A copy of one event of libyaml.
 struct Event {
     enum Kind {
         case streamStart, streamEnd, documentStart, documentEnd
@@ -15,15 +15,15 @@ struct Event {
     var tag: String?
 }
 
-/// What libyaml could not read.
+/// A syntax error that libyaml found.
 struct SyntaxError: Error {
     var mark: Mark
     var message: String
 }
 
-/// Draws events from text through libyaml's parser.
+/// Parses text into events with libyaml.
 final class EventReader {
-    // Its own address is kept inside the parser, so it may not move.
+    // The parser contains its own address, so it may not move.
     private let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
     private let bytes: UnsafeMutableBufferPointer<UInt8>
 
@@ -87,7 +87,7 @@ final class EventReader {
             let begun = Mark(parser.pointee.context_mark)
             message += " \(context)"
             if isBlank(line: mark.line) {
-                // The end of the file shows nothing; where it began does.
+                // The beginning of what was not ended says more than the end of the file.
                 mark = begun
             } else if begun.line != mark.line {
                 message += " (begun at line \(begun.line))"
@@ -110,7 +110,7 @@ final class EventReader {
         return Mark(line: line, column: column + 1)
     }
 
-    /// What mostly lies behind the parser's words.
+    /// The most likely fixes for errors of the parser, by part of its message.
     private static let mends: [(problem: String, mend: String)] = [
         (
             "cannot start any token",

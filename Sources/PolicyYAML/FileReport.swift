@@ -1,8 +1,8 @@
 import PolicyModel
 
-/// What was found wrong in one file, in the words of that file.
+/// Collects the diagnostics of one file, with excerpts of it.
 final class FileReport {
-    /// The file's name, as it is shown to people.
+    /// The file's name as it is shown in messages.
     let file: String
     private let lines: [Substring]
     private(set) var diagnostics: [Diagnostic] = []
@@ -20,7 +20,7 @@ final class FileReport {
     private func add(_ severity: Diagnostic.Severity, _ mark: Mark?, _ message: String) {
         guard diagnostics.count < ConfigurationLimits.diagnostics else { return }
         if diagnostics.count == ConfigurationLimits.diagnostics - 1 {
-            diagnostics.append(Diagnostic(file: file, message: "and more: mend what is above first"))
+            diagnostics.append(Diagnostic(file: file, message: "and more: correct those above first"))
             return
         }
         guard let mark else {
@@ -41,7 +41,7 @@ final class FileReport {
     }
 }
 
-/// Thrown by what reads a single value: what is wrong with it and how to mend it, to go behind the quoted value.
+/// The error of a single value: what is wrong with it and how to fix it. Messages put this text after the quoted value.
 struct Mend: Error {
     var message: String
 
@@ -49,7 +49,7 @@ struct Mend: Error {
 }
 
 extension FileReport {
-    /// The diagnostics of several files in one order: by file, then by place.
+    /// The diagnostics of several files, sorted by file and place.
     static func diagnostics(of reports: [FileReport]) -> [Diagnostic] {
         reports.flatMap(\.diagnostics).sorted { a, b in
             (a.file, a.line ?? 0, a.column ?? 0, a.message) < (b.file, b.line ?? 0, b.column ?? 0, b.message)

@@ -1,7 +1,7 @@
 import FileAccess
 import Glibc
 
-/// Paths as text: no links are followed.
+/// Operations on paths as text, without following links.
 enum FilePaths {
     /// The folder of a file; `.` for a bare name.
     static func folder(of path: String) -> String {
@@ -9,13 +9,13 @@ enum FilePaths {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// The path as it is shown to people: `base` is left out where it is the working folder.
+    /// A path as it is shown: without `base` if that is the working folder.
     static func join(_ base: String, _ path: String) -> String {
         if path.hasPrefix("/") || base == "." { return path }
         return base.hasSuffix("/") ? base + path : base + "/" + path
     }
 
-    /// Absolute and without `.`, `..` and doubled slashes; `base` itself may be relative to the working folder.
+    /// An absolute path without `.`, `..` and repeated slashes. `base` may be relative to the working folder.
     static func absolute(_ path: String, base: String) -> String {
         var full = join(base, path)
         if !full.hasPrefix("/") { full = workingFolder() + "/" + full }
@@ -33,7 +33,7 @@ enum FilePaths {
     }
 }
 
-/// Reading files and folders, with what to say where it fails.
+/// Reads files and folders, with error messages for users.
 enum Files {
     enum Kind { case file, folder, other, missing }
 
@@ -67,8 +67,8 @@ enum Files {
         return text
     }
 
-    /// Paths of the configuration files in a folder, sorted: `*.yaml` and `*.yml` without hidden files and
-    /// `*.test.yaml`; these too where `tests` says so.
+    /// The paths of the configuration files in a folder, sorted: `*.yaml` and `*.yml`, without hidden files.
+    /// - Parameter tests: true to include policy tests, `*.test.yaml`.
     static func configurations(in folder: String, tests: Bool = false) throws(Mend) -> [String] {
         guard let directory = opendir(folder) else { throw Mend(explanation(errno)) }
         defer { closedir(directory) }

@@ -1,9 +1,9 @@
 import Glibc
 import PolicyModel
 
-/// Ranges of addresses as configurations write them.
+/// Reads address ranges of configurations.
 enum Networks {
-    /// `trustedNetworks: [10.0.0.0/8, fd00::/8, loopback, unix]`; an empty list trusts nobody.
+    /// Reads `trustedNetworks`, such as `[10.0.0.0/8, fd00::/8, loopback, unix]`. An empty list trusts no client.
     static func read(_ section: Section, _ report: FileReport) -> TrustedNetworks {
         var trusted = TrustedNetworks()
         let items = section.list(
@@ -25,7 +25,8 @@ enum Networks {
         return trusted
     }
 
-    /// `10.0.0.0/8`, `::1/128`, or an address alone. Bits behind the prefix are a slip that hides what is meant.
+    /// Reads `10.0.0.0/8`, `::1/128`, or a single address. Bits after the prefix are refused, since they are most
+    /// likely a mistake.
     static func network(_ text: String) throws(Mend) -> TrustedNetworks.Network {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         let address = String(parts[0])

@@ -4,7 +4,7 @@ struct Mark: Hashable {
     var column: Int
 }
 
-/// A piece of a YAML document and where it stands.
+/// A node of a YAML document with its place.
 struct Node {
     enum Content {
         case scalar(String, quoted: Bool)

@@ -4,7 +4,7 @@ struct NodeReader {
     private let events: EventReader
     private let report: FileReport
 
-    /// Nil for a file without content, and for one whose syntax broke: then the report says so.
+    /// Reads a document. Nil for one without content, and for one with a syntax error, which is reported.
     static func read(_ text: String, report: FileReport) -> Node? {
         var reader = NodeReader(events: EventReader(text: text), report: report)
         do {

@@ -1,7 +1,8 @@
 import PolicyModel
 
 extension PhaseReader {
-    /// Whole or not at all: a phase that writes feedback takes nothing over from the one before.
+    /// Reads the feedback of a phase. A phase without the key has that of the phase before; a phase with it takes over
+    /// none of its values.
     func feedback(_ part: Section, before: FeedbackTraffic?) -> FeedbackTraffic? {
         guard let node = part.node("feedback") else { return before }
         if case .scalar = node.content {
@@ -66,7 +67,7 @@ extension PhaseReader {
             candidate: candidate)
     }
 
-    /// What a candidate does not write is as the baseline's.
+    /// Reads the quality of an arm. Keys that the candidate does not write have the baseline's values.
     private func quality(_ key: String, _ part: Section, before: ArmQuality?) -> ArmQuality? {
         let keys = ["recall", "falsePositiveRate", "score"]
         guard let part = part.section(key, "'\(key)'", keys: keys) else { return nil }

@@ -1,10 +1,10 @@
 import PolicyModel
 
-/// Reads the traffic of a scenario. What a phase does not write stays as it was in the phase before; an arm's key by
-/// key. At first a candidate does as the baseline.
+/// Reads the traffic of a scenario. A phase takes over the keys that it does not write from the phase before; within an
+/// arm, each key by itself. In the first phase, a candidate takes them over from the baseline.
 struct PhaseReader {
     let report: FileReport
-    /// What scores the policies take.
+    /// The range of scores in the policies.
     let scores: ScoreRange
 
     func phases(_ scenario: Section) -> [TrafficPhase] {
@@ -36,7 +36,7 @@ struct PhaseReader {
         part.require("for", "for: 5m")
         let duration = part.duration("for", atMost: .seconds(7 * 86_400)) ?? .seconds(60)
         let baseline = arm("baseline", part, before: last?.baseline ?? ArmTraffic())
-        // A candidate that answered as the baseline did goes on doing so.
+        // A candidate that was equal to the baseline in the phase before takes over the baseline's new keys.
         let follows = last.map { $0.candidate == $0.baseline } ?? true
         let candidate = arm("candidate", part, before: follows ? baseline : last?.candidate ?? baseline)
         let scrapes = part.choice("scrapes", [("up", true), ("down", false)])
@@ -64,7 +64,7 @@ struct PhaseReader {
         if let first = arm.firstByte, first.p50 > arm.latency.p50 || first.p95 > arm.latency.p95 {
             report.error(
                 part.mark(part.has("firstByte") ? "firstByte" : "latency"),
-                "the first byte comes after the whole reply: write a shorter firstByte, or a longer latency")
+                "the first byte comes after the whole response: write a shorter firstByte, or a longer latency")
         }
         return arm
     }

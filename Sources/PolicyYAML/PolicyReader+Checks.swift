@@ -125,7 +125,7 @@ extension PolicyReader {
         part.choice("from", [("proxy", ObservationOrigin.proxy), ("scrape", .scrape)]) ?? .proxy
     }
 
-    /// At least one bound; reported at the section where there is none.
+    /// Reports a section that has none of its bounds.
     private func needsBound(_ part: Section, _ bounds: [String], example: String) {
         guard !bounds.contains(where: part.means) else { return }
         let names = bounds.map { "'\($0)'" }.joined(separator: " or ")
@@ -173,7 +173,7 @@ extension PolicyReader {
         return value
     }
 
-    /// `[0, 100]`; nil where it is not written, or wrong.
+    /// Reads a range such as `[0, 100]`; nil if it is not written, or invalid.
     private func scoreRange(_ part: Section) -> ScoreRange? {
         guard let items = part.list("range", "'range'", atMost: 2) else { return nil }
         let bounds = items.compactMap { item in

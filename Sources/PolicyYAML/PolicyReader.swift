@@ -1,10 +1,10 @@
 import PolicyModel
 import Vocabulary
 
-/// What a policy file said, as far as it could be read.
+/// The content of a policy file, as far as it could be read.
 struct PolicyDraft {
     var name: Located<String>?
-    /// Nil where anything in the file is wrong.
+    /// The policy; nil if the file has any error.
     var policy: Policy?
     var report: FileReport
 }
@@ -32,7 +32,7 @@ struct PolicyReader {
         return PolicyDraft(name: name, policy: policy, report: report)
     }
 
-    /// `hold`, or `{then: revert, after: 10m}`.
+    /// Reads `hold`, or `{then: revert, after: 10m}`.
     private func noDataRule(_ section: Section) -> NoDataRule {
         guard let node = section.node("onNoData") else { return .hold }
         guard case .mapping = node.content else {

@@ -5,7 +5,8 @@ import Vocabulary
 struct PolicyTestReader {
     let report: FileReport
 
-    /// The reports of the policies that it names come beside it.
+    /// Reads a test and the policies that it names.
+    /// - Returns: the test, nil if it has an error, and the reports of these policies.
     static func read(_ root: Node, file: String, report: FileReport) -> (test: PolicyTest?, others: [FileReport]) {
         let reader = PolicyTestReader(report: report)
         let keys = ["policy", "seed", "strategy", "interval", "judge", "tests"]
@@ -14,7 +15,7 @@ struct PolicyTestReader {
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
         let seed = section.integer("seed", in: 0...Int.max) ?? 1
         let interval = section.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? .seconds(1)
-        // Names of checks are only held against policies that could be read.
+        // Names of checks can only be checked if all policies could be read.
         let checks = others.contains(where: \.hasErrors) || policies.isEmpty ? nil : policies.flatMap(\.checks)
         let scenarios = ScenarioReader(
             report: report, checks: checks, scores: policies.scoreRange ?? .unit, strategy: strategy
@@ -50,9 +51,9 @@ struct PolicyTestReader {
 /// Reads the scenarios of a policy test.
 struct ScenarioReader {
     let report: FileReport
-    /// The checks of all policies; nil where they are not known.
+    /// The checks of all policies; nil if they are not known.
     let checks: [Check]?
-    /// What scores the policies take.
+    /// The range of scores in the policies.
     let scores: ScoreRange
     let strategy: Strategy
 

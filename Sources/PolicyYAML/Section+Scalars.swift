@@ -1,7 +1,7 @@
 import PolicyModel
 
 extension FileReport {
-    /// A single value through its reader; reported and nil where it is none.
+    /// Reads a single value. Anything else is reported, and the result is nil.
     func read<T>(_ node: Node, _ example: String, _ parse: (String) throws(Mend) -> T) -> T? {
         guard case .scalar(let text, _) = node.content, !node.isEmpty else {
             if case .unusable = node.content { return nil }

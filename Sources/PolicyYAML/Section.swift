@@ -1,15 +1,16 @@
-/// A mapping whose keys are known. What it does not know is reported when it is made, with the nearest key.
+/// A mapping with a known set of keys. Unknown keys are reported when the section is created, with the most similar
+/// key.
 struct Section {
     let mark: Mark
     let report: FileReport
-    /// The section's name with its article, as messages say it: `a service`.
+    /// The section's name with its article in messages, such as `a service`.
     let what: String
     private let known: [String]
     private let entries: [String: Node.Entry]
-    /// Keys that are most likely there, under a name that was reported.
+    /// The keys that were most likely meant by unknown keys that were reported.
     private let misspelt: Set<String>
 
-    /// Nil, and reported, where the node is no mapping.
+    /// Creates a section from a mapping. Any other node is reported, and the section is nil.
     /// - Parameter replaced: keys of earlier builds, each with the error that says what to write instead.
     init?(
         _ node: Node, _ what: String, keys: [String], replaced: [String: String] = [:], report: FileReport
@@ -41,13 +42,13 @@ struct Section {
         self.misspelt = misspelt
     }
 
-    /// Written, whatever its value.
+    /// True if the key is written, whatever its value.
     func has(_ key: String) -> Bool { entries[key] != nil }
 
-    /// The place of the key, or of the section where there is no such key.
+    /// The place of the key; that of the section if there is no such key.
     func mark(_ key: String) -> Mark { entries[key]?.key ?? mark }
 
-    /// Nil where it is not written; reported and nil where it is empty.
+    /// The value of a key; nil if it is not written. An empty value is reported, and the result is nil.
     func node(_ key: String) -> Node? {
         assert(known.contains(key), "\(what) does not declare '\(key)'")
         guard let entry = entries[key] else { return nil }
@@ -56,20 +57,21 @@ struct Section {
         return nil
     }
 
-    /// The key is there, or one that is most likely it with a slip: that is reported once, as what it is.
+    /// True if the key is written, or an unknown key by which it was most likely meant. A missing key is then not
+    /// reported in addition to the unknown one.
     func means(_ key: String) -> Bool { has(key) || misspelt.contains(key) }
 
-    /// Reports a key that is missing; what is wrong with a written one is its reader's to say.
+    /// Reports a missing key. Errors in the value of a written key are reported when it is read.
     func require(_ key: String, _ example: String) {
         if !means(key) { report.error(mark, "\(what) needs '\(key)': write \(example)") }
     }
 
-    /// A value of a mapping inside, read by its own reader.
+    /// The mapping under a key as a section of its own.
     func section(_ key: String, _ what: String, keys: [String]) -> Section? {
         node(key).flatMap { Section($0, what, keys: keys, report: report) }
     }
 
-    /// The entries of a list; reported where it is none, or longer than `limit`.
+    /// The entries of a list. A value that is not a list, or a list longer than `limit`, is reported.
     func list(_ key: String, _ what: String, atMost limit: Int, orOne: Bool = false) -> [Node]? {
         guard let node = node(key) else { return nil }
         switch node.content {

@@ -5,7 +5,7 @@ enum SeriesSelector {
     private static let noSeries =
         "is no series: write its name as the scrape shows it, such as nv_gpu_memory_used_bytes, or {\"my.metric\"}"
 
-    /// The text itself where it is well formed.
+    /// Returns the text if it is well-formed.
     static func checked(_ text: String) throws(Mend) -> String {
         guard text.utf8.count <= longest else { throw Mend("is longer than \(longest) bytes: shorten it") }
         var rest = Substring(text)

@@ -1,7 +1,7 @@
 import PolicyModel
 
 extension ServiceReader {
-    /// What servers are told of clients: `forwarded` and `requestId`.
+    /// Reads the rules for fields that describe the client: `forwarded` and `requestId`.
     func headers(_ part: Section) -> HeaderRules {
         var rules = HeaderRules()
         rules.requestID = part.choice("requestId", RequestIDRule.self) ?? rules.requestID

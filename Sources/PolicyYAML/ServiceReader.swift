@@ -1,9 +1,9 @@
 import PolicyModel
 
-/// What a service file said, as far as it could be read, with the places that are held against other files.
+/// The content of a service file, as far as it could be read, with the places of what is checked against other files.
 struct ServiceDraft {
     var name: Located<String>?
-    /// Nil where anything in the file is wrong.
+    /// The service; nil if the file has any error.
     var service: Service?
     var listen: [Located<ListenAddress>] = []
     var route = Route()
@@ -16,7 +16,7 @@ struct ServiceDraft {
 /// Reads a service.
 struct ServiceReader {
     let report: FileReport
-    /// What relative paths are relative to.
+    /// The folder that relative paths are relative to.
     let base: String
 
     static func read(_ root: Node, base: String, report: FileReport) -> ServiceDraft {
@@ -115,7 +115,7 @@ struct ServiceReader {
         }
     }
 
-    /// The name of a version of this file. Without readable versions nothing is said of it.
+    /// Reads the name of a version of this file. It is not checked if the versions could not be read.
     private func versionName(_ key: String, _ section: Section, _ versions: [Located<Version>]?) -> String? {
         if key == "baseline" { section.require(key, "the name of the version that serves first") }
         guard section.has(key) else { return nil }

@@ -4,7 +4,7 @@ import PolicyModel
 struct StrategyReader {
     let report: FileReport
 
-    /// Its own defaults where a key is not written.
+    /// Reads a strategy. Keys that are not written have the strategy's defaults.
     static func read(_ section: Section) -> Strategy {
         let keys = ["start", "warmup", "steps", "promotion", "bake", "deadline"]
         guard let part = section.section("strategy", "strategy", keys: keys) else { return Strategy() }
@@ -116,7 +116,7 @@ extension Strategy {
         steps.compactMap { step -> Weight? in if case .weight(let weight, _) = step { weight } else { nil } }.max()
     }
 
-    /// The least time that the steps take, pauses left out.
+    /// The sum of the steps' holds, without pauses.
     var holds: Duration {
         steps.reduce(.zero) { sum, step in if case .weight(_, let hold) = step { sum + hold } else { sum } }
     }

@@ -1,26 +1,27 @@
 import PolicyModel
 
-/// The nearest of the names that may be written, for a name that may not.
+/// Suggests the most similar valid name for an invalid one.
 enum Suggestion {
-    /// Nil where none is near: at most one edit for short names, one in three letters for longer ones.
+    /// The most similar name; nil if none is within one edit for short names, or one edit per three letters for longer
+    /// ones.
     static func nearest<Names: Sequence>(to name: String, in names: Names) -> String? where Names.Element == String {
         let wanted = Array(name.lowercased())
         var best: (name: String, distance: Int)?
         for candidate in names {
             let letters = Array(candidate.lowercased())
             let limit = max(1, min(wanted.count, letters.count) / 3)
-            // Longer than any key: the work stays small whatever a file holds.
+            // No key is longer than 64 letters. The limit bounds the work for hostile files.
             guard wanted.count <= 64, letters.count <= 64,
                 let distance = EditDistance.between(wanted, letters, atMost: limit)
             else { continue }
-            // Of two as near, the one of the same letters: `p59` is `p95` before it is `p50`.
+            // Of two equally similar names, one with the same letters is preferred: `p95` before `p50` for `p59`.
             let swapped = distance == best?.distance && letters.sorted() == wanted.sorted()
             if swapped || distance < best?.distance ?? .max { best = (candidate, distance) }
         }
         return best?.name
     }
 
-    /// `: did you mean 'checks'?`, or the whole choice where nothing is near.
+    /// A question such as `did you mean 'checks'?`, or the list of all names if none is similar.
     static func hint<Names: Collection>(for name: String, among names: Names) -> String
     where Names.Element == String {
         if let near = nearest(to: name, in: names) { return "did you mean '\(near)'?" }

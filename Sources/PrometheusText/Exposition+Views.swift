@@ -1,12 +1,12 @@
-/// A histogram as a server shows it: how many observations were at or below each bound since the server started.
+/// A histogram as a server shows it: the number of observations at or below each bound since the server started.
 public struct HistogramSample: Hashable, Sendable {
-    /// Without `le`, sorted by name.
+    /// The labels without `le`, sorted by name.
     public var labels: [Label]
-    /// Ascending; the last is +Inf.
+    /// The upper bounds of the buckets, ascending; the last is +Inf.
     public var bounds: [Double]
-    /// One for each bound, not falling. The last is the number of all observations.
+    /// The cumulative count of each bucket, never decreasing. The last is the number of all observations.
     public var cumulative: [Double]
-    /// The sum of all observations; nil where the server shows none.
+    /// The sum of all observations; nil if the server shows none.
     public var sum: Double?
 
     public var count: Double { cumulative.last ?? 0 }
@@ -20,9 +20,9 @@ public struct HistogramSample: Hashable, Sendable {
 }
 
 public struct SummarySample: Hashable, Sendable {
-    /// Without `quantile`, sorted by name.
+    /// The labels without `quantile`, sorted by name.
     public var labels: [Label]
-    /// Value by quantile 0 ... 1; empty where the server counts only.
+    /// The values by quantile, 0 ... 1; empty if the server only counts.
     public var quantiles: [Double: Double]
     public var sum: Double?
     public var count: Double?
@@ -50,13 +50,13 @@ extension Exposition {
         samples(named: selector.name).count { selector.matches($0) } > select(selector).count
     }
 
-    /// The type of the family that samples of this name belong to; nil where no TYPE line says it.
+    /// The type of the family of samples with a name; nil without a TYPE line.
     public func type(of name: String) -> FamilyKind? {
         guard let family = samples(named: name).first?.family, families[family].kind != .untyped else { return nil }
         return families[family].kind
     }
 
-    /// A digest of all values that only grow; nil where the page has none.
+    /// A digest of all counters, histograms and summaries; nil if the page has none.
     public var counterDigest: UInt64? {
         var digest: UInt64?
         for sample in samples {
@@ -74,7 +74,7 @@ extension Exposition {
 
     private static let counterSuffixes = ["_total", "_bucket", "_count"]
 
-    /// Sum over the matching samples; nil where there is none, or none with a number: no data is not zero.
+    /// The sum of the matching samples; nil if there is none, or none with a number, since no data is not zero.
     public func sum(_ selector: SeriesSelector) -> Double? {
         let values = select(selector).lazy.map(\.value).filter { !$0.isNaN }
         return values.isEmpty ? nil : values.reduce(0, +)

@@ -1,16 +1,16 @@
 /// Writes the text exposition format 0.0.4 into one buffer. Declare a family, then write its samples.
 ///
-/// Names, help texts and label values may be anything: a name that needs it is written in quotes, as format 1.0.0 has
-/// it. The agent's own names are plain.
+/// Names, help texts and label values may be any text. A name that needs quotes is written in the form of format 1.0.0;
+/// the agent's own names do not.
 public struct ExpositionWriter: Sendable {
-    /// The Content-Type to send the text with.
+    /// The Content-Type of the text.
     public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
     public private(set) var bytes: [UInt8] = []
 
     public init(reserving capacity: Int = 8_192) { bytes.reserveCapacity(capacity) }
 
-    /// The HELP and TYPE lines. Once for each family, before its samples.
+    /// Writes the HELP and TYPE lines of a family. Call it once for each family, before its samples.
     public mutating func family(_ name: String, _ kind: FamilyKind, _ help: String) {
         let name = Self.isName(name) ? name : "\"\(Self.escaped(name))\""
         bytes += "# HELP \(name) ".utf8
@@ -18,7 +18,7 @@ public struct ExpositionWriter: Sendable {
         bytes += "\n# TYPE \(name) \(kind.rawValue)\n".utf8
     }
 
-    /// A counter, a gauge, or one line of anything else.
+    /// Writes a sample: a counter, a gauge, or one line of another type.
     public mutating func sample(_ name: String, _ labels: [(String, String)] = [], value: Double) {
         line(name, suffix: "", labels, extra: nil, value)
     }
@@ -27,8 +27,11 @@ public struct ExpositionWriter: Sendable {
         line(name, suffix: "", labels, extra: nil, Double(value))
     }
 
-    /// `bounds`: ascending, without +Inf. `counts`: observations in each bucket by itself, not cumulative, one more
-    /// than bounds: the last one is above every bound.
+    /// Writes a histogram.
+    /// - Parameters:
+    ///   - bounds: the upper bounds, ascending, without +Inf.
+    ///   - counts: the observations of each bucket, not cumulative. There is one more than bounds, for observations
+    ///     above all of them.
     public mutating func histogram(
         _ name: String, _ labels: [(String, String)] = [], bounds: [Double], counts: [UInt64], sum: Double
     ) {
@@ -88,14 +91,14 @@ public struct ExpositionWriter: Sendable {
         }
     }
 
-    /// A label value as it stands between quotes.
+    /// A label value, escaped for use within quotes.
     static func escaped(_ value: String) -> String {
         var writer = ExpositionWriter(reserving: value.utf8.count)
         writer.appendEscaped(value, quotes: true)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// Whether a metric name may stand without quotes.
+    /// True if a metric name can be written without quotes.
     static func isName(_ name: String) -> Bool { isName(name, colons: true) }
     static func isLabelName(_ name: String) -> Bool { isName(name, colons: false) }
 

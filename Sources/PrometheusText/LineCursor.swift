@@ -1,6 +1,6 @@
-/// A place in one line, and the tokens that can be taken from there.
+/// A position in a line, from which tokens are read.
 struct LineCursor {
-    /// Without the newline.
+    /// The line without its newline.
     let bytes: UnsafeBufferPointer<UInt8>
     let number: Int
     private(set) var position = 0
@@ -57,7 +57,7 @@ struct LineCursor {
 
     /// Takes the labels, from behind the opening brace to behind the closing one.
     ///
-    /// - Parameter metric: nil where the line did not begin with a metric name: then it is among the labels, in quotes,
+    /// - Parameter metric: nil if the line did not begin with a metric name: then it is among the labels, in quotes,
     ///   and is stored here.
     mutating func takeLabels(
         limits: ExpositionLimits, like previous: [Label], metric: inout String?
@@ -96,8 +96,8 @@ struct LineCursor {
         }
     }
 
-    /// Takes the name of a label, quoted or not, and the blanks behind it. A quoted name without a value is the metric's:
-    /// then it is stored in `metric`, and nil is returned.
+    /// Takes the name of a label, quoted or not, and the blanks behind it. A quoted name without a value is the
+    /// metric's: then it is stored in `metric`, and nil is returned.
     mutating func takeNameInBraces(
         limits: ExpositionLimits, like previous: String? = nil, metric: inout String?
     ) throws(ExpositionError) -> String? {

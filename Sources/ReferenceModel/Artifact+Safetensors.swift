@@ -2,9 +2,9 @@ import JSON
 import PlainText
 
 extension Artifact {
-    /// The most layers that a file may have.
+    /// The largest number of layers of a file.
     private static let layerLimit = 16
-    /// The most inputs or outputs that a layer may have.
+    /// The largest number of inputs or outputs of a layer.
     private static let widthLimit = 4_096
 
     /// The artifact as a file, with tensors named and shaped as in PyTorch: `layers.N.weight` is `outputs × inputs`.
@@ -145,9 +145,9 @@ extension Artifact {
 }
 
 extension FeatureEncoding {
-    /// The most columns that a file may have.
+    /// The largest number of columns of a file.
     private static let columnLimit = 256
-    /// The most inputs of the model that its columns may make up.
+    /// The largest number of inputs into which the columns are encoded.
     private static let widthLimit = 4_096
 
     /// The encoding as JSON:
@@ -193,7 +193,7 @@ extension FeatureEncoding {
         }
     }
 
-    /// Names become keys of a table, and hashing a long text may take quadratic time: see `JSONKey`.
+    /// A short text. Names become keys of a dictionary, and hashing a long text may take quadratic time: see `JSONKey`.
     private static func shortText(_ reader: inout JSONReader) throws(JSONError) -> String {
         let text = try reader.string()
         guard text.utf8.count <= 256 else { throw reader.error("a name of more than 256 bytes") }

@@ -1,11 +1,11 @@
 /// The limits of batches and of their queue.
 public struct BatchLimits: Hashable, Sendable {
-    /// The most rows in a batch; a request with more rows is a batch of its own.
+    /// The largest number of rows in a batch. A request with more rows is a batch of its own.
     public var rows: Int
     /// The time that the first request of a batch waits for others. With 0, a batch consists of the requests that
     /// arrived while the batch before it ran.
     public var delay: Duration
-    /// The most requests in the queue; further ones are refused.
+    /// The largest number of requests in the queue. Further ones are refused.
     public var waiting: Int
 
     public init(rows: Int = 64, delay: Duration = .zero, waiting: Int = 256) {
@@ -53,7 +53,7 @@ struct BatchQueue<Job> {
     }
 
     /// Decides whether a batch starts: it does when it is full, or when its first request has waited for the delay.
-    /// - Parameter isDraining: whether a batch starts without waiting.
+    /// - Parameter isDraining: true if a batch starts without waiting.
     func decide(now: Int64, isDraining: Bool) -> Decision {
         guard let first = entries.first else { return .idle }
         if isDraining || rows >= limits.rows || now >= first.arrival + delay { return .run }

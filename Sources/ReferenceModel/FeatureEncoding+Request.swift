@@ -3,7 +3,7 @@ import PlainText
 extension FeatureEncoding {
     /// The name of the input for rows that are already encoded.
     static let encodedInput = "features"
-    /// The most rows of one request.
+    /// The largest number of rows of a request.
     static let rowLimit = 4_096
 
     /// The encoded rows of a request, `rows × width`. The request has either one tensor `features` of shape [n, width],

@@ -104,7 +104,7 @@ extension ModelService {
 
 extension JSONWriter {
     /// Writes the keys of a tensor of one dimension but its data.
-    /// - Parameter length: -1 for any.
+    /// - Parameter length: the length of the dimension; -1 for any.
     mutating func tensorHead(_ name: String, _ datatype: String, length: Int) {
         key("name")
         string(name)

@@ -56,7 +56,8 @@ extension Safetensors {
         return entries
     }
 
-    /// Names become keys of a table, and hashing a long text may take quadratic time: see `JSONKey`.
+    /// A name of at most 256 bytes. Names become keys of a dictionary, and hashing a long text may take quadratic time:
+    /// see `JSONKey`.
     private static func shortName(_ key: JSONKey) throws(JSONError) -> String {
         guard key.text.utf8.count <= 256 else { throw flaw("`\(key.excerpt)` has more than 256 bytes") }
         return key.text

@@ -55,7 +55,7 @@ struct FailureTally {
             count: entry.unreported)
     }
 
-    /// The reasons for which requests of a version failed lately, newest first.
+    /// The reasons of a version's recent failures, the newest first.
     func recent(of version: String, now: Moment) -> [FailureView] {
         entries.filter {
             $0.key.version == version && now.wall - $0.value.lastAt < Self.shownFor.nanoseconds / 1_000_000

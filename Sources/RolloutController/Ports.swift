@@ -6,15 +6,15 @@ import Vocabulary
 // The ports through which the controller reaches its surroundings. Each has a real implementation in a shell and a
 // simulated one in the tests; all are called on the control thread only.
 
-/// Both clocks.
+/// The monotonic clock and the wall clock.
 public protocol ControlClock: AnyObject {
     var now: Moment { get }
 }
 
 /// The data plane.
 public protocol DataPlane: AnyObject {
-    /// Opens what the plan's listeners need that is not open yet, has the names of its servers looked up, and changes
-    /// nothing that is in force. A server whose name does not resolve is one that cannot be reached.
+    /// Opens the plan's listeners that are not open yet, and looks up the names of its servers. The plan in force is
+    /// not changed. A server whose name does not resolve counts as unreachable.
     /// - Throws: an error that names the address and says how to fix it.
     func prepare(_ plan: RoutingPlan) throws
     /// Returns the servers of the plan whose names do not resolve, with the reason. It may wait a few seconds for a
@@ -28,7 +28,7 @@ public protocol DataPlane: AnyObject {
 
 /// The scrapes of the versions' own metrics.
 public protocol MetricSource: AnyObject {
-    /// Has these targets scraped from now on, and no others.
+    /// Sets the targets to scrape, which replace all earlier ones.
     func setTargets(_ targets: [MetricTarget])
     /// Returns the scrapes that ended since the last call, in no order.
     func drain() -> [MetricReading]
@@ -197,7 +197,7 @@ public struct RolloutRecord: Hashable, Sendable {
     public var baseline: VersionIdentity
     public var candidate: VersionIdentity
     public var startedAt: Int64
-    /// Nil while it runs.
+    /// The time of its end, in milliseconds since 1970; nil while it runs.
     public var endedAt: Int64?
     public var result: RolloutResult
     /// The reason of its end; empty while it runs.
@@ -227,8 +227,8 @@ public struct RolloutRecord: Hashable, Sendable {
 
 /// A file in the runtime directory that holds a lowered split while the store cannot.
 public protocol LoweringMarker: AnyObject {
-    /// Keeps the whole state if it can.
-    /// - Returns: whether the state was kept.
+    /// Writes the whole state of a service.
+    /// - Returns: true if the state was kept.
     func mark(_ state: ServiceState) -> Bool
     func clear(service: String)
     func read() -> LoweringMarks
@@ -238,7 +238,7 @@ public protocol LoweringMarker: AnyObject {
 public struct LoweringMarks {
     /// The whole state of each service, by its name.
     public var states: [String: ServiceState]
-    /// The reason for which the mark of a service cannot be used, by its name. Its split was lowered, to an unknown
+    /// The reason why the mark of a service cannot be used, by the service's name. Its split was lowered to an unknown
     /// weight.
     public var unreadable: [String: String]
 

@@ -85,13 +85,13 @@ public final class RolloutController {
         flush(runtimes, now: now)
     }
 
-    /// The reason for which the agent cannot trust its view in this tick; nil if it can.
+    /// The reason why the agent cannot rely on its observations in this tick; nil if it can.
     private func blindness(after gap: Duration, _ batch: ObservationBatch) -> String? {
         counters.unlogged += batch.dropped
         if Double(batch.dropped) > Self.tolerableLoss * Double(batch.ended.count) {
             return "\(batch.dropped) of \(UInt64(batch.ended.count) + batch.dropped) requests were not logged"
         }
-        return gap > RolloutObserver.blindAfter ? "it did not look for \(gap.written)" : nil
+        return gap > RolloutObserver.blindAfter ? "no evaluation ran for \(gap.written)" : nil
     }
 
     private func record(_ batch: ObservationBatch) {
@@ -176,9 +176,10 @@ public final class RolloutController {
     }
 }
 
-/// The slots that were assigned lately, each with its service. A slot is never used again.
+/// The most recently assigned slots, each with its service. A slot is never used again.
 private struct SlotTable {
-    /// Requests that began under an older slot are not counted anywhere; without a limit the table would grow forever.
+    /// The number of slots that are kept for a service, without which the table would grow forever. Requests that began
+    /// under an older slot are not counted.
     private static let slotsPerService = 8
 
     private var services: [UInt32: String] = [:]

@@ -61,7 +61,7 @@ final class ServiceRuntime {
 
     /// Follows a state that is in force from `now` on, in monotonic nanoseconds.
     /// - Parameter newSlot: returns the slot if the state needs a new one.
-    /// - Returns: whether another judge judges from now on.
+    /// - Returns: true if it starts another judge.
     @discardableResult
     func follow(_ new: ServiceState, now: Int64, newSlot: () -> UInt32) -> Bool {
         let old = (rollout: state.rollout?.id, serving: state.serving)

@@ -86,7 +86,7 @@ public struct ArmView: Sendable {
     public var reachable: Int
     /// The servers in the order of the file; empty before the data plane has reported them.
     public var states: [ServerView] = []
-    /// The reasons for which requests failed in the data plane lately, newest first.
+    /// The reasons of recent failures in the data plane, the newest first.
     public var failures: [FailureView] = []
     /// Judged requests per second, over the last 10 s.
     public var requestRate: Double

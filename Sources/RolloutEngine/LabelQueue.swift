@@ -1,14 +1,14 @@
 import Analysis
 
-/// Labels that wait until the labels of all requests of their time have had the same time to come. Those of requests that
-/// began first are released first.
+/// Holds labels back until a fixed time after the start of their request, so that at release the requests of one period
+/// have all had the same time for their labels to come. Labels of the earliest requests are released first.
 struct LabelQueue: Sendable {
-    /// More labels cannot wait.
+    /// The largest number of labels that wait.
     static let capacity = 1 << 18
-    /// The requests of this many nanoseconds are released together.
+    /// The length in nanoseconds of a span whose requests' labels are released together.
     private static let grain: Int64 = 10_000_000_000
 
-    /// Labels by the time in which their requests began, ascending.
+    /// The labels by the span in which their requests began, ascending.
     private var spans: [(began: Int64, labels: [JoinedFeedback])] = []
     private(set) var count = 0
 
@@ -32,10 +32,10 @@ struct LabelQueue: Sendable {
 
     /// Removes the labels of requests that began before an instant, in monotonic nanoseconds.
     mutating func release(before instant: Int64) -> [JoinedFeedback] {
-        let ripe = spans.prefix { ($0.began + 1) * Self.grain <= instant }
-        guard !ripe.isEmpty else { return [] }
-        let labels = ripe.flatMap(\.labels)
-        spans.removeFirst(ripe.count)
+        let due = spans.prefix { ($0.began + 1) * Self.grain <= instant }
+        guard !due.isEmpty else { return [] }
+        let labels = due.flatMap(\.labels)
+        spans.removeFirst(due.count)
         count -= labels.count
         return labels
     }

@@ -1,15 +1,16 @@
 import PolicyModel
 import Vocabulary
 
-/// What only a person can do to let a rollout go on. It may still end by itself: a check that fails reverts it.
+/// The command of a person without which a rollout does not continue. It may still end by itself: a failed check
+/// reverts it.
 public struct PersonNeeded: Hashable, Sendable {
     public var action: PersonAction
-    /// The reason for which the rollout does not go on without the action.
+    /// The reason why the rollout does not continue without the command.
     public var reason: String
 }
 
 extension ServiceState {
-    /// Nil without a rollout, and while its rollout goes on by itself.
+    /// The command that the rollout waits for; nil without a rollout, and while the rollout continues by itself.
     public var needsPerson: PersonNeeded? {
         guard let rollout else { return nil }
         if let freeze { return PersonNeeded(action: .unfreeze, reason: "frozen by \(freeze.by): \(freeze.reason)") }

@@ -12,7 +12,7 @@ public struct ServiceState: Hashable, Codable, Sendable {
     /// The rollout under way.
     public var rollout: Rollout?
     /// The candidate that was reverted. It is not tried again until the service's file names another candidate or
-    /// someone says `canaryctl retry`.
+    /// someone runs `canaryctl retry`.
     public var refused: Refusal?
     public var freeze: Freeze?
     /// The number of rollouts that this service has had.
@@ -41,7 +41,7 @@ public struct Refusal: Hashable, Codable, Sendable {
     public var reason: String
     /// Milliseconds since 1970 UTC.
     public var at: Int64
-    /// The number of times that this identity was reverted; each retry spends the risk budget anew.
+    /// The number of times that this identity was reverted; each retry has the whole risk budget again.
     public var times: Int
 
     public init(identity: VersionIdentity, reason: String, at: Int64, times: Int) {

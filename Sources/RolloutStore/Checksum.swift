@@ -1,5 +1,5 @@
-/// A checksum of 64 bits (FNV-1a) that finds what was damaged on disk. SQLite has no checksums of its own, and a
-/// flipped bit in a JSON number often makes another number. It protects against accidents, not against intent.
+/// A 64-bit checksum (FNV-1a) that detects damage on disk. SQLite has no checksums of its own, and a flipped bit in a
+/// JSON number often yields another valid number. It protects against accidents, not against intent.
 enum Checksum {
     static func of(_ text: String) -> Int64 { of(text.utf8) }
 
@@ -9,7 +9,7 @@ enum Checksum {
         return Int64(bitPattern: hash)
     }
 
-    /// Throws if the text is not the one of which the checksum was stored.
+    /// Throws if a text does not have the stored checksum.
     /// - Parameter stored: nil if the text was written by a version without checksums.
     static func check(_ text: String, _ stored: Int64?) throws(StoreError) { try check(text.utf8, stored) }
 

@@ -18,7 +18,8 @@ public struct Retention: Hashable, Sendable {
     /// Unreadable states kept for each service.
     public var unreadableStates = 10
 
-    /// Rows that a commit deletes of each kind at most, or twice what it adds where that is more: enough to catch up.
+    /// The largest number of rows of each kind that a commit deletes, or twice the number that it adds if that is
+    /// larger, so that pruning catches up.
     static let bite = 64
 
     public init() {}
@@ -80,7 +81,7 @@ public struct Retention: Hashable, Sendable {
         try Int64.fetchOne(db, sql: "SELECT max(id) FROM journal") ?? 0
     }
 
-    /// The newest id that is one too many; 0 where none is.
+    /// The newest id beyond the limit; 0 if there is none.
     private func cut(_ sql: String, _ arguments: StatementArguments, _ db: Database) throws -> Int64 {
         try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: arguments) ?? 0
     }

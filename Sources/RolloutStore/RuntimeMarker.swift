@@ -3,18 +3,19 @@ import Glibc
 import RolloutController
 import RolloutEngine
 
-/// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written: a file a service, replaced
-/// whole. A file has the state as a line of JSON and the checksum of that line as a second one. It outlives the agent,
-/// not the machine, so nothing is synced.
+/// Keeps lowered splits in the runtime directory (a tmpfs) while the store cannot be written, in one file per service
+/// that is replaced as a whole. The first line is the state as JSON, the second its checksum. The file has to survive
+/// the agent but not the machine, so it is not synced.
 public final class RuntimeMarker: LoweringMarker {
-    /// The most bytes of a file that is read: many times the largest state.
+    /// The largest file that is read, in bytes: many times the largest state.
     public static let maximumSize = 4 << 20
 
     private static let suffix = ".lowered.json"
     private let directory: String
     private let json = StableJSON()
 
-    /// - Parameter directory: created (0700) at the first mark where it is missing.
+    /// - Parameter directory: the runtime directory, which is created with mode 0700 at the first mark if it is
+    ///   missing.
     public init(directory: String) { self.directory = directory }
 
     public func mark(_ state: ServiceState) -> Bool {
@@ -57,7 +58,7 @@ public final class RuntimeMarker: LoweringMarker {
             do throws(StoreError) {
                 let state = try json.value(ServiceState.self, Self.checked(try contents(file)))
                 guard path(state.service) == file else {
-                    throw StoreError(.unreadable, "it is of \(state.service), whose file is another")
+                    throw StoreError(.unreadable, "it holds the state of \(state.service), which has another file")
                 }
                 marks.states[state.service] = state
             } catch {
@@ -67,7 +68,7 @@ public final class RuntimeMarker: LoweringMarker {
         return marks
     }
 
-    /// A service's name may hold what a file's may not.
+    /// The file of a service. Characters of its name that a file name may not contain are percent-encoded.
     private func path(_ service: String) -> String {
         var name = ""
         for byte in service.utf8 {
@@ -79,7 +80,7 @@ public final class RuntimeMarker: LoweringMarker {
         return "\(directory)/\(name)\(Self.suffix)"
     }
 
-    /// The service whose marker `path` gave this name.
+    /// The service of a file, the inverse of `path`.
     private func service(of file: String) -> String {
         var name: [UInt8] = []
         var rest = file.utf8.dropFirst(directory.utf8.count + 1).dropLast(Self.suffix.utf8.count)

@@ -34,8 +34,8 @@ extension SQLiteStore {
         return record
     }
 
-    /// Opens and closes rollouts of the history as the events of a change say.
-    /// - Parameter ids: of the events in the journal.
+    /// Opens and closes rollouts in the history according to the events of a change.
+    /// - Parameter ids: the journal ids of the events.
     func recordHistory(of change: StateChange, ids: [Int64], before: Kept, _ db: Database) throws {
         let after = change.state
         for (event, id) in zip(change.events, ids) {
@@ -48,7 +48,8 @@ extension SQLiteStore {
                 }
             case .promoted, .reverted:
                 if try running(rollout, of: after.service, db) == nil {
-                    // The rollout ended before it was started, by an edit of the file, or did both in one change.
+                    // The rollout was ended by an edit of the file before it started, or started and ended in one
+                    // change.
                     try open(rollout, of: after.service, arms, at: arms.createdAt ?? change.at, db)
                 }
                 let requests = [
@@ -68,8 +69,8 @@ extension SQLiteStore {
         try closeLost(change, ids: ids, before: before, db)
     }
 
-    /// A state that was given up without an end of its rollout (its version is gone from the file) must not leave it
-    /// running in the history.
+    /// Closes a rollout whose state was dropped without an end of the rollout, because its version is gone from the
+    /// file. Otherwise it would stay `running` in the history.
     private func closeLost(_ change: StateChange, ids: [Int64], before: Kept, _ db: Database) throws {
         let now = change.state.rollout?.id
         guard let old = before.state?.rollout?.id, old != now else { return }
@@ -119,15 +120,16 @@ extension SQLiteStore {
     }
 }
 
-/// Who was up against whom.
+/// The versions of a rollout.
 private struct Arms {
     var baseline: VersionIdentity
     var candidate: VersionIdentity
-    /// When the rollout was made, where that is known.
+    /// The time at which the rollout was created, in milliseconds since 1970; nil if unknown.
     var createdAt: Int64?
 
-    /// Takes the versions from the state before or after the event, whichever has the rollout. A change that holds both
-    /// the start and the end of the rollout has none; then they follow from what the end left. Nil if neither knows it.
+    /// Takes the versions from the state before or after the event, whichever has the rollout. If the rollout started
+    /// and ended in one change, neither has it; then the versions follow from the state that its end left. Nil if they
+    /// do not.
     init?(_ id: String, _ event: Event, before: ServiceState?, after: ServiceState) {
         for state in [before, after] {
             if let state, let rollout = state.rollout, rollout.id == id {
@@ -146,7 +148,7 @@ private struct Arms {
 }
 
 extension Evidence {
-    /// Judged requests that the candidate got; 0 where this is of another rollout.
+    /// The number of judged requests that the candidate of a rollout got; 0 if the evidence is of another rollout.
     func candidateRequests(of id: String) -> UInt64 {
         let arm = Int(Arm.candidate.rawValue)
         return rollout == id && sinceStart.indices.contains(arm) ? sinceStart[arm].judged : 0

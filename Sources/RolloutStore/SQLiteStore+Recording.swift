@@ -3,47 +3,51 @@ import FoundationEssentials
 import GRDB
 import RolloutController
 
-/// What was recorded of a service in a row.
+/// Consecutive recorded items of a service.
 struct Stretch {
     /// The row of `recent` at which the stretch begins.
     let id: Int64
     let rollout: String
-    /// When it began and when it was added to last, milliseconds since 1970.
+    /// The times of its beginning and of its last addition, in milliseconds since 1970.
     let began: Int64
     var at: Int64
     let first: Int
     var count: Int
     let hasGap: Bool
     var body: [UInt8]
-    /// The checksum that was stored with a body that does not have it: such a stretch stays by itself and keeps it, so
-    /// that whoever reads it finds it damaged. Nil for a sound body.
+    /// The stored checksum of a body that does not match it; nil if it matches. Such a stretch is not joined with
+    /// others and keeps its checksum, so that a reader finds it damaged.
     var failedChecksum: Int64?
 
-    /// The number of the item after the last one. The numbers come from a file and may be damaged.
+    /// The number of the item after the last one. Numbers in a damaged database may have any value, hence the
+    /// saturation.
     var next: Int { first.addingSaturated(count) }
 }
 
 extension FixedWidthInteger {
-    /// The sum, or the end of the range that it lies beyond: numbers in a damaged database may be any.
+    /// The saturating sum.
     func addingSaturated(_ other: Self) -> Self {
         let (sum, isOverflow) = addingReportingOverflow(other)
         return isOverflow ? (self < 0 ? .min : .max) : sum
     }
 }
 
-/// What judges took in, as it was recorded.
+/// The recordings of the judges' input.
 ///
-/// A recording comes in every few seconds from every service, and has to lie together by service to be read. So it is
-/// written to the end of one table for all, `recent`, and once a minute, with the judge itself, each service's share
-/// goes into `recording` as one row. Written at once there, every service would dirty pages of its own each time.
+/// Every service adds to its recording every few seconds, but a reader needs the parts of one service together. New
+/// parts are therefore appended to one table for all services, `recent`; once a minute, when the judge itself is
+/// stored, those of a service are moved to `recording` as one row. If they were written there at once, each write would
+/// dirty pages of every service.
 extension SQLiteStore {
-    /// Bytes of recordings that a service keeps: at 1,000 requests/s two hours, at 100 half a day, at 1 five days. The
-    /// oldest go first.
+    /// The number of bytes of recordings that are kept for a service: two hours at 1,000 requests/s, half a day at 100,
+    /// five days at 1. The oldest are pruned first.
     static let recordingLimit = 16 << 20
-    /// Bytes after which a stretch is long enough, and those after which a service prunes its own.
+    /// The size in bytes from which a stretch is moved to `recording` at once, and the number of bytes that a service
+    /// records between two prunings.
     static let stretchLimit = 64 << 10
     static let pruneInterval = 1 << 20
-    /// Milliseconds after which a stretch of a service that fell silent goes into `recording`, so that `recent` ends.
+    /// The time in milliseconds after which the stretch of an inactive service is moved to `recording`, so that
+    /// `recent` stays short.
     static let recentAge: Int64 = 150_000
 
     func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {
@@ -54,7 +58,7 @@ extension SQLiteStore {
                 sql: """
                     INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
                     """, arguments: [service, rollout, at, head, Checksum.of(head)])
-            // What was kept under this name began from another judge.
+            // Older parts under this name began with another judge.
             try db.execute(
                 sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
         }
@@ -98,7 +102,7 @@ extension SQLiteStore {
         }
     }
 
-    /// What the last agent had no time to settle.
+    /// Moves to `recording` what an earlier run of the agent left in `recent`.
     func gather(_ db: Database) throws {
         gathered = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
@@ -130,7 +134,7 @@ extension SQLiteStore {
         try pruneRecording(of: service, db)
     }
 
-    /// Deletes from `recent` what has been settled. It goes from the begin on: whole pages become free.
+    /// Deletes from `recent` what has been moved, from its beginning on, so that whole pages become free.
     func forgetRecent(at: Int64, _ db: Database) throws {
         let settled = at.addingSaturated(-Self.recentAge)
         for (service, stretches) in gathered where stretches[0].began < settled { try settle(service, db) }
@@ -138,7 +142,8 @@ extension SQLiteStore {
         try db.cachedStatement(sql: "DELETE FROM recent WHERE id < ?").execute(arguments: [oldest])
     }
 
-    /// Settles before somebody reads; while the disk cannot be written, the last minute is missing from the page.
+    /// Moves a service's parts to `recording` before it is read. If the disk cannot be written, the last minute is
+    /// missing.
     private func settleNow(_ service: String) {
         let before = (gathered, unpruned)
         do { try transaction { try settle(service, $0) } } catch { (gathered, unpruned) = before }
@@ -162,7 +167,7 @@ extension SQLiteStore {
                 """, arguments: [service])
     }
 
-    /// What the judge took in after its evidence was written.
+    /// Reads the items that the judge took after its evidence was written.
     func addTail(_ index: Int, _ agent: inout StoredAgent, _ db: Database) throws {
         let stored = agent.services[index]
         let service = stored.state.service
@@ -197,7 +202,7 @@ extension SQLiteStore {
         }
     }
 
-    /// The judge before the first item; nil where none is kept, or it is damaged.
+    /// The judge before the first item; nil if none is kept, or if it is damaged.
     private static func head(_ service: String, _ rollout: String, _ db: Database) throws -> (String?, isSound: Bool) {
         let row = try Row.fetchOne(
             db, sql: "SELECT judge, checksum FROM recording_head WHERE service = ? AND rollout = ?",
@@ -208,7 +213,7 @@ extension SQLiteStore {
         return (text, true)
     }
 
-    /// Rows of one page: a quiet service writes a few bytes in each.
+    /// The largest number of rows of a page. A quiet service writes only a few bytes in each.
     private static let rowsOfPage = 4096
 
     public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
@@ -250,7 +255,7 @@ extension SQLiteStore {
                 page.items += body
             }
             if !isHeadSound { page.isWhole = false }
-            // After the last page there may be none, where the oldest rows were pruned meanwhile.
+            // There may be no further rows, if the oldest were pruned meanwhile.
             return read > 0 || page.head != nil || !isHeadSound || after > 0 ? page : nil
         }
     }

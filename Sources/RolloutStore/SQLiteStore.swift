@@ -34,7 +34,7 @@ public final class SQLiteStore: StateStore {
     private var prunedAt: Int64
 
     /// - Parameters:
-    ///   - path: the state directory; created (0700) where it is missing.
+    ///   - path: the state directory; created (0700) if it is missing.
     ///   - uptime: milliseconds of a clock that nobody sets; of the machine, its sleep included, by default.
     public init(
         directory path: String, retention: Retention = Retention(),
@@ -198,7 +198,7 @@ public final class SQLiteStore: StateStore {
 
     /// What a service's rows hold, as far as the next commit asks.
     struct Kept {
-        /// Nil where there is none, and where it cannot be read.
+        /// The stored state; nil if there is none, or if it cannot be read.
         var state: ServiceState?
         /// Texts whose state nobody could read, so nobody decided to give them up.
         var unreadable: (state: String, evidence: String?)?
@@ -220,7 +220,7 @@ public final class SQLiteStore: StateStore {
             candidateRequests = evidence?.candidateRequests(of: rollout) ?? 0
         }
 
-        /// The candidate's requests as the evidence has them; nil where it is of another rollout.
+        /// The number of the candidate's requests in the evidence; nil if that is of another rollout.
         func candidateRequests(of id: String) -> UInt64? { id == rollout ? candidateRequests : nil }
     }
 
@@ -327,7 +327,7 @@ private struct FileIdentity: Equatable {
     let device: dev_t
     let inode: ino_t
 
-    /// Nil where there is no such file.
+    /// Reads the identity of a file; nil if it does not exist.
     init?(_ path: String) {
         var info = stat()
         guard stat(path, &info) == 0 else { return nil }

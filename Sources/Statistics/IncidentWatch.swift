@@ -3,11 +3,11 @@ import CMath
 /// Notices incidents of a service by the baseline alone: times of seconds to minutes in which it fails several times as
 /// often as usual. Both arms share them, so what happens in one says little about the candidate.
 ///
-/// The recent past is about the last ten seconds, or the last twenty requests where those take longer, and includes the
+/// The recent past is about the last ten seconds, or the last twenty requests if those took longer, and includes the
 /// tick just observed. The rule uses the baseline only, so that its users never select by what the candidate did. What
 /// that means for their validity is explained where they use it.
 public struct IncidentWatch: Hashable, Codable, Sendable {
-    /// The length of the recent past in seconds, and in requests where they are few.
+    /// The length of the recent past in seconds, and in requests if these are few.
     public static let seconds = 10.0
     public static let requests = 20.0
     /// In an incident the recent share of hits is at least this many times the usual one.

@@ -3,15 +3,15 @@ import Glibc
 
 /// State that several threads share, with a lock around it and a condition variable to wait for changes.
 ///
-/// The lock and the condition variable live on the heap for as long as the monitor does, since POSIX asks for fixed
+/// The lock and the condition variable are on the heap for as long as the monitor lives, since POSIX requires fixed
 /// addresses. Waiting uses the monotonic clock: a change of the wall clock neither shortens nor lengthens a wait.
 public final class Monitor<State>: @unchecked Sendable {
     /// What a waiting thread does next.
     public enum Step<Value> {
         /// The wait is over.
         case done(Value)
-        /// Sleep until the state changes, or until this moment (monotonic nanoseconds; `.max`: no limit), and decide
-        /// again.
+        /// The thread sleeps until the state changes, or until a time in monotonic nanoseconds (`.max` for no limit),
+        /// and decides again.
         case wait(until: Int64)
     }
 

@@ -14,7 +14,7 @@ final class Resolver: Sendable {
     }
 
     enum Answer: Sendable {
-        /// At least one address.
+        /// The addresses of the name, at least one.
         case addresses([ce_address])
         case failure(String)
     }

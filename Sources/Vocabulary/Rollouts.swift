@@ -47,7 +47,7 @@ public enum PauseCause: String, CaseIterable, Codable, Sendable {
     case deadline
 }
 
-/// A command that only a person can give, and without which a rollout does not go on.
+/// A command that only a person can give, and without which a rollout does not continue.
 public enum PersonAction: String, CaseIterable, Codable, Sendable {
     case unfreeze
     case resume

@@ -120,7 +120,7 @@ struct Transcript {
         for word in words.dropFirst() {
             switch word {
             case "silent": e.isDataFlowing = false
-            case "blind": e.blindness = "it did not look for 30s"
+            case "blind": e.blindness = "no evaluation ran for 30s"
             case "baseline-down": e.baseline = .unreachable
             case "candidate-down": e.candidate = .unreachable
             case "failing-once":

@@ -6,9 +6,8 @@ enum Bound: String {
     case ceiling, increase
 }
 
-/// The evidence for a promotion that a rate keeps its bounds in the current step. Each bound has a proof of its own,
-/// and all have to be proven: that the rate is no higher than the baseline allows says nothing of a ceiling, which
-/// people read as one.
+/// The evidence for a promotion, that a rate is within its bounds in the current step. Each bound has a proof of its
+/// own, and a promotion needs all of them, since a proof against the baseline says nothing about the ceiling.
 struct RateProof: Hashable, Codable, Sendable {
     private var relative: NonInferiorityProcess?
     private var ceiling: NonInferiorityProcess?

@@ -33,7 +33,7 @@ struct ExplainCommand: ParsableCommand {
         }
     }
 
-    /// The decision that a promotion's proof stands with: a bake begins with the proof, and gathers none itself.
+    /// The decision that has the proof of a promotion: a bake begins with the proof, and gathers none itself.
     private func provenAt(_ record: DecisionRecord, _ client: AdminClient) throws -> Int64? {
         let event = record.event
         let isProven = record.evaluation?.checks.allSatisfy { !$0.isRequired || $0.proven } ?? true

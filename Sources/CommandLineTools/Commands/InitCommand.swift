@@ -30,7 +30,7 @@ struct InitCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The port of the new server's metrics, if it is not the usual one.", valueName: "port"))
     var newMetricsPort: UInt16?
 
-    /// The time in seconds; more than a day is refused.
+    /// The longest accepted time in seconds: a day.
     static let longestWatch = 86_400.0
 
     func validate() throws {
@@ -75,7 +75,7 @@ struct InitCommand: ParsableCommand {
         }
         let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
         let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
-        // What cannot be written is to be known before the watching, not after it.
+        // Files that cannot be written are reported before the watching and not after it.
         for path in paths { try NewFiles.refuse(path) }
         try NewFiles.folder(out)
         for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
@@ -164,7 +164,7 @@ struct InitCommand: ParsableCommand {
         return sample
     }
 
-    /// The policy as the loader reads it, from files that lint has nothing against.
+    /// Reads the generated files back. Returns the policy, after a check that lint accepts the files.
     private static func checked(_ texts: [String]) throws -> Policy {
         try NewFiles.trying([("service.yaml", texts[0]), ("policy.yaml", texts[1])]) { paths in
             let diagnostics = ConfigurationLoader.lint(files: paths).diagnostics.filter { $0.severity == .error }

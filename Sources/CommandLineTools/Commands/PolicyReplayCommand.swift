@@ -71,7 +71,7 @@ struct PolicyReplayCommand: ParsableCommand {
     }
 }
 
-/// A replay beside what was decided. Times are in seconds.
+/// A replay in comparison with the original decision. Times are in seconds.
 struct Replay: Encodable {
     struct Decision: Encodable {
         /// `reverted`, `promoted`, `running`; of the replay also `paused`, `proven` and `undecided`.
@@ -139,7 +139,7 @@ struct Replay: Encodable {
         }
     }
 
-    /// What the replay cannot know.
+    /// A remark on what the replay cannot reproduce.
     private var caveat: String {
         switch (decided.result, replayed.result) {
         case (_, "paused"):

@@ -89,7 +89,7 @@ enum WatchLine {
 }
 
 extension WatchScreen {
-    /// All services, for where none is named.
+    /// All services, if none is named.
     func overview(_ services: [ServiceStatus], now: Timestamp, problem: String?) -> [String] {
         var lines = [Line("canaryd  \(now.clockTime) UTC", .bold).rendered(width: width, colored: isColored), ""]
         if let problem { lines += [Line(problem, .red).rendered(width: width, colored: isColored), ""] }

@@ -10,11 +10,11 @@ struct Examination {
     private(set) var findings: [DoctorReport.Finding] = []
     private(set) var isReachable = false
 
-    /// Wall clocks of agent and client further apart than this are two machines, or one in trouble.
+    /// The largest accepted difference between the wall clocks of agent and client, in milliseconds.
     private static let tolerableSkew: Int64 = 2_000
-    /// Shares of feedback that was not joined, above which something is wrong with the ids.
+    /// The largest accepted share of feedback that was not joined. Above it the ids are most likely wrong.
     private static let tolerableLoss = 0.05
-    /// Free bytes under the state directory below which a write may soon fail.
+    /// The smallest accepted number of free bytes on the disk of the state directory.
     private static let leastSpace: UInt64 = 64 << 20
 
     init(client: AdminClient) { self.client = client }

@@ -86,7 +86,7 @@ struct ProposedBounds {
     static let latencyRoom = 1.3
     static let errorRoom = 4.0
 
-    /// Nil: the latency is not known.
+    /// The P95 of the latency; nil if unknown.
     var p95: Duration?
     var maxErrors: Double
     var errorFloor: Double

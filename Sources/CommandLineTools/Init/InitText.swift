@@ -13,7 +13,7 @@ struct InitFiles {
     var sample: BaselineSample
     var bounds: ProposedBounds
 
-    /// The one model that both serve; nil where there are several, or none is named.
+    /// The one model that both serve; nil if there are several, or none is named.
     var model: String? { old.models.count == 1 ? old.models[0] : nil }
 
     private var seen: String {
@@ -30,7 +30,7 @@ struct InitFiles {
         return text + "."
     }
 
-    /// `84ms`: whole milliseconds where there are ten.
+    /// A duration such as `84ms`, in whole milliseconds from 10 ms on.
     static func time(_ seconds: Double) -> String {
         let ms = seconds * 1000
         return Duration.nanoseconds(Int64(saturating: (ms >= 10 ? ms.rounded() : (ms * 100).rounded() / 100) * 1e6))

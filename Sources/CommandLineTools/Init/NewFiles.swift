@@ -3,7 +3,7 @@ import PolicyYAML
 
 /// Files that were not there before.
 enum NewFiles {
-    /// - Throws: `Failure` where it is there already: nothing is overwritten.
+    /// - Throws: `Failure` if it exists already: nothing is overwritten.
     static func refuse(_ path: String) throws {
         guard access(path, F_OK) != 0 else {
             throw Failure(

@@ -17,7 +17,7 @@ struct Calibration: Encodable {
     /// The share of the rollouts in which a required check failed, so that they were reverted or paused.
     var failed: SimulationReport.Share
     var failedBy: [SimulationReport.CheckCount]
-    /// φ̂; absent where there were too few errors, or requests, to know.
+    /// φ̂; absent if there were too few errors, or requests, to know.
     var errorOverdispersion: Double?
     var latencyOverdispersion: Double?
     var errorsAreBets: String

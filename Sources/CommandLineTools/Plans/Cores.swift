@@ -1,17 +1,17 @@
 import Glibc
 import Threading
 
-/// Work that divides into numbered pieces, on all cores.
+/// Runs work that consists of numbered pieces on all cores.
 enum Cores {
     static var count: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
-    /// Threads at most: more cores than that are somebody else's.
+    /// The largest number of threads, since a machine with more cores is most likely shared.
     private static let most = 32
 
     private final class Share<Value: Sendable>: @unchecked Sendable {
         let places: [Int]
         let body: @Sendable (Int) -> Value
-        /// Written by its own thread alone, and read after that has ended.
+        /// The results. Only the share's thread writes them, and they are read after it has ended.
         var values: [Value] = []
 
         init(places: [Int], body: @escaping @Sendable (Int) -> Value) {
@@ -22,7 +22,7 @@ enum Cores {
         func work() { values = places.map(body) }
     }
 
-    /// `body(0)` ... `body(n - 1)`, in this order.
+    /// The results of `body(0)` ... `body(n - 1)`, in this order.
     static func map<Value: Sendable>(_ n: Int, _ body: @escaping @Sendable (Int) -> Value) -> [Value] {
         let threads = min(count, most, n)
         let shares = (0..<max(threads, 1)).map { first in
@@ -30,7 +30,7 @@ enum Cores {
         }
         var running: [WorkerThread] = []
         for share in shares.dropFirst() {
-            // Without a thread its share is done here.
+            // If no thread can be started, its share is done on this one.
             if let thread = try? WorkerThread(named: "simulation", { share.work() }) {
                 running.append(thread)
             } else {

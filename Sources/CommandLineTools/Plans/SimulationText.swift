@@ -2,7 +2,7 @@ import Analysis
 import PolicyModel
 import PolicySimulation
 
-/// A simulation in words.
+/// The result of a simulation as text.
 enum SimulationText {
     static func lines(
         _ summary: SimulationSummary, _ plan: RolloutSimulation, isSame: Bool, note: String?

@@ -10,7 +10,7 @@ struct ReplayReport: Codable {
         /// ln E as the journal has it, and as it came out.
         var stored: Figure
         var recomputed: Figure?
-        /// The first numbers that differ; empty where all are the same.
+        /// The first numbers that differ; empty if all are equal.
         var differs: [String]
     }
 

@@ -1,9 +1,9 @@
 import AdminTypes
 import Analysis
 
-/// A decision for an engineer on call: what, why, and every number behind it.
+/// Formats a decision for an engineer on call: what was decided, why, and every number behind it.
 enum DecisionText {
-    /// - Parameter provenAt: the decision that has the proof, where it is another.
+    /// - Parameter provenAt: the id of the decision with the proof, if it is another one.
     static func lines(
         _ decision: DecisionRecord, colored: Bool, isUnicode: Bool = true, provenAt: Int64? = nil
     ) -> [String] {
@@ -27,7 +27,7 @@ enum DecisionText {
         }
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
         for check in evaluation.checks {
-            // Nobody asks for the proof after a revert, nor in the bake after it.
+            // The proof is of no interest after a revert, or in the bake, which begins with the proof.
             let asksProof = event.knownKind != .reverted && provenAt == nil
             lines += [""] + explain(check, asksProof, EvidencePlot(isUnicode: isUnicode), styled: styled)
         }
@@ -85,7 +85,7 @@ enum DecisionText {
         return lines
     }
 
-    /// Lines of at most 100 characters, indented; those after the first by `hang` more.
+    /// Wraps a text into indented lines of at most 100 characters; those after the first are indented by `hang` more.
     private static func wrapped(_ text: String, hang: Int = 0) -> [String] {
         var lines: [String] = []
         var line = ""
@@ -103,7 +103,8 @@ enum DecisionText {
 
     private static func times(_ count: Int) -> String { count == 1 ? "once" : "\(count) times" }
 
-    /// `sex=Female: fail. 17.1% against 53.9% on the baseline: worse by 36.8 points, at most 15 points are allowed …`
+    /// A measurement as a sentence, such as
+    /// `sex=Female: fail. candidate 17.1%, baseline 53.9%: worse by 36.8 points; allowed: at most 15 points; …`.
     static func words(_ m: MeasurementStatus) -> String {
         let side = m.unit.ofValues
         let mine = Words.value(m.candidate, side)
@@ -123,6 +124,6 @@ enum DecisionText {
 }
 
 extension Substring {
-    /// Without the punctuation that follows it.
+    /// The word without the punctuation that follows it.
     fileprivate var trimmed: Substring { count > 1 && ".,;".contains(last ?? " ") ? dropLast() : self }
 }

@@ -13,7 +13,7 @@ struct EvidencePlot {
     private static let labelWidth = 19
     private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
 
-    /// Empty where there is nothing to plot.
+    /// The lines of the plot; empty if there is nothing to plot.
     /// - Parameter threshold: ln of the odds at which the check fails.
     func lines(_ trace: EvidenceStatus.Trace, threshold: Double) -> [String] {
         guard !trace.points.isEmpty, threshold > 0, threshold.isFinite else { return [] }

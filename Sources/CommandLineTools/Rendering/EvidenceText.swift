@@ -2,22 +2,22 @@ import AdminTypes
 import Analysis
 import PolicyModel
 
-/// What the sequential judge holds, in words.
+/// Formats the sequential judge's evidence as text.
 enum EvidenceText {
-    /// `12 : 1`; `none` where the bets have won nothing.
+    /// The odds, such as `12 : 1`; `none` without evidence.
     static func odds(_ figure: Figure) -> String {
         // Less than 1.05 : 1 is shown as 1 : 1, which is where every bet begins.
         figure.value < 0.05 ? "none" : CheckEvidence.odds(figure.value)
     }
 
-    /// `12` of odds of 12 : 1; `none` as in `odds`.
+    /// The first number of the odds, such as `12`; `none` without evidence.
     static func oddsToOne(_ figure: Figure) -> String {
         figure.value < 0.05 ? "none" : CheckEvidence.oddsToOne(figure.value)
     }
 
     private static func chance(_ figure: Figure) -> String { CheckEvidence.chance(figure.value) }
 
-    /// Evidence and proof of each check that has some; empty where none has.
+    /// A table of the evidence and proof of each check that has some; empty if none has.
     static func table(_ checks: [CheckStatus]) -> Table {
         var table = Table(
             ("EVIDENCE", .left), ("AGAINST IT", .right), ("FAILS AT", .right), ("PROOF", .right),
@@ -37,7 +37,7 @@ enum EvidenceText {
         return table
     }
 
-    /// `errors: φ̂ 1.1: …`, once where all checks say the same.
+    /// How failures cluster, such as `errors: φ̂ 1.1: …`; one sentence if it is the same for all checks.
     static func dependence(_ checks: [CheckStatus]) -> String? {
         var said: [(subject: String, words: String)] = []
         for check in checks {
@@ -52,7 +52,7 @@ enum EvidenceText {
         return said.map { "\($0.subject): \($0.words)" }.joined(separator: "; ")
     }
 
-    /// When the last required check is likely to be proven; nil where nothing can be said of it.
+    /// An estimate of when the last required check is proven; nil if there is none.
     static func outlook(_ checks: [CheckStatus]) -> String? {
         let open = checks.filter { $0.isRequired && !$0.proven && $0.evidence != nil }
         guard !open.isEmpty, open.allSatisfy({ $0.evidence?.secondsNeeded != nil }) else { return nil }
@@ -68,7 +68,7 @@ enum EvidenceText {
 
     // MARK: - A decision
 
-    /// What was seen, and what it is worth.
+    /// Sentences on what was measured and how strong the evidence is.
     static func sentences(_ check: CheckStatus, _ evidence: EvidenceStatus, asksProof: Bool) -> [String] {
         var lines: [String] = []
         if let m = speaking(check, evidence) { lines.append(seen(m, isKeyed: evidence.part == "keys")) }
@@ -83,7 +83,7 @@ enum EvidenceText {
                     + "\(chance(evidence.proof)) rollouts; the policy promotes at \(chance(evidence.promoteAt)).")
         } else {
             let proof = "Proof for it in this step: \(odds(evidence.proof)), proven at \(odds(evidence.promoteAt))."
-            // People ask why a value beyond its bound is no failure.
+            // Explains why a value beyond its bound is not a failure.
             let isBeyond = check.verdict == .pass && speaking(check, evidence).map(Words.isBeyond) ?? false
             lines.append(
                 (isBeyond ? "That may still be chance. " : "")
@@ -102,7 +102,8 @@ enum EvidenceText {
         m.note(.strongestAtQuantile)?.quantile.map(MeasurementNote.name(ofQuantile:)) ?? "its quantile"
     }
 
-    /// `The candidate failed 12 of 214 requests (5.61%), the baseline 3 of 1,900 (0.16%); allowed is at most 0.5%.`
+    /// A sentence such as `The candidate failed 12 of 214 requests (5.61%), the baseline 3 of 1,900 (0.16%); allowed is
+    /// at most 0.5%.`
     static func seen(_ m: MeasurementStatus, isKeyed: Bool = false) -> String {
         let allowed = "\(m.atMost ? "at most" : "at least") \(Words.value(m.bound, m.unit))"
         guard let candidate = m.candidate else { return "Nothing was measured of the candidate yet." }

@@ -1,12 +1,12 @@
 import PolicyModel
 
-/// A series as one line of eighths.
+/// Draws a series as one line of block characters, with heights in eighths.
 enum Sparkline {
     private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
 
     /// - Parameters:
-    ///   - values: nil where nothing was; infinite values are shown as `×`.
-    ///   - top: of the scale, > 0; its bottom is 0, so that heights of several lines can be compared.
+    ///   - values: the values; nil for a gap. Infinite values are shown as `×`.
+    ///   - top: the top of the scale, > 0. The bottom is 0, so that heights of several lines can be compared.
     static func text(_ values: [Double?], top: Double) -> String {
         String(
             values.map { value in
@@ -17,17 +17,17 @@ enum Sparkline {
             })
     }
 
-    /// The greatest finite value of several series; 0 where there is none.
+    /// The greatest finite value of several series; 0 if there is none.
     static func top(_ series: [[Double?]]) -> Double {
         series.joined().compactMap(\.self).filter(\.isFinite).max() ?? 0
     }
 }
 
-/// A share as a bar of eighths.
+/// Draws a share as a bar, with a width in eighths.
 enum Bar {
     private static let parts: [Character] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 
-    /// - Returns: the filled part and what is left, together `width` characters. More than nothing is never empty.
+    /// - Returns: the filled part and the rest, together `width` characters. A share above 0 is never empty.
     static func text(_ fraction: Double, width: Int) -> (filled: String, rest: String) {
         let clamped = min(max(fraction, 0), 1)
         var eighths = Int(saturating: clamped * Double(width) * 8)

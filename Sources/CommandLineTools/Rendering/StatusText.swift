@@ -111,7 +111,7 @@ enum StatusText {
         return "\(counted), \(plain(failure.message)) (\(plain(failure.reason))), last at \(failure.lastAt.short) UTC"
     }
 
-    /// `all of its responses are 404`; nil where fewer than half are alike.
+    /// A remark such as `all of its responses are 404`; nil if fewer than half have the same status.
     static func frequent(_ arm: ArmStatus) -> String? {
         guard let frequent = arm.frequentStatus, frequent.ratio >= 0.5 else { return nil }
         return frequent.ratio >= 1

@@ -13,7 +13,7 @@ struct Cell: ExpressibleByStringInterpolation {
     init(stringLiteral value: String) { self.init(value) }
 }
 
-/// Aligned columns for people.
+/// A table with aligned columns.
 struct Table {
     enum Alignment { case left, right }
 
@@ -21,7 +21,7 @@ struct Table {
     private let alignments: [Alignment]
     private(set) var rows: [[Cell]] = []
 
-    /// Two spaces between columns.
+    /// The gap between two columns.
     private static let gap = "  "
 
     init(_ columns: (String, Alignment)...) {
@@ -31,7 +31,7 @@ struct Table {
 
     mutating func add(_ cells: Cell...) { rows.append(cells) }
 
-    /// One string a line, without trailing spaces.
+    /// The lines of the table, without trailing spaces.
     func lines(colored: Bool) -> [String] {
         let header = titles.map { Cell($0, .bold) }
         let all = (titles.allSatisfy(\.isEmpty) ? [] : [header]) + rows
@@ -56,5 +56,5 @@ struct Table {
     }
 }
 
-/// Text that came from a file or another user, made harmless to this terminal.
+/// Makes text from a file or another user safe for the terminal.
 func plain(_ text: String) -> String { text.displayable }

@@ -3,11 +3,11 @@ import Analysis
 import PolicyModel
 import Vocabulary
 
-/// How values are written for people, the same in every command.
+/// Formats values in the same way in every command.
 enum Words {
     static let nothing = "–"
 
-    /// `4,000`.
+    /// A number such as `4,000`.
     static func count(_ value: some BinaryInteger) -> String {
         let digits = Array("\(value)")
         var text = ""
@@ -23,7 +23,7 @@ enum Words {
         "\(count(value)) \(noun)\(value == 1 ? "" : "s")"
     }
 
-    /// One decimal, always.
+    /// A number with exactly one decimal.
     static func rate(_ value: Double) -> String {
         let text = Measurement.decimals(value, 1)
         return text.contains(".") || text.contains("e") ? text : text + ".0"
@@ -39,18 +39,18 @@ enum Words {
         figure.map { Measurement.format($0.value, unit) } ?? nothing
     }
 
-    /// `1m42s`: whole seconds, at least one while anything is left.
+    /// A time such as `1m42s`, in whole seconds rounded up.
     static func time(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds > 0 else { return "0s" }
         return Duration.seconds(Int64(min(seconds, 3e9).rounded(.up))).written
     }
 
-    /// `at most 15 points`, short: `≤ 15 points`.
+    /// The bound of a measurement, such as `≤ 15 points`.
     static func bound(_ m: MeasurementStatus) -> String {
         (m.atMost ? "≤ " : "≥ ") + value(m.bound, m.unit)
     }
 
-    /// The value beside its bound: `17 points > 15 points`, which need not have failed yet.
+    /// The value and its bound, such as `17 points > 15 points`. A value beyond its bound need not have failed yet.
     static func comparison(_ m: MeasurementStatus) -> String {
         let sign = isBeyond(m) ? (m.atMost ? ">" : "<") : (m.atMost ? "≤" : "≥")
         return "\(Words.held(m)) \(sign) \(value(m.bound, m.unit))"
@@ -61,7 +61,7 @@ enum Words {
         return m.atMost ? value > m.bound.value : value < m.bound.value
     }
 
-    /// The value that is held against the bound.
+    /// The value that is compared with the bound.
     static func held(_ m: MeasurementStatus) -> String {
         guard let figure = m.value else { return nothing }
         guard m.unit.isDifference else { return value(figure, m.unit) }
@@ -98,7 +98,7 @@ extension CheckAction {
 }
 
 extension Verdict {
-    /// The words for people: `no data`.
+    /// The verdict as text, such as `no data`.
     var words: String {
         switch self {
         case .pass, .fail, .inconclusive, .error: rawValue

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The alternate screen of a terminal, put back when it is let go or the process is told to end.
+/// The alternate screen of a terminal, which is restored when the object is released or the process is terminated.
 final class TerminalScreen {
     private var previous = termios()
     private let hasPrevious: Bool
@@ -47,7 +47,7 @@ final class TerminalScreen {
         writeAll(text, to: STDOUT_FILENO)
     }
 
-    /// - Returns: whether to go on: false after Ctrl-C, or when `q` was typed.
+    /// - Returns: false after Ctrl-C, or if `q` was typed; otherwise true.
     func pause(milliseconds: Int32) -> Bool {
         if Self.stop != 0 { return false }
         guard hasPrevious else {

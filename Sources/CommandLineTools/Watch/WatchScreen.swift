@@ -179,7 +179,7 @@ struct WatchScreen {
         }
     }
 
-    /// Lines of the usual terminal have no room for names of policies: where checks are told apart without, they go.
+    /// True if lines have no room for the policies' names, which are then left out if the checks' names are unique.
     private var isNarrow: Bool { width < 100 }
 
     private func names(_ checks: [CheckStatus]) -> [String] {

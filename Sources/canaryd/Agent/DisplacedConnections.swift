@@ -1,4 +1,4 @@
-/// Connections without a request that were closed to make room for new ones, since the start.
+/// The numbers of connections without a request that were closed to make room for new ones, since the start.
 struct DisplacedConnections {
     /// The count for the listeners of services.
     var services: UInt64 = 0

@@ -61,7 +61,7 @@ private struct LineHandler: LogHandler {
         }
     }
 
-    /// The first line and those that go on from it. The latter are indented, so that nothing in a message passes for an
+    /// The first line and those that continue it. The latter are indented, so that nothing in a message passes for an
     /// entry of its own.
     private static func lines(_ message: String, _ fields: [(String, String)]) -> [String] {
         var lines = message.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).displayable }

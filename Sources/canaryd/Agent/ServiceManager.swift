@@ -1,11 +1,11 @@
 import Glibc
 import PlainText
 
-/// Talks to systemd, where it started us: sd_notify(3)'s protocol, one datagram a message.
+/// Notifies systemd, if it started the agent, by the protocol of sd_notify(3): one datagram per message.
 struct ServiceManager: Sendable {
-    /// Path of the socket; a leading `@` means the abstract namespace. Nil: not under systemd.
+    /// The path of the socket, where a leading `@` means the abstract namespace; nil without systemd.
     private let socketPath: String?
-    /// Half of what the watchdog allows; nil: no watchdog.
+    /// The interval of notifications, half of the watchdog's timeout; nil without a watchdog.
     let watchdogInterval: Duration?
 
     init() {

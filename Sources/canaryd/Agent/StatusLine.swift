@@ -19,7 +19,7 @@ enum StatusLine {
         return "\(state.service): \(share), \(rollout.phase.name)\(held(rollout))\(frozen)"
     }
 
-    /// Why it does not move; empty where it does.
+    /// The reason why the rollout does not advance; empty if it does.
     private static func held(_ rollout: Rollout) -> String {
         if rollout.pause != nil { return ", paused" }
         if rollout.isRecovering { return ", recovering" }
