@@ -10,7 +10,7 @@ let core: [Target] = [
     .target(name: "PlainText"),
     .target(name: "JSON", dependencies: ["PlainText"]),
     .target(name: "Vocabulary"),
-    .target(name: "PolicyModel", dependencies: ["PlainText"]),
+    .target(name: "PolicyModel", dependencies: ["Vocabulary", "PlainText"]),
     .target(name: "Analysis", dependencies: ["Vocabulary", "Statistics", "PolicyModel"]),
     .target(name: "RolloutEngine", dependencies: ["Vocabulary", "Analysis", "PolicyModel"]),
     .target(
@@ -44,7 +44,7 @@ let shells: [Target] = [
         dependencies: [
             "Vocabulary", "Threading", "HTTPEngine", "PolicyModel", "Analysis", "Statistics", "CLinuxEngine",
         ], swiftSettings: uncheckedAccess),
-    .target(name: "PolicyYAML", dependencies: ["FileAccess", "PolicyModel", "CYAML"]),
+    .target(name: "PolicyYAML", dependencies: ["FileAccess", "Vocabulary", "PolicyModel", "CYAML"]),
     .target(
         name: "MetricsScrape",
         dependencies: ["Threading", "PlainText", "PolicyModel", "Analysis", "PrometheusText", "CCurl"]),

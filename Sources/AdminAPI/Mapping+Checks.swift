@@ -43,7 +43,7 @@ extension EvidenceStatus {
 extension CheckStatus {
     init(_ result: CheckResult, traced: Bool) {
         self.init(
-            policy: result.policy, check: result.check, enforced: result.isEnforced,
+            policy: result.policy, check: result.check, action: result.action,
             verdict: result.verdict, measured: result.measured,
             measurements: result.measurements.map(MeasurementStatus.init), failures: result.failures,
             failureLimit: result.failureLimit, inconclusives: result.inconclusives,

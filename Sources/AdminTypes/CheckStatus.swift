@@ -74,8 +74,8 @@ public struct NoteStatus: Hashable, Codable, Sendable {
 public struct CheckStatus: Hashable, Codable, Sendable {
     public var policy: String
     public var check: String
-    /// True if the check decides; false if it is only measured and shown.
-    public var enforced: Bool
+    /// What happens when the check fails.
+    public var action: CheckAction
     /// What the check decides.
     public var verdict: Verdict
     /// What the newest measurement alone says.
@@ -96,13 +96,13 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var evidence: EvidenceStatus?
 
     public init(
-        policy: String, check: String, enforced: Bool, verdict: Verdict, measured: Verdict,
+        policy: String, check: String, action: CheckAction, verdict: Verdict, measured: Verdict,
         measurements: [MeasurementStatus], failures: Int, failureLimit: Int, inconclusives: Int,
         consecutiveErrors: Int, proven: Bool, missing: String, summary: String, evidence: EvidenceStatus? = nil
     ) {
         self.policy = policy
         self.check = check
-        self.enforced = enforced
+        self.action = action
         self.verdict = verdict
         self.measured = measured
         self.measurements = measurements
@@ -115,6 +115,9 @@ public struct CheckStatus: Hashable, Codable, Sendable {
         self.summary = summary
         self.evidence = evidence
     }
+
+    /// True if a promotion needs the proof of the check.
+    public var isRequired: Bool { action.isRequired }
 
     /// The measurement that decided the newest evaluation.
     public var decisive: MeasurementStatus? { measurements.decisive(for: measured) }
@@ -134,7 +137,7 @@ extension MeasurementStatus: BoundComparison {
 
 /// The results of all checks at one evaluation, and whether the evaluation itself can be trusted.
 public struct EvaluationStatus: Hashable, Codable, Sendable {
-    /// The verdict of the enforced checks together.
+    /// The verdict of the required checks together.
     public var verdict: Verdict
     public var dataFlowing: Bool
     /// The reason why the agent cannot trust its own observations; absent if it can.

@@ -72,7 +72,7 @@ public struct Measurement: Hashable, Codable, Sendable {
 
 /// The sequential judge's evidence for and against a candidate in one check.
 public struct CheckEvidence: Hashable, Codable, Sendable {
-    /// ln E for a revert, and the threshold at which the check reverts, ln 1/(w α).
+    /// ln E against the candidate, and the threshold at which the check fails, ln 1/(w α).
     public var value: Double
     public var revertAt: Double
     /// ln E for a promotion, and the value that it must have at the time of promotion.
@@ -90,7 +90,7 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
     /// present rate, in seconds; nil if unknown.
     public var requestsNeeded: Double?
     public var secondsNeeded: Double?
-    /// The course of ln E for a revert over the rollout.
+    /// The course of ln E against the candidate over the rollout.
     public var trace: EvidenceTrace
 
     /// How failures cluster and what follows for the bets, as text; empty for quality.
@@ -144,9 +144,16 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
 
 /// The result of one check in one evaluation.
 public struct CheckResult: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey {
+        case policy, check, action, verdict, measured, measurements, failures, failureLimit, inconclusives
+        case consecutiveErrors, proven, missing, waitsOnlyForPromotion, needsMoreThanTraffic, isOverInconclusiveLimit
+        case evidence
+    }
+
     public var policy: String
     public var check: String
-    public var mode: CheckMode
+    /// What happens when the check fails.
+    public var action: CheckAction
     /// The verdict of the check, which takes its limits of failures, inconclusive results and errors into account.
     public var verdict: Verdict
     /// The verdict of the newest measurement alone.
@@ -172,13 +179,13 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var evidence: CheckEvidence?
 
     public init(
-        policy: String, check: String, mode: CheckMode, verdict: Verdict, measured: Verdict,
+        policy: String, check: String, action: CheckAction, verdict: Verdict, measured: Verdict,
         measurements: [Measurement] = [], failures: Int = 0, failureLimit: Int = 0, inconclusives: Int = 0,
         consecutiveErrors: Int = 0, proven: Bool = false, missing: String = "", waitsOnlyForPromotion: Bool = false
     ) {
         self.policy = policy
         self.check = check
-        self.mode = mode
+        self.action = action
         self.verdict = verdict
         self.measured = measured
         self.measurements = measurements
@@ -193,7 +200,8 @@ public struct CheckResult: Hashable, Codable, Sendable {
 
     /// The names of policy and check, `policy/check`.
     public var path: String { "\(policy)/\(check)" }
-    public var isEnforced: Bool { mode == .enforce }
+    /// True if a promotion needs the proof of the check.
+    public var isRequired: Bool { action.isRequired }
 
     /// The reason why a scraped series gave no value in the newest measurement; nil if it gave one, or if scrapes fail.
     public var fault: MeasurementFault? {
@@ -202,6 +210,75 @@ public struct CheckResult: Hashable, Codable, Sendable {
 
     /// The measurement that decided the newest evaluation.
     public var decisive: Measurement? { measurements.decisive(for: measured) }
+}
+
+// Earlier builds stored `mode` in place of `action`.
+extension CheckResult {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            policy: try values.decode(String.self, forKey: .policy),
+            check: try values.decode(String.self, forKey: .check),
+            action: try CheckAction(storedIn: decoder), verdict: try values.decode(Verdict.self, forKey: .verdict),
+            measured: try values.decode(Verdict.self, forKey: .measured),
+            measurements: try values.decode([Measurement].self, forKey: .measurements),
+            failures: try values.decode(Int.self, forKey: .failures),
+            failureLimit: try values.decode(Int.self, forKey: .failureLimit),
+            inconclusives: try values.decode(Int.self, forKey: .inconclusives),
+            consecutiveErrors: try values.decode(Int.self, forKey: .consecutiveErrors),
+            proven: try values.decode(Bool.self, forKey: .proven),
+            missing: try values.decode(String.self, forKey: .missing),
+            waitsOnlyForPromotion: try values.decode(Bool.self, forKey: .waitsOnlyForPromotion))
+        needsMoreThanTraffic = try values.decode(Bool.self, forKey: .needsMoreThanTraffic)
+        isOverInconclusiveLimit = try values.decode(Bool.self, forKey: .isOverInconclusiveLimit)
+        evidence = try values.decodeIfPresent(CheckEvidence.self, forKey: .evidence)
+    }
+}
+
+/// How far the failure of a check has gone at one moment.
+public struct FailureExtent: Hashable, Codable, Sendable {
+    /// ln E against the candidate; nil for a check without evidence.
+    public var evidence: Double?
+    /// The number of failed measurements, for a check without evidence.
+    public var failures: Int
+    /// The groups that fail, such as `sex=Female`; empty for a check that is not on quality.
+    public var groups: [String]
+
+    public init(evidence: Double? = nil, failures: Int = 0, groups: [String] = []) {
+        self.evidence = evidence
+        self.failures = failures
+        self.groups = groups
+    }
+}
+
+extension CheckResult {
+    public var extent: FailureExtent {
+        // Values of quality alone are differences of the two arms.
+        let groups = measurements.filter { $0.verdict == .fail && $0.unit.isDifference }.map(\.subject)
+        return FailureExtent(evidence: evidence?.value, failures: failures, groups: groups)
+    }
+
+    /// True if the check has failed once more since its failure had the extent `earlier`: the evidence since then has
+    /// reached the check's threshold by itself, more measurements have failed since then than are tolerated, or a group
+    /// fails that did not.
+    ///
+    /// The ratio of the evidence now to that of an earlier moment is what the bets since then have won. So the check
+    /// fails again where it would have failed in a rollout that began at that moment.
+    public func hasFailedAgain(since earlier: FailureExtent) -> Bool {
+        guard verdict == .fail else { return false }
+        if failsInMoreGroups(than: earlier) { return true }
+        guard let evidence else { return failures - earlier.failures > failureLimit }
+        return evidence.value - (earlier.evidence ?? 0) >= evidence.revertAt
+    }
+
+    /// True if a group fails that did not when the failure had the extent `earlier`.
+    public func failsInMoreGroups(than earlier: FailureExtent) -> Bool {
+        verdict == .fail && extent.groups.contains { !earlier.groups.contains($0) }
+    }
+
+    /// True if nothing is left of a failure of the check: its evidence is back at 1 : 1 or less, or for a check without
+    /// evidence, it does not fail any more.
+    public var isFailureOver: Bool { evidence.map { $0.value <= 0 } ?? (verdict != .fail) }
 }
 
 extension Measurement: BoundComparison {

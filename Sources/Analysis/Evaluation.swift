@@ -26,23 +26,33 @@ public struct Evaluation: Hashable, Codable, Sendable {
         self.blindness = blindness
     }
 
-    /// The most severe verdict of the enforced checks, in the order fail, error, inconclusive, noData, pass. The noData
+    /// The most severe verdict of the required checks, in the order fail, error, inconclusive, noData, pass. The noData
     /// of a check that only the promotion waits for does not count.
-    public var verdict: Verdict {
-        let enforced = results.filter(\.isEnforced)
-        for verdict in [Verdict.fail, .error, .inconclusive] where enforced.contains(where: { $0.verdict == verdict }) {
+    public var verdict: Verdict { verdict(accepting: []) }
+
+    /// - Parameter accepted: checks, as `policy/check`, whose failure does not count.
+    public func verdict(accepting accepted: [String]) -> Verdict {
+        let required = results.filter {
+            $0.isRequired && !($0.verdict == .fail && $0.action == .pause && accepted.contains($0.path))
+        }
+        for verdict in [Verdict.fail, .error, .inconclusive] where required.contains(where: { $0.verdict == verdict }) {
             return verdict
         }
-        return enforced.contains { $0.verdict == .noData && !$0.waitsOnlyForPromotion } ? .noData : .pass
+        return required.contains { $0.verdict == .noData && !$0.waitsOnlyForPromotion } ? .noData : .pass
     }
 
-    /// The enforced checks with a verdict.
-    public func enforced(_ verdict: Verdict) -> [CheckResult] {
-        results.filter { $0.isEnforced && $0.verdict == verdict }
+    /// The required checks with a verdict.
+    public func required(_ verdict: Verdict) -> [CheckResult] {
+        results.filter { $0.isRequired && $0.verdict == verdict }
     }
 
-    /// The enforced checks that the promotion still waits for.
-    public var unproven: [CheckResult] { results.filter { $0.isEnforced && !$0.proven } }
+    /// The first check that fails and whose failure has this consequence.
+    public func failing(_ action: CheckAction) -> CheckResult? {
+        results.first { $0.action == action && $0.verdict == .fail }
+    }
+
+    /// The required checks that the promotion still waits for.
+    public var unproven: [CheckResult] { results.filter { $0.isRequired && !$0.proven } }
 }
 
 /// The condition of an arm at one moment, independent of any policy.

@@ -127,7 +127,7 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
             "fails more often, and failed requests count as the slowest: \(candidate.words) against \(baseline.words) "
                 + "on the baseline"
         case .evidence(let value, let revertAt):
-            "evidence \(CheckEvidence.odds(value)) against a sound candidate, reverts at \(CheckEvidence.odds(revertAt))"
+            "evidence \(CheckEvidence.odds(value)) against a sound candidate, fails at \(CheckEvidence.odds(revertAt))"
         case .responseStatuses(let text), .untimedResponses(let text), .boundBetweenEdges(let text),
             .missingSeries(let text), .unusableSeries(let text), .other(let text):
             text

@@ -126,7 +126,7 @@ extension WindowSnapshot {
         return answered >= Self.tellingRequests ? (answered, scrapes) : nil
     }
 
-    /// The problems of both arms' pages for the checks of these policies, whether enforced or observed.
+    /// The problems of both arms' pages for the checks of these policies, whether required or not.
     public func problems(of policies: [Policy]) -> [ScrapeProblem] {
         Arm.allCases.flatMap { arm -> [ScrapeProblem] in
             guard !series.currentHistories(of: arm).isEmpty else { return [] }

@@ -77,7 +77,7 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
             case .pass, .inconclusive, .noData: measured
             }
         var result = CheckResult(
-            policy: policy, check: check.name, mode: check.mode, verdict: verdict, measured: measured,
+            policy: policy, check: check.name, action: check.action, verdict: verdict, measured: measured,
             measurements: measurements, failures: tally.failures, failureLimit: check.limits.failureLimit,
             inconclusives: tally.inconclusives, consecutiveErrors: tally.consecutiveErrors)
         result.isOverInconclusiveLimit = tally.inconclusives > check.limits.inconclusiveLimit

@@ -1,5 +1,32 @@
+import Vocabulary
+
 // Policies are stored with the rollouts that run under them. These checks have keys that earlier builds did not write;
 // when such a policy is read, they have their defaults.
+
+extension Check {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            name: try values.decode(String.self, forKey: .name), kind: try values.decode(CheckKind.self, forKey: .kind),
+            action: try CheckAction(storedIn: decoder), share: try values.decode(Double.self, forKey: .share),
+            limits: try values.decode(ThresholdLimits.self, forKey: .limits))
+    }
+}
+
+extension CheckAction {
+    private enum StoredKeys: CodingKey { case action, mode }
+
+    /// Decodes the action of a stored check or of its result. Earlier builds stored a `mode`, which was `enforce` or
+    /// `observe`.
+    public init(storedIn decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: StoredKeys.self)
+        if let action = try values.decodeIfPresent(CheckAction.self, forKey: .action) {
+            self = action
+        } else {
+            self = try values.decode(String.self, forKey: .mode) == "observe" ? .notify : .revert
+        }
+    }
+}
 
 extension ErrorsCheck {
     public init(from decoder: any Decoder) throws {

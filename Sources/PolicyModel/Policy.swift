@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// A named set of checks.
 public struct Policy: Hashable, Codable, Sendable {
     public var name: String
@@ -22,30 +24,27 @@ public enum NoDataRule: Hashable, Codable, Sendable {
 
 /// One question that a policy asks of a candidate.
 public struct Check: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey { case name, kind, action, share, limits }
+
     public var name: String
     public var kind: CheckKind
-    public var mode: CheckMode
+    /// What happens when the check fails.
+    public var action: CheckAction
     /// The weight of the check in the risk budget, relative to other checks of its kind; above 0.
     public var share: Double
     /// The limits of `judge: threshold`.
     public var limits: ThresholdLimits
 
     public init(
-        name: String, kind: CheckKind, mode: CheckMode = .enforce, share: Double = 1,
+        name: String, kind: CheckKind, action: CheckAction = .revert, share: Double = 1,
         limits: ThresholdLimits = ThresholdLimits()
     ) {
         self.name = name
         self.kind = kind
-        self.mode = mode
+        self.action = action
         self.share = share
         self.limits = limits
     }
-}
-
-public enum CheckMode: String, Hashable, Codable, Sendable {
-    case enforce
-    /// The check is measured and shown, and never decides.
-    case observe
 }
 
 public enum CheckKind: Hashable, Codable, Sendable {

@@ -206,7 +206,7 @@ public struct SeriesTraffic: Hashable, Sendable {
 /// The decision with which a scenario has to end.
 public struct ExpectedDecision: Hashable, Sendable {
     public var decision: Decision
-    /// The check that has to decide, only with `revert`; nil for any.
+    /// The check that has to decide, only with `revert` and `pause`; nil for any.
     public var check: String?
     /// The longest time from the beginning of the first step to the decision; nil if any time before the end of the
     /// traffic is accepted. Always nil with `hold`.
@@ -216,7 +216,9 @@ public struct ExpectedDecision: Hashable, Sendable {
         case revert
         /// All steps are done and the proof is complete, so the bake begins.
         case promote
-        /// Neither reverted nor promoted when the traffic ends.
+        /// Paused by a check, and not reverted before the traffic ends.
+        case pause
+        /// Neither reverted, nor promoted, nor paused by a check when the traffic ends.
         case hold
     }
 

@@ -108,11 +108,11 @@ public struct ClientErrorSets: Hashable, Sendable {
     }
 
     /// - Parameter policies: all policies of a rollout. A check on client errors leaves out the statuses that an
-    ///   enforced check on errors counts.
+    ///   required check on errors counts.
     public init(_ policies: [Policy]) {
         var taken = ResponseSet()
         for policy in policies {
-            for case .errors(let errors) in policy.checks.filter({ $0.mode == .enforce }).map(\.kind)
+            for case .errors(let errors) in policy.checks.filter(\.action.isRequired).map(\.kind)
             where errors.from == .proxy {
                 taken.formUnion(errors.statuses)
             }

@@ -150,8 +150,8 @@ public struct BaselineHistory: Sendable {
             case .rows: break
             }
             let isEvaluated = index + 1 == items.count || items[index + 1].beginsSecond
-            if isEvaluated, let check = judge.standing.reverts {
-                return SimulatedRollout(end: .reverted(by: check), seconds: second - begin + 1, requests: requests)
+            if isEvaluated, let end = judge.standing.end {
+                return SimulatedRollout(end: end, seconds: second - begin + 1, requests: requests)
             }
         }
         return SimulatedRollout(end: .undecided, seconds: Self.rolloutLength, requests: requests)

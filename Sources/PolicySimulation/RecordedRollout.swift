@@ -6,9 +6,9 @@ import Vocabulary
 public enum RecordedRollout {
     /// The decision of the policies on the recorded traffic.
     public struct Verdict: Sendable {
-        /// The result of the first check that would have reverted, such as `standard/error-rate`; nil if none would.
-        public var reverts: CheckResult?
-        /// True if every enforced check was proven in the last recorded step.
+        /// The result of the first check that would have reverted or paused the rollout; nil if none would.
+        public var fails: CheckResult?
+        /// True if every required check was proven in the last recorded step.
         public var isProven: Bool
         /// The time from the beginning of the recording to the decision, or to its end if there was none.
         public var seconds: Int64
@@ -33,11 +33,11 @@ public enum RecordedRollout {
         var now: Int64 = 0
         var requests = 0
         var results: [CheckResult] = []
-        func verdict(_ reverts: CheckResult?, _ isProven: Bool) -> Verdict {
-            let missing = results.filter { $0.isEnforced && !$0.proven }.map { "\($0.path): \($0.missing)" }
+        func verdict(_ fails: CheckResult?, _ isProven: Bool) -> Verdict {
+            let missing = results.filter { $0.isRequired && !$0.proven }.map { "\($0.path): \($0.missing)" }
             return Verdict(
-                reverts: reverts, isProven: isProven, seconds: begin.map { now - $0 + 1 } ?? 0, requests: requests,
-                step: judge.step, missing: reverts == nil && !isProven ? missing : [])
+                fails: fails, isProven: isProven, seconds: begin.map { now - $0 + 1 } ?? 0, requests: requests,
+                step: judge.step, missing: fails == nil && !isProven ? missing : [])
         }
         for (index, item) in items.enumerated() {
             judge.take(item)
@@ -48,11 +48,12 @@ public enum RecordedRollout {
             if case .errors(let tick) = item { requests += tick.requests(.candidate) }
             guard index + 1 == items.count || items[index + 1].beginsSecond else { continue }
             results = judge.evaluate(policies, nothing, now: now * 1_000_000_000)
-            if let failing = results.first(where: { $0.isEnforced && $0.verdict == .fail }) {
+            let evaluation = Evaluation(results: results)
+            if let failing = evaluation.failing(.revert) ?? evaluation.failing(.pause) {
                 return verdict(failing, false)
             }
-            let enforced = results.filter(\.isEnforced)
-            if judge.step >= last, !enforced.isEmpty, enforced.allSatisfy({ $0.proven && $0.verdict == .pass }) {
+            let required = results.filter(\.isRequired)
+            if judge.step >= last, !required.isEmpty, required.allSatisfy({ $0.proven && $0.verdict == .pass }) {
                 return verdict(nil, true)
             }
         }

@@ -3,7 +3,7 @@ import PolicyModel
 
 /// Simulates many independent rollouts of one kind, to show what a policy would decide, how often, and after how many
 /// requests. Each second of traffic goes through the judge that the agent runs. Of the state machine, the parts that
-/// advance a rollout without incidents are simulated: holds, the fewest requests of a step, proof and revert. Quality
+/// advance a rollout without incidents are simulated: holds, the fewest requests of a step, proof, revert and pause. Quality
 /// and scraped series are neither simulated nor waited for.
 public struct RolloutSimulation: Sendable {
     public var policies: [Policy]
@@ -87,9 +87,7 @@ public struct RolloutSimulation: Sendable {
             judge.take(.errors(tick.errors))
             if let latencies = tick.latencies { judge.take(.latencies(latencies)) }
             let standing = judge.standing
-            if let check = standing.reverts {
-                return SimulatedRollout(end: .reverted(by: check), seconds: second + 1, requests: requests)
-            }
+            if let end = standing.end { return SimulatedRollout(end: end, seconds: second + 1, requests: requests) }
             held += 1
             if step < steps.count, held >= Int64(steps[step].hold.seconds), standing.isReady {
                 step += 1
@@ -109,6 +107,8 @@ public struct SimulatedRollout: Hashable, Sendable {
     public enum End: Hashable, Sendable {
         /// The policy and check that decided: `standard/error-rate`.
         case reverted(by: String)
+        /// A check with `action: pause` failed first, and the rollout waits for a person.
+        case paused(by: String)
         case promoted
         case undecided
     }
@@ -118,4 +118,9 @@ public struct SimulatedRollout: Hashable, Sendable {
     public var seconds: Int64
     /// The requests of the candidate.
     public var requests: Int
+}
+
+extension Standing {
+    /// The end of a rollout whose judge has this standing; nil if no check has failed.
+    var end: SimulatedRollout.End? { reverts.map { .reverted(by: $0) } ?? pauses.map { .paused(by: $0) } }
 }

@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 /// The outcome of a scenario, compared with what was expected.
 public struct ScenarioOutcome: Sendable {
@@ -30,6 +31,7 @@ public struct ScenarioOutcome: Sendable {
             switch decision {
             case .revert: "reverted"
             case .promote: "promoted"
+            case .pause: "paused"
             case .hold: "held to the end"
             }
         if let check { outcome += " by \(check)" }
@@ -60,6 +62,8 @@ struct ScenarioRun {
     private var trafficBefore: ScenarioTraffic?
     /// The instant at which the first step began.
     private var steppedAt: Int64?
+    /// The pause by a check, if there was one.
+    private var pause: (check: String?, at: Int64, reason: String)?
 
     /// - Parameter lead: the time for which the baseline is observed before the rollout.
     init(_ test: PolicyTest, _ scenario: TestScenario, seed: UInt64, lead: Duration = usualLead) {
@@ -117,12 +121,19 @@ struct ScenarioRun {
             for event in events {
                 if event.kind == .reverted {
                     return outcome(
-                        .revert, check: evaluation.enforced(.fail).first?.check, reason: event.message, evaluation)
+                        .revert, check: evaluation.failing(.revert)?.check, reason: event.message, evaluation)
+                }
+                if event.kind == .paused, observer.state.rollout?.pause?.cause == .check {
+                    pause = (evaluation.failing(.pause)?.check, now.monotonic, event.message)
                 }
                 if event.kind == .bakeStarted || event.kind == .promoted {
                     return outcome(.promote, check: nil, reason: event.message, evaluation)
                 }
             }
+        }
+        // Nobody resumes it.
+        if let pause {
+            return outcome(.pause, check: pause.check, reason: pause.reason, observer.evaluation, at: pause.at)
         }
         let outlook = Outlook(observer.state, observer.evaluation)
         let waits = outlook.waitsFor.isEmpty ? "the traffic ended before the next step" : "waits for "
@@ -172,11 +183,13 @@ struct ScenarioRun {
     }
 
     private func outcome(
-        _ decision: ExpectedDecision.Decision, check: String?, reason: String, _ evaluation: Evaluation?
+        _ decision: ExpectedDecision.Decision, check: String?, reason: String, _ evaluation: Evaluation?,
+        at instant: Int64? = nil
     ) -> ScenarioOutcome {
         ScenarioOutcome(
             scenario: scenario, decision: decision, check: check,
-            at: decision == .hold ? nil : .nanoseconds(now.monotonic - (steppedAt ?? Self.origin)),
+            at: decision == .hold
+                ? nil : .nanoseconds((instant ?? now.monotonic) - (steppedAt ?? Self.origin)),
             candidateRequests: evaluation?.candidate.requests ?? 0, reason: reason)
     }
 }

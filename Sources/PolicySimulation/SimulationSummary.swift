@@ -30,13 +30,17 @@ public struct EstimatedShare: Hashable, Sendable {
 public struct SimulationSummary: Sendable {
     public var rollouts: Int
     public var reverted: EstimatedShare
+    public var paused: EstimatedShare
     public var promoted: EstimatedShare
     public var undecided: EstimatedShare
-    /// The number of rollouts that each check reverted, the largest first.
+    /// The number of rollouts that each check reverted or paused, the largest first.
     public var checks: [(check: String, rollouts: Int)]
     /// The requests of the candidate until a revert; nil if no rollout was reverted.
     public var revertRequests: Spread?
     public var revertSeconds: Spread?
+    /// The requests of the candidate until a pause; nil if no rollout was paused.
+    public var pauseRequests: Spread?
+    public var pauseSeconds: Spread?
     /// The requests of the candidate until a promotion; nil if no rollout was promoted.
     public var promotionRequests: Spread?
     public var promotionSeconds: Spread?
@@ -59,22 +63,31 @@ public struct SimulationSummary: Sendable {
         rollouts = all.count
         var byCheck: [String: Int] = [:]
         var reverts: [SimulatedRollout] = []
+        var pauses: [SimulatedRollout] = []
         for rollout in all {
-            if case .reverted(let check) = rollout.end {
+            switch rollout.end {
+            case .reverted(let check):
                 byCheck[check, default: 0] += 1
                 reverts.append(rollout)
+            case .paused(let check):
+                byCheck[check, default: 0] += 1
+                pauses.append(rollout)
+            case .promoted, .undecided: break
             }
         }
         let promotions = all.filter { $0.end == .promoted }
         func share(_ count: Int) -> EstimatedShare { EstimatedShare(hits: Double(count), of: Double(all.count)) }
         reverted = share(reverts.count)
+        paused = share(pauses.count)
         promoted = share(promotions.count)
-        undecided = share(all.count - reverts.count - promotions.count)
+        undecided = share(all.count - reverts.count - pauses.count - promotions.count)
         checks = byCheck.map { (check: $0.key, rollouts: $0.value) }.sorted {
             ($1.rollouts, $0.check) < ($0.rollouts, $1.check)
         }
         revertRequests = Spread(reverts.map(\.requests))
         revertSeconds = Spread(reverts.map { Int($0.seconds) })
+        pauseRequests = Spread(pauses.map(\.requests))
+        pauseSeconds = Spread(pauses.map { Int($0.seconds) })
         promotionRequests = Spread(promotions.map(\.requests))
         promotionSeconds = Spread(promotions.map { Int($0.seconds) })
     }

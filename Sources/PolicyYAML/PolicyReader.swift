@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// The content of a policy file, as far as it could be read.
 struct PolicyDraft {
@@ -85,13 +86,16 @@ struct PolicyReader {
         }
         var marks: [String: Mark] = [:]
         let checks: [Check] = items.compactMap { item in
-            guard let check = Section(item, "a check", keys: Self.checkKeys, report: report) else { return nil }
+            guard
+                let check = Section(
+                    item, "a check", keys: Self.checkKeys, replaced: Self.replacedKeys, report: report)
+            else { return nil }
             let name = check.name("name", "name: error-rate")
             if let name, let first = marks.updateValue(marks[name.value] ?? name.mark, forKey: name.value) {
                 report.error(
                     name.mark, "a second check '\(name.value)', first at line \(first.line): rename one of them")
             }
-            let mode = check.choice("mode", [("enforce", CheckMode.enforce), ("observe", .observe)]) ?? .enforce
+            let action = check.choice("action", CheckAction.self) ?? .revert
             let share = check.read("share", "1") { (text) throws(Mend) in
                 let value = try Units.quantity(text)
                 guard value > 0, value <= 1000 else {
@@ -101,14 +105,18 @@ struct PolicyReader {
             }
             let limits = thresholdLimits(check, defaults: defaults)
             guard let kind = kind(check), let name else { return nil }
-            return Check(name: name.value, kind: kind, mode: mode, share: share ?? 1, limits: limits)
+            return Check(name: name.value, kind: kind, action: action, share: share ?? 1, limits: limits)
         }
         if !report.hasErrors { oneScoreRange(checks, marks) }
         return checks
     }
 
     private static let kinds = ["errors", "clientErrors", "latency", "quality", "metric"]
-    private static let checkKeys = ["name"] + kinds + ["mode", "share", "threshold"]
+    private static let checkKeys = ["name"] + kinds + ["action", "share", "threshold"]
+    private static let replacedKeys = [
+        "mode": "'mode' was replaced by 'action': for mode: observe write action: notify; for mode: enforce remove the "
+            + "key, or write action: revert"
+    ]
 
     private func kind(_ check: Section) -> CheckKind? {
         let written = Self.kinds.filter { check.has($0) }

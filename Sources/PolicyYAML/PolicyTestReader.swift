@@ -1,4 +1,5 @@
 import PolicyModel
+import Vocabulary
 
 /// Reads a policy test.
 struct PolicyTestReader {
@@ -87,11 +88,28 @@ struct ScenarioReader {
             guard let checks, !checks.contains(where: { $0.name == text }) else { return text }
             throw Mend("is no check of the policy: \(Suggestion.hint(for: text, among: checks.map(\.name)))")
         }
-        if check != nil, decision != .revert {
-            report.error(part.mark("check"), "'check' names what reverts: remove it, or write decision: revert")
+        let action: CheckAction? =
+            switch decision {
+            case .revert: .revert
+            case .pause: .pause
+            case .promote, .hold: nil
+            }
+        if check != nil, action == nil {
+            report.error(
+                part.mark("check"), "'check' names what fails: remove it, or write decision: revert or decision: pause")
         }
-        if let check, let found = checks?.first(where: { $0.name == check }), found.mode == .observe {
-            report.error(part.mark("check"), "check '\(check)' is observed and never decides: name an enforced one")
+        if let check, let action, let checks {
+            let actions = checks.filter { $0.name == check }.map(\.action)
+            if let other = actions.first, !actions.contains(action) {
+                report.error(
+                    part.mark("check"),
+                    "check '\(check)' has action: \(other.rawValue), so it is not what \(decision.rawValue)s: name a "
+                        + "check with action: \(action.rawValue)")
+            }
+        } else if decision == .pause, let checks, !checks.contains(where: { $0.action == .pause }) {
+            report.error(
+                part.mark("decision"),
+                "no check of the policy has action: pause: write hold, or give a check that action")
         }
         let within = part.duration("within")
         let total = phases.reduce(Duration.zero) { $0 + $1.duration }

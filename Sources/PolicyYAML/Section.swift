@@ -11,7 +11,10 @@ struct Section {
     private let misspelt: Set<String>
 
     /// Creates a section from a mapping. Any other node is reported, and the section is nil.
-    init?(_ node: Node, _ what: String, keys: [String], report: FileReport) {
+    /// - Parameter replaced: keys of earlier builds, each with the error that says what to write instead.
+    init?(
+        _ node: Node, _ what: String, keys: [String], replaced: [String: String] = [:], report: FileReport
+    ) {
         guard case .mapping(let list) = node.content else {
             if case .unusable = node.content { return nil }
             let keys = keys.prefix(4).joined(separator: ", ")
@@ -23,6 +26,8 @@ struct Section {
         for entry in list {
             if keys.contains(entry.name) {
                 entries[entry.name] = entry
+            } else if let error = replaced[entry.name] {
+                report.error(entry.key, error)
             } else {
                 if let near = Suggestion.nearest(to: entry.name, in: keys) { misspelt.insert(near) }
                 let hint = Suggestion.hint(for: entry.name, among: keys)

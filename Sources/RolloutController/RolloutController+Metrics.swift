@@ -97,6 +97,14 @@ extension RolloutController {
                     "canaryd_phase", [("service", runtime.service.name), ("phase", name)], value: name == phase ? 1 : 0)
             }
         }
+        w.family("canaryd_paused", .gauge, "1 while the rollout is paused, by cause.")
+        for runtime in runtimes {
+            for cause in PauseCause.allCases {
+                w.sample(
+                    "canaryd_paused", [("service", runtime.service.name), ("cause", cause.rawValue)],
+                    value: runtime.state.rollout?.pause?.cause == cause ? 1 : 0)
+            }
+        }
         w.family(
             "canaryd_servers", .gauge,
             "Servers of an arm: all, those that can be given requests, and those in each bad state.")
@@ -183,9 +191,10 @@ extension RolloutController {
         }
         w.family(
             "canaryd_check_evidence", .gauge,
-            "ln of the odds that the sequential judge holds, for a revert and for a promotion; 0 is nothing yet.")
+            "ln of the odds that the sequential judge holds, against the candidate and for a promotion; 0 is nothing yet."
+        )
         eachEvidence { labels, value, _ in w.sample("canaryd_check_evidence", labels, value: value) }
-        w.family("canaryd_check_evidence_threshold", .gauge, "Where they revert, and where they promote.")
+        w.family("canaryd_check_evidence_threshold", .gauge, "Where the check fails, and where it is proven.")
         eachEvidence { labels, _, threshold in w.sample("canaryd_check_evidence_threshold", labels, value: threshold) }
         w.family("canaryd_check_failures", .gauge, "Failed measurements in this rollout.")
         each { w.sample("canaryd_check_failures", $0, value: $1.failures) }

@@ -77,6 +77,7 @@ extension RolloutController {
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")
         }
+        notes += (state.rollout?.failures ?? []).compactMap { note($0, of: state) }
         let problems = runtime.scrapeProblems.map(\.text)
         notes += problems.prefix(Self.maximumScrapeNotes)
         if problems.count > Self.maximumScrapeNotes {
@@ -88,5 +89,19 @@ extension RolloutController {
                     + (runtime.ledger.isUnmarked ? Self.unmarkedHint : ""))
         }
         return notes
+    }
+
+    /// The note for a failing check; nil if the rollout's pause says it.
+    private func note(_ failure: ReportedFailure, of state: ServiceState) -> String? {
+        switch failure.action {
+        case .revert: return nil
+        case .notify: return "a check failed, which stops nothing (action: notify): \(failure.summary)"
+        case .pause:
+            if let person = failure.acceptedBy {
+                return "a check failed, and \(person) let the rollout go on: \(failure.summary)"
+            }
+            return state.rollout?.pause?.cause == .check
+                ? nil : "a check failed, and pauses the rollout when it is resumed: \(failure.summary)"
+        }
     }
 }

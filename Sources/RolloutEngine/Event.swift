@@ -35,11 +35,12 @@ public struct Event: Hashable, Codable, Sendable {
         self.evaluation = evaluation
     }
 
-    /// True if the event is a decision, which `canaryctl explain` can explain.
+    /// True if the event is a decision, which `canaryctl explain` can explain. A pause is one if a check decided it.
     public var isDecision: Bool {
         switch kind {
         case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .returned, .ready: true
-        case .warmedUp, .proving, .paused, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .held,
+        case .paused: evaluation != nil
+        case .warmedUp, .proving, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .held,
             .holdCleared, .recovering, .recovered, .refused, .checkChanged, .configurationApplied, .alarm:
             false
         }

@@ -19,11 +19,14 @@ public struct Outlook: Hashable, Sendable {
             return
         }
         if let freeze = state.freeze { waitsFor.append("unfreeze (frozen by \(freeze.by): \(freeze.reason))") }
-        if let pause = rollout.pause { waitsFor.append("resume (paused by \(pause.by): \(pause.reason))") }
+        if let pause = rollout.pause {
+            let commands = pause.cause == .check ? "resume, promote or revert" : "resume"
+            waitsFor.append("\(commands) (paused by \(pause.by): \(pause.reason))")
+        }
         if let holdReason = rollout.holdReason {
             waitsFor.append(holdReason.words)
             if holdReason == .unusableSeries {
-                waitsFor += (evaluation?.enforced(.error) ?? []).map(\.words)
+                waitsFor += (evaluation?.required(.error) ?? []).map(\.words)
             }
         }
         let strategy = rollout.plan.strategy
@@ -58,10 +61,11 @@ public struct Outlook: Hashable, Sendable {
         }
     }
 
-    /// The enforced checks that keep the rollout in its step after the hold, each with what is missing.
+    /// The required checks that keep the rollout in its step after the hold, each with what is missing.
     private static func unsettled(_ evaluation: Evaluation?, _ rollout: Rollout) -> [String] {
         (evaluation?.results ?? []).filter {
-            $0.isEnforced && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
+            $0.isRequired && $0.verdict != .pass && !($0.verdict == .noData && $0.waitsOnlyForPromotion)
+                && !($0.verdict == .fail && rollout.acceptedChecks.contains($0.path))
                 && !($0.verdict == .error && rollout.holdReason == .unusableSeries)
         }.map { $0.missing.isEmpty ? $0.verdictWords : "\($0.path): \($0.missing)" }
     }

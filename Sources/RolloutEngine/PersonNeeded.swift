@@ -25,7 +25,12 @@ extension ServiceState {
             guard index < strategy.steps.count, case .pause(nil) = strategy.steps[index] else { return nil }
             return PersonNeeded(action: .resume, reason: "step \(index + 1) is a pause without a time")
         case .ready: return PersonNeeded(action: .promote, reason: "proven, with promotion: manual")
-        case .warmup, .proving, .baking: return nil
+        case .proving:
+            return rollout.failures.first { $0.acceptedBy != nil }.map {
+                PersonNeeded(
+                    action: .promote, reason: "\($0.check) failed, and without its proof only a person promotes")
+            }
+        case .warmup, .baking: return nil
         }
     }
 }

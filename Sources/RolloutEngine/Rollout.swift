@@ -1,3 +1,4 @@
+import Analysis
 import PolicyModel
 import Vocabulary
 
@@ -34,6 +35,8 @@ public struct Rollout: Hashable, Codable, Sendable {
     /// True if someone resumed the rollout after a pause for too many inconclusive results; it is not paused for that
     /// reason again.
     public var toleratesInconclusive: Bool
+    /// The failures of checks that do not revert, in the order in which they were reported.
+    public internal(set) var failures: [ReportedFailure]
 
     init(number: Int, service: String, candidate: VersionIdentity, plan: RolloutPlan, seed: UInt64, at wall: Int64) {
         id = "\(service)-\(number)"
@@ -49,6 +52,7 @@ public struct Rollout: Hashable, Codable, Sendable {
         uncleanStops = 0
         isOverdue = false
         toleratesInconclusive = false
+        failures = []
     }
 
     /// The candidate's share in this phase, without regard to recovery.
@@ -61,6 +65,13 @@ public struct Rollout: Hashable, Codable, Sendable {
         case .baking: plan.strategy.bake?.control.complement ?? .full
         }
     }
+
+    /// The failure for which the rollout is paused, or will be once it is resumed from another pause; nil if there is
+    /// none.
+    public var failureToDecide: ReportedFailure? { failures.first { $0.action == .pause && $0.acceptedBy == nil } }
+
+    /// The checks, as `policy/check`, whose failure someone has accepted.
+    var acceptedChecks: [String] { failures.filter { $0.acceptedBy != nil }.map(\.check) }
 
     /// The candidate's share in force.
     public var effectiveWeight: Weight { isRecovering ? .zero : committedWeight }
@@ -101,7 +112,7 @@ public enum Phase: Hashable, Codable, Sendable {
     /// `proving`, when the hold is over, no check fails and there are enough samples. A pause step ends by time or by
     /// `canaryctl resume`.
     case step(Int)
-    /// All steps are done and the last weight stays until every enforced check is proven. It leaves to `ready`,
+    /// All steps are done and the last weight stays until every required check is proven. It leaves to `ready`,
     /// `baking` or promotion.
     case proving
     /// The candidate is proven and waits for `canaryctl promote`. It leaves to `baking` or promotion.
@@ -133,4 +144,43 @@ public struct Pause: Hashable, Codable, Sendable {
     public var by: String
     /// Milliseconds since 1970 UTC.
     public var at: Int64
+}
+
+/// The failure of a check with `action: pause` or `action: notify`, kept so that it is reported once.
+public struct ReportedFailure: Hashable, Codable, Sendable {
+    /// The check, as `policy/check`.
+    public var check: String
+    public var action: CheckAction
+    /// The failing check in one line.
+    public var summary: String
+    /// How far the failure had gone when it was reported or accepted; while the rollout is paused for it, at the newest
+    /// evaluation.
+    public var extent: FailureExtent
+    /// The name of the person who let the rollout go on although the check fails. Nil until then, and for
+    /// `action: notify`, which stops nothing.
+    public var acceptedBy: String?
+
+    init(_ result: CheckResult) {
+        check = result.path
+        action = result.action
+        summary = result.words
+        extent = result.extent
+    }
+
+    /// Takes the result of another evaluation. Groups that failed once stay in the extent. The failure has to be
+    /// accepted anew.
+    mutating func update(_ result: CheckResult) {
+        if result.verdict == .fail { summary = result.words }
+        let groups = extent.groups
+        extent = result.extent
+        extent.groups += groups.filter { !extent.groups.contains($0) }
+        acceptedBy = nil
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Decodes the failures of a rollout. Earlier builds stored none.
+    func decode(_ type: [ReportedFailure].Type, forKey key: Key) throws -> [ReportedFailure] {
+        try decodeIfPresent(type, forKey: key) ?? []
+    }
 }

@@ -155,7 +155,7 @@ extension TransitionBuilder {
         guard index < steps.count else {
             enter(.proving)
             emit(
-                .proving, "all steps done at \(state.split.candidate); waits for proof of every enforced check", by: by)
+                .proving, "all steps done at \(state.split.candidate); waits for proof of every required check", by: by)
             return
         }
         let place = "step \(index + 1) of \(steps.count)"

@@ -70,7 +70,12 @@ extension TransitionBuilder {
     private mutating func advance(_ command: Command) {
         guard let rollout = state.rollout else { return refuseWithoutRollout(startHint) }
         guard state.freeze == nil else { return refuseFrozen() }
-        if let failing = command.evaluation?.failing {
+        if let failure = rollout.failureToDecide {
+            return refuse(
+                .checkFailing,
+                "a check fails: \(failure.summary); canaryctl resume lets the rollout go on, canaryctl revert ends it")
+        }
+        if let failing = command.evaluation?.failures.first(where: { !rollout.acceptedChecks.contains($0.path) }) {
             return refuse(.checkFailing, "a check fails: \(failing.words); revert, or wait until it passes")
         }
         if let candidate = command.evaluation?.candidate, candidate.isDown {
@@ -91,31 +96,62 @@ extension TransitionBuilder {
     private mutating func promote(_ command: Command, force: Bool) {
         guard let rollout = state.rollout else { return refuseWithoutRollout(startHint) }
         if state.freeze != nil, !force { return refuseFrozen(", or promote --force") }
-        if let failing = command.evaluation?.failing, !force {
+        if let failing = command.evaluation?.failures.first(where: { $0.action == .revert }), !force {
             return refuse(.checkFailing, "a check fails: \(failing.words); --force promotes all the same")
         }
         if let candidate = command.evaluation?.candidate, candidate.isDown, !force {
             return refuse(.checkFailing, "\(rollout.candidate) is down; --force promotes all the same")
         }
         if rollout.isRecovering, !force { return refuseRecovering(rollout, "; --force promotes all the same") }
-        let unproven = unproven(rollout, command.evaluation)
-        let note = unproven.isEmpty ? "" : "; not proven: \(unproven.joined(separator: ", "))"
+        let note = overrideNote(rollout, command.evaluation)
+        acceptFailures(by: command.by)
         let why = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
         bakeOrPromote(why + note, by: command.by, evaluation: command.evaluation)
         let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
         succeed("\(rollout.candidate) \(now)\(note)")
     }
 
-    /// The enforced checks that have not proven the candidate, each with what is missing. In the phase `ready` the list
+    /// What a promotion by hand overrides, for its event: a pause, the checks that fail, and those that are not proven.
+    private func overrideNote(_ rollout: Rollout, _ evaluation: Evaluation?) -> String {
+        var failing = rollout.failures.filter { $0.action == .pause }.map { (path: $0.check, words: $0.summary) }
+        failing += (evaluation?.required(.fail) ?? []).filter { result in
+            !failing.contains { $0.path == result.path }
+        }.map { (path: $0.path, words: $0.words) }
+        var note = ""
+        if let pause = rollout.pause, pause.cause != .check || failing.isEmpty {
+            note += "; overrides the pause by \(pause.by) (\(pause.reason))"
+        }
+        note += failing.map { "; overrides a failing check: \($0.words)" }.joined()
+        let unproven = unproven(rollout, evaluation).filter { check in !failing.contains { $0.path == check.path } }
+        if !unproven.isEmpty {
+            note += "; not proven: " + unproven.map { "\($0.path) (\($0.missing))" }.joined(separator: ", ")
+        }
+        return note
+    }
+
+    /// The required checks that have not proven the candidate, each with what is missing. In the phase `ready` the list
     /// is empty: a proof that was complete once stays valid, although its evidence continues to change.
-    private func unproven(_ rollout: Rollout, _ evaluation: Evaluation?) -> [String] {
+    private func unproven(_ rollout: Rollout, _ evaluation: Evaluation?) -> [(path: String, missing: String)] {
         if rollout.phase == .ready { return [] }
-        if let evaluation, !evaluation.results.isEmpty {
-            return evaluation.unproven.map { "\($0.path) (\($0.missing))" }
-        }
+        if let evaluation, !evaluation.results.isEmpty { return evaluation.unproven.map { ($0.path, $0.missing) } }
         return rollout.plan.policies.flatMap { policy in
-            policy.checks.filter { $0.mode == .enforce }.map { "\(policy.name)/\($0.name) (not looked at yet)" }
+            policy.checks.filter(\.action.isRequired).map { ("\(policy.name)/\($0.name)", "not looked at yet") }
         }
+    }
+
+    /// Notes who lets the rollout go on although checks fail, so that these checks do not pause it again for what is
+    /// known of them.
+    /// - Returns: the checks, as `policy/check`.
+    @discardableResult
+    private mutating func acceptFailures(by person: String) -> [String] {
+        guard var failures = state.rollout?.failures else { return [] }
+        var accepted: [String] = []
+        for place in failures.indices where failures[place].action == .pause && failures[place].acceptedBy == nil {
+            failures[place].acceptedBy = person
+            accepted.append(failures[place].check)
+        }
+        state.rollout?.failures = failures
+        return accepted
     }
 
     private mutating func revert(_ command: Command, to: String?, force: Bool) {
@@ -171,8 +207,12 @@ extension TransitionBuilder {
         if isPauseStep, rollout.pause == nil, state.freeze != nil { return refuseFrozen() }
         if rollout.pause?.cause == .inconclusive { state.rollout?.toleratesInconclusive = true }
         let wasPaused = rollout.pause != nil
+        let accepted = rollout.pause?.cause == .check ? acceptFailures(by: command.by) : []
         state.rollout?.pause = nil
-        emit(.resumed, command.reason.isEmpty ? "resumed" : "resumed: \(command.reason)", by: command.by)
+        let fail = accepted.count == 1 ? "fails" : "fail"
+        let resumed =
+            accepted.isEmpty ? "resumed" : "resumed although \(accepted.joined(separator: ", ")) \(fail)"
+        emit(.resumed, command.reason.isEmpty ? resumed : "\(resumed): \(command.reason)", by: command.by)
         if isPauseStep, !wasPaused { enterNextStep(by: command.by) }
         succeed(
             "\(rollout.id) goes on at \(state.split.candidate)\(state.freeze == nil ? "" : ", once it is unfrozen")")
@@ -222,8 +262,8 @@ extension TransitionBuilder {
 }
 
 extension Evaluation {
-    /// The first enforced check whose verdict or newest measurement fails.
-    var failing: CheckResult? {
-        results.first { $0.isEnforced && ($0.verdict == .fail || $0.measured == .fail) }
+    /// The required checks whose verdict or newest measurement fails.
+    var failures: [CheckResult] {
+        results.filter { $0.isRequired && ($0.verdict == .fail || $0.measured == .fail) }
     }
 }

@@ -3,27 +3,28 @@ import PolicyModel
 import Vocabulary
 
 extension TransitionBuilder {
-    /// Applies the evaluation of one tick: first reverts, then the conditions under which time does not count, then
-    /// progress.
+    /// Applies the evaluation of one tick: first reverts, then other failing checks, then the conditions under which
+    /// time does not count, then progress.
     mutating func apply(_ e: Evaluation, elapsed: Duration) {
         guard let rollout = state.rollout else { return }
         if rollout.phase == .waiting { return startAutomatically(rollout, e) }
         if let blindness = e.blindness { return hold(.agentBlind, "the agent cannot trust its view: \(blindness)") }
-        if let failing = e.enforced(.fail).first {
+        if let failing = e.failing(.revert) {
             if e.baseline.isDown, !e.candidate.isNoBetter(than: e.baseline) {
                 let why = e.baseline.downReason
                 return hold(.badBaseline, "\(failing.words); but \(state.serving) is down (\(why)) and no refuge", e)
             }
             return revertRollout(failing.words, by: "policy", refuse: true, evaluation: e)
         }
+        reportFailures(e)
         guard applyNoDataLimits(e, elapsed: elapsed) else { return }
         if rollout.isRecovering { return recover(e) }
         guard applyDeadline(e, elapsed: elapsed) else { return }
         if let (reason, message) = holdReason(e) { return hold(reason, message, e) }
         if rollout.holdReason != .tooLittleTraffic, rollout.holdReason != .noMeasurement { clearHold() }
-        if rollout.pause != nil || state.freeze != nil { return }
+        if state.rollout?.pause != nil || state.freeze != nil { return }
         if !rollout.toleratesInconclusive,
-            let check = e.results.first(where: { $0.isEnforced && $0.isOverInconclusiveLimit })
+            let check = e.results.first(where: { $0.isRequired && $0.isOverInconclusiveLimit })
         {
             return pause(.inconclusive, "inconclusive too often: \(check.words)", by: "policy")
         }
@@ -60,6 +61,49 @@ extension TransitionBuilder {
         state.rollout?.isRecovering = false
         clearHold()
         emit(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
+    }
+
+    /// Raises an alarm for each failure of a check that does not revert, and pauses the rollout for those of checks with
+    /// `action: pause`. A failure is reported once, until nothing is left of it. One that someone has accepted is
+    /// reported again when the check has failed again since then.
+    private mutating func reportFailures(_ e: Evaluation) {
+        guard var failures = state.rollout?.failures else { return }
+        var alarms: [(result: CheckResult, groups: [String])] = []
+        for result in e.results where result.action != .revert {
+            guard let place = failures.firstIndex(where: { $0.check == result.path }) else {
+                guard result.verdict == .fail else { continue }
+                failures.append(ReportedFailure(result))
+                alarms.append((result, []))
+                continue
+            }
+            if result.isFailureOver {
+                failures.remove(at: place)
+                continue
+            }
+            let known = failures[place]
+            let isPausedFor = known.action == .pause && known.acceptedBy == nil
+            let hasFailedAgain =
+                known.action == .pause
+                ? !isPausedFor && result.hasFailedAgain(since: known.extent)
+                : result.failsInMoreGroups(than: known.extent)
+            if isPausedFor || hasFailedAgain { failures[place].update(result) }
+            if hasFailedAgain {
+                alarms.append((result, result.extent.groups.filter { !known.extent.groups.contains($0) }))
+            }
+        }
+        state.rollout?.failures = failures
+        for (result, groups) in alarms {
+            let also = groups.isEmpty ? "" : ", now also for \(groups.joined(separator: ", "))"
+            emit(.alarm, "check fails\(also) (action: \(result.action.rawValue)): \(result.words)", evaluation: e)
+        }
+        let undecided = failures.filter { $0.action == .pause && $0.acceptedBy == nil }.map(\.summary)
+        guard !undecided.isEmpty else { return }
+        let reason = "check fails: \(undecided.joined(separator: "; "))"
+        if state.rollout?.pause == nil {
+            pause(.check, reason, by: "policy", evaluation: e)
+        } else if state.rollout?.pause?.cause == .check, alarms.contains(where: { $0.result.action == .pause }) {
+            state.rollout?.pause?.reason = reason
+        }
     }
 
     /// Counts the time without data and reverts the rollout if a policy says so. That time also counts while the
@@ -116,7 +160,7 @@ extension TransitionBuilder {
             let holds = "holds until a check decides, and the time does not count"
             return (.candidateDown, "\(candidate) is down (\(why)): \(holds)")
         }
-        if let check = e.enforced(.error).first {
+        if let check = e.required(.error).first {
             return (check.fault == nil ? .providerDown : .unusableSeries, "no measurement: \(check.words)")
         }
         return nil
@@ -142,7 +186,7 @@ extension TransitionBuilder {
             switch index < rollout.plan.strategy.steps.count ? rollout.plan.strategy.steps[index] : .pause(.zero) {
             case .weight(_, let duration):
                 guard rollout.held >= duration else { return }
-                switch e.verdict {
+                switch e.verdict(accepting: rollout.acceptedChecks) {
                 case .pass: enterNextStep(by: "policy")
                 case .noData: holdWithoutData("the hold is over", e)
                 case .inconclusive, .error, .fail: clearHold()
@@ -152,22 +196,24 @@ extension TransitionBuilder {
         case .proving:
             guard e.verdict == .pass, e.unproven.isEmpty else { return }
             clearHold()
-            if !e.results.contains(where: \.isEnforced) {
-                // Absence of evidence never promotes: without an enforced check, a person decides.
+            if !e.results.contains(where: \.isRequired) {
+                // Absence of evidence never promotes: without a required check, a person decides.
                 enter(.ready)
-                emit(.ready, "no check is enforced, so nothing is proven; waits for canaryctl promote", evaluation: e)
+                emit(.ready, "no check is required, so nothing is proven; waits for canaryctl promote", evaluation: e)
             } else if rollout.plan.strategy.promotion == .automatic {
-                bakeOrPromote("every enforced check is proven", by: "policy", evaluation: e)
+                bakeOrPromote("every required check is proven", by: "policy", evaluation: e)
             } else {
                 enter(.ready)
-                emit(.ready, "every enforced check is proven; waits for canaryctl promote", evaluation: e)
+                emit(.ready, "every required check is proven; waits for canaryctl promote", evaluation: e)
             }
         case .ready: break
         case .baking:
             let bake = rollout.plan.strategy.bake?.duration ?? .zero
             guard rollout.held >= bake else { return }
-            switch e.verdict {
-            case .pass: bakeOrPromote("baked", by: "policy", evaluation: e)
+            switch e.verdict(accepting: rollout.acceptedChecks) {
+            case .pass:
+                let failed = rollout.acceptedChecks.joined(separator: ", ")
+                bakeOrPromote(failed.isEmpty ? "baked" : "baked although \(failed) failed", by: "policy", evaluation: e)
             case .noData: holdWithoutData("the bake is over", e)
             case .inconclusive, .error, .fail: clearHold()
             }
@@ -176,7 +222,7 @@ extension TransitionBuilder {
 
     /// Holds for the first check without data. A check that more traffic will not help comes before the others.
     private mutating func holdWithoutData(_ what: String, _ e: Evaluation) {
-        let checks = e.enforced(.noData).filter { !$0.waitsOnlyForPromotion }
+        let checks = e.required(.noData).filter { !$0.waitsOnlyForPromotion }
         if let check = checks.first(where: \.needsMoreThanTraffic) {
             return hold(.noMeasurement, "\(what); \(check.path) can measure nothing: \(check.missing)", e)
         }
@@ -197,8 +243,8 @@ extension TransitionBuilder {
         if reason.isAlarm { emit(.holdCleared, "\(reason.rawValue) is over") }
     }
 
-    mutating func pause(_ cause: PauseCause, _ reason: String, by: String) {
+    mutating func pause(_ cause: PauseCause, _ reason: String, by: String, evaluation: Evaluation? = nil) {
         state.rollout?.pause = Pause(cause: cause, reason: reason, by: by, at: now.wall)
-        emit(.paused, "paused at \(state.split.candidate): \(reason)", by: by)
+        emit(.paused, "paused at \(state.split.candidate): \(reason)", by: by, evaluation: evaluation)
     }
 }

@@ -10,6 +10,19 @@ public enum Verdict: String, CaseIterable, Codable, Sendable {
     case error
 }
 
+/// What happens when a check of a policy fails.
+public enum CheckAction: String, CaseIterable, Codable, Sendable {
+    /// The candidate is reverted.
+    case revert
+    /// The rollout is paused at its weight until a person resumes, promotes or reverts it.
+    case pause
+    /// An alarm is raised and the rollout goes on.
+    case notify
+
+    /// True if the check is required: it has a share of the risk, and a promotion needs its proof.
+    public var isRequired: Bool { self != .notify }
+}
+
 /// The unit of a measured value and its bound.
 public enum MeasureUnit: String, CaseIterable, Codable, Sendable {
     /// A fraction, 0 ... 1, shown as percent.
@@ -57,7 +70,7 @@ public enum NoteKind: String, CaseIterable, Codable, Sendable {
     case strongestAtQuantile
     /// More requests of the candidate fail, and failed requests count as the slowest.
     case failsMore
-    /// The evidence against the candidate has reached the threshold for a revert.
+    /// The evidence against the candidate has reached the threshold at which the check fails.
     case evidence
     /// The statuses that the counted responses have.
     case responseStatuses

@@ -7,7 +7,7 @@ public enum ServicePhase: String, CaseIterable, Codable, Sendable {
     /// The candidate serves its first requests.
     case warmup
     case step
-    /// All steps are done; the rollout waits until every enforced check is proven.
+    /// All steps are done; the rollout waits until every required check is proven.
     case proving
     /// The candidate is proven and waits for `canaryctl promote`.
     case ready
@@ -41,6 +41,8 @@ public enum HoldReason: String, CaseIterable, Codable, Sendable {
 /// The cause of a pause.
 public enum PauseCause: String, CaseIterable, Codable, Sendable {
     case manual
+    /// A check with `action: pause` failed.
+    case check
     case inconclusive
     case deadline
 }

@@ -28,7 +28,7 @@ struct DecisiveMeasurementTests {
         ]
         for (measured, measurements, expected) in cases {
             let result = CheckResult(
-                policy: "p", check: "c", mode: .enforce, verdict: measured, measured: measured,
+                policy: "p", check: "c", action: .revert, verdict: measured, measured: measured,
                 measurements: measurements)
             #expect(result.decisive?.subject == expected)
             #expect(CheckStatus(result, traced: false).decisive?.subject == expected)

@@ -234,6 +234,7 @@ struct OpenAPITests {
         compare(ServicePhase.self)
         compare(HoldReason.self)
         compare(PauseCause.self)
+        compare(CheckAction.self)
         compare(PersonAction.self)
         compare(RolloutResult.self)
         compare(EventKind.self)

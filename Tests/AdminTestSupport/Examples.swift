@@ -81,13 +81,13 @@ public enum Example {
         return Evaluation(
             results: [
                 CheckResult(
-                    policy: "standard", check: "error-rate", mode: .enforce, verdict: .pass, measured: .pass,
+                    policy: "standard", check: "error-rate", action: .revert, verdict: .pass, measured: .pass,
                     measurements: [errors], failureLimit: 2, proven: true),
                 CheckResult(
-                    policy: "standard", check: "p95-latency", mode: .enforce, verdict: .pass, measured: .pass,
+                    policy: "standard", check: "p95-latency", action: .revert, verdict: .pass, measured: .pass,
                     measurements: [latency], failureLimit: 2, proven: true),
                 CheckResult(
-                    policy: "standard", check: "recall", mode: .enforce, verdict: .noData, measured: .noData,
+                    policy: "standard", check: "recall", action: .revert, verdict: .noData, measured: .noData,
                     measurements: [recall], failureLimit: 2,
                     missing: "sex=Female: 12 of 100 samples on the candidate, 431 on the baseline",
                     waitsOnlyForPromotion: true),

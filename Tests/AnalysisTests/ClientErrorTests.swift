@@ -142,7 +142,7 @@ import Testing
         #expect(!sets.clientErrors.contains(429) && sets.clientErrors.contains(428))
         #expect(!sets.clientErrors.contains(499) && !sets.redirects.contains(304))
         var observed = Self.errors(statuses)
-        observed.mode = .observe
+        observed.action = .notify
         #expect(ClientErrorSets([Policy(name: "p", checks: [observed])]).clientErrors.contains(429))
         // A check whose statuses leave 500 out does not count it.
         var only = Traffic([Self.errors(ResponseSet(503...503)), Self.check], candidate: [(500, 0.3)], seed: 8)

@@ -204,7 +204,7 @@ import Vocabulary
         let empty = WindowSnapshot(observations: ObservationWindow(retention: .seconds(60), startedAt: 0))
         let results = traffic.judge.evaluate([Self.policy], empty, now: 0)
         let mismatch = results.first { $0.check == "sample-ratio" }
-        #expect(mismatch?.verdict == .inconclusive && mismatch?.isEnforced == true)
+        #expect(mismatch?.verdict == .inconclusive && mismatch?.isRequired == true)
         #expect(!results.contains { $0.verdict == .fail })
     }
 
@@ -237,7 +237,8 @@ import Vocabulary
                 checks: [
                     Check(name: "b", kind: .errors(ErrorsCheck(max: name == "a-" ? 0.9 : 0.0001))),
                     Check(
-                        name: "gauge", kind: .metric(MetricCheck(series: "x", aggregate: .max, max: 1)), mode: .observe),
+                        name: "gauge", kind: .metric(MetricCheck(series: "x", aggregate: .max, max: 1)), action: .notify
+                    ),
                 ])
         }
         var traffic = Traffic(policies, seed: 5, watched: 30)

@@ -1,5 +1,6 @@
 import PolicyModel
 import Testing
+import Vocabulary
 
 @testable import Analysis
 
@@ -15,8 +16,8 @@ private struct Pages {
     var judge = ThresholdJudge()
     var policies: [Policy]
 
-    init(_ kind: CheckKind, _ limits: ThresholdLimits = ThresholdLimits(), mode: CheckMode = .enforce) {
-        policies = [Policy(name: "p", checks: [Check(name: "c", kind: kind, mode: mode, limits: limits)])]
+    init(_ kind: CheckKind, _ limits: ThresholdLimits = ThresholdLimits(), action: CheckAction = .revert) {
+        policies = [Policy(name: "p", checks: [Check(name: "c", kind: kind, action: action, limits: limits)])]
         for (arm, server) in Self.servers {
             series.setServers([server], of: arm, version: arm == .candidate ? "new" : "old")
         }
@@ -91,9 +92,9 @@ struct ScrapedSeriesTests {
         #expect(pages.problems.isEmpty)
     }
 
-    @Test("a check that is only observed is reported just the same")
-    func observed() {
-        var pages = Pages(.metric(Self.gauge), mode: .observe)
+    @Test("a check that only notifies is reported just the same")
+    func notified() {
+        var pages = Pages(.metric(Self.gauge), action: .notify)
         for _ in 0..<3 { pages.scrape(show(Self.gauge, [:], .unknown(nearest: nil))) }
         #expect(
             pages.texts == [

@@ -23,7 +23,7 @@ struct SequentialJudgeTests {
                         QualityCheck(
                             measure: .recall, groups: [GroupSelector(attribute: "sex")], maxDrop: 0.05, minSamples: 10))
                 ),
-                Check(name: "score", kind: .quality(QualityCheck(measure: .score, maxDrop: 0.1)), mode: .observe),
+                Check(name: "score", kind: .quality(QualityCheck(measure: .score, maxDrop: 0.1)), action: .notify),
             ])
     ]
 

@@ -59,6 +59,29 @@ struct DoctorTests {
             ])
     }
 
+    @Test("A check that pauses the rollout is said, here, in the status and in the explanation")
+    func pausedByCheck() {
+        api.sync { backend in
+            var evaluation = Example.harmful
+            evaluation.results[2].action = .pause
+            backend.handle(.evaluated(evaluation, elapsed: .seconds(1)), service: "income")
+        }
+        let fails = "check fails: standard/recall: sex=Female: 17.1% against 53.9% on the baseline"
+        #expect(
+            lines("warn").lines.contains {
+                $0.hasPrefix("warn  income: income-1 is paused: \(fails)")
+                    && $0.hasSuffix(
+                        "canaryctl explain income shows the numbers; then canaryctl resume, promote or revert income")
+            })
+        let status = CommandRun("status", "income", socket: api.adminSocket).output
+        #expect(status.contains("income: step 1 of 3, paused, 1% to int8-v2"), "\(status)")
+        #expect(status.contains("waits for  resume, promote or revert (paused by policy: \(fails)"), "\(status)")
+        let explained = CommandRun("explain", "income", socket: api.adminSocket).output
+        #expect(
+            explained.contains("paused of income") && explained.contains("standard/recall: fail (pauses)"),
+            "\(explained)")
+    }
+
     @Test("Why requests failed in the proxy is said, here and in the status")
     func failures() {
         api.sync { backend in

@@ -49,7 +49,7 @@ struct JudgedRollout {
             subject: "increase", unit: .ratio, candidate: Double(n / 10) / Double(n), baseline: 0, candidateSamples: n,
             baselineSamples: 2 * n, bound: 0.002, value: 0.1, verdict: fails ? .fail : .pass)
         var result = CheckResult(
-            policy: "standard", check: "errors", mode: .enforce, verdict: fails ? .fail : .pass,
+            policy: "standard", check: "errors", action: .revert, verdict: fails ? .fail : .pass,
             measured: fails ? .fail : .pass, measurements: [m],
             missing: fails ? "" : "about 2,300 more requests, 14 min at this rate")
         result.evidence = evidence
@@ -96,11 +96,11 @@ struct EvidenceTests {
         api.sync { $0.services["income"]?.evaluation = rollout.evaluation }
         let lines = run("status").output.split(separator: "\n").map(String.init)
         let place = lines.firstIndex { $0.hasPrefix("EVIDENCE") } ?? 0
-        #expect(lines[place] == "EVIDENCE         AGAINST IT  REVERTS AT  PROOF  PROVEN AT  STILL NEEDED")
+        #expect(lines[place] == "EVIDENCE         AGAINST IT  FAILS AT  PROOF  PROVEN AT  STILL NEEDED")
         let evidence = rollout.judge.evidence[0].evidence
         #expect(lines[place + 1].hasPrefix("standard/errors"))
         #expect(
-            lines[place + 1].contains(" \(CheckEvidence.odds(evidence.value))     100 : 1   none     20 : 1  about"))
+            lines[place + 1].contains(" \(CheckEvidence.odds(evidence.value))   100 : 1   none     20 : 1  about"))
         #expect(lines[place + 1].hasSuffix("about 2,300 more requests, 14 min at this rate"))
         #expect(lines[place + 2].hasPrefix("  errors: φ̂ "))
         #expect(!run("status").output.contains("\u{1b}"))
@@ -122,7 +122,7 @@ struct EvidenceTests {
                 "If it were sound, this much against it would come up, at any time of a rollout, in fewer than "
                     + "\(odds) rollouts; the policy reverts at 1 of 100."), "\(text)")
         #expect(text.contains("100 : 1 ┤"))
-        #expect(text.contains("█ reverts\n"))
+        #expect(text.contains("█ fails\n"))
     }
 
     @Test("explain says of a candidate that is reverted for latency by its errors that it fails") func failsMore() {
@@ -184,7 +184,7 @@ struct EvidenceTests {
         let lines = plot.lines(trace, threshold: 6)
         #expect(
             lines == [
-                "            403 : 1 ┤╌╌╌╌╌╌╌╌╌╌▆▆██ reverts",
+                "            403 : 1 ┤╌╌╌╌╌╌╌╌╌╌▆▆██ fails",
                 "                    │        ▄▄████",
                 "                    │      ▂▂██████",
                 "                    │    ▅▅████████",
@@ -196,7 +196,7 @@ struct EvidenceTests {
         #expect(plain[1] == "                    |        ######")
         #expect(plot.lines(EvidenceStatus.Trace(spacing: 1, points: []), threshold: 6).isEmpty)
         let long = EvidenceStatus.Trace(spacing: 1, points: (0..<120).map { Figure(Double($0) / 20) })
-        #expect(plot.lines(long, threshold: 6).allSatisfy { $0.count <= 21 + 14 + " reverts".count })
+        #expect(plot.lines(long, threshold: 6).allSatisfy { $0.count <= 21 + 14 + " fails".count })
     }
 
     @Test("Whether Unicode can be drawn is told by the first variable of the locale that is set")
@@ -283,7 +283,7 @@ struct EvidenceTests {
         let status = try JSONCoding.decode(ServiceStatus.self, from: Array(json.utf8))
         let lines = WatchScreen(width: 140, height: 40, isColored: false).lines(
             status, events: [], now: Timestamp(milliseconds: 0))
-        let place = try #require(lines.firstIndex { $0.contains("evidence against it, reverts at") })
+        let place = try #require(lines.firstIndex { $0.contains("evidence against it, fails at") })
         let columns = lines[place + 1].enumerated().filter { $0.element == "▕" }.map(\.offset)
         #expect(columns.count == 2)
         #expect(Array(lines[place])[columns[0]] == "e" && Array(lines[place])[columns[1]] == "p")

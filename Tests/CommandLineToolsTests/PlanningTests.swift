@@ -108,7 +108,7 @@ struct PlanningTests {
         #expect(run.status == 0 && run.errors == "", "\(run)")
         #expect(run.output.contains("income against itself: 8 pseudo-rollouts of 30m"), "\(run.output)")
         #expect(run.output.contains("30,000 requests"), "\(run.output)")
-        #expect(run.output.contains("reverted     0%"), "\(run.output)")
+        #expect(run.output.contains("failed       0%"), "\(run.output)")
         #expect(run.output.contains("overlap"), "\(run.output)")
     }
 
@@ -135,7 +135,7 @@ struct PlanningTests {
             RolloutRecord(
                 id: rollout, service: "income", baseline: VersionIdentity(name: "fp32-v1"),
                 candidate: VersionIdentity(name: "int8-v2"), startedAt: 0, endedAt: 1_200_000, result: .promoted,
-                reason: "every enforced check is proven", decision: nil, candidateRequests: 6000)
+                reason: "every required check is proven", decision: nil, candidateRequests: 6000)
         ]
         let judge = Judge.sequential(SequentialJudge([], risk: Risk(), isKeyed: false))
         let head = String(decoding: try JSONCoding.encode(judge), as: UTF8.self)

@@ -67,7 +67,7 @@ struct WatchScreenTests {
         #expect(lines.allSatisfy { $0.count <= 80 })
         let text = lines.joined(separator: "\n")
         #expect(text.contains("✓ errors  pass     10% > 0.2%  increase, baseline 0%"), "\(text)")
-        let head = try #require(lines.first { $0.contains("evidence, reverts at") })
+        let head = try #require(lines.first { $0.contains("evidence, fails at") })
         #expect(head.hasSuffix("proof, proven at"))
         #expect(text.contains(" of 100 : 1") && text.contains("none of 20 : 1"), "\(text)")
         #expect(lines.contains { $0.hasPrefix("! a note") } && lines.contains { $0.hasPrefix("  word") })

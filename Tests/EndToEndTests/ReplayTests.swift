@@ -41,7 +41,7 @@ struct ReplayTests {
         #expect(explained.output.contains("✗ quick/error-rate: fail"), "\(explained.output)")
         #expect(explained.output.contains("If it were sound,"), "\(explained.output)")
         #expect(explained.output.contains("The candidate failed"), "\(explained.output)")
-        #expect(explained.output.contains(" reverts\n"), "\(explained.output)")
+        #expect(explained.output.contains(" fails\n"), "\(explained.output)")
         let decision = try scene.admin.decision(nil, of: "web")
         let evaluation = try #require(decision.evaluation)
         #expect(evaluation.items ?? 0 > 0)

@@ -107,17 +107,20 @@ struct BaselineHistoryTests {
             items.append(.errors(tick.errors))
             if let latencies = tick.latencies { items.append(.latencies(latencies)) }
         }
-        func judge(_ check: ErrorsCheck) -> RecordedRollout.Verdict {
+        func judge(_ check: ErrorsCheck, action: CheckAction = .revert) -> RecordedRollout.Verdict {
             RecordedRollout.judge(
-                items, by: [Policy(name: "q", checks: [Check(name: "errors", kind: .errors(check))])], risk: Risk(),
+                items, by: [Policy(name: "q", checks: [Check(name: "errors", kind: .errors(check), action: action)])],
+                risk: Risk(),
                 profile: BaselineProfile(), isKeyed: false)
         }
         let strict = judge(ErrorsCheck(maxIncrease: 0.5))
-        #expect(strict.reverts?.path == "q/errors" && strict.requests < 5_000 && strict.missing.isEmpty)
+        #expect(strict.fails?.path == "q/errors" && strict.requests < 5_000 && strict.missing.isEmpty)
+        let pausing = judge(ErrorsCheck(maxIncrease: 0.5), action: .pause)
+        #expect(pausing.fails?.action == .pause && pausing.requests == strict.requests && !pausing.isProven)
         let lenient = judge(ErrorsCheck(max: 0.2))
-        #expect(lenient.reverts == nil && lenient.isProven)
+        #expect(lenient.fails == nil && lenient.isProven)
         let between = judge(ErrorsCheck(max: 0.052))
-        #expect(between.reverts == nil && !between.isProven && !between.missing.isEmpty)
+        #expect(between.fails == nil && !between.isProven && !between.missing.isEmpty)
         #expect(between.seconds == 900)
     }
 }

@@ -137,7 +137,7 @@ private struct GeneratedTest {
                 name: "first", onNoData: random.chance(0.3) ? .revert(after: .seconds(90)) : .hold, checks: checks()),
             Policy(
                 name: "second",
-                checks: [Check(name: "observed", kind: .errors(ErrorsCheck(max: 0.001)), mode: .observe)]),
+                checks: [Check(name: "observed", kind: .errors(ErrorsCheck(max: 0.001)), action: .notify)]),
         ]
         let phases = (0..<pick(1, 2, 3)).map { _ in phase() }
         let scenario = TestScenario(
@@ -168,7 +168,7 @@ private struct GeneratedTest {
                     kind: .latency(
                         LatencyCheck(quantile: pick(0.5, 0.95), of: pick(.total, .firstByte), max: .seconds(pick(1, 5)))
                     ),
-                    limits: limits))
+                    action: pick(.revert, .pause), limits: limits))
         }
         if random.chance(0.3) {
             checks.append(

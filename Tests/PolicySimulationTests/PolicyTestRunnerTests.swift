@@ -42,6 +42,25 @@ import Testing
         #expect(abs(Double(outcome.candidateRequests) - seconds * 12.5) < 5 * (seconds * 12.5).squareRoot())
     }
 
+    @Test("a check that pauses decides if nothing reverts afterwards, at the time of the pause")
+    func pauses() {
+        let latency = LatencyCheck(quantile: 0.95, max: .milliseconds(80))
+        let pausing = policy([errors, Check(name: "p95", kind: .latency(latency), action: .pause)])
+        let slow = ArmTraffic(latency: LatencyShape(p50: .milliseconds(60), p95: .milliseconds(200)))
+        let expected = ExpectedDecision(decision: .pause, check: "p95", within: .seconds(180))
+        let outcome = run(pausing, candidate: slow, expected: expected)
+        #expect(outcome.isMet && outcome.decision == .pause && outcome.check == "p95", "\(outcome.line)")
+        #expect(outcome.line.hasPrefix("paused by p95 after "), "\(outcome.line)")
+        #expect(!run(pausing, candidate: slow, expected: ExpectedDecision(decision: .hold)).isMet)
+        let sooner = ExpectedDecision(decision: .pause, check: "p95", within: .seconds(2))
+        #expect(!run(pausing, candidate: slow, expected: sooner).isMet)
+        var failing = slow
+        failing.errors = 0.05
+        #expect(run(pausing, candidate: failing).decision == .revert)
+        let notifying = policy([errors, Check(name: "p95", kind: .latency(latency), action: .notify)])
+        #expect(run(notifying, candidate: slow, strategy: Strategy(steps: [])).decision != .pause)
+    }
+
     @Test("an expectation covers decision, check and time, and a miss names the expected and the actual outcome")
     func expectations() {
         let bad = ArmTraffic(errors: 0.2)

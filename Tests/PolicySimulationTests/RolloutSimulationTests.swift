@@ -42,6 +42,18 @@ struct RolloutSimulationTests {
         #expect(abs(LatencyTable.normalQuantile(0.001) + 3.090232306167813) < 1e-7)
     }
 
+    @Test("a rollout that a check pauses ends as paused, by that check and as late as a revert would be")
+    func pauses() {
+        var plan = Self.plan(candidateErrors: 0.2)
+        let reverted = SimulationSummary((0..<8).map(plan.prepare(rollouts: 8).simulate))
+        #expect(reverted.reverted.value == 1 && reverted.paused.value == 0 && reverted.pauseRequests == nil)
+        plan.policies[0].checks[0].action = .pause
+        let paused = SimulationSummary((0..<8).map(plan.prepare(rollouts: 8).simulate))
+        #expect(paused.reverted.value == 0 && paused.paused.value == 1 && paused.undecided.value == 0)
+        #expect(paused.checks.map(\.check) == ["p/error-rate"] && paused.checks.map(\.rollouts) == [8])
+        #expect(paused.pauseRequests == reverted.revertRequests && paused.pauseSeconds == reverted.revertSeconds)
+    }
+
     @Test("ticks have the intended rate, share and errors in all sub-shards")
     func ticks() {
         var plan = Self.plan(candidateErrors: 0.2, rate: 50)

@@ -36,7 +36,7 @@ struct ValuesTests {
             name: "everything", description: "Every key that a policy knows.", onNoData: .revert(after: .seconds(600)),
             checks: [
                 Check(name: "error-rate", kind: .errors(errors), share: 2.5, limits: limits),
-                Check(name: "full-queues", kind: .errors(queues), limits: limits),
+                Check(name: "full-queues", kind: .errors(queues), action: .pause, limits: limits),
                 Check(
                     name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)),
                     limits: limits),
@@ -50,7 +50,7 @@ struct ValuesTests {
                 Check(
                     name: "positives",
                     kind: .quality(QualityCheck(measure: .falsePositiveRate, maxRise: 0.03, maturity: .seconds(60))),
-                    mode: .observe, limits: limits),
+                    action: .notify, limits: limits),
                 Check(name: "gpu-memory", kind: .metric(memory), limits: limits),
                 Check(name: "queue-time", kind: .metric(queue), limits: limits),
                 Check(name: "retries", kind: .metric(retries), limits: limits),

@@ -37,7 +37,7 @@ import Testing
         agent.run(60, candidateErrors: 0.3)
         #expect(agent.state().refused?.identity.name == "v2")
         let entry = try #require(agent.disk.journal.first { $0.event.kind == .reverted })
-        let check = try #require(entry.event.evaluation?.enforced(.fail).first)
+        let check = try #require(entry.event.evaluation?.required(.fail).first)
         #expect(check.measurements[0].candidateSamples > 10)
         #expect(try #require(check.evidence).value >= check.evidence!.revertAt)
         #expect(try #require(check.measurements[0].candidate) > 0.25)

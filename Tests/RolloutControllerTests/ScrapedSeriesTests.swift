@@ -4,14 +4,15 @@ import RolloutController
 import RolloutEngine
 import TestSupport
 import Testing
+import Vocabulary
 
 @Suite("Scraped series that checks cannot measure", .timeLimit(.minutes(45)))
 struct ScrapedSeriesTests {
     private static let metric = MetricCheck(series: "vllm:num_request_waiting", aggregate: .max, max: 20)
 
-    private func agent(_ mode: CheckMode) throws -> Agent {
+    private func agent(_ action: CheckAction) throws -> Agent {
         var policy = Policy.errors()
-        policy.checks.append(Check(name: "queue", kind: .metric(Self.metric), mode: mode))
+        policy.checks.append(Check(name: "queue", kind: .metric(Self.metric), action: action))
         let versions = ["v1", "v2"].map { name in
             var version = Version.sample(name)
             version.metrics = MetricsSource(path: "/metrics")
@@ -41,8 +42,8 @@ struct ScrapedSeriesTests {
     private let text = "did you mean vllm:num_requests_waiting?"
 
     @Test("a series that does not exist holds for a reason of its own, raises an alarm and is in the status")
-    func enforced() throws {
-        let agent = try agent(.enforce)
+    func required() throws {
+        let agent = try agent(.revert)
         for _ in 0..<3 { minute(agent, .unknown(nearest: "vllm:num_requests_waiting")) }
         #expect(agent.state().rollout?.holdReason == .unusableSeries)
         let alarms = agent.listener.messages(of: .alarm)
@@ -57,9 +58,9 @@ struct ScrapedSeriesTests {
         #expect(shown.notes.allSatisfy { !$0.contains("no series") })
     }
 
-    @Test("an observed check holds nothing and raises the same alarm, once")
-    func observed() throws {
-        let agent = try agent(.observe)
+    @Test("a check that notifies holds nothing and raises the same alarm, once")
+    func notified() throws {
+        let agent = try agent(.notify)
         for _ in 0..<2 { minute(agent, .unknown(nearest: "vllm:num_requests_waiting")) }
         #expect(agent.listener.messages(of: .alarm).count { $0.contains("scrapes of v2; \(text)") } == 1)
         for _ in 0..<3 { minute(agent, .unknown(nearest: "vllm:num_requests_waiting")) }

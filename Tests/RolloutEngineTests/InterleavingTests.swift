@@ -17,9 +17,12 @@ import Vocabulary
         var state: ServiceState
         var declaration: Declaration
         var now = Moment(monotonic: 0, wall: 1_800_000_000_000)
+        /// True if evaluations have the results of a check that pauses and of one that notifies.
+        let hasMoreChecks: Bool
 
         init(seed: UInt64) {
             random = SplitMix64(seed: seed)
+            hasMoreChecks = seed % 2 == 0
             let strategy = Self.strategy(&random)
             declaration = Declaration(
                 service: "income", baseline: VersionIdentity(name: "v1"), candidate: nil,
@@ -60,6 +63,16 @@ import Vocabulary
             if random.chance(0.1) { e.baseline = .unreachable }
             if random.chance(0.05) { e.candidate = .unreachable }
             if random.chance(0.05) { e.results[0].isOverInconclusiveLimit = true }
+            if hasMoreChecks {
+                for action in [CheckAction.pause, .notify] {
+                    let verdict = random.chance(0.9) ? Verdict.pass : .fail
+                    var result = CheckResult(
+                        policy: "standard", check: "\(action)", action: action, verdict: verdict, measured: verdict,
+                        failureLimit: 2, proven: verdict == .pass)
+                    result.failures = random.pick([0, 3, 6, 9])
+                    e.results.append(result)
+                }
+            }
             return e
         }
 
@@ -154,7 +167,7 @@ import Vocabulary
                 case .revert, .pause, .retry, .restart, .freeze, .unfreeze: Issue.record("\(command) raised it")
                 }
                 if !command.isForced, let e = command.evaluation, command.verb != .start, command.verb != .resume {
-                    #expect(e.results.allSatisfy { $0.verdict != .fail })
+                    #expect(e.failing(.revert) == nil)
                     #expect(!e.candidate.isDown)
                 }
             case .evaluated(let e, _):
@@ -169,9 +182,11 @@ import Vocabulary
                     if case .pause = old.rollout!.plan.strategy.steps[i] { return true }
                     return false
                 }()
-                #expect(e.verdict != .fail)
+                let accepted = (old.rollout?.failures ?? []).filter { $0.acceptedBy != nil }.map(\.check)
+                #expect(e.failing(.revert) == nil)
+                #expect(old.rollout?.isRecovering == true || e.verdict(accepting: accepted) != .fail)
                 if old.rollout?.isRecovering == false, old.rollout?.phase != .warmup, !isPauseStep {
-                    #expect(e.verdict == .pass)
+                    #expect(e.verdict(accepting: accepted) == .pass)
                 }
                 if promotes || transition.state.rollout?.phase == .baking, old.rollout?.phase != .baking {
                     #expect(e.unproven.isEmpty || old.rollout?.phase == .baking || old.rollout?.isRecovering == true)
@@ -215,6 +230,42 @@ import Vocabulary
                 .command(Command(.promote(force: false), by: "ada", evaluation: .with(.pass))), state: frozen,
                 declaration: world.declaration, now: world.now)
             #expect(promoted.state == frozen)
+        }
+    }
+
+    @Test(
+        "a rollout that a check has paused stays paused, at its weight, until a person says otherwise", arguments: seeds
+    )
+    func pausedByCheck(seed: UInt64) {
+        play(seed) { _, old, input, transition in
+            guard let rollout = old.rollout, let failure = rollout.failureToDecide else { return }
+            #expect(failure.action == .pause && rollout.phase != .waiting)
+            guard let next = transition.state.rollout, next.id == rollout.id else { return }
+            if case .command(let command) = input {
+                switch command.verb {
+                case .resume, .promote, .advance: return
+                case .start, .revert, .pause, .retry, .restart, .freeze, .unfreeze: break
+                }
+            }
+            #expect(next.committedWeight == rollout.committedWeight && next.phase == rollout.phase)
+            if rollout.pause?.cause == .check {
+                #expect(next.pause?.at == rollout.pause?.at && next.held == rollout.held)
+            }
+        }
+    }
+
+    @Test("a check that does not revert raises one alarm for each failure that is not known", arguments: seeds)
+    func reportedOnce(seed: UInt64) {
+        play(seed) { _, old, input, transition in
+            guard case .evaluated(let e, _) = input, let rollout = transition.state.rollout,
+                rollout.id == old.rollout?.id
+            else { return }
+            let alarms = transition.events.filter { $0.kind == .alarm && $0.message.hasPrefix("check fails") }
+            let known = (old.rollout?.failures ?? []).filter { $0.acceptedBy == nil }.map(\.check)
+            for result in e.results where known.contains(result.path) {
+                #expect(!alarms.contains { $0.message.contains(result.path) })
+            }
+            #expect(Set(rollout.failures.map(\.check)).count == rollout.failures.count)
         }
     }
 

@@ -1,8 +1,9 @@
-import Analysis
 import PolicyModel
 import RolloutEngine
 import TestSupport
 import Vocabulary
+
+@testable import Analysis
 
 /// A conversation with the state machine as text. Settings come first (`steps: 10% 1m, pause`), then inputs, each
 /// a line that begins with `>`, each followed by what has to come of it: events, the response, and the state after `=`.
@@ -14,6 +15,8 @@ struct Transcript {
     private var declaration: Declaration
     private var now = Moment(monotonic: 0, wall: 0)
     private var seen: Evaluation?
+    /// What the check of the evaluations does when it fails.
+    private var action = CheckAction.revert
 
     /// The text with what came of each input in place of what was expected.
     static func play(_ text: String) throws -> String {
@@ -52,6 +55,9 @@ struct Transcript {
         case "deadline":
             declaration.plan.strategy.deadline = Deadline(
                 after: time(words[0]), then: Deadline.Consequence(rawValue: words[1])!)
+        case "action":
+            action = CheckAction(rawValue: value)!
+            declaration.plan.policies[0].checks[0].action = action
         case "no data": declaration.plan.policies[0].onNoData = .revert(after: time(words[1]))
         case "steps":
             declaration.plan.strategy.steps = value.split(separator: ",").map { step in
@@ -110,7 +116,7 @@ struct Transcript {
 
     private func evaluation(_ words: [String]) throws -> Evaluation {
         guard let first = words.first else { throw Failure(description: "a tick needs a verdict") }
-        var e = Evaluation.with(Verdict(rawValue: first) ?? .pass, proven: first != "unproven")
+        var e = Evaluation.with(Verdict(rawValue: first) ?? .pass, proven: first != "unproven", action: action)
         for word in words.dropFirst() {
             switch word {
             case "silent": e.isDataFlowing = false
@@ -123,12 +129,36 @@ struct Transcript {
             case "untimed":
                 e.results[0].needsMoreThanTraffic = true
                 e.results[0].missing = "all of the candidate's responses are 404"
+            case "latency-fails": e.results.append(Self.latency(fails: true))
+            case "latency-passes": e.results.append(Self.latency(fails: false))
+            case _ where word.hasPrefix("evidence="):
+                e.results[0].evidence = Self.evidence(Double(word.dropFirst(9))!)
+            case _ where word.hasPrefix("failures="): e.results[0].failures = Int(word.dropFirst(9))!
+            case _ where word.hasPrefix("groups="):
+                e.results[0].measurements = word.dropFirst(7).split(separator: ",").map {
+                    Measurement(
+                        subject: "sex=\($0)", unit: .points, candidate: 0.4, baseline: 0.6, candidateSamples: 90,
+                        baselineSamples: 90, bound: 0.1, value: 0.2, verdict: .fail)
+                }
             case "too-often": e.results[0].isOverInconclusiveLimit = true
             case _ where word.hasPrefix("requests="): e.candidate.requests = UInt64(word.dropFirst(9))!
             default: throw Failure(description: "no such condition: \(word)")
             }
         }
         return e
+    }
+
+    /// Evidence of this many nats against the candidate; the check fails at 5.
+    private static func evidence(_ value: Double) -> CheckEvidence {
+        CheckEvidence(
+            value: value, revertAt: 5, proof: 0, promoteAt: 3, weight: 1, part: "ceiling", trace: EvidenceTrace())
+    }
+
+    /// The result of a second check, which pauses.
+    private static func latency(fails: Bool) -> CheckResult {
+        CheckResult(
+            policy: "standard", check: "p95-latency", action: .pause, verdict: fails ? .fail : .pass,
+            measured: fails ? .fail : .pass, proven: !fails)
     }
 
     private func command(_ words: [String], line: String) throws -> Command {

@@ -112,7 +112,7 @@ struct Scene {
             subject: "ceiling", unit: .seconds, candidate: .infinity, baseline: 0.1 + 0.2, candidateSamples: .max,
             baselineSamples: 1, bound: 0.2, value: nil, verdict: .fail, notes: [.other("ü \"quoted\"\n")])
         let result = CheckResult(
-            policy: "standard", check: "p95", mode: .enforce, verdict: .fail, measured: .fail,
+            policy: "standard", check: "p95", action: .revert, verdict: .fail, measured: .fail,
             measurements: [measurement])
         return Evaluation(results: [result], candidate: ArmCondition(requests: requests))
     }

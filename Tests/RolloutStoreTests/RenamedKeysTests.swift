@@ -99,6 +99,7 @@ struct RenamedKeysTests {
         var text = text
         for (new, old) in [
             (#""holdReason":"#, #""standstill":"#), (#""byTick":"#, #""lane":"#), (#""mode":{"#, #""lane":{"#),
+            (#""action":"revert""#, #""mode":"enforce""#), (#""failures":[],"#, ""), (#","failures":[]"#, ""),
             (#""discount":"#, #""temper":"#), (#""clustering":"#, #""clumping":"#),
             (#""ratioByTick":"#, #""ratioLane":"#),
             (#""notes":[{"other":{"_0":"ü \"quoted\"\n"}}]"#, #""note":"ü \"quoted\"\n""#),

@@ -50,12 +50,12 @@ extension Configuration {
 }
 
 extension Evaluation {
-    /// One enforced check, `standard/error-rate`, with this verdict; both arms up and data flowing.
+    /// One check, `standard/error-rate`, with this verdict; both arms up and data flowing.
     public static func with(
-        _ verdict: Verdict, proven: Bool = true, candidateRequests: UInt64 = 1000
+        _ verdict: Verdict, proven: Bool = true, candidateRequests: UInt64 = 1000, action: CheckAction = .revert
     ) -> Evaluation {
         let result = CheckResult(
-            policy: "standard", check: "error-rate", mode: .enforce, verdict: verdict, measured: verdict,
+            policy: "standard", check: "error-rate", action: action, verdict: verdict, measured: verdict,
             proven: verdict == .pass && proven, missing: verdict == .pass && proven ? "" : "10 of 50 requests")
         return Evaluation(
             results: [result], baseline: ArmCondition(requests: 9000, recentRequests: 900),

@@ -63,7 +63,7 @@ extension SequentialJudge {
         }
         let verdict = ThresholdJudge.worst(measurements.map(\.verdict))
         var result = CheckResult(
-            policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
+            policy: policy, check: state.check.name, action: state.check.action, verdict: verdict, measured: verdict,
             measurements: measurements, proven: verdict == .pass && missing.isEmpty,
             missing: missing.joined(separator: "; "), waitsOnlyForPromotion: true)
         result.evidence = evidence(of: state, proof: weakest.proof.isFinite ? weakest.proof : 0)

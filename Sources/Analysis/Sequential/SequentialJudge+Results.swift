@@ -98,7 +98,7 @@ extension SequentialJudge {
             if verdict == .fail, isDecisive { measurements[i].notes = notes(state, measurements[i], evidence) }
         }
         var result = CheckResult(
-            policy: policy, check: state.check.name, mode: state.check.mode, verdict: verdict, measured: verdict,
+            policy: policy, check: state.check.name, action: state.check.action, verdict: verdict, measured: verdict,
             measurements: measurements, proven: isProven, missing: missing)
         result.evidence = evidence
         return result

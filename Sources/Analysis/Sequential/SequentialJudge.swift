@@ -71,15 +71,14 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         self.profile = profile
         var checks: [(path: String, check: Check)] = []
         for policy in policies { for check in policy.checks { checks.append(("\(policy.name)/\(check.name)", check)) } }
-        let enforced = checks.filter { $0.check.mode == .enforce }.compactMap { entry in
+        let required = checks.filter(\.check.action.isRequired).compactMap { entry in
             Self.source(entry.check).map { (path: entry.path, source: $0, share: entry.check.share) }
         }
-        let weights = RiskBudget(alpha: risk.falseRevert).weights(enforced.map { ($0.source, $0.share) })
-        let weightByPath = Dictionary(zip(enforced.map(\.path), weights), uniquingKeysWith: { $1 })
+        let weights = RiskBudget(alpha: risk.falseRevert).weights(required.map { ($0.source, $0.share) })
+        let weightByPath = Dictionary(zip(required.map(\.path), weights), uniquingKeysWith: { $1 })
         let sets = ClientErrorSets(policies)
         let states = checks.compactMap { path, check in
-            // A check that is not enforced takes no share of the risk. Its evidence is shown as if it were the only
-            // one.
+            // A check with `action: notify` takes no share of the risk. It fails as if it were the only one.
             CheckProcess(check, profile: profile, sets: sets, isKeyed: isKeyed).map {
                 CheckState(path, check, weight: weightByPath[path] ?? 1, $0)
             }
@@ -261,7 +260,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                 subject: subject, unit: .plain, bound: bound, value: process.logEvidence, verdict: .inconclusive,
                 notes: [note])
             return CheckResult(
-                policy: "canaryd", check: check, mode: .enforce, verdict: .inconclusive, measured: .inconclusive,
+                policy: "canaryd", check: check, action: .revert, verdict: .inconclusive, measured: .inconclusive,
                 measurements: [m], missing: note.words)
         }
         return [

@@ -1,9 +1,12 @@
 import Statistics
+import Vocabulary
 
-/// The state of the enforced checks without numbers or text, which a simulation of many rollouts needs for each second.
+/// The state of the required checks without numbers or text, which a simulation of many rollouts needs for each second.
 public struct Standing: Hashable, Sendable {
     /// The path of the first check whose evidence reverts; nil if none does.
     public var reverts: String?
+    /// The path of the first check whose evidence pauses the rollout; nil if none does.
+    public var pauses: String?
     /// True if every check has the requests that a step needs before it may end.
     public var isReady = true
     /// True if every check is proven.
@@ -16,9 +19,13 @@ extension SequentialJudge {
     public var standing: Standing {
         var standing = Standing()
         // By index, since a copy of a state would retain all its arrays.
-        for i in states.indices where states[i].check.mode == .enforce && !states[i].process.isQuality {
-            if standing.reverts == nil, states[i].process.evidence.value >= threshold(states[i]) {
-                standing.reverts = states[i].path
+        for i in states.indices where states[i].check.action.isRequired && !states[i].process.isQuality {
+            if states[i].process.evidence.value >= threshold(states[i]) {
+                switch states[i].check.action {
+                case .revert: standing.reverts = standing.reverts ?? states[i].path
+                case .pause: standing.pauses = standing.pauses ?? states[i].path
+                case .notify: break
+                }
             }
             standing.isReady =
                 standing.isReady && states[i].process.isReady

@@ -36,7 +36,7 @@ struct ExplainCommand: ParsableCommand {
     /// The decision that has the proof of a promotion: a bake begins with the proof, and gathers none itself.
     private func provenAt(_ record: DecisionRecord, _ client: AdminClient) throws -> Int64? {
         let event = record.event
-        let isProven = record.evaluation?.checks.allSatisfy { !$0.enforced || $0.proven } ?? true
+        let isProven = record.evaluation?.checks.allSatisfy { !$0.isRequired || $0.proven } ?? true
         guard output.output == .table, event.knownKind == .promoted, !isProven, let id = event.id else { return nil }
         let before = try client.events(event.service, after: max(0, id - 1_000), limit: 1_000)
         return before.last { $0.knownKind == .bakeStarted && $0.rollout == event.rollout && $0.id ?? .max < id }?.id

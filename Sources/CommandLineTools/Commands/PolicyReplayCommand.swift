@@ -74,7 +74,7 @@ struct PolicyReplayCommand: ParsableCommand {
 /// A replay in comparison with the original decision. Times are in seconds.
 struct Replay: Encodable {
     struct Decision: Encodable {
-        /// `reverted`, `promoted`, `running`; of the replay also `proven` and `undecided`.
+        /// `reverted`, `promoted`, `running`; of the replay also `paused`, `proven` and `undecided`.
         var result: String
         var seconds: Double
         var candidateRequests: UInt64
@@ -97,10 +97,15 @@ struct Replay: Encodable {
         decided = Decision(
             result: entry.result.rawValue, seconds: Double(end.milliseconds - entry.startedAt.milliseconds) / 1000,
             candidateRequests: entry.candidateRequests, check: nil, reason: entry.reason)
-        let result = verdict.reverts != nil ? "reverted" : verdict.isProven ? "proven" : "undecided"
+        let result =
+            switch verdict.fails?.action {
+            case .pause: "paused"
+            case .revert, .notify: "reverted"
+            case nil: verdict.isProven ? "proven" : "undecided"
+            }
         replayed = Decision(
             result: result, seconds: Double(verdict.seconds), candidateRequests: UInt64(verdict.requests),
-            check: verdict.reverts?.path, reason: verdict.reverts?.words ?? verdict.missing.joined(separator: "; "))
+            check: verdict.fails?.path, reason: verdict.fails?.words ?? verdict.missing.joined(separator: "; "))
         step = Int(verdict.step)
         self.leftOut = leftOut
     }
@@ -111,10 +116,11 @@ struct Replay: Encodable {
         let cost =
             "after \(Words.time(replayed.seconds)) and \(Words.count(replayed.candidateRequests)) requests to the candidate"
         switch replayed.result {
-        case "reverted": lines.append("  replayed   reverted \(cost), in step \(step): \(replayed.reason)")
-        case "proven": lines.append("  replayed   nothing reverts; every enforced check is proven \(cost)")
+        case "reverted", "paused":
+            lines.append("  replayed   \(replayed.result) \(cost), in step \(step): \(replayed.reason)")
+        case "proven": lines.append("  replayed   nothing fails; every required check is proven \(cost)")
         default:
-            lines.append("  replayed   nothing reverts, and not everything is proven \(cost)")
+            lines.append("  replayed   nothing fails, and not everything is proven \(cost)")
             if !replayed.reason.isEmpty { lines.append("             \(replayed.reason)") }
         }
         lines += ["", caveat]
@@ -136,6 +142,8 @@ struct Replay: Encodable {
     /// A remark on what the replay cannot reproduce.
     private var caveat: String {
         switch (decided.result, replayed.result) {
+        case (_, "paused"):
+            "The rollout would have waited there for a person; what followed would have been for that person to say."
         case ("reverted", "reverted"):
             "Both revert. Where the replay is sooner, the requests after it would have been spared."
         case ("reverted", _):

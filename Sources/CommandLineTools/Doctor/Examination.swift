@@ -184,6 +184,11 @@ struct Examination {
                 "repair the disk under the state directory; the write is retried by itself")
         }
         for note in status.notes { warn(name, note) }
+        if let rollout = status.rollout, let pause = rollout.pause, pause.cause == .check {
+            warn(
+                name, "\(rollout.id) is paused: \(pause.reason)",
+                "canaryctl explain \(name) shows the numbers; then canaryctl resume, promote or revert \(name)")
+        }
         if let rollout = status.rollout, let holdReason = rollout.holdReason {
             warn(
                 name, "\(rollout.id) is held: \(holdReason.rawValue)",

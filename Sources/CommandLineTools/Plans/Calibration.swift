@@ -14,8 +14,9 @@ struct Calibration: Encodable {
     /// Pseudo-rollouts, and the times at which they began.
     var rollouts: Int
     var starts: Int
-    var reverted: SimulationReport.Share
-    var revertedBy: [SimulationReport.CheckCount]
+    /// The share of the rollouts in which a required check failed, so that they were reverted or paused.
+    var failed: SimulationReport.Share
+    var failedBy: [SimulationReport.CheckCount]
     /// φ̂; absent if there were too few errors, or requests, to know.
     var errorOverdispersion: Double?
     var latencyOverdispersion: Double?
@@ -39,15 +40,15 @@ struct Calibration: Encodable {
         self.starts = starts
         // Rollouts that share their requests say the same twice: only those that do not overlap count as observations.
         let independent = Double(min(disjointRollouts, rollouts))
-        let share = EstimatedShare(hits: summary.reverted.value * independent, of: independent)
-        reverted = SimulationReport.Share(share)
-        revertedBy = summary.checks.map { SimulationReport.CheckCount(check: $0.check, rollouts: $0.rollouts) }
+        let share = summary.reverted.value + summary.paused.value
+        failed = SimulationReport.Share(EstimatedShare(hits: share * independent, of: independent))
+        failedBy = summary.checks.map { SimulationReport.CheckCount(check: $0.check, rollouts: $0.rollouts) }
         errorOverdispersion = history.profile.errorOverdispersion
         latencyOverdispersion = history.profile.latencyOverdispersion
         errorsAreBets = Self.words(history.profile.errorMode)
         latencyBets = Self.words(history.profile.latencyMode)
         falseRevert = risk.falseRevert
-        isTooHigh = summary.reverted.value > risk.falseRevert
+        isTooHigh = share > risk.falseRevert
         self.leftOut = leftOut
     }
 
@@ -70,15 +71,15 @@ struct Calibration: Encodable {
             "  errors     \(phi(errorOverdispersion)): \(errorsAreBets)",
             "  latency    \(phi(latencyOverdispersion)): \(latencyBets)",
             "",
-            "reverted     \(Words.percent(reverted.value)), all of them falsely; the policy's risk is "
+            "failed       \(Words.percent(failed.value)), reverted or paused, all of them falsely; the policy's risk is "
                 + Words.percent(falseRevert),
-            "             95 % interval \(Words.percent(reverted.low)) to \(Words.percent(reverted.high)): "
+            "             95 % interval \(Words.percent(failed.low)) to \(Words.percent(failed.high)): "
                 + "pseudo-rollouts overlap,",
             "             and count as the \(disjointRollouts) that \(disjointRollouts == 1 ? "does" : "do") not"
-                + (reverted.high > 5 * falseRevert ? "; more history makes it narrower, best a day" : ""),
+                + (failed.high > 5 * falseRevert ? "; more history makes it narrower, best a day" : ""),
         ]
-        if !revertedBy.isEmpty {
-            let parts = revertedBy.map { "\($0.check) \(Words.percent(Double($0.rollouts) / Double(rollouts)))" }
+        if !failedBy.isEmpty {
+            let parts = failedBy.map { "\($0.check) \(Words.percent(Double($0.rollouts) / Double(rollouts)))" }
             lines.append("             by \(parts.joined(separator: ", "))")
         }
         if isTooHigh { lines += ["", advice] }
@@ -88,8 +89,8 @@ struct Calibration: Encodable {
 
     /// What to do about too many.
     private var advice: String {
-        let check = revertedBy.first?.check ?? "the check"
-        return "too many: widen \(check) (maxIncrease, floor or max), set it to mode: observe while you look for what "
+        let check = failedBy.first?.check ?? "the check"
+        return "too many: widen \(check) (maxIncrease, floor or max), set it to action: notify while you look for what "
             + "makes requests fail or slow together, or lower analysis.risk.falseRevert of the service"
     }
 }

@@ -109,7 +109,7 @@ struct PlannedPolicies {
     init(_ all: [Policy], quality: Bool) throws {
         policies = []
         leftOut = []
-        var enforced = 0
+        var required = 0
         for var policy in all {
             policy.checks.removeAll { check in
                 let isJudged: Bool
@@ -120,21 +120,21 @@ struct PlannedPolicies {
                 // The check stays in the policy, because it has a share of the risk.
                 case .quality:
                     if !quality { leftOut.append("\(policy.name)/\(check.name)") }
-                    if quality, check.mode == .enforce { enforced += 1 }
+                    if quality, check.action.isRequired { required += 1 }
                     return false
                 case .metric: isJudged = false
                 }
-                if isJudged, check.mode == .enforce { enforced += 1 }
+                if isJudged, check.action.isRequired { required += 1 }
                 if !isJudged { leftOut.append("\(policy.name)/\(check.name)") }
                 return !isJudged
             }
             policies.append(policy)
         }
-        guard enforced > 0 else {
+        guard required > 0 else {
             throw Failure(
                 ExitStatus.failed,
                 "no check of \(all.map(\.name).joined(separator: ", ")) can be played: errors and latency as the proxy "
-                    + "sees them are, with mode: enforce")
+                    + "sees them are, with action: revert or pause")
         }
     }
 

@@ -19,6 +19,12 @@ enum SimulationText {
         ]
         if let requests = summary.revertRequests, let seconds = summary.revertSeconds {
             lines.append("             after \(spread(requests)) requests to the candidate, \(times(seconds))")
+        }
+        if let requests = summary.pauseRequests, let seconds = summary.pauseSeconds {
+            lines.append("paused       \(share(summary.paused))\(isSame ? ", all of them falsely" : "")")
+            lines.append("             after \(spread(requests)) requests to the candidate, \(times(seconds))")
+        }
+        if !summary.checks.isEmpty {
             let checks = summary.checks.map { "\($0.check) \(part($0.rollouts, of: summary))" }
             lines.append("             by \(checks.joined(separator: ", "))")
         }
@@ -85,11 +91,15 @@ struct SimulationReport: Encodable {
     var rollouts: Int
     var seed: UInt64
     var reverted: Share
+    var paused: Share
     var promoted: Share
     var undecided: Share
-    var revertedBy: [CheckCount]
+    /// The checks that reverted or paused.
+    var failedBy: [CheckCount]
     var requestsUntilRevert: Spread?
     var secondsUntilRevert: Spread?
+    var requestsUntilPause: Spread?
+    var secondsUntilPause: Spread?
     var requestsUntilPromotion: Spread?
     var secondsUntilPromotion: Spread?
     var leftOut: [String]
@@ -98,11 +108,14 @@ struct SimulationReport: Encodable {
         rollouts = summary.rollouts
         seed = plan.seed
         reverted = Share(summary.reverted)
+        paused = Share(summary.paused)
         promoted = Share(summary.promoted)
         undecided = Share(summary.undecided)
-        revertedBy = summary.checks.map { CheckCount(check: $0.check, rollouts: $0.rollouts) }
+        failedBy = summary.checks.map { CheckCount(check: $0.check, rollouts: $0.rollouts) }
         requestsUntilRevert = Spread(summary.revertRequests)
         secondsUntilRevert = Spread(summary.revertSeconds)
+        requestsUntilPause = Spread(summary.pauseRequests)
+        secondsUntilPause = Spread(summary.pauseSeconds)
         requestsUntilPromotion = Spread(summary.promotionRequests)
         secondsUntilPromotion = Spread(summary.promotionSeconds)
         self.leftOut = leftOut

@@ -58,7 +58,7 @@ enum DecisionText {
     private static func explain(
         _ check: CheckStatus, _ asksProof: Bool, _ plot: EvidencePlot, styled: (String, Style) -> String
     ) -> [String] {
-        let role = check.enforced ? "" : " (observed only, never decides)"
+        let role = check.action.note.map { " (\($0))" } ?? ""
         var lines = [
             styled("\(check.verdict.mark) \(plain(check.policy))/\(plain(check.check))", check.verdict.style)
                 + ": \(check.verdict.words)\(role)"

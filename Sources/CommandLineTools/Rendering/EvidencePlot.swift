@@ -2,7 +2,7 @@ import AdminTypes
 import Analysis
 import PolicyModel
 
-/// A check's evidence over a rollout as columns, in odds on a logarithmic scale, with the line at which it reverts.
+/// A check's evidence over a rollout as columns, in odds on a logarithmic scale, with the line at which it fails.
 struct EvidencePlot {
     var isUnicode: Bool
     /// Columns of the plot itself, and its lines.
@@ -14,7 +14,7 @@ struct EvidencePlot {
     private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
 
     /// The lines of the plot; empty if there is nothing to plot.
-    /// - Parameter threshold: ln of the odds that revert.
+    /// - Parameter threshold: ln of the odds at which the check fails.
     func lines(_ trace: EvidenceStatus.Trace, threshold: Double) -> [String] {
         guard !trace.points.isEmpty, threshold > 0, threshold.isFinite else { return [] }
         let columns = columns(trace.points.map(\.value))
@@ -33,7 +33,7 @@ struct EvidencePlot {
             // Ahead of the last point too, so that the line is seen from the first one on.
             let rest = max(0, width - columns.count)
             if place == line {
-                cells += String(repeating: isUnicode ? "╌" : "-", count: rest) + " reverts"
+                cells += String(repeating: isUnicode ? "╌" : "-", count: rest) + " fails"
             }
             text.append(axis(labels[place] ?? "", isMarked: labels[place] != nil) + cells)
         }

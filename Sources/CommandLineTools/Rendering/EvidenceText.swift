@@ -20,7 +20,7 @@ enum EvidenceText {
     /// A table of the evidence and proof of each check that has some; empty if none has.
     static func table(_ checks: [CheckStatus]) -> Table {
         var table = Table(
-            ("EVIDENCE", .left), ("AGAINST IT", .right), ("REVERTS AT", .right), ("PROOF", .right),
+            ("EVIDENCE", .left), ("AGAINST IT", .right), ("FAILS AT", .right), ("PROOF", .right),
             ("PROVEN AT", .right), ("STILL NEEDED", .left))
         for check in checks {
             guard let evidence = check.evidence else { continue }
@@ -31,7 +31,7 @@ enum EvidenceText {
                 Cell(odds(evidence.revertAt)), Cell(odds(evidence.proof), check.proven ? .green : .plain),
                 Cell(odds(evidence.promoteAt)),
                 Cell(
-                    check.proven ? "proven" : check.missing + (check.enforced ? "" : " (observed only)"),
+                    check.proven ? "proven" : check.missing + (check.isRequired ? "" : " (notifies only)"),
                     check.proven ? .green : .dim))
         }
         return table
@@ -52,16 +52,17 @@ enum EvidenceText {
         return said.map { "\($0.subject): \($0.words)" }.joined(separator: "; ")
     }
 
-    /// An estimate of when the last enforced check is proven; nil if there is none.
+    /// An estimate of when the last required check is proven; nil if there is none.
     static func outlook(_ checks: [CheckStatus]) -> String? {
-        let open = checks.filter { $0.enforced && !$0.proven && $0.evidence != nil }
+        let open = checks.filter { $0.isRequired && !$0.proven && $0.evidence != nil }
         guard !open.isEmpty, open.allSatisfy({ $0.evidence?.secondsNeeded != nil }) else { return nil }
         let last = open.max { ($0.evidence?.secondsNeeded ?? 0) < ($1.evidence?.secondsNeeded ?? 0) }
         guard let last, let evidence = last.evidence, let requests = evidence.requestsNeeded,
             let seconds = evidence.secondsNeeded, seconds < 1e8
         else { return nil }
         let count = CheckEvidence.about(requests)
-        let checks = "\(checks.count { $0.enforced && $0.proven }) of \(checks.count { $0.enforced }) checks proven"
+        let required = checks.filter(\.isRequired)
+        let checks = "\(required.count(where: \.proven)) of \(required.count) checks proven"
         return "\(checks); about \(count) more requests, \(Words.time(seconds)) at this rate (\(last.check))"
     }
 
@@ -74,7 +75,8 @@ enum EvidenceText {
         if check.verdict == .fail {
             lines.append(
                 "If it were sound, this much against it would come up, at any time of a rollout, in fewer than "
-                    + "\(chance(evidence.logEvidence)) rollouts; the policy reverts at \(chance(evidence.revertAt)).")
+                    + "\(chance(evidence.logEvidence)) rollouts; the policy \(check.action.verb) at "
+                    + "\(chance(evidence.revertAt)).")
         } else if check.proven {
             lines.append(
                 "Proven: if it were beyond the bound, this much for it would come up in fewer than "
@@ -85,7 +87,7 @@ enum EvidenceText {
             let isBeyond = check.verdict == .pass && speaking(check, evidence).map(Words.isBeyond) ?? false
             lines.append(
                 (isBeyond ? "That may still be chance. " : "")
-                    + "Evidence against it: \(odds(evidence.logEvidence)), reverts at \(odds(evidence.revertAt))."
+                    + "Evidence against it: \(odds(evidence.logEvidence)), \(check.action.verb) at \(odds(evidence.revertAt))."
                     + (asksProof ? " " + proof : ""))
         }
         return lines

@@ -139,7 +139,8 @@ enum StatusText {
             let m = check.decisive
             let samples = m.map { "\(Words.count($0.candidateSamples)) / \(Words.count($0.baselineSamples))" }
             // What is missing stands beside the evidence.
-            let note = !check.enforced ? "observed only" : check.evidence == nil ? check.missing : ""
+            let missing = check.evidence == nil && check.isRequired ? check.missing : ""
+            let note = [check.action.note ?? "", missing].filter { !$0.isEmpty }.joined(separator: "; ")
             table.add(
                 Cell("\(check.policy)/\(check.check)"), Cell(check.verdict.words, check.verdict.style),
                 Cell(m?.subject ?? ""), Cell(m.map(Words.held) ?? Words.nothing),

@@ -99,6 +99,26 @@ enum Words {
     }
 }
 
+extension CheckAction {
+    /// What the check does when it fails, beside its name; nil for a check that reverts, as most do.
+    var note: String? {
+        switch self {
+        case .revert: nil
+        case .pause: "pauses"
+        case .notify: "notifies only"
+        }
+    }
+
+    /// The verb for what happens when the check fails.
+    var verb: String {
+        switch self {
+        case .revert: "reverts"
+        case .pause: "pauses"
+        case .notify: "notifies"
+        }
+    }
+}
+
 extension Verdict {
     /// The verdict as text, such as `no data`.
     var words: String {

@@ -174,7 +174,7 @@ struct WatchScreen {
             } else {
                 line.add(plain(check.missing.isEmpty ? "no measurement yet" : check.missing), .dim)
             }
-            if !check.enforced { line.add("  observed", .dim) }
+            if let note = check.action.note { line.add("  \(note)", .dim) }
             return line
         }
     }
@@ -198,8 +198,8 @@ struct WatchScreen {
         }
         let heads =
             isNarrow
-            ? ("evidence, reverts at", "proof, proven at")
-            : ("evidence against it, reverts at", "proof for it, proven at")
+            ? ("evidence, fails at", "proof, proven at")
+            : ("evidence against it, fails at", "proof for it, proven at")
         let column = max(heads.0.count, bar + 3 + (odds.map(\.0.count).max() ?? 0)) + 2
         let last = bar + 3 + (odds.map(\.1.count).max() ?? 0)
         var lines = [Line(EventText.pad("", nameWidth + 4) + EventText.pad(heads.0, column) + heads.1, .dim)]

@@ -201,7 +201,8 @@ final class Demo: @unchecked Sendable {
         }
         lines = lines.map(\.displayable)
         for check in status.evaluation?.checks ?? [] {
-            lines.append("  " + show.marked(check.verdict, check.summary + (check.enforced ? "" : " (observed)")))
+            let note = check.isRequired ? "" : " (notifies only)"
+            lines.append("  " + show.marked(check.verdict, check.summary + note))
         }
         let left = status.holdLeftSeconds.map { " (\(Int($0.rounded(.up))) s left)" } ?? ""
         lines.append("  then: \(status.next.displayable)\(left)")
@@ -225,15 +226,15 @@ final class Demo: @unchecked Sendable {
         let decision = try stage.admin.decision(id, of: "income")
         show.say("  \(decision.event.message)")
         for check in decision.evaluation?.checks ?? [] {
-            let note = check.enforced ? "" : " (observed, decides nothing)"
+            let note = check.isRequired ? "" : " (notifies only)"
             show.say(check.verdict, check.summary + note)
             for m in check.measurements where m.unit == .points && check.measurements.count > 1 {
                 show.say("        \(Self.words(m))")
             }
             let small = check.measurements.filter { $0.value == nil }.map(\.subject)
-            if !check.enforced, !small.isEmpty {
+            if !check.isRequired, !small.isEmpty {
                 show.say(
-                    "        only observed, because the data cannot prove a bound for \(small.joined(separator: ", ")): "
+                    "        notifies only, because the data cannot prove a bound for \(small.joined(separator: ", ")): "
                         + "too few positives an arm")
             }
         }

@@ -41,7 +41,7 @@ for client in waiting:
     client.connect_ex(full.getsockname())
 dead, hangs, live = free_port(), full.getsockname()[1], Server(respond)
 RESCUE = "strategy: {steps: [{weight: 50%, hold: 10m}]}\ntraffic: {rescue: {paths: [/predict]}, timeouts: {connect: 300ms}}\n"
-POLICY = "policy: p\nchecks:\n  - name: e\n    errors: {max: 99%}\n    mode: observe\n"
+POLICY = "policy: p\nchecks:\n  - name: e\n    errors: {max: 99%}\n    action: notify\n"
 ports, services = {}, {}
 
 
