@@ -47,10 +47,10 @@ struct ReadingCommandTests {
                 baseline   fp32-v1                 1/1     4,000   40.0   0.05%    –    42 ms    84 ms    126 ms
                 candidate  int8-v2@2026-11-20      1/1       440    4.4      0%    –  45.6 ms  91.2 ms  136.8 ms
 
-                CHECK                 VERDICT  OF            VALUE        BOUND  BASELINE      SAMPLES
-                standard/error-rate   pass     ceiling          0%         ≤ 1%     0.05%  440 / 4,000
-                standard/p95-latency  pass     ceiling     91.2 ms     ≤ 200 ms     84 ms  440 / 4,000
-                standard/recall       no data  sex=Female        –  ≤ 15 points     53.9%     12 / 431  \
+                CHECK                 VERDICT  OF            VALUE        BOUND  BASELINE  DIFFERENCE (95%)      SAMPLES
+                standard/error-rate   pass     ceiling          0%         ≤ 1%     0.05%                 –  440 / 4,000
+                standard/p95-latency  pass     ceiling     91.2 ms     ≤ 200 ms     84 ms                 –  440 / 4,000
+                standard/recall       no data  sex=Female        –  ≤ 15 points     53.9%                 –     12 / 431  \
                 sex=Female: 12 of 100 samples on the candidate, 431 on the baseline
 
                 """)
