@@ -130,7 +130,7 @@ extension SQLiteStore {
         try pruneRecording(of: service, db)
     }
 
-    /// Deletes from `recent` what has been settled. It goes from the begin on: whole pages become free.
+    /// Deletes from `recent` what has been settled. It deletes from the oldest on, so that whole pages become free.
     func forgetRecent(at: Int64, _ db: Database) throws {
         let settled = at.addingSaturated(-Self.recentAge)
         for (service, stretches) in gathered where stretches[0].began < settled { try settle(service, db) }

@@ -165,8 +165,8 @@ struct KeyedErrors: Hashable, Codable, Sendable {
         if open >= Self.requests { close() }
     }
 
-    /// Ends the open stratum because the split changed. Keys seen before and after would be of different splits, and
-    /// where an incident begins with the change, the failing ones would all be of the new one.
+    /// Ends the open stratum because the split changed. A stratum across the change would compare keys that were assigned
+    /// by different splits: if an incident began with the change, only keys of the new split would fail.
     mutating func weightChanged() { if open > 0 { close() } }
 
     private mutating func close() {
