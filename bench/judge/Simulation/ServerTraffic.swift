@@ -3,8 +3,9 @@ import Glibc
 import PolicyModel
 import Statistics
 
-/// Traffic as real model servers have it, where requests are not independent of each other: both arms behave alike, so
-/// that every revert is a false one, unless the candidate is harmed on purpose.
+/// Traffic as real model servers have it, where requests are not independent of each other: both arms behave alike, or
+/// the candidate's errors stay under the floor, so that every revert is a false one, unless the candidate is harmed on
+/// purpose.
 enum ServerTraffic: String, CaseIterable {
     /// Requests are independent.
     case independent
