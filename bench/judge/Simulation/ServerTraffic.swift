@@ -203,14 +203,15 @@ struct TrafficRollout {
             harm: @escaping (inout TrafficGenerator) -> Void = { _ in }
         ) {
             guard isChosen(name) else { return }
-            let profiles = (0..<4).map { _ in history(kind, parameters, ProductRollout.standard, random: &random) }
+            let policy = ProductRollout.standard
             let runs = isHealthy ? arguments.healthy : arguments.bad
             row(
                 name, rate: parameters.rate,
-                (0..<runs).map {
+                (0..<runs).map { _ in
+                    // A history of its own: rollouts after the same one would not be independent of each other.
                     TrafficRollout(
-                        kind: kind, parameters: parameters, policy: ProductRollout.standard,
-                        profile: profiles[$0 % profiles.count], harm: harm
+                        kind: kind, parameters: parameters, policy: policy,
+                        profile: history(kind, parameters, policy, random: &random), harm: harm
                     ).run(random: &random)
                 }, isHealthy: isHealthy)
         }
