@@ -23,9 +23,9 @@
 /// that of the odds, went through an incident that both arms share. Therefore R may lose but not win while the baseline
 /// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. That it
 /// notices every incident in time is not a theorem: what an incident brings R before its second failure of the baseline
-/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore R also wins
-/// in a tick at most `winsPerOddsWin` times as many nats as the best alternative of O does: what happens to both arms
-/// alike brings O little. Simulation says how little remains.
+/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore what R wins in a
+/// tick is also at most `rateWinLimit` times what the tick is worth to the best alternative of O, in nats and before O's
+/// discount: failures of both arms alike are worth little to O. Simulation says how little remains.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
     public let rateBound: Double
     public let oddsBound: Double
@@ -73,9 +73,9 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     /// The fewest recent hits of an incident. A single hit of a service that has hardly any suspends the winnings of
     /// the gambler on the rate for some seconds, which costs little.
     static let incidentHits = 0.5
-    /// In one tick the gambler on the rate wins at most as many times the nats that the best alternative of the gambler
-    /// on the odds wins.
-    static let winsPerOddsWin = 1.5
+    /// The most nats that the gambler on the rate may win in one tick, as a multiple of those that the tick is worth to
+    /// the best alternative of the gambler on the odds before its discount.
+    static let rateWinLimit = 1.5
 
     /// Takes one tick. A tick in which an arm has no requests adds only its time.
     public mutating func observe(_ tick: Stratum, seconds length: Int = 1, discount: Double = 1) {
@@ -108,9 +108,9 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
 
     private mutating func bet(_ tick: Stratum, discount: Double) {
         let values = tick.isInformative ? OddsRatio.eValues(tick, against: oddsBound, alternatives) : []
-        let most = max(ln(values.max() ?? 1), 0)
+        let worthToOdds = max(ln(values.max() ?? 1), 0)
         let rateCap =
-            incidents.isIncident(fewestHits: Self.incidentHits) ? 0 : min(logCap, Self.winsPerOddsWin * most)
+            incidents.isIncident(fewestHits: Self.incidentHits) ? 0 : min(logCap, Self.rateWinLimit * worthToOdds)
         for j in alternatives.indices {
             let ratio = RateCeiling.logLikelihoodRatio(tick.candidate, oddsBy: alternatives[j], against: rateBound)
             rate[j] = max(rate[j] + min(discount * ratio, rateCap), Self.leastLogWealth)

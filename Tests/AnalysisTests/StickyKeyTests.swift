@@ -167,7 +167,7 @@ import Testing
             Check(name: "latency", kind: .latency(check)),
         ])
 
-    /// A second in which each of these users sends one request, the even ones to the candidate.
+    /// Returns the ticks of a second in which each of these users sends one request, the even ones to the candidate.
     private static func ticks(_ second: Int64, users: Range<UInt32>, step: UInt16) -> (ErrorTick, LatencyTick) {
         var errors = ErrorTick(second: second, step: step)
         var tick = LatencyTick(second: second, step: step, share: Weight(clamping: 5_000))

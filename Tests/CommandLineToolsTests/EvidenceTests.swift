@@ -240,7 +240,7 @@ struct EvidenceTests {
         #expect(result.output.contains("✗ standard/errors  NOT THE SAME"))
     }
 
-    @Test("A recording that is gone, broken off, damaged or without its begin is refused with the reason")
+    @Test("A recording that is gone, broken off, damaged or without its beginning is refused with the reason")
     func missing() throws {
         let rollout = JudgedRollout(seconds: 60)
         revert(rollout, nil)

@@ -62,8 +62,8 @@ struct ReplayReport: Codable {
         }
         guard recording.isWhole else {
             throw refuse(
-                "the recording of \(rollout) is not whole: its begin is pruned (\(kept)), the disk could not be written "
-                    + "for long, or a part of it is damaged")
+                "the recording of \(rollout) is not whole: its beginning is pruned (\(kept)), the disk could not be "
+                    + "written for long, or a part of it is damaged")
         }
         guard case .sequential(var judge) = recording.head else {
             throw refuse(

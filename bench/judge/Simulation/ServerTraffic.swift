@@ -3,20 +3,22 @@ import Glibc
 import PolicyModel
 import Statistics
 
-/// Traffic as real model servers have it, where requests are not independent of each other: both arms behave alike, so
-/// that every revert is a false one, unless the candidate is harmed on purpose.
+/// Traffic as real model servers have it, where requests are not independent of each other: both arms behave alike, or
+/// the candidate's errors stay under the floor, so that every revert is a false one, unless the candidate is harmed on
+/// purpose.
 enum ServerTraffic: String, CaseIterable {
     /// Requests are independent.
     case independent
-    /// One request in a hundred fails, in batches of `batch` requests that fail together.
+    /// A share `batched` of the requests fails, in batches of `batch` requests that fail together.
     case failedBatches
-    /// One request in a hundred is four times as slow, in batches of `batch`.
+    /// A share `batched` of the requests is four times as slow, in batches of `batch`.
     case slowBatches
-    /// Each arm stands still for one to two seconds, every `interval` seconds on average: garbage collection.
+    /// Each arm stands still for `pause` to twice `pause` seconds, every `interval` seconds on average: garbage collection.
     case pauses
-    /// Both arms fail 5 to 10 % for a minute, and the candidate, at .2 %, otherwise fails twice as often as the baseline.
+    /// Both arms fail 5 to 10 % for a minute. Otherwise the baseline fails `errors`, and the candidate .2 %, which is more
+    /// than the baseline and under the floor.
     case incident
-    /// The same, with equal arms.
+    /// Both arms fail 5 to 10 % for a minute, and `errors` otherwise.
     case incidentOfEquals
 
     /// The parameters of one cell.
@@ -27,15 +29,12 @@ enum ServerTraffic: String, CaseIterable {
         var interval = 600.0
         /// The shortest pause, in seconds; the longest is twice as long.
         var pause = 1.0
-        /// The chance that a request fails outside incidents and batches.
+        /// The chance that a request of the baseline fails outside incidents and batches.
         var errors = Scenario.baseErrors
-        /// The same of the candidate, in the scenario `incident`.
-        var candidateErrors = 0.002
-        /// Seconds of an incident, and those in which it may begin.
-        var incident = 60
+        /// The seconds of the rollout in which an incident may begin.
         var incidentBegins = 180..<1560
-        /// The candidate's share in the last step.
-        var lastShare = 0.5
+        /// The candidate's share in the last step; nil for the usual one of `TrafficRollout.steps`.
+        var lastShare: Double?
         /// The share of requests in failed or slow batches.
         var batched = 0.01
     }
@@ -64,7 +63,7 @@ struct TrafficGenerator {
         self.parameters = parameters
         let at = parameters.incidentBegins.lowerBound + Int(random.uniform() * Double(parameters.incidentBegins.count))
         let happens = kind == .incident || kind == .incidentOfEquals
-        incident = happens ? at..<at + parameters.incident : 0..<0
+        incident = happens ? at..<at + 60 : 0..<0
         incidentErrors = 0.05 + 0.05 * random.uniform()
         guard kind == .pauses else { return }
         for arm in 0..<2 {
@@ -83,7 +82,7 @@ struct TrafficGenerator {
         guard rate > 0 else { return }
         let isCandidate = arm == .candidate
         var errors = parameters.errors
-        if kind == .incident, isCandidate { errors = parameters.candidateErrors }
+        if kind == .incident, isCandidate { errors = 0.002 }
         if incident.contains(second) { errors = incidentErrors }
         if kind == .failedBatches { errors = 0 }
         if isCandidate { errors += addedErrors }
@@ -163,7 +162,8 @@ struct TrafficRollout {
         var requests = 0
         for second in 0..<deadline {
             let step = Self.steps.firstIndex { second < $0.until } ?? Self.steps.count - 1
-            let share = step == Self.steps.count - 1 ? parameters.lastShare : Self.steps[step].share
+            let isLast = step == Self.steps.count - 1
+            let share = isLast ? parameters.lastShare ?? Self.steps[step].share : Self.steps[step].share
             var ticks = Ticks(
                 second: Self.origin + Int64(second), step: UInt16(step + 1),
                 share: Weight(clamping: Int(share * 10_000)))
@@ -203,14 +203,15 @@ struct TrafficRollout {
             harm: @escaping (inout TrafficGenerator) -> Void = { _ in }
         ) {
             guard isChosen(name) else { return }
-            let profiles = (0..<4).map { _ in history(kind, parameters, ProductRollout.standard, random: &random) }
+            let policy = ProductRollout.standard
             let runs = isHealthy ? arguments.healthy : arguments.bad
             row(
                 name, rate: parameters.rate,
-                (0..<runs).map {
+                (0..<runs).map { _ in
+                    // A history of its own: rollouts after the same one would not be independent of each other.
                     TrafficRollout(
-                        kind: kind, parameters: parameters, policy: ProductRollout.standard,
-                        profile: profiles[$0 % profiles.count], harm: harm
+                        kind: kind, parameters: parameters, policy: policy,
+                        profile: history(kind, parameters, policy, random: &random), harm: harm
                     ).run(random: &random)
                 }, isHealthy: isHealthy)
         }
