@@ -4,7 +4,7 @@ import Glibc
 import HTTPEngine
 import Testing
 
-@Suite("What the client says when it cannot ask", .timeLimit(.minutes(45)))
+@Suite("What the client says when it cannot ask", .timeLimit(.minutes(15)))
 struct ClientErrorTests {
     private func failure(_ path: String) -> String {
         do {

@@ -7,7 +7,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Commands over the admin API", .timeLimit(.minutes(45)))
+@Suite("Commands over the admin API", .timeLimit(.minutes(15)))
 struct CommandTests {
     let api: RunningAPI
     let client: AdminClient

@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import AdminAPI
 
-@Suite("The measurement that decided a check", .timeLimit(.minutes(45)))
+@Suite("The measurement that decided a check", .timeLimit(.minutes(15)))
 struct DecisiveMeasurementTests {
     /// A measurement with a bound of 0.1.
     private func measurement(

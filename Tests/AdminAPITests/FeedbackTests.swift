@@ -7,7 +7,7 @@ import PolicyModel
 import TestSupport
 import Testing
 
-@Suite("The feedback socket", .timeLimit(.minutes(45)))
+@Suite("The feedback socket", .timeLimit(.minutes(15)))
 struct FeedbackTests {
     let api: RunningAPI
 

@@ -6,7 +6,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Following events", .timeLimit(.minutes(45)))
+@Suite("Following events", .timeLimit(.minutes(15)))
 struct FollowingTests {
     let api: RunningAPI
     let client: AdminClient

@@ -73,7 +73,7 @@ struct OpenAPIDocument {
     }
 }
 
-@Suite("The OpenAPI document", .timeLimit(.minutes(45)))
+@Suite("The OpenAPI document", .timeLimit(.minutes(15)))
 struct OpenAPITests {
     let document: OpenAPIDocument
 

@@ -7,7 +7,7 @@ import Testing
 @testable import AdminAPI
 
 /// Whatever is posted, reading it takes time in proportion: the control thread has nothing else to do meanwhile.
-@Suite("What reading a request costs", .serialized, .timeLimit(.minutes(45)))
+@Suite("What reading a request costs", .serialized, .timeLimit(.minutes(15)))
 struct ReadingCostTests {
     struct Shape: Sendable, CustomTestStringConvertible {
         var testDescription: String

@@ -9,7 +9,7 @@ import RolloutEngine
 import TestSupport
 import Testing
 
-@Suite("Reading the admin API", .timeLimit(.minutes(45)))
+@Suite("Reading the admin API", .timeLimit(.minutes(15)))
 struct ReadingTests {
     let api: RunningAPI
     let client: AdminClient

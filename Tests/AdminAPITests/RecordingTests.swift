@@ -6,7 +6,7 @@ import Analysis
 import RolloutController
 import Testing
 
-@Suite("Recordings over the admin API", .timeLimit(.minutes(45)))
+@Suite("Recordings over the admin API", .timeLimit(.minutes(15)))
 struct RecordingTests {
     private func page(_ items: [JudgedItem], first: Int, next: Int64?) -> StoredPage {
         var page = StoredPage()

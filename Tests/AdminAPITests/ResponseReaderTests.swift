@@ -3,7 +3,7 @@ import Testing
 
 @testable import AdminClient
 
-@Suite("What the client reads of a response", .timeLimit(.minutes(45)))
+@Suite("What the client reads of a response", .timeLimit(.minutes(15)))
 struct ResponseReaderTests {
     /// The status and body of a response that comes in pieces of a size and then ends; nil if it is malformed.
     private func read(_ text: String, pieces: Int = .max) -> (status: Int?, body: String, isComplete: Bool)? {

@@ -2,7 +2,7 @@ import AdminTypes
 import Testing
 import Vocabulary
 
-@Suite("Times and figures", .timeLimit(.minutes(45)))
+@Suite("Times and figures", .timeLimit(.minutes(15)))
 struct TimeAndFigureTests {
     @Test(
         "A time is written as RFC 3339 and read back",

@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// What each bound of a latency check, and of an error check, asks of a candidate.
-@Suite(.timeLimit(.minutes(45))) struct BoundTests {
+@Suite(.timeLimit(.minutes(15))) struct BoundTests {
     /// Traffic with latencies of our choosing.
     private struct Traffic {
         var judge: SequentialJudge

@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import Analysis
 
-@Suite("Actions of checks", .timeLimit(.minutes(45)))
+@Suite("Actions of checks", .timeLimit(.minutes(15)))
 struct CheckActionTests {
     private func judge(_ actions: [CheckAction]) -> SequentialJudge {
         let checks = actions.enumerated().map { index, action in

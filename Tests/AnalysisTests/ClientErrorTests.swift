@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// What the judges make of 4xx and redirects.
-@Suite(.timeLimit(.minutes(45))) struct ClientErrorTests {
+@Suite(.timeLimit(.minutes(15))) struct ClientErrorTests {
     private static let check = Check(
         name: "client-errors", kind: .clientErrors(ClientErrorsCheck(maxIncrease: 0.5, floor: 0.01)))
     private static let latency = Check(name: "p95", kind: .latency(LatencyCheck(quantile: 0.95, maxIncrease: 0.2)))
@@ -246,7 +246,7 @@ import Testing
 }
 
 /// What the threshold judge makes of 4xx and redirects.
-@Suite(.timeLimit(.minutes(45))) struct ClientErrorThresholdTests {
+@Suite(.timeLimit(.minutes(15))) struct ClientErrorThresholdTests {
     private static let second: Int64 = 1_000_000_000
     private static let now = 1000 * second
 

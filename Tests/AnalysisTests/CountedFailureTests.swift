@@ -49,7 +49,7 @@ private struct Course {
     var failures: Int { result?.failures ?? 0 }
 }
 
-@Suite("Failed measurements count once", .timeLimit(.minutes(45)))
+@Suite("Failed measurements count once", .timeLimit(.minutes(15)))
 struct CountedFailureTests {
     private static let errors = CheckKind.errors(ErrorsCheck(max: 0.02, maxIncrease: 0.5, floor: 0.0025))
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// The intervals that the judge shows beside its verdicts.
-@Suite(.timeLimit(.minutes(45))) struct DifferenceTests {
+@Suite(.timeLimit(.minutes(15))) struct DifferenceTests {
     private static let policy = Policy(
         name: "p",
         checks: [

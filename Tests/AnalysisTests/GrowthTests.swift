@@ -4,7 +4,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("The cost of recordings and windows grows with their size", .timeLimit(.minutes(45)))
+@Suite("The cost of recordings and windows grows with their size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let items: [@Sendable (Int) -> [JudgedItem]] = [
         { count in (0..<count).map { .errors(ErrorTick(second: Int64($0), step: 1)) } },

@@ -4,7 +4,7 @@ import Testing
 @testable import Analysis
 
 /// Whatever a window was filled with, an evaluation gives a verdict or says why not.
-@Suite("Impossible counts in a window of scrapes", .timeLimit(.minutes(45)))
+@Suite("Impossible counts in a window of scrapes", .timeLimit(.minutes(15)))
 struct ImpossibleCountTests {
     private static let second: Int64 = 1_000_000_000
     private let server = Endpoint(host: "127.0.0.1", port: 1)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("A recording in bytes", .timeLimit(.minutes(45)))
+@Suite("A recording in bytes", .timeLimit(.minutes(15)))
 struct ItemCodingTests {
     @Test("Whatever items are written, the same are read", arguments: 0..<300)
     func roundTrip(seed: UInt64) throws {

@@ -8,7 +8,7 @@ import Vocabulary
 @testable import Analysis
 
 /// What the sequential judge makes of traffic whose truth is known.
-@Suite(.timeLimit(.minutes(45))) struct JudgeBehaviourTests {
+@Suite(.timeLimit(.minutes(15))) struct JudgeBehaviourTests {
     static let policy = Policy(
         name: "standard",
         checks: [

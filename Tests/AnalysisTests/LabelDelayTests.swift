@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// Labels that come later the worse a prediction was, over a change of the split.
-@Suite(.timeLimit(.minutes(45))) struct LabelDelayTests {
+@Suite(.timeLimit(.minutes(15))) struct LabelDelayTests {
     private static let check = QualityCheck(measure: .accuracy, maxDrop: 0.02, minSamples: 50)
 
     /// Rows of two equal arms in the order in which they come: right ones at once and wrong ones after ten minutes, or the
@@ -103,7 +103,7 @@ import Testing
 }
 
 /// The evidence of several groups of one check.
-@Suite(.timeLimit(.minutes(45))) struct GroupEvidenceTests {
+@Suite(.timeLimit(.minutes(15))) struct GroupEvidenceTests {
     private static let groups = ["a", "b", "c", "d"].map { GroupSelector(attribute: "g", value: $0) }
     private static let policy = Policy(
         name: "p",

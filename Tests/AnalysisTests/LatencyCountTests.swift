@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// The short ways to counts and quantiles against the plain ones.
-@Suite(.timeLimit(.minutes(45))) struct LatencyCountTests {
+@Suite(.timeLimit(.minutes(15))) struct LatencyCountTests {
     private static func entries(_ count: Int, seed: UInt64) -> [LatencyEntry] {
         var random = SplitMix64(seed: seed)
         func next(_ n: Int) -> Int { Int.random(in: 0..<n, using: &random) }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite(.timeLimit(.minutes(45))) struct LatencyBucketTests {
+@Suite(.timeLimit(.minutes(15))) struct LatencyBucketTests {
     private static let samples: [UInt32] = {
         var random = SplitMix64(seed: 3)
         let edges = (0..<32).flatMap { shift -> [UInt32] in
@@ -45,7 +45,7 @@ import Testing
 }
 
 /// Quantiles and exceedances of an arm against the same, counted over the raw samples.
-@Suite(.timeLimit(.minutes(45))) struct ArmSummaryTests {
+@Suite(.timeLimit(.minutes(15))) struct ArmSummaryTests {
     private struct Raw {
         var finished: [UInt32] = []
         var censored: [UInt32] = []

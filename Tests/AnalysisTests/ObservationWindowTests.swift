@@ -4,7 +4,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite(.timeLimit(.minutes(45))) struct ObservationWindowTests {
+@Suite(.timeLimit(.minutes(15))) struct ObservationWindowTests {
     private static let second: Int64 = 1_000_000_000
     private static let start = 1000 * second
 

@@ -5,7 +5,7 @@ import Testing
 @testable import Analysis
 
 /// What must not look like a proof.
-@Suite(.timeLimit(.minutes(45))) struct ProofTests {
+@Suite(.timeLimit(.minutes(15))) struct ProofTests {
     @Test("requests of the candidate that were given up between the two thresholds are slow, not absent")
     func givenUp() {
         func bucket(_ milliseconds: UInt32) -> Int { LatencyBuckets.index(milliseconds * 1000) }

@@ -51,7 +51,7 @@ private struct Pages {
     var texts: [String] { problems.filter { $0.arm == .candidate }.map(\.text) }
 }
 
-@Suite("Series that are not what a check takes them for", .timeLimit(.minutes(45)))
+@Suite("Series that are not what a check takes them for", .timeLimit(.minutes(15)))
 struct ScrapedSeriesTests {
     private static let gauge = MetricCheck(series: "vllm:num_request_waiting", aggregate: .max, max: 50, forScrapes: 3)
     private static let labeled = MetricCheck(
@@ -324,7 +324,7 @@ struct ScrapedSeriesTests {
     }
 }
 
-@Suite("Bounds between two bucket edges", .timeLimit(.minutes(45)))
+@Suite("Bounds between two bucket edges", .timeLimit(.minutes(15)))
 struct BucketEdgeTests {
     private static let edges = [0.05, 0.1, 0.25, .infinity]
 

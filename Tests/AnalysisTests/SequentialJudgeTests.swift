@@ -6,7 +6,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("The sequential judge as a fold", .timeLimit(.minutes(45)))
+@Suite("The sequential judge as a fold", .timeLimit(.minutes(15)))
 struct SequentialJudgeTests {
     static let policies = [
         Policy(

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("Series window", .timeLimit(.minutes(45)))
+@Suite("Series window", .timeLimit(.minutes(15)))
 struct SeriesWindowTests {
     private static let second: Int64 = 1_000_000_000
     private let one = Endpoint(host: "127.0.0.1", port: 1)

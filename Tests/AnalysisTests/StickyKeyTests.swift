@@ -6,7 +6,7 @@ import Testing
 @testable import Analysis
 
 /// Sticky routing of users who differ: a few send most of the requests, and each is as fast or as slow as their requests.
-@Suite(.timeLimit(.minutes(45))) struct StickyKeyTests {
+@Suite(.timeLimit(.minutes(15))) struct StickyKeyTests {
     private struct Users {
         var random: SplitMix64
         private let pace: [Double]

@@ -32,7 +32,7 @@ private struct Scene {
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct ThresholdJudgeTests {
+@Suite(.timeLimit(.minutes(15))) struct ThresholdJudgeTests {
     private static func errors(_ check: ErrorsCheck, _ limits: ThresholdLimits = ThresholdLimits()) -> Check {
         Check(name: "c", kind: .errors(check), limits: limits)
     }
@@ -271,7 +271,7 @@ private struct Scene {
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct QualityTests {
+@Suite(.timeLimit(.minutes(15))) struct QualityTests {
     @Test("measures are those of the confusion matrix, counted by hand")
     func measures() throws {
         var counts = GroupCounts()
@@ -335,7 +335,7 @@ private struct Scene {
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct FeedbackJoinTests {
+@Suite(.timeLimit(.minutes(15))) struct FeedbackJoinTests {
     private func ended(_ hash: UInt64, _ arm: Arm = .candidate, slot: UInt32 = 1) -> Observation {
         Observation(
             slot: slot, arm: arm, outcome: .success, flags: .judged, place: 0, startedAt: 0, requestHash: hash,
@@ -494,7 +494,7 @@ private struct Scene {
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct WordingTests {
+@Suite(.timeLimit(.minutes(15))) struct WordingTests {
     @Test("numbers read as people write them") func format() {
         #expect(Measurement.format(0.0125, .ratio) == "1.25%")
         #expect(Measurement.format(0.15, .points) == "15 points")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Analysis
 
-@Suite("The feed of seconds", .timeLimit(.minutes(45)))
+@Suite("The feed of seconds", .timeLimit(.minutes(15)))
 struct TickFeedTests {
     private static let second: Int64 = 1_000_000_000
 

@@ -7,7 +7,7 @@ import Testing
 @testable import CommandLineTools
 @testable import RolloutEngine
 
-@Suite("Commands that change something, and exit statuses", .timeLimit(.minutes(45)))
+@Suite("Commands that change something, and exit statuses", .timeLimit(.minutes(15)))
 struct ChangingCommandTests {
     let api: RunningAPI
 

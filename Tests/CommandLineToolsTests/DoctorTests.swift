@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("doctor", .timeLimit(.minutes(45)))
+@Suite("doctor", .timeLimit(.minutes(15)))
 struct DoctorTests {
     let api: RunningAPI
 

@@ -68,7 +68,7 @@ struct JudgedRollout {
     }
 }
 
-@Suite("Evidence for people", .timeLimit(.minutes(45)))
+@Suite("Evidence for people", .timeLimit(.minutes(15)))
 struct EvidenceTests {
     let api: RunningAPI
 

@@ -13,7 +13,7 @@ import Vocabulary
 @testable import RolloutEngine
 
 /// Text that a server, a label job, a file or another operator chose must not steer the terminal that shows it.
-@Suite("Hostile text", .timeLimit(.minutes(45)))
+@Suite("Hostile text", .timeLimit(.minutes(15)))
 struct HostileTextTests {
     /// Clears a screen in C0 and in C1, turns the direction of what follows, hides scalars that take no space (a byte
     /// order mark, a space without width, a soft hyphen, a tag), and ends the line in four ways.

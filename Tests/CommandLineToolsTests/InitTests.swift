@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandLineTools
 
-@Suite("init", .timeLimit(.minutes(45)))
+@Suite("init", .timeLimit(.minutes(15)))
 struct InitTests {
     @Test("a quantile lies within its bucket, and beyond the last bound it is that bound")
     func quantiles() {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import CommandLineTools
 
-@Suite("Policies over imagined and recorded traffic", .timeLimit(.minutes(45)))
+@Suite("Policies over imagined and recorded traffic", .timeLimit(.minutes(15)))
 struct PlanningTests {
     private static let policies =
         #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/policies/"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import CommandLineTools
 
-@Suite("Commands that read", .timeLimit(.minutes(45)))
+@Suite("Commands that read", .timeLimit(.minutes(15)))
 struct ReadingCommandTests {
     let api: RunningAPI
 

@@ -5,7 +5,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("Rendering", .timeLimit(.minutes(45)))
+@Suite("Rendering", .timeLimit(.minutes(15)))
 struct RenderingTests {
     @Test("Columns line up, numbers to the right, without trailing spaces, whatever the colours")
     func table() {

@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import CommandLineTools
 
-@Suite("The screen of watch", .timeLimit(.minutes(45)))
+@Suite("The screen of watch", .timeLimit(.minutes(15)))
 struct WatchScreenTests {
     let api: RunningAPI
     let now = Timestamp(milliseconds: 1_795_232_490_250)

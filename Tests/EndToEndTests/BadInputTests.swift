@@ -4,7 +4,7 @@ import Glibc
 import HTTPEngine
 import Testing
 
-@Suite("Bad input", .timeLimit(.minutes(45)))
+@Suite("Bad input", .timeLimit(.minutes(15)))
 struct BadInputTests {
     /// Starts an agent that has to refuse, and gives what it says.
     /// - Parameter status: 78 where the files are wrong, 1 where something else is in the way.

@@ -2,7 +2,7 @@ import AdminTypes
 import Testing
 import Vocabulary
 
-@Suite("A check that pauses", .timeLimit(.minutes(45)))
+@Suite("A check that pauses", .timeLimit(.minutes(15)))
 struct CheckPauseTests {
     private func scene() throws -> Scene {
         let scene = try Scene {

@@ -2,7 +2,7 @@ import AdminTypes
 import Testing
 
 /// A candidate that answers, but with 4xx: by the shipped policy, through a real agent.
-@Suite("Client errors", .timeLimit(.minutes(45)))
+@Suite("Client errors", .timeLimit(.minutes(15)))
 struct ClientErrorTests {
     private func scene(_ policy: String = "standard") throws -> Scene {
         let scene = try Scene {

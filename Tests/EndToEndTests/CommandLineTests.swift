@@ -2,7 +2,7 @@ import AdminTypes
 import Glibc
 import Testing
 
-@Suite("canaryctl before a real agent", .timeLimit(.minutes(45)))
+@Suite("canaryctl before a real agent", .timeLimit(.minutes(15)))
 struct CommandLineTests {
     private func scene(candidate: String? = "new") throws -> Scene {
         try Scene(candidate: candidate) {

@@ -2,7 +2,7 @@ import AdminTypes
 import Glibc
 import Testing
 
-@Suite("Crashes and restarts", .timeLimit(.minutes(45)))
+@Suite("Crashes and restarts", .timeLimit(.minutes(15)))
 struct CrashTests {
     private struct Seeded: RandomNumberGenerator {
         var state: UInt64

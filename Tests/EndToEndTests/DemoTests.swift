@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("The demo", .serialized, .timeLimit(.minutes(45)))
+@Suite("The demo", .serialized, .timeLimit(.minutes(15)))
 struct DemoTests {
     private static let data: String = {
         let source = #filePath
@@ -23,7 +23,7 @@ struct DemoTests {
         }
     }
 
-    @Test("the verdict follows the artifact, not the place in the order", .timeLimit(.minutes(45)))
+    @Test("the verdict follows the artifact, not the place in the order", .timeLimit(.minutes(15)))
     func verdicts() async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "skewed,int8"])
@@ -43,7 +43,7 @@ struct DemoTests {
         #expect(children(of: demo.pid).isEmpty)
     }
 
-    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(45)))
+    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(15)))
     func display() async throws {
         let folder = TemporaryFolder()
         let steering = "\u{1b}[31m\u{9b}2J\u{202e}"
@@ -64,7 +64,7 @@ struct DemoTests {
 
     @Test(
         "Ctrl-C, or closing the terminal, ends everything that it started, and removes its files",
-        .timeLimit(.minutes(45)), arguments: [SIGINT, SIGHUP])
+        .timeLimit(.minutes(15)), arguments: [SIGINT, SIGHUP])
     func interrupted(signal: Int32) async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "int8"])

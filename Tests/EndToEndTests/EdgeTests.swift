@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("Trust and the access log", .timeLimit(.minutes(45)))
+@Suite("Trust and the access log", .timeLimit(.minutes(15)))
 struct EdgeTests {
     private func lines(_ scene: Scene, _ name: String) -> [Substring] {
         Files.read(scene.path(name)).split(separator: "\n")

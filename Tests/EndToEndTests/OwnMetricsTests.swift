@@ -3,7 +3,7 @@ import Glibc
 import PrometheusText
 import Testing
 
-@Suite("The agent's own metrics and log", .timeLimit(.minutes(45)))
+@Suite("The agent's own metrics and log", .timeLimit(.minutes(15)))
 struct OwnMetricsTests {
     private func metrics(_ scene: Scene) throws -> Exposition {
         let (status, body) = try scene.admin.exchange("GET", "/metrics")

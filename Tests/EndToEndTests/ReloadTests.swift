@@ -2,7 +2,7 @@ import AdminTypes
 import Glibc
 import Testing
 
-@Suite("Reloads", .timeLimit(.minutes(45)))
+@Suite("Reloads", .timeLimit(.minutes(15)))
 struct ReloadTests {
     /// A first step that waits until the test is done.
     private func scene(candidate: String? = "new") throws -> Scene {

@@ -4,7 +4,7 @@ import GRDB
 import Glibc
 import Testing
 
-@Suite("A decision made again", .timeLimit(.minutes(45)))
+@Suite("A decision made again", .timeLimit(.minutes(15)))
 struct ReplayTests {
     /// An agent that has just reverted a failing candidate by the sequential judge.
     private func reverted() async throws -> Scene {

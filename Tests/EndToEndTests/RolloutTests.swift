@@ -2,7 +2,7 @@ import AdminTypes
 import Glibc
 import Testing
 
-@Suite("Whole rollouts", .timeLimit(.minutes(45)))
+@Suite("Whole rollouts", .timeLimit(.minutes(15)))
 struct RolloutTests {
     @Test("a sound candidate goes through its steps to promotion and no request fails")
     func promotion() async throws {

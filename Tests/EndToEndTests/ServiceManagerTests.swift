@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@Suite("Signals, sockets and systemd", .timeLimit(.minutes(45)))
+@Suite("Signals, sockets and systemd", .timeLimit(.minutes(15)))
 struct ServiceManagerTests {
     @Test("SIGTERM lets requests in flight finish and ends with 0")
     func drain() async throws {

@@ -2,7 +2,7 @@ import FileAccess
 import Glibc
 import Testing
 
-@Suite("Reading a whole file", .timeLimit(.minutes(45)))
+@Suite("Reading a whole file", .timeLimit(.minutes(15)))
 struct FileReaderTests {
     /// A folder that goes when the test ends.
     private final class Folder {

@@ -1,7 +1,7 @@
 import HTTPEngine
 import Testing
 
-@Suite("Chunked coding", .timeLimit(.minutes(45)))
+@Suite("Chunked coding", .timeLimit(.minutes(15)))
 struct ChunkDecoderTests {
     enum Verdict: Equatable {
         case body(String, rest: Int)

@@ -2,7 +2,7 @@ import HTTPEngine
 import Synchronization
 import Testing
 
-@Suite("Event loop", .timeLimit(.minutes(45)))
+@Suite("Event loop", .timeLimit(.minutes(15)))
 struct EventLoopTests {
     @Test("posted jobs run in order, those posted before the start as well")
     func order() throws {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import HTTPEngine
 
-@Suite("The cost of a message grows with its size", .timeLimit(.minutes(45)))
+@Suite("The cost of a message grows with its size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let heads: [@Sendable (Int) -> String] = [
         { count in

@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("HTTP server", .timeLimit(.minutes(45)))
+@Suite("HTTP server", .timeLimit(.minutes(15)))
 struct HTTPServerTests {
     /// A server on a loop of its own that says what it was asked.
     final class Echo: Sendable {

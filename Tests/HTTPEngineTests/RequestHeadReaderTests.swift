@@ -1,7 +1,7 @@
 import HTTPEngine
 import Testing
 
-@Suite(.timeLimit(.minutes(45))) struct RequestHeadReaderTests {
+@Suite(.timeLimit(.minutes(15))) struct RequestHeadReaderTests {
     private enum Result: Equatable {
         case head(path: String, length: Int)
         case refused(HeadError)

@@ -2,7 +2,7 @@ import HTTPEngine
 import Testing
 
 /// Raw bytes in, verdict out.
-@Suite("Request heads", .timeLimit(.minutes(45)))
+@Suite("Request heads", .timeLimit(.minutes(15)))
 struct RequestHeadTests {
     /// The error, or nil for a head that is taken.
     static func verdict(_ text: String, maxFields: Int = 128) -> HeadError? {

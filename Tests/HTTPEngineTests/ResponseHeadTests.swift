@@ -1,7 +1,7 @@
 import HTTPEngine
 import Testing
 
-@Suite("Response heads", .timeLimit(.minutes(45)))
+@Suite("Response heads", .timeLimit(.minutes(15)))
 struct ResponseHeadTests {
     static func parse(_ text: String, toHead: Bool = false) -> Result<ResponseHead, HeadError> {
         let bytes = Array(text.utf8)

@@ -1,7 +1,7 @@
 import JSON
 import Testing
 
-@Suite("The pull parser", .timeLimit(.minutes(45))) struct JSONReaderTests {
+@Suite("The pull parser", .timeLimit(.minutes(15))) struct JSONReaderTests {
     private func read<Value>(
         _ text: String, _ body: (inout JSONReader) throws(JSONError) -> Value
     ) throws(JSONError) -> Value {

@@ -1,7 +1,7 @@
 import JSON
 import Testing
 
-@Suite("JSON as a tree", .timeLimit(.minutes(45)))
+@Suite("JSON as a tree", .timeLimit(.minutes(15)))
 struct JSONValueTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONReader.parse(Array(text.utf8)) }
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("The cost of a scrape grows with its size", .timeLimit(.minutes(45)))
+@Suite("The cost of a scrape grows with its size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let limits = ExpositionLimits(samples: .max, labels: 64, textLength: .max, lineLength: .max)
 

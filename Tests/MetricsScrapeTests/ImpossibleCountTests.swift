@@ -5,7 +5,7 @@ import Testing
 @testable import MetricsScrape
 
 /// Numbers that no counter can have: the page is refused, with a reason that names the series.
-@Suite("Impossible counts on a metrics page", .timeLimit(.minutes(45)))
+@Suite("Impossible counts on a metrics page", .timeLimit(.minutes(15)))
 struct ImpossibleCountTests {
     private func read(_ preset: String?, _ lines: [String], queries: Set<SeriesQuery> = []) throws -> ScrapeSample {
         let text = lines.joined(separator: "\n") + "\n"

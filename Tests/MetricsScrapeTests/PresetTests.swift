@@ -6,7 +6,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("Presets on scrapes of real servers", .timeLimit(.minutes(45)))
+@Suite("Presets on scrapes of real servers", .timeLimit(.minutes(15)))
 struct PresetTests {
     private func sample(_ preset: String, _ fixture: String, model: String? = nil) throws -> ScrapeSample {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -207,7 +207,7 @@ struct PresetTests {
     }
 }
 
-@Suite("Scrape targets", .timeLimit(.minutes(45)))
+@Suite("Scrape targets", .timeLimit(.minutes(15)))
 struct ScrapeTargetTests {
     private let servers = [Endpoint(host: "10.0.0.1", port: 8000), Endpoint(host: "::1", port: 8001)]
 

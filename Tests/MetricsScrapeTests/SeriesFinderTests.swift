@@ -6,7 +6,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("How pages show the series that checks ask for", .timeLimit(.minutes(45)))
+@Suite("How pages show the series that checks ask for", .timeLimit(.minutes(15)))
 struct SeriesFinderTests {
     private func read(_ text: [UInt8], _ selector: String, _ kind: SeriesQuery.Kind, wall: Double? = nil) throws
         -> (sample: ScrapeSample, details: SeriesDetails)

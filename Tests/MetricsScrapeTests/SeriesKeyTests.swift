@@ -3,7 +3,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("Keys of series", .timeLimit(.minutes(45)))
+@Suite("Keys of series", .timeLimit(.minutes(15)))
 struct SeriesKeyTests {
     @Test("labels are told apart by their bytes, names and values")
     func distinct() {

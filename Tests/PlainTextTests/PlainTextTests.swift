@@ -2,7 +2,7 @@ import Foundation
 import PlainText
 import Testing
 
-@Suite("Text from outside", .timeLimit(.minutes(45)))
+@Suite("Text from outside", .timeLimit(.minutes(15)))
 struct PlainTextTests {
     /// Scalars at the ends of every range that steers a display, or takes no space on it.
     private static let steering: [UInt32] = [

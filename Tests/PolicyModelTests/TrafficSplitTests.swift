@@ -1,7 +1,7 @@
 import PolicyModel
 import Testing
 
-@Suite("Traffic split", .timeLimit(.minutes(45)))
+@Suite("Traffic split", .timeLimit(.minutes(15)))
 struct TrafficSplitTests {
     private let keys = (0..<100_000).map { TrafficSplit.hash(key: "user-\($0)") }
 

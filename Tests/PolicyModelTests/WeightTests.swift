@@ -1,7 +1,7 @@
 import PolicyModel
 import Testing
 
-@Suite("Weight", .timeLimit(.minutes(45)))
+@Suite("Weight", .timeLimit(.minutes(15)))
 struct WeightTests {
     @Test("Basis points outside 0 to 10000 are no weight, and clamp to the nearest")
     func range() {

@@ -1,7 +1,7 @@
 import PolicyModel
 import Testing
 
-@Suite("As files and people write it", .timeLimit(.minutes(45)))
+@Suite("As files and people write it", .timeLimit(.minutes(15)))
 struct WrittenTests {
     @Test(
         "A duration is written as policies write it",

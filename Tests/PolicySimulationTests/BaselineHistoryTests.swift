@@ -6,7 +6,7 @@ import Vocabulary
 
 @testable import PolicySimulation
 
-@Suite("A baseline against itself", .timeLimit(.minutes(45)))
+@Suite("A baseline against itself", .timeLimit(.minutes(15)))
 struct BaselineHistoryTests {
     private static let policy = Policy(
         name: "p",

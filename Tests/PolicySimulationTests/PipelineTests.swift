@@ -8,7 +8,7 @@ import Testing
 @testable import PolicySimulation
 
 /// The agent's controller and a policy test decide alike on the same traffic.
-@Suite(.timeLimit(.minutes(45))) struct PipelineTests {
+@Suite(.timeLimit(.minutes(15))) struct PipelineTests {
     /// Sends the same traffic through both and compares every tick.
     /// - Returns: the outcome of the policy test.
     @discardableResult
@@ -160,7 +160,11 @@ private struct GeneratedTest {
     private mutating func checks() -> [Check] {
         let limits = ThresholdLimits(
             interval: .seconds(pick(1, 10)), window: .seconds(pick(30, 60, 200)), minSamples: pick(10, 50))
-        var checks = [Check(name: "errors", kind: .errors(ErrorsCheck(max: 0.02)), limits: limits)]
+        var checks = [
+            Check(
+                name: "errors", kind: .errors(ErrorsCheck(max: 0.02)), action: pick(.revert, .revert, .pause),
+                limits: limits)
+        ]
         if random.chance(0.5) {
             checks.append(
                 Check(

@@ -2,7 +2,7 @@ import PolicyModel
 import PolicySimulation
 import Testing
 
-@Suite(.timeLimit(.minutes(45))) struct PolicyTestRunnerTests {
+@Suite(.timeLimit(.minutes(15))) struct PolicyTestRunnerTests {
     private func policy(_ checks: [Check], onNoData: NoDataRule = .hold) -> Policy {
         Policy(name: "standard", onNoData: onNoData, checks: checks)
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import PolicySimulation
 
-@Suite("Simulated rollouts", .timeLimit(.minutes(45)))
+@Suite("Simulated rollouts", .timeLimit(.minutes(15)))
 struct RolloutSimulationTests {
     private static func plan(candidateErrors: Double, rate: Double = 10) -> RolloutSimulation {
         let errors = Check(name: "error-rate", kind: .errors(ErrorsCheck(maxIncrease: 0.5, floor: 0.002)))

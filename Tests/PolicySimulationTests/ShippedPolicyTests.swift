@@ -4,7 +4,7 @@ import PolicyYAML
 import Testing
 
 /// The policies that are shipped, on the traffic that is shipped with them.
-@Suite(.timeLimit(.minutes(45))) struct ShippedPolicyTests {
+@Suite(.timeLimit(.minutes(15))) struct ShippedPolicyTests {
     static let folder = #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/policies/"
     static let names = ["standard", "latency-slo", "llm-serving", "sensitive-groups"]
 

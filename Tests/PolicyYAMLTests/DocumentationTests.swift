@@ -5,7 +5,7 @@ import Testing
 @testable import PolicyYAML
 
 /// What docs/CONFIGURATION.md and systemd/canaryd.yaml show has to load as it stands.
-@Suite("Documentation", .timeLimit(.minutes(45)))
+@Suite("Documentation", .timeLimit(.minutes(15)))
 struct DocumentationTests {
     /// The YAML blocks of a page, by the first key of each.
     private func blocks(_ page: String) throws -> [String: String] {

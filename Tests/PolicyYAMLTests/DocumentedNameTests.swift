@@ -3,7 +3,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("Names that the documentation relies on", .timeLimit(.minutes(45)))
+@Suite("Names that the documentation relies on", .timeLimit(.minutes(15)))
 struct DocumentedNameTests {
     /// The Swift files of every folder in `Tests` or `Sources`, subfolders included, by the name of the folder.
     private func sources(_ top: String) throws -> [String: String] {

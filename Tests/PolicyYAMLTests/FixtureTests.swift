@@ -31,7 +31,7 @@ enum Fixtures {
     }
 }
 
-@Suite("Fixtures", .timeLimit(.minutes(45)))
+@Suite("Fixtures", .timeLimit(.minutes(15)))
 struct FixtureTests {
     @Test(
         "A file with mistakes gets every diagnostic at once, each with its place and its mend",
@@ -66,7 +66,7 @@ struct FixtureTests {
     }
 }
 
-@Suite("Shipped files", .timeLimit(.minutes(45)))
+@Suite("Shipped files", .timeLimit(.minutes(15)))
 struct ShippedFileTests {
     @Test(
         "Every example loads without a diagnostic",
@@ -97,7 +97,7 @@ struct ShippedFileTests {
     }
 }
 
-@Suite("Byte order mark", .timeLimit(.minutes(45)))
+@Suite("Byte order mark", .timeLimit(.minutes(15)))
 struct ByteOrderMarkTests {
     @Test("A file that begins with a UTF-8 byte order mark is read, with the places of its mistakes as without")
     func accepted() throws {

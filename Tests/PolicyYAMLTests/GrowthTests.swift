@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("The cost of a file grows with its size", .timeLimit(.minutes(45)))
+@Suite("The cost of a file grows with its size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     /// Numbers of one width, so that twice as many entries are twice as many bytes.
     private static func numbers(_ count: Int) -> Range<Int> { 100_000..<(100_000 + count) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("Headers and trust", .timeLimit(.minutes(45)))
+@Suite("Headers and trust", .timeLimit(.minutes(15)))
 struct HeaderValuesTests {
     @Test("What servers are told of clients arrives in the model, and who is believed in a match")
     func service() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("Units", .timeLimit(.minutes(45)))
+@Suite("Units", .timeLimit(.minutes(15)))
 struct UnitsTests {
     @Test(
         "Durations with their units",

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-@Suite("Values", .timeLimit(.minutes(45)))
+@Suite("Values", .timeLimit(.minutes(15)))
 struct ValuesTests {
     @Test("Every key of a policy arrives in the model")
     func policy() throws {

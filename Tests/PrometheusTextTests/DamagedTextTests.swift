@@ -2,7 +2,7 @@ import FoundationEssentials
 import PrometheusText
 import Testing
 
-@Suite("Damaged expositions", .timeLimit(.minutes(45)))
+@Suite("Damaged expositions", .timeLimit(.minutes(15)))
 struct DamagedTextTests {
     @Test("a damaged scrape is read or refused at one of its lines, never worse", arguments: 0..<300)
     func damaged(seed: UInt64) throws {

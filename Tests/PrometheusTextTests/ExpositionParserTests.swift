@@ -1,7 +1,7 @@
 import PrometheusText
 import Testing
 
-@Suite("Exposition parser", .timeLimit(.minutes(45)))
+@Suite("Exposition parser", .timeLimit(.minutes(15)))
 struct ExpositionParserTests {
     private func parse(_ text: String, _ limits: ExpositionLimits = ExpositionLimits()) throws -> Exposition {
         try ExpositionParser.parse([UInt8](text.utf8), limits: limits)

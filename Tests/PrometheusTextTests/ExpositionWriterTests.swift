@@ -1,7 +1,7 @@
 import PrometheusText
 import Testing
 
-@Suite("Exposition writer", .timeLimit(.minutes(45)))
+@Suite("Exposition writer", .timeLimit(.minutes(15)))
 struct ExpositionWriterTests {
     @Test("prints counters, gauges and histograms as Prometheus reads them")
     func text() {

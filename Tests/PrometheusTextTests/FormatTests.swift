@@ -2,7 +2,7 @@ import PrometheusText
 import Testing
 
 /// Names in quotes (Prometheus text 1.0.0) and OpenMetrics 1.0.
-@Suite("Formats beyond Prometheus text 0.0.4", .timeLimit(.minutes(45)))
+@Suite("Formats beyond Prometheus text 0.0.4", .timeLimit(.minutes(15)))
 struct FormatTests {
     private func parse(_ text: String, as format: ExpositionFormat = .prometheus) throws -> Exposition {
         try ExpositionParser.parse([UInt8](text.utf8), as: format)

@@ -3,7 +3,7 @@ import PrometheusText
 import Testing
 
 /// Pages of twice the size, in every direction in which a page can grow.
-@Suite("The cost of a metrics page grows with its size", .timeLimit(.minutes(45)))
+@Suite("The cost of a metrics page grows with its size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let limits = ExpositionLimits(samples: .max, labels: 64, textLength: .max, lineLength: .max)
 

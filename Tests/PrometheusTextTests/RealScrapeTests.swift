@@ -3,7 +3,7 @@ import PrometheusText
 import Testing
 
 /// What real servers printed; Fixtures/README.md says which and after what.
-@Suite("Scrapes of real servers", .timeLimit(.minutes(45)))
+@Suite("Scrapes of real servers", .timeLimit(.minutes(15)))
 struct RealScrapeTests {
     static func fixture(_ name: String) throws -> Exposition {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")

@@ -1,7 +1,7 @@
 import PrometheusText
 import Testing
 
-@Suite("Selectors and views", .timeLimit(.minutes(45)))
+@Suite("Selectors and views", .timeLimit(.minutes(15)))
 struct SelectorAndViewTests {
     private func parse(_ text: String) throws -> Exposition { try ExpositionParser.parse([UInt8](text.utf8)) }
 

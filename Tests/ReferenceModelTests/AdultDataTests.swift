@@ -2,7 +2,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct AdultDataTests {
+@Suite(.timeLimit(.minutes(15))) struct AdultDataTests {
     private static let header = AdultData.header.joined(separator: ",")
     private static let row =
         "39,State-gov,13,Never-married,Adm-clerical,Not-in-family,White,Male,2174,0,40,United-States,0"

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct ArtifactStoreTests {
+@Suite(.timeLimit(.minutes(15))) struct ArtifactStoreTests {
     private static func prepare(_ names: [ArtifactName], in directory: TemporaryDirectory) throws
         -> ArtifactStore.Result
     {

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct BatchQueueTests {
+@Suite(.timeLimit(.minutes(15))) struct BatchQueueTests {
     private static func queue(rows: Int = 8, delay: Duration = .milliseconds(2), waiting: Int = 4) -> BatchQueue<String>
     {
         BatchQueue(limits: BatchLimits(rows: rows, delay: delay, waiting: waiting))

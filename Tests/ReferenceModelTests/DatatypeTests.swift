@@ -2,7 +2,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite("The datatypes of tensors", .timeLimit(.minutes(45)))
+@Suite("The datatypes of tensors", .timeLimit(.minutes(15)))
 struct DatatypeTests {
     private func parse(_ datatype: String, _ data: String) throws -> InferenceRequest {
         let body = "{\"inputs\":[{\"name\":\"age\",\"datatype\":\"\(datatype)\",\"shape\":[1],\"data\":[\(data)]}]}"

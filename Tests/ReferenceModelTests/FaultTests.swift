@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct FaultTests {
+@Suite(.timeLimit(.minutes(15))) struct FaultTests {
     @Test(
         "Faults are written and read",
         arguments: [

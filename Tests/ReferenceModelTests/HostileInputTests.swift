@@ -4,7 +4,7 @@ import Testing
 @testable import ReferenceModel
 
 /// Damaged input of every kind: it is read or refused, and never brings the process down.
-@Suite(.timeLimit(.minutes(45))) struct HostileInputTests {
+@Suite(.timeLimit(.minutes(15))) struct HostileInputTests {
     /// Overwrites, removes, repeats or inserts a few bytes.
     private func damage(_ bytes: [UInt8], _ generator: inout SplitMix64) -> [UInt8] {
         var bytes = bytes

@@ -2,7 +2,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct JSONWriterTests {
+@Suite(.timeLimit(.minutes(15))) struct JSONWriterTests {
     @Test("The writer's output reads back")
     func writer() throws {
         var writer = JSONWriter()

@@ -13,7 +13,7 @@ func randomBytes(_ count: Int, _ generator: inout SplitMix64) -> [Int8] {
     (0..<count).map { _ in Int8(generator.below(255) - 127) }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct KernelTests {
+@Suite(.timeLimit(.minutes(15))) struct KernelTests {
     /// Sizes around every multiple of a vector.
     static let sizes = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 91, 96, 100]
     static let paths = KernelPath.allCases.filter { ck_supports($0.raw) != 0 && $0 != .portable }

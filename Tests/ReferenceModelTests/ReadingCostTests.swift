@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite("What reading an inference request costs", .serialized, .timeLimit(.minutes(45)))
+@Suite("What reading an inference request costs", .serialized, .timeLimit(.minutes(15)))
 struct ReadingCostTests {
     struct Shape: Sendable, CustomTestStringConvertible {
         var testDescription: String

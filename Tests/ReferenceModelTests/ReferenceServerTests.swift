@@ -24,7 +24,7 @@ private func encodedBody(_ shape: String, _ data: String) -> String {
     #"{"inputs":[{"name":"features","datatype":"FP32","shape":\#(shape),"data":\#(data)}]}"#
 }
 
-@Suite(.timeLimit(.minutes(45))) struct ReferenceServerTests {
+@Suite(.timeLimit(.minutes(15))) struct ReferenceServerTests {
     @Test("Named columns as JSON give the artifact's own scores, with id and request id")
     func columns() throws {
         try withServer { _, client in

@@ -3,7 +3,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite(.timeLimit(.minutes(45))) struct SafetensorsTests {
+@Suite(.timeLimit(.minutes(15))) struct SafetensorsTests {
     private static func file(_ header: String, data: Int) -> [UInt8] {
         let length = UInt64(header.utf8.count)
         return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + Array(header.utf8)

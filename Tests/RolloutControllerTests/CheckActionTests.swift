@@ -9,7 +9,7 @@ import Testing
 import Vocabulary
 
 /// Whole rollouts with checks that do not revert, on simulated surroundings.
-@Suite("Checks that pause or notify", .timeLimit(.minutes(45)))
+@Suite("Checks that pause or notify", .timeLimit(.minutes(15)))
 struct CheckActionTests {
     private static let tenth = Weight(clamping: 1000)
 

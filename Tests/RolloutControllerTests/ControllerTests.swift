@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Whole rollouts on simulated surroundings.
-@Suite(.timeLimit(.minutes(45))) struct ControllerTests {
+@Suite(.timeLimit(.minutes(15))) struct ControllerTests {
     @Test("a sound candidate is promoted and serves") func sound() throws {
         let agent = try Agent.started()
         agent.run(140)
@@ -258,7 +258,7 @@ import Testing
 }
 
 /// Files that changed under a running agent.
-@Suite(.timeLimit(.minutes(45))) struct ReloadTests {
+@Suite(.timeLimit(.minutes(15))) struct ReloadTests {
     @Test("one bad service and nothing changes") func whollyOrNot() throws {
         let agent = try Agent.started(.sample([.sample(), .sample("price", port: 8081)]))
         agent.run(5)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RolloutController
 
-@Suite("Why requests failed", .timeLimit(.minutes(45)))
+@Suite("Why requests failed", .timeLimit(.minutes(15)))
 struct FailureTallyTests {
     private func failures(_ count: UInt64, _ reason: String = "response-timeout") -> FailureCount {
         FailureCount(slot: 1, arm: .candidate, stage: .response, reason: reason, message: "in words", count: count)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Many services that move in one turn.
-@Suite(.timeLimit(.minutes(45))) struct GroupTests {
+@Suite(.timeLimit(.minutes(15))) struct GroupTests {
     private static let names = (0..<20).map { "service-\($0)" }
 
     private static func configuration(candidate: String?) -> Configuration {

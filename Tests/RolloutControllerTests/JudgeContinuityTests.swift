@@ -14,7 +14,7 @@ extension LatencyTick {
 }
 
 /// What the next agent's judge is, whenever the last one died.
-@Suite(.timeLimit(.minutes(45))) struct JudgeContinuityTests {
+@Suite(.timeLimit(.minutes(15))) struct JudgeContinuityTests {
     private static let half = Weight(clamping: 5000)
 
     private func atHalf() throws -> Agent {

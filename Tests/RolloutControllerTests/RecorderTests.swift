@@ -4,7 +4,7 @@ import Testing
 
 @testable import RolloutController
 
-@Suite(.timeLimit(.minutes(45))) struct RecorderTests {
+@Suite(.timeLimit(.minutes(15))) struct RecorderTests {
     private func second(_ second: Int64, requests: Int) -> [JudgedItem] {
         var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 1000))
         tick.entries = Array(repeating: LatencyEntry(.baseline, shard: 0, total: 900), count: requests)

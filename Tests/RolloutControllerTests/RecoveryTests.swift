@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// What a new agent makes of what the last one left.
-@Suite(.timeLimit(.minutes(45))) struct RecoveryTests {
+@Suite(.timeLimit(.minutes(15))) struct RecoveryTests {
     private static let tenPercent = Weight(clamping: 1000)
 
     @Test("after a goodbye the committed split is in force before anything is dealt, and the step goes on")

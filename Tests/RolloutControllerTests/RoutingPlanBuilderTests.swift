@@ -5,7 +5,7 @@ import Testing
 
 @testable import RolloutController
 
-@Suite(.timeLimit(.minutes(45))) struct RoutingPlanBuilderTests {
+@Suite(.timeLimit(.minutes(15))) struct RoutingPlanBuilderTests {
     /// The names that resolve, which a test changes between two calls.
     private final class Names {
         struct Unknown: Error { var server: ServerAddress }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Vocabulary
 
-@Suite("Scraped series that checks cannot measure", .timeLimit(.minutes(45)))
+@Suite("Scraped series that checks cannot measure", .timeLimit(.minutes(15)))
 struct ScrapedSeriesTests {
     private static let metric = MetricCheck(series: "vllm:num_request_waiting", aggregate: .max, max: 20)
 

@@ -5,7 +5,7 @@ import Vocabulary
 
 @testable import RolloutController
 
-@Suite(.timeLimit(.minutes(45))) struct WriteLedgerTests {
+@Suite(.timeLimit(.minutes(15))) struct WriteLedgerTests {
     private static let second: Int64 = 1_000_000_000
     private static let start: Int64 = 1_000_000 * second
     private static let ledger = WriteLedger(service: "income", hasMarker: false, now: start)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// In which order things are written and put in force, also on a disk that is full.
-@Suite(.timeLimit(.minutes(45))) struct WriteOrderTests {
+@Suite(.timeLimit(.minutes(15))) struct WriteOrderTests {
     @Test("a weight that rises is committed before it is published")
     func raising() throws {
         let agent = try Agent.started()

@@ -7,7 +7,7 @@ import Testing
 import Vocabulary
 
 /// Random inputs in random order, and what has to hold after each of them.
-@Suite(.timeLimit(.minutes(45))) struct InterleavingTests {
+@Suite(.timeLimit(.minutes(15))) struct InterleavingTests {
     static let seeds: [UInt64] = Array(1...40)
     static let steps = 600
 

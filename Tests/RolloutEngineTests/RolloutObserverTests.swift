@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The judging pipeline by itself. That the agent and policy tests run the same one is the subject of `PipelineTests`.
-@Suite(.timeLimit(.minutes(45))) struct RolloutObserverTests {
+@Suite(.timeLimit(.minutes(15))) struct RolloutObserverTests {
     private struct World {
         var declaration: Declaration
         var observer: RolloutObserver

@@ -3,7 +3,7 @@ import Testing
 
 /// Every file in `Transcripts` says what has to come of what. To write down what comes of changed inputs, run with
 /// `REWRITE_TRANSCRIPTS=1` and read the difference.
-@Suite(.timeLimit(.minutes(45))) struct TranscriptTests {
+@Suite(.timeLimit(.minutes(15))) struct TranscriptTests {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Transcripts")
     static let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.sorted() ?? []
 

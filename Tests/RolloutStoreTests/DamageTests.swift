@@ -8,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite(.timeLimit(.minutes(45))) struct DamageTests {
+@Suite(.timeLimit(.minutes(15))) struct DamageTests {
     let directory = TemporaryDirectory()
 
     /// A database of some size, closed; its bytes.
@@ -354,7 +354,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct OpeningTests {
+@Suite(.timeLimit(.minutes(15))) struct OpeningTests {
     let directory = TemporaryDirectory()
 
     @Test("A missing directory is made, for the agent alone")

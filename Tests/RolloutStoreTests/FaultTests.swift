@@ -8,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite(.timeLimit(.minutes(45))) struct FaultTests {
+@Suite(.timeLimit(.minutes(15))) struct FaultTests {
     let directory = TemporaryDirectory()
 
     @Test("A full disk is said in one line, changes nothing, and is over when there is space")

@@ -7,7 +7,7 @@ import Vocabulary
 
 @testable import RolloutStore
 
-@Suite(.timeLimit(.minutes(45))) struct HistoryTests {
+@Suite(.timeLimit(.minutes(15))) struct HistoryTests {
     let directory = TemporaryDirectory()
 
     @Test("A rollout is in the history from its start, with the requests of its evidence")
@@ -107,7 +107,7 @@ import Vocabulary
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct RetentionTests {
+@Suite(.timeLimit(.minutes(15))) struct RetentionTests {
     let directory = TemporaryDirectory()
 
     private func decide(_ kind: EventKind, _ n: Int, _ store: SQLiteStore, at: Int64) throws {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite("What a second brings", .timeLimit(.minutes(45))) struct RecentTests {
+@Suite("What a second brings", .timeLimit(.minutes(15))) struct RecentTests {
     let directory = TemporaryDirectory()
 
     private func tick(_ second: Int64) -> JudgedItem { .errors(ErrorTick(second: second, step: 1)) }
@@ -203,7 +203,7 @@ import Testing
     }
 }
 
-@Suite("JSON as it is written", .timeLimit(.minutes(45))) struct JSONTextTests {
+@Suite("JSON as it is written", .timeLimit(.minutes(15))) struct JSONTextTests {
     private enum Kind: Codable, Equatable {
         case plain
         case odd(rate: Double, note: String?)

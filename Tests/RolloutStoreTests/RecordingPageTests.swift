@@ -6,7 +6,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite("Recordings in pages", .timeLimit(.minutes(45))) struct RecordingPageTests {
+@Suite("Recordings in pages", .timeLimit(.minutes(15))) struct RecordingPageTests {
     let directory = TemporaryDirectory()
 
     private func tick(_ second: Int64) -> JudgedItem { .errors(ErrorTick(second: second, step: 1)) }

@@ -8,7 +8,7 @@ import Vocabulary
 
 @testable import RolloutStore
 
-@Suite("A database from before keys were renamed", .timeLimit(.minutes(45)))
+@Suite("A database from before keys were renamed", .timeLimit(.minutes(15)))
 struct RenamedKeysTests {
     let directory = TemporaryDirectory()
 

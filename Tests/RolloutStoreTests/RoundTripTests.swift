@@ -7,7 +7,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite(.timeLimit(.minutes(45))) struct RoundTripTests {
+@Suite(.timeLimit(.minutes(15))) struct RoundTripTests {
     let directory = TemporaryDirectory()
 
     @Test("State, evidence and journal come back as they were, after closing and opening again")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import RolloutStore
 
-@Suite(.timeLimit(.minutes(45))) struct RuntimeMarkerTests {
+@Suite(.timeLimit(.minutes(15))) struct RuntimeMarkerTests {
     let directory = TemporaryDirectory()
 
     @Test("Marks outlive the marker, the newest of a service counts, and clearing removes one")

@@ -4,7 +4,7 @@ import Testing
 @testable import Statistics
 
 /// Intervals that may be read after every stratum: the share of runs in which they ever miss the truth, and their width.
-@Suite(.timeLimit(.minutes(45))) struct IntervalTests {
+@Suite(.timeLimit(.minutes(15))) struct IntervalTests {
     private static let runs: UInt64 = 200
 
     private static func tally(_ trials: Int, _ rate: Double, _ random: inout SplitMix64) -> Tally {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite(.timeLimit(.minutes(45))) struct LatencyOrderTests {
+@Suite(.timeLimit(.minutes(15))) struct LatencyOrderTests {
     private static let knots: [UInt16] = [3, 5, 7]
     private static let bets = LatencyOrderProcess.weights.indices
 

@@ -4,7 +4,7 @@ import Testing
 
 /// Exact means by enumeration of every outcome: under the null, the evidence is at most 1 on average however one
 /// stops, so also under the best of all stopping rules (and under a reader who knows every future probability).
-@Suite(.timeLimit(.minutes(45))) struct MeanOfEvidenceTests {
+@Suite(.timeLimit(.minutes(15))) struct MeanOfEvidenceTests {
     /// The largest mean of E over all stopping rules, at most `steps` strata: max(E now, mean of the same one later).
     static func bestMean<Process>(
         _ process: Process, steps: Int, outcomes: [(probability: Double, apply: (inout Process) -> Void)],

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite(.timeLimit(.minutes(45))) struct OverdispersionTests {
+@Suite(.timeLimit(.minutes(15))) struct OverdispersionTests {
     /// The seconds of an arm with `rate` requests each, some of which fail.
     private func estimate(
         seconds: Int = 1800, rate: Int = 80, _ fails: (_ second: Int, _ shard: Int, inout SplitMix) -> Int

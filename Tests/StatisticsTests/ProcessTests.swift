@@ -3,7 +3,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite(.timeLimit(.minutes(45))) struct ProcessTests {
+@Suite(.timeLimit(.minutes(15))) struct ProcessTests {
     @Test("No single stratum multiplies the evidence by more than the cap")
     func cap() {
         var process = CeilingProcess(bound: 0.01)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite(.timeLimit(.minutes(45))) struct SpecialFunctionTests {
+@Suite(.timeLimit(.minutes(15))) struct SpecialFunctionTests {
     private func relative(_ a: Double, _ b: Double) -> Double { abs(a - b) / max(abs(b), .leastNormalMagnitude) }
 
     // ln Γ at arguments of Abramowitz and Stegun, table 6.1 and 6.4, and of closed forms: ½ ln π, ln 9!, ln 100!.

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Statistics
 
-@Suite(.timeLimit(.minutes(45))) struct TickProcessTests {
+@Suite(.timeLimit(.minutes(15))) struct TickProcessTests {
     /// The possible environments of an arm's tick: error rates with their probabilities.
     typealias Environments = [(probability: Double, rate: Double)]
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Statistics
 
 /// Values worked out elsewhere, to 1e-9.
-@Suite(.timeLimit(.minutes(45))) struct VectorTests {
+@Suite(.timeLimit(.minutes(15))) struct VectorTests {
     private func near(_ a: Double, _ b: Double, _ comment: Comment? = nil, at: SourceLocation = #_sourceLocation) {
         #expect(abs(a - b) <= 1e-9, comment ?? "\(a) is not \(b)", sourceLocation: at)
     }

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 import Threading
 
-@Suite("Threads and what they share", .timeLimit(.minutes(45)))
+@Suite("Threads and what they share", .timeLimit(.minutes(15)))
 struct MonitorTests {
     @Test func `increments from several threads are all counted`() throws {
         let count = Monitor(0)

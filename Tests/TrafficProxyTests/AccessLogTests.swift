@@ -36,7 +36,7 @@ private final class TemporaryFile {
     }
 }
 
-@Suite("Access log", .timeLimit(.minutes(45)))
+@Suite("Access log", .timeLimit(.minutes(15)))
 struct AccessLogTests {
     private func fixture(
         _ file: TemporaryFile, baseline: [UInt16], sample: Double = 1, errors: Bool = true, query: Bool = false,
@@ -275,7 +275,7 @@ struct AccessLogTests {
     }
 }
 
-@Suite("Lines", .timeLimit(.minutes(45)))
+@Suite("Lines", .timeLimit(.minutes(15)))
 struct LineTests {
     private func text(_ body: (inout ByteSlice) -> Void) -> String {
         var slice = ByteSlice()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite(.timeLimit(.minutes(45))) struct AdmissionControlTests {
+@Suite(.timeLimit(.minutes(15))) struct AdmissionControlTests {
     private func client() -> Client {
         let c = Client.allocate(capacity: 1)
         c.initialize(to: ClientRecord())

@@ -6,7 +6,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite(.timeLimit(.minutes(45))) struct ArmAssignmentTests {
+@Suite(.timeLimit(.minutes(15))) struct ArmAssignmentTests {
     private func assign(_ plan: PlanFixture, _ head: String, isTrusted: Bool = true) -> ArmAssignment {
         var random = SplitMix64(seed: .random(in: 0 ... .max))
         return withMessage(head) { plan.service.pointee.assign($0, isTrusted: isTrusted, &random) }

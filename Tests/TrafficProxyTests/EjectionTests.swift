@@ -5,7 +5,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Ejection of outliers", .timeLimit(.minutes(45)))
+@Suite("Ejection of outliers", .timeLimit(.minutes(15)))
 struct EjectionTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let three = TrafficRules(

@@ -4,7 +4,7 @@ import Testing
 @testable import TrafficProxy
 
 /// An exchange as a table: every event in every state in which it can come.
-@Suite(.timeLimit(.minutes(45))) struct ExchangeTests {
+@Suite(.timeLimit(.minutes(15))) struct ExchangeTests {
     typealias State = Exchange.State
 
     private enum Event: String, CaseIterable {
@@ -211,7 +211,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct RetryPolicyTests {
+@Suite(.timeLimit(.minutes(15))) struct RetryPolicyTests {
     @Test("there are four attempts")
     func attempts() {
         var retry = RetryPolicy()
@@ -260,7 +260,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(45))) struct TunnelStateTests {
+@Suite(.timeLimit(.minutes(15))) struct TunnelStateTests {
     @Test("a direction closes once, when its sender has ended and nothing waits for its receiver")
     func close() {
         var state = TunnelState(toServer: .ended)

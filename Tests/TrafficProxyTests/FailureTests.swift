@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Failing servers", .timeLimit(.minutes(45)))
+@Suite("Failing servers", .timeLimit(.minutes(15)))
 struct FailureTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
@@ -223,7 +223,7 @@ struct FailureTests {
     }
 }
 
-@Suite("Leaving clients", .timeLimit(.minutes(45)))
+@Suite("Leaving clients", .timeLimit(.minutes(15)))
 struct LeavingTests {
     /// Whoever ends its side after its request has left.
     private static var noHalfClose: ProxyLimits {

@@ -9,7 +9,7 @@ import Testing
 @testable import TrafficProxy
 
 /// What scripts/test --faults does for minutes and with figures, in small and without a clock.
-@Suite("Faults in small", .timeLimit(.minutes(45)))
+@Suite("Faults in small", .timeLimit(.minutes(15)))
 struct FaultTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"

@@ -6,7 +6,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Fields", .timeLimit(.minutes(45)))
+@Suite("Fields", .timeLimit(.minutes(15)))
 struct HeaderTests {
     /// The head that the server gets for what a client sends, and the head that the client gets for what it answers.
     private func relay(_ request: String, reply: String = BodyTests.ok) throws -> (String, RawResponse) {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Health checks", .timeLimit(.minutes(45)))
+@Suite("Health checks", .timeLimit(.minutes(15)))
 struct HealthCheckTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let never = Duration.seconds(3600)

@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Limits and refusals", .timeLimit(.minutes(45)))
+@Suite("Limits and refusals", .timeLimit(.minutes(15)))
 struct LimitTests {
     @Test(
         "what cannot be served is refused, and nothing that follows on the connection is",
@@ -89,7 +89,7 @@ struct LimitTests {
     }
 }
 
-@Suite("Publishing", .timeLimit(.minutes(45)))
+@Suite("Publishing", .timeLimit(.minutes(15)))
 struct PublishTests {
     @Test("a thousand changes of weight under load fail no request and lose no observation")
     func underLoad() throws {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Mirror", .timeLimit(.minutes(45)))
+@Suite("Mirror", .timeLimit(.minutes(15)))
 struct MirrorTests {
     private static let post = "POST /infer HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
 

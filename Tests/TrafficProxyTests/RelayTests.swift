@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Relaying", .timeLimit(.minutes(45)))
+@Suite("Relaying", .timeLimit(.minutes(15)))
 struct RelayTests {
     @Test("a request goes through and the reply says which version answered")
     func simple() throws {
@@ -41,7 +41,7 @@ struct RelayTests {
     }
 }
 
-@Suite("Bodies", .timeLimit(.minutes(45)))
+@Suite("Bodies", .timeLimit(.minutes(15)))
 struct BodyTests {
     /// Reads a request head and says what it was; bodies are the script's matter.
     static let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -250,7 +250,7 @@ struct BodyTests {
     }
 }
 
-@Suite("Responses without a body", .timeLimit(.minutes(45)))
+@Suite("Responses without a body", .timeLimit(.minutes(15)))
 struct BodilessTests {
     @Test("HEAD keeps the stated length and sends no body, 304 likewise, 204 states none")
     func bodiless() throws {

@@ -36,7 +36,7 @@ private func failing(_ reply: String) -> ScriptedUpstream {
     }
 }
 
-@Suite("Rescue", .timeLimit(.minutes(45)))
+@Suite("Rescue", .timeLimit(.minutes(15)))
 struct RescueTests {
     private static let get = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 

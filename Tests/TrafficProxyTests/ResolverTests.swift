@@ -9,7 +9,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Names of servers", .timeLimit(.minutes(45)))
+@Suite("Names of servers", .timeLimit(.minutes(15)))
 struct ResolverTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let quick = Resolver.Times(refresh: .milliseconds(5), retry: .milliseconds(5))

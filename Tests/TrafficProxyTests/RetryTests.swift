@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Retries within an arm", .timeLimit(.minutes(45)))
+@Suite("Retries within an arm", .timeLimit(.minutes(15)))
 struct RetryTests {
     private static let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
 

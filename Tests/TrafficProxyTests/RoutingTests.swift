@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Dealing", .timeLimit(.minutes(45)))
+@Suite("Dealing", .timeLimit(.minutes(15)))
 struct DealingTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -100,7 +100,7 @@ struct DealingTests {
     }
 }
 
-@Suite("Routes", .timeLimit(.minutes(45)))
+@Suite("Routes", .timeLimit(.minutes(15)))
 struct RouteTests {
     private func service(
         _ name: String, _ port: UInt16, host: String? = nil, path: String = "/", slot: UInt32 = 0

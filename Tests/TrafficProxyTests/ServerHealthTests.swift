@@ -4,7 +4,7 @@ import Testing
 @testable import TrafficProxy
 
 /// What happens to a server, a line each, and how it stands after it.
-@Suite("A server's health", .timeLimit(.minutes(45)))
+@Suite("A server's health", .timeLimit(.minutes(15)))
 struct ServerHealthTests {
     enum Event {
         case resolved, refused, hung, connected, heard

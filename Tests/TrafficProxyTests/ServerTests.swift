@@ -3,7 +3,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Choosing a server", .timeLimit(.minutes(45)))
+@Suite("Choosing a server", .timeLimit(.minutes(15)))
 struct ServerTests {
     /// An arm of servers in plain memory.
     private final class ArmBox {

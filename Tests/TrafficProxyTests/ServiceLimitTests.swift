@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Limits of a service", .timeLimit(.minutes(45)))
+@Suite("Limits of a service", .timeLimit(.minutes(15)))
 struct ServiceLimitTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -9,7 +9,7 @@ import Testing
 @testable import TrafficProxy
 
 /// Servers that send more than was asked for. What they send beyond a response must not become another client's.
-@Suite("Surplus responses", .timeLimit(.minutes(45)))
+@Suite("Surplus responses", .timeLimit(.minutes(15)))
 struct SurplusTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     private static let evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"

@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Trust", .timeLimit(.minutes(45)))
+@Suite("Trust", .timeLimit(.minutes(15)))
 struct TrustTests {
     /// The head that the server gets.
     private func relay(

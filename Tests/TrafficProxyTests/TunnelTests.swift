@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-@Suite("Tunnels", .timeLimit(.minutes(45)))
+@Suite("Tunnels", .timeLimit(.minutes(15)))
 struct TunnelTests {
     static let upgrade =
         "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"

@@ -8,7 +8,7 @@ import Testing
 @testable import TrafficProxy
 
 /// Every way of a request to the server that takes it, with every size, framing and pace of its body.
-@Suite("Uploads", .timeLimit(.minutes(45)))
+@Suite("Uploads", .timeLimit(.minutes(15)))
 struct UploadTests {
     /// What happens before a server takes the request.
     enum Way: String, CaseIterable, CustomTestStringConvertible {
@@ -216,7 +216,7 @@ struct UploadTests {
     }
 }
 
-@Suite("Slow sides of an upload", .timeLimit(.minutes(45)))
+@Suite("Slow sides of an upload", .timeLimit(.minutes(15)))
 struct SlowSideTests {
     @Test("a client's time for its body stands still while no server takes it, and ends at a time whatever came")
     func clock() {

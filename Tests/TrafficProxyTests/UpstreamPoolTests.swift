@@ -7,7 +7,7 @@ import Testing
 @testable import TrafficProxy
 
 /// The pool over real sockets, on a loop that does not run: what it would be told is done by hand.
-@Suite(.timeLimit(.minutes(45))) struct UpstreamPoolTests {
+@Suite(.timeLimit(.minutes(15))) struct UpstreamPoolTests {
     private final class Fixture {
         let loop: EventLoop
         let buffers = BufferPool()

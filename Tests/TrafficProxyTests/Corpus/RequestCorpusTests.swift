@@ -5,7 +5,7 @@ import Testing
 
 /// Raw bytes in, verdict out, over the wire: what comes of a request, and what its server saw. RFC 9110 and 9112
 /// decide; where they leave a choice, the strict one. `\u{ff}` in a text stands for the byte 0xFF.
-@Suite("Corpus of requests", .timeLimit(.minutes(45)))
+@Suite("Corpus of requests", .timeLimit(.minutes(15)))
 struct RequestCorpusTests {
     enum Verdict: Equatable {
         /// The status, and then the end: nothing of it or behind it reached a server.

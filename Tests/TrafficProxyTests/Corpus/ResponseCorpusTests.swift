@@ -4,7 +4,7 @@ import Testing
 @testable import TrafficProxy
 
 /// Raw bytes from a server, verdict at the client. After each the server ends the connection, as a broken one does.
-@Suite("Corpus of responses", .timeLimit(.minutes(45)))
+@Suite("Corpus of responses", .timeLimit(.minutes(15)))
 struct ResponseCorpusTests {
     enum Verdict: Equatable {
         /// A 502 of ours.
