@@ -5,7 +5,7 @@ import RolloutController
 /// inside later commits, so that no commit takes long; the file reuses the space. A journal entry is deleted if it is
 /// beyond the limit of its number or of its age.
 public struct Retention: Hashable, Sendable {
-    /// An entry that is no decision is kept only while it is among this many newest journal entries, decisions included.
+    /// An entry that is no decision is kept only while it is among this many newest entries, decisions included.
     /// 100,000 entries are about 30 MB.
     public var entries = 100_000
     /// The age in milliseconds from which such an entry is deleted: a quarter of a year.
