@@ -3,6 +3,7 @@ import PolicyModel
 import RolloutEngine
 
 extension RolloutController {
+    /// The view of a service; nil if it is unknown.
     public func view(of service: String) -> ServiceView? { services[service].map(view) }
 
     func view(of runtime: ServiceRuntime) -> ServiceView {
@@ -48,9 +49,10 @@ extension RolloutController {
         return ServerView(address: address, state: state, until: now.wall + (until - now.monotonic) / 1_000_000)
     }
 
-    /// The largest number of notes about scraped series; a policy with mistakes may cause hundreds.
+    /// The maximum number of notes about scraped series; a policy with mistakes may cause hundreds.
     private static let maximumScrapeNotes = 20
 
+    /// Facts about a service that a person should know, one line for each.
     private func notes(_ runtime: ServiceRuntime) -> [String] {
         var notes: [String] = []
         let state = runtime.state
@@ -91,7 +93,7 @@ extension RolloutController {
         return notes
     }
 
-    /// The note for a failing check; nil if the rollout's pause says it.
+    /// The note for a failing check; nil if a revert or the rollout's pause says it already.
     private func note(_ failure: ReportedFailure, of state: ServiceState) -> String? {
         switch failure.action {
         case .revert: return nil
