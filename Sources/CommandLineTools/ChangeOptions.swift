@@ -155,7 +155,8 @@ struct Waiting {
         while try !isSettled() {
             if case .seconds(let seconds) = limit, waited >= seconds * 1_000_000 {
                 throw Failure(
-                    ExitStatus.failed, "not settled within \(limit); it goes on, see canaryctl watch \(service)")
+                    ExitStatus.failed,
+                    "not finished within \(limit); the agent continues, see canaryctl watch \(service)")
             }
             usleep(Self.interval)
             waited += Int(Self.interval)

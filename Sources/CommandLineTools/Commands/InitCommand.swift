@@ -109,7 +109,7 @@ struct InitCommand: ParsableCommand {
         do { return try ModelServer(address, metricsPort: port) } catch {
             throw Failure(
                 ExitStatus.failed,
-                "\(address.written) cannot be asked: \(error); init needs the server that clients use now, running")
+                "\(address.written) cannot be reached: \(error); init needs the server that clients use now, running")
         }
     }
 
@@ -146,8 +146,8 @@ struct InitCommand: ParsableCommand {
         guard let requests = sample.requests else {
             console.line(
                 sample.isImpossible
-                    ? "seen: its counters grew by what no server can answer, so they are not believed; the bounds are defaults"
-                    : "seen: its counters began anew, so it was restarted; the bounds are defaults")
+                    ? "seen: its counters grew by more than a server can serve, so they are not used; the bounds are defaults"
+                    : "seen: its counters started again, so the server was restarted; the bounds are defaults")
             return sample
         }
         if !sample.isEnough {

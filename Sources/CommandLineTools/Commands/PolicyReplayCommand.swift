@@ -41,7 +41,8 @@ struct PolicyReplayCommand: ParsableCommand {
         guard case .sequential(let head) = recording.head else {
             let why =
                 recording.head == nil
-                ? "what its judge began with is not kept" : "it was judged by thresholds, which records nothing"
+                ? "the state in which its judge began is not kept"
+                : "it was judged by the threshold judge, which records nothing"
             throw Failure(ExitStatus.failed, "\(entry.id) cannot be replayed: \(why); choose another with --rollout")
         }
         guard recording.isWhole else {

@@ -125,7 +125,7 @@ struct Examination {
         guard let refused = agent.refusedReload else { return }
         for reason in refused.reasons {
             fail(
-                "reload", "the one of \(refused.at.short) UTC was refused, and nothing of it is in force: \(reason)",
+                "reload", "refused at \(refused.at.short) UTC, and nothing of it is in force: \(reason)",
                 "correct that, then systemctl reload canaryd")
         }
     }

@@ -19,8 +19,8 @@ struct Forecast {
     init(_ policy: Policy, _ sample: BaselineSample, _ bounds: ProposedBounds) {
         guard sample.isEnough else {
             lines = [
-                "How long a proof takes cannot be said from that: canaryctl policy simulate with the rate that you expect "
-                    + "does."
+                "How long a proof takes cannot be said from that; canaryctl policy simulate says it for the rate that you "
+                    + "expect."
             ]
             return
         }

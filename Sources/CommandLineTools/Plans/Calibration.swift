@@ -62,7 +62,7 @@ struct Calibration: Encodable {
     private static func words(_ mode: CountingMode) -> String {
         switch mode {
         case .counts(let discount) where discount >= 1: "each request counts"
-        case .counts(let discount): "bets are raised to \(Measurement.decimals(discount, 2))"
+        case .counts(let discount): "bets are raised to the power of \(Measurement.decimals(discount, 2))"
         case .ticks: "each second counts once"
         }
     }

@@ -88,11 +88,11 @@ struct ReplayReport: Codable {
         }
         var names: [String] = []
         if !isSame(stored.logEvidence, recomputed.value) { names.append("evidence") }
-        if !isSame(stored.revertAt, recomputed.revertAt) { names.append("the evidence that reverts") }
+        if !isSame(stored.revertAt, recomputed.revertAt) { names.append("the evidence at which the check fails") }
         if !isSame(stored.proof, recomputed.proof) { names.append("proof") }
-        if !isSame(stored.promoteAt, recomputed.promoteAt) { names.append("the proof that promotes") }
+        if !isSame(stored.promoteAt, recomputed.promoteAt) { names.append("the proof at which it promotes") }
         if stored.share.bitPattern != recomputed.weight.bitPattern { names.append("share of the risk") }
-        if stored.part != recomputed.part { names.append("what speaks") }
+        if stored.part != recomputed.part { names.append("the part with the strongest evidence") }
         if !isSame(stored.requestsNeeded, recomputed.requestsNeeded)
             || !isSame(stored.secondsNeeded, recomputed.secondsNeeded)
         {

@@ -126,7 +126,7 @@ enum StatusText {
         switch state {
         case .healthy: "takes connections"
         case .ejected: "kept failing and is left out" + (until.map { " until \($0.short) UTC" } ?? "")
-        case .unhealthy: "is not well: it \(plain(detail))"
+        case .unhealthy: "is unhealthy: it \(plain(detail))"
         case .refusing: "takes no connection"
         case .hanging: "does not take connections in time"
         case .unresolved: "does not resolve: \(plain(detail))"
