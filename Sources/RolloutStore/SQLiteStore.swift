@@ -50,7 +50,7 @@ public final class SQLiteStore: StateStore {
         self.retention = retention
     }
 
-    /// Milliseconds since the machine was booted, including the time for which it slept.
+    /// The time since the machine was booted in milliseconds, including the time for which it slept.
     public static func sinceBoot() -> Int64 {
         var now = timespec()
         clock_gettime(CLOCK_BOOTTIME, &now)

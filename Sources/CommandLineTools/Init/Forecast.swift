@@ -84,7 +84,7 @@ struct Forecast {
 extension Words {
     /// A time such as `25 minutes` or `3 hours`.
     static func span(_ seconds: Double) -> String {
-        if seconds < 5400 { return "\(max(1, Int(saturating: seconds / 60))) minutes" }
+        if seconds < 5400 { return count(max(1, Int(saturating: seconds / 60)), "minute") }
         return "\(Measurement.decimals(seconds / 3600, 1)) hours"
     }
 }
