@@ -239,7 +239,7 @@ extension AdminServer {
         case .notWritten(let why):
             throw Refusal(
                 503, "not_written",
-                "nothing changed: giving a candidate more has to be on disk first, and that failed: \(why); "
+                "nothing changed: a change that gives a candidate more has to be on disk first, and the write failed: \(why); "
                     + "repair the disk (canaryctl doctor) and send the command again")
         }
     }

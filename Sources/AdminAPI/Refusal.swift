@@ -51,7 +51,7 @@ struct Query {
                 throw Refusal(400, "bad_query", "\(key) has more than \(AdminLimits.parameter) bytes")
             }
             guard values.updateValue(value, forKey: key) == nil else {
-                throw Refusal(400, "bad_query", "query key \(key) is repeated; say it once")
+                throw Refusal(400, "bad_query", "query key \(key) is repeated; send it once")
             }
         }
     }

@@ -95,7 +95,7 @@ extension RolloutController {
         if let marked, marked != state, marked.generation >= state.generation || stored == nil {
             state = marked
             events.append(
-                Event(.recovered, message: "took up a lower split from the runtime directory", by: "agent"))
+                Event(.recovered, message: "restored a lower split from the runtime directory", by: "agent"))
         }
         if let lost {
             let message = stored == nil ? "the stored state was lost: \(lost)" : lost

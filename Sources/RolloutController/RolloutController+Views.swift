@@ -73,8 +73,9 @@ extension RolloutController {
             let risk = rollout.plan.analysis.risk
             func sum(_ each: Double) -> String { Measurement.format(min(Double(tries) * each, 1), .ratio) }
             notes.append(
-                "try \(tries) of \(refused.identity): each spends its risk afresh; together up to \(sum(risk.falsePromote)) that a bad "
-                    + "candidate is promoted and \(sum(risk.falseRevert)) that a sound one is reverted")
+                "try \(tries) of \(refused.identity): each try has the full risk; together, the probability is up to "
+                    + "\(sum(risk.falsePromote)) that a bad candidate is promoted, and up to \(sum(risk.falseRevert)) that a "
+                    + "sound one is reverted")
         }
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")

@@ -78,7 +78,8 @@ extension SQLiteStore {
         let alarm = zip(change.events, ids).reversed().first { $0.0.kind == .alarm }
         try close(
             old, of: change.state.service, .reverted,
-            reason: alarm?.0.message ?? "given up: \(change.state.serving) serves all", decision: alarm?.1,
+            reason: alarm?.0.message ?? "ended, because its version is gone: \(change.state.serving) serves all",
+            decision: alarm?.1,
             requests: before.candidateRequests(of: old) ?? 0, at: change.at, db)
     }
 

@@ -207,8 +207,8 @@ extension SQLiteStore {
         } catch {
             agent.services[index].tail = []
             agent.unreadable[service] =
-                "what the judge of \(service) took in last cannot be read: \(error); its rollout goes on from what was "
-                + "written up to a minute before"
+                "the last input of the judge of \(service) cannot be read: \(error); its rollout continues with the "
+                + "evidence that was written up to a minute before"
         }
     }
 

@@ -93,7 +93,7 @@ public final class SQLiteStore: StateStore {
         guard state.service == service else {
             // Loading it under its own name would make the other service look new.
             agent.unreadable[state.service] =
-                "the stored state of \(state.service) lies under the name \(service): \(directory.database) is damaged; "
+                "the state of \(state.service) is stored under the name \(service): \(directory.database) is damaged; "
                 + "check what should serve, then canaryctl unfreeze \(state.service)"
             return
         }
@@ -105,8 +105,8 @@ public final class SQLiteStore: StateStore {
             }
         } catch {
             agent.unreadable[service] =
-                "what the judge of \(service) had gathered cannot be read: \(error); its rollout goes on and "
-                + "counts from nothing; canaryctl restart \(service) starts it over"
+                "what the judge of \(service) had gathered cannot be read: \(error); its rollout continues without "
+                + "earlier evidence; canaryctl restart \(service) starts it again"
         }
         agent.services.append(StoredService(state: state, evidence: evidence))
         kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])

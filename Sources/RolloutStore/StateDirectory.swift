@@ -23,7 +23,7 @@ final class StateDirectory {
             guard cause == EWOULDBLOCK else { throw Self.unusable(file, "cannot be locked", cause, hint: .file) }
             throw StoreError(
                 .inUse,
-                "\(path): another agent\(holder.isEmpty ? "" : " (pid \(holder))") works here; stop it, or give this one another state directory"
+                "\(path): another agent\(holder.isEmpty ? "" : " (pid \(holder))") uses it; stop that agent, or give this one another state directory"
             )
         }
         // The process id is for people and for the error above; the kernel holds the lock and releases it with the

@@ -38,7 +38,8 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
             self.init(.busy, "\(path): locked by another program (\(detail)); close what has it open for writing")
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             self.init(
-                .damaged, "\(path): damaged (\(detail)); restart the agent: it keeps the file aside and begins anew")
+                .damaged,
+                "\(path): damaged (\(detail)); restart the agent: it moves the file aside and starts with an empty one")
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
             self.init(
                 .unusable,

@@ -231,7 +231,7 @@ final class Agent: @unchecked Sendable {
             refusedReload = RefusedReload(at: Timestamp(milliseconds: now.wall), reasons: reasons)
         }
         do { try proxy.reopenAccessLog() } catch {
-            log.error("the access log goes on in the old file", metadata: ["reason": "\(error)"])
+            log.error("the access log continues in the old file", metadata: ["reason": "\(error)"])
         }
         defer {
             manager.ready(statusLine())
