@@ -5,10 +5,9 @@ import PrometheusText
 import RolloutController
 import RolloutEngine
 
-/// What the admin API serves: the controller as its clients see it. Confined to the control thread, where the API
-/// calls it synchronously.
+/// The port through which the admin API reaches the agent. The API calls it synchronously on the control thread.
 public protocol AdminBackend: AnyObject {
-    /// Sorted.
+    /// The names of all services, sorted.
     var serviceNames: [String] { get }
     /// The view of a service; nil if it is unknown.
     func view(of service: String) -> ServiceView?
@@ -18,20 +17,20 @@ public protocol AdminBackend: AnyObject {
     /// Accepts labeled rows; nil for an unknown service.
     func feedback(_ rows: [Feedback], service: String) -> FeedbackReceipt?
 
-    /// At most `limit` events with ids above `after`, the newest last, of one service or of all.
+    /// Returns at most `limit` events with ids above `after`, newest last, of one service or of all.
     func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
-    /// The newest `limit`, newest last.
+    /// Returns the newest `limit` events, newest last.
     func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
     func entry(id: Int64) throws -> JournalEntry?
-    /// Newest first.
+    /// Returns the newest `limit` rollouts of a service, newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
 
-    /// A page of a judge's recorded input; nil if nothing is kept.
+    /// Returns a page of a judge's recorded input; nil if nothing is kept.
     func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage?
 
-    /// Servers and scrapes; nil for an unknown service.
+    /// The servers of a service with their last scrapes; nil for an unknown service.
     func targets(of service: String) -> [TargetStatus]?
-    /// Ready: listeners open, state loaded.
+    /// True if the listeners are open and the state in force is on disk.
     var readiness: HealthStatus { get }
     var agent: AgentStatus { get }
     func writeMetrics(into writer: inout ExpositionWriter)

@@ -1,52 +1,55 @@
 import HTTPEngine
 
-/// Bounds of the admin API, each with its reason.
+/// The limits of the admin API. Each is a maximum, unless its comment says otherwise.
 public enum AdminLimits {
-    /// A command is a few short strings.
+    /// The size of a command's body in bytes. A command consists of a few short strings.
     public static let commandBytes = 64 << 10
-    /// Reading feedback keeps the control thread from its next tick: some 30 ms for this much, and whatever is in it
-    /// no more than a tenth of a second.
+    /// The size of a feedback body in bytes. Reading it delays the next tick of the control thread: by some 30 ms for
+    /// this size, and by no more than 100 ms whatever the body contains.
     public static let feedbackBytes = 1 << 20
-    /// Rows of one feedback request.
+    /// The number of rows of one feedback request.
     public static let feedbackRows = 10_000
-    /// Attributes of one row.
+    /// The number of attributes in the groups of one row.
     public static let groupsOfRow = 16
-    /// Bytes of a field's name; a longer one is unknown without being compared.
+    /// The length of a field's name in bytes. A longer name is refused as unknown without a comparison.
     static let fieldName = 32
-    /// Bytes of a number: the longest double that makes sense needs 25.
+    /// The length of a number in bytes. The longest text that a double needs has 25.
     static let number = 64
-    /// Bytes of an inference id: what an `x-request-id` may have.
+    /// The length of an inference id in bytes, which is that of an `x-request-id`.
     public static let inferenceID = 256
-    /// Bytes of a group's attribute or value.
+    /// The length of a group's attribute or value in bytes.
     public static let groupText = 128
-    /// The largest size in bytes of a command's reason and of the name of who gives it, which both go into the history.
+    /// The lengths in bytes of a command's reason and of the name of its sender, which both go into the history.
     public static let reason = 1_000
     public static let by = 100
-    /// Bad rows that an answer names; the rest is counted.
+    /// The number of bad rows that a response names; further ones are only counted.
     public static let namedRows = 20
-    /// Events or rollouts of one answer.
+    /// The number of events or rollouts in one response.
     public static let page = 1_000
+    /// The numbers of events and of rollouts in a response if the request does not set `limit`.
     public static let defaultEvents = 100
     public static let defaultHistory = 50
-    /// Entries that `decisions/latest` looks back on.
+    /// The number of newest entries among which `decisions/latest` looks for a decision.
     public static let decisionSearch = 1_000
-    /// Bytes of a recording in one answer. Reading and writing them keeps the control thread from its next tick: about
-    /// 20 ms for this much in a debug build.
+    /// The number of bytes of items after which a page of a recording ends. Reading and writing a page delays the next
+    /// tick of the control thread: by about 20 ms for this size in a debug build.
     public static let recordingPage = 512 << 10
-    /// Bytes of a parameter in a path or of a query's value, decoded: a rollout's name is the longest.
+    /// The decoded length in bytes of a parameter in a path or of a query's value. A rollout's name is the longest.
     static let parameter = 256
-    /// Bytes of a rollout's name.
+    /// The length of a rollout's name in bytes.
     public static let rolloutName = 256
-    /// Followers of events. Each costs a connection and a query for each event.
+    /// The number of clients that follow events. Each costs a connection, and a query for each event.
     public static let subscribers = 64
-    /// Events read for a follower in one turn of the loop, so that a long catch-up does not hold the thread.
+    /// The number of events that are read for a follower in one turn of the loop, so that a follower that is far behind
+    /// does not occupy the thread.
     public static let eventsPerTurn = 100
-    /// Unread bytes after which a follower is cut: it may come again with the last id that it saw.
+    /// The number of unread bytes beyond which a follower is disconnected. It may reconnect with the last id that it
+    /// saw.
     public static let followerBacklog = 256 << 10
-    /// A comment is sent to a quiet follower this often, so that both sides notice a dead connection.
+    /// The interval at which followers get a comment, so that both sides notice a dead connection.
     public static let heartbeat: Duration = .seconds(15)
 
-    /// People and scripts on one machine; the backlog takes what is beyond.
+    /// The limits of the admin socket, for people and scripts on one machine. Further connections wait in the backlog.
     static let adminServer = HTTPServerLimits(
         maxBody: commandBytes, maxHead: 16 << 10, maxConnections: 256, maxPendingWrite: 8 << 20)
     static let feedbackServer = HTTPServerLimits(maxBody: feedbackBytes, maxHead: 16 << 10, maxConnections: 256)

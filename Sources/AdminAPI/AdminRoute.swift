@@ -1,8 +1,8 @@
 import AdminTypes
 import PlainText
 
-/// One method on one path. `table` is the only list of routes: the server, its 404 and 405 responses, and the test of the
-/// OpenAPI document all read it.
+/// One method on one path. `table` is the only list of routes: the server, its 404 and 405 responses, and the test of
+/// the OpenAPI document all read it.
 public struct AdminRoute: Hashable, Sendable {
     public enum Socket: String, Sendable { case admin, feedback }
 
@@ -15,7 +15,7 @@ public struct AdminRoute: Hashable, Sendable {
 
     public let socket: Socket
     public let method: String
-    /// The path as OpenAPI writes it: `/v1/services/{service}/history`.
+    /// The path as OpenAPI writes it, such as `/v1/services/{service}/history`.
     public let template: String
     let operation: Operation
     /// The allowed query keys; others are refused.

@@ -13,7 +13,7 @@ public final class AdminServer: EventListener {
     private let followers: EventFollowers
     private var servers: [HTTPServer] = []
     /// The number of responses by status.
-    private var answers: [Int: UInt64] = [:]
+    private var responseCounts: [Int: UInt64] = [:]
 
     /// - Parameter backend: the backend, which must outlive the server.
     public init(loop: EventLoop, backend: any AdminBackend) {
@@ -63,30 +63,30 @@ public final class AdminServer: EventListener {
             switch route.operation {
             case .events: try events(request, query, service, responder)
             case .metrics: metrics(responder)
-            case .decision: answer(responder, 200, try decision(parameters["id"] ?? "", of: service))
+            case .decision: respond(responder, 200, try decision(parameters["id"] ?? "", of: service))
             case .services:
                 let all = backend.serviceNames.compactMap { backend.view(of: $0) }.map(ServiceStatus.init)
-                answer(responder, 200, ServiceList(services: all))
-            case .service: answer(responder, 200, ServiceStatus(try view(of: service)))
-            case .recording: answer(responder, 200, try recording(query, service))
-            case .history: answer(responder, 200, try history(query, service))
+                respond(responder, 200, ServiceList(services: all))
+            case .service: respond(responder, 200, ServiceStatus(try view(of: service)))
+            case .recording: respond(responder, 200, try recording(query, service))
+            case .history: respond(responder, 200, try history(query, service))
             case .targets:
                 guard let targets = backend.targets(of: service) else { throw unknown(service) }
-                answer(responder, 200, TargetList(targets: targets))
+                respond(responder, 200, TargetList(targets: targets))
             case .command(let verb): try command(verb, request, service, responder)
             case .feedback: try feedback(request, service, responder)
-            case .health: answer(responder, 200, HealthStatus(ok: true))
+            case .health: respond(responder, 200, HealthStatus(ok: true))
             case .readiness:
                 let readiness = backend.readiness
-                answer(responder, readiness.ok ? 200 : 503, readiness)
-            case .version: answer(responder, 200, backend.agent)
+                respond(responder, readiness.ok ? 200 : 503, readiness)
+            case .version: respond(responder, 200, backend.agent)
             }
         } catch {
-            answer(responder, error.status, ErrorBody(error.problem), headers: error.headers)
+            respond(responder, error.status, ErrorBody(error.problem), headers: error.headers)
         }
     }
 
-    private func answer(
+    private func respond(
         _ responder: HTTPResponder, _ status: Int, _ body: some Encodable, headers: [(String, String)] = []
     ) {
         var status = status
@@ -95,7 +95,7 @@ public final class AdminServer: EventListener {
             status = 500
             bytes = Array(#"{"error":{"code":"internal","message":"the response cannot be encoded","detail":[]}}"#.utf8)
         }
-        answers[status, default: 0] += 1
+        responseCounts[status, default: 0] += 1
         responder.respond(status: status, headers: [("Content-Type", "application/json")] + headers, body: bytes)
     }
 }
@@ -158,7 +158,7 @@ extension AdminServer {
                 after = id
             }
             try followers.add(responder, service: service, after: after)
-            answers[200, default: 0] += 1
+            responseCounts[200, default: 0] += 1
             return
         }
         do {
@@ -166,12 +166,13 @@ extension AdminServer {
             let entries =
                 try after.map { try backend.events(service: service, after: $0, limit: limit) }
                 ?? backend.latestEvents(service: service, limit: limit)
-            answer(responder, 200, EventList(events: entries.map(EventRecord.init)))
+            respond(responder, 200, EventList(events: entries.map(EventRecord.init)))
         } catch {
             throw .journal(error)
         }
     }
 
+    /// The decision with an id.
     /// - Parameter id: a journal id, or `latest` for the newest decision.
     private func decision(_ id: String, of service: String) throws(Refusal) -> DecisionRecord {
         _ = try view(of: service)
@@ -206,7 +207,7 @@ extension AdminServer {
         backend.writeMetrics(into: &writer)
         writer.family(
             "canaryd_admin_requests_total", .counter, "Responses of the admin and feedback sockets by status.")
-        for (status, count) in answers.sorted(by: { $0.key < $1.key }) {
+        for (status, count) in responseCounts.sorted(by: { $0.key < $1.key }) {
             writer.sample("canaryd_admin_requests_total", [("code", "\(status)")], value: count)
         }
         writer.family("canaryd_event_followers", .gauge, "Clients that follow events.")
@@ -215,7 +216,7 @@ extension AdminServer {
             "canaryd_event_followers_cut_total", .counter, "Followers that were disconnected because they did not read."
         )
         writer.sample("canaryd_event_followers_cut_total", value: followers.cut)
-        answers[200, default: 0] += 1
+        responseCounts[200, default: 0] += 1
         responder.respond(
             status: 200, headers: [("Content-Type", ExpositionWriter.contentType)], body: writer.bytes)
     }
@@ -231,14 +232,14 @@ extension AdminServer {
         switch backend.command(command, service: service) {
         case .done(let message, let view, let durable):
             let result = CommandResult(message: message, durable: durable, status: ServiceStatus(view))
-            answer(responder, durable ? 200 : 202, result)
+            respond(responder, durable ? 200 : 202, result)
         case .refused(let refused):
             throw Refusal(409, refused.code.rawValue, refused.message)
         case .unknownService(let known): throw .unknownService(service, known: known)
         case .notWritten(let why):
             throw Refusal(
                 503, "not_written",
-                "nothing changed: giving a candidate more has to be on disk first, and that failed: \(why); "
+                "nothing changed: a change that gives a candidate more has to be on disk first, and the write failed: \(why); "
                     + "repair the disk (canaryctl doctor) and send the command again")
         }
     }
@@ -260,7 +261,7 @@ extension AdminServer {
                 detail: named + (more > 0 ? ["and \(more) more"] : []), headers: [("Retry-After", "5")])
         }
         let counts = FeedbackCountsStatus(receipt.counts)
-        answer(
+        respond(
             responder, 200,
             FeedbackResult(accepted: receipt.accepted, counts: counts, note: Self.note(receipt.audience, service)))
     }

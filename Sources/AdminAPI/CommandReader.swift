@@ -8,7 +8,7 @@ extension Command {
     init(_ verb: CommandVerb, _ request: HTTPRequest) throws(Refusal) {
         var fields = CommandRequest()
         for member in try Self.members(of: request) {
-            // Compared only where it is short enough to be a field's name: see `hasSameBytes`.
+            // A key that is too long to be a field's name is not compared: see `hasSameBytes`.
             switch member.key.utf8.count <= AdminLimits.fieldName ? member.key : "" {
             case "reason": fields.reason = try Self.text(member, limit: AdminLimits.reason)
             case "by": fields.by = try Self.text(member, limit: AdminLimits.by)
@@ -79,21 +79,22 @@ extension Command {
     }
 }
 
-/// Text with control characters could rewrite the terminal of whoever reads it later.
+/// True if a text has control characters, which could rewrite the terminal of whoever reads it later.
 func hasControls(_ text: String) -> Bool {
     text.unicodeScalars.contains { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) }
 }
 
-/// What a body may be.
+/// The media types of request bodies.
 enum MediaType: String {
     case json = "application/json"
     case ndjson = "application/x-ndjson"
 
-    /// The type of the body. Without a Content-Type it is taken for the first.
+    /// The type of a request's body; the first of `types` if the request has no Content-Type.
+    /// - Throws: a 415 if the type is none of `types`.
     @discardableResult
     static func require(_ request: HTTPRequest, _ types: [MediaType]) throws(Refusal) -> MediaType {
         guard let header = request.headers["content-type"] else { return types[0] }
-        // Bytes, not characters: comparing those of a long run of combining marks takes quadratic time.
+        // Bytes are compared and not characters, which takes quadratic time for a long run of combining marks.
         var bytes = header.utf8.prefix { $0 != UInt8(ascii: ";") }.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }
         while bytes.last == UInt8(ascii: " ") || bytes.last == UInt8(ascii: "\t") { bytes.removeLast() }
         func isNamed(_ name: String) -> Bool { bytes.elementsEqual(name.utf8) }

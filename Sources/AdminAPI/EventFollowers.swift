@@ -3,28 +3,30 @@ import HTTPEngine
 import RolloutController
 import RolloutEngine
 
-/// Clients that follow events over Server-Sent Events. Each has a position in the journal and continues from there, so that no
-/// event between two responses is lost. Confined to the control thread.
+/// Clients that follow events over Server-Sent Events. Each has a position in the journal and continues from there, so
+/// that no event between two responses is lost. Confined to the control thread.
 final class EventFollowers {
     private final class Follower {
         let responder: HTTPResponder
         let service: String
         /// The id of the last entry that was sent.
-        var place: Int64
+        var lastID: Int64
+        /// True if a further `pump` is scheduled.
         var isPumping = false
 
-        init(responder: HTTPResponder, service: String, place: Int64) {
+        init(responder: HTTPResponder, service: String, lastID: Int64) {
             self.responder = responder
             self.service = service
-            self.place = place
+            self.lastID = lastID
         }
     }
 
     private let loop: EventLoop
     private unowned let backend: any AdminBackend
     private var followers: [ObjectIdentifier: Follower] = [:]
+    /// True if sending to all followers is scheduled.
     private var isWakePending = false
-    private var heart: Timer?
+    private var heartbeat: Timer?
     /// The number of followers that were disconnected because they did not read.
     private(set) var cut: UInt64 = 0
 
@@ -35,7 +37,9 @@ final class EventFollowers {
 
     var count: Int { followers.count }
 
+    /// Starts a stream of events for a client.
     /// - Parameter after: the id after which events are sent; nil for events from now on.
+    /// - Throws: a 503 if there are too many followers.
     func add(_ responder: HTTPResponder, service: String, after: Int64?) throws(Refusal) {
         guard followers.count < AdminLimits.subscribers else {
             throw Refusal(
@@ -43,21 +47,23 @@ final class EventFollowers {
                 "\(followers.count) clients follow events already; close one, or poll with ?after=ID",
                 headers: [("Retry-After", "10")])
         }
-        let place: Int64
-        do { place = try after ?? backend.latestEvents(service: nil, limit: 1).last?.id ?? 0 } catch {
+        let lastID: Int64
+        do { lastID = try after ?? backend.latestEvents(service: nil, limit: 1).last?.id ?? 0 } catch {
             throw .journal(error)
         }
-        let follower = Follower(responder: responder, service: service, place: place)
+        let follower = Follower(responder: responder, service: service, lastID: lastID)
         let key = ObjectIdentifier(follower)
         followers[key] = follower
         responder.onClose = { [weak self] in self?.followers[key] = nil }
         responder.startStream(
             status: 200, headers: [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")])
         responder.write(Array("retry: 2000\n\n".utf8))
-        beat()
+        scheduleHeartbeat()
         pump(follower)
     }
 
+    /// Sends a new event. An event that is not on disk has no id yet; it is sent again, with its id, when the journal
+    /// has it and a later event wakes the followers.
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
         guard !followers.isEmpty else { return }
         if !isDurable {
@@ -78,21 +84,22 @@ final class EventFollowers {
     func endAll() {
         for follower in Array(followers.values) { follower.responder.end() }
         followers = [:]
-        if let heart { loop.cancel(heart) }
-        heart = nil
+        if let heartbeat { loop.cancel(heartbeat) }
+        heartbeat = nil
     }
 
+    /// Sends the events after the last one that a follower got.
     private func pump(_ follower: Follower) {
         guard !follower.isPumping, followers[ObjectIdentifier(follower)] != nil else { return }
         let entries: [JournalEntry]
         do {
             entries = try backend.events(
-                service: follower.service, after: follower.place, limit: AdminLimits.eventsPerTurn)
+                service: follower.service, after: follower.lastID, limit: AdminLimits.eventsPerTurn)
         } catch {
             return drop(follower)
         }
         for entry in entries {
-            follower.place = entry.id
+            follower.lastID = entry.id
             guard send(Self.text(EventRecord(entry)), to: follower) else { return }
         }
         guard entries.count == AdminLimits.eventsPerTurn else { return }
@@ -103,6 +110,8 @@ final class EventFollowers {
         }
     }
 
+    /// Sends bytes to a follower, which is disconnected if too many are unread.
+    /// - Returns: false if the follower was disconnected.
     @discardableResult
     private func send(_ bytes: [UInt8], to follower: Follower) -> Bool {
         follower.responder.write(bytes)
@@ -119,14 +128,14 @@ final class EventFollowers {
         follower.responder.abort()
     }
 
-    private func beat() {
-        guard heart == nil else { return }
-        heart = loop.schedule(after: AdminLimits.heartbeat) { [weak self] in
+    private func scheduleHeartbeat() {
+        guard heartbeat == nil else { return }
+        heartbeat = loop.schedule(after: AdminLimits.heartbeat) { [weak self] in
             guard let self else { return }
-            heart = nil
+            heartbeat = nil
             guard !followers.isEmpty else { return }
             for follower in Array(followers.values) { send(Array(": still here\n\n".utf8), to: follower) }
-            beat()
+            scheduleHeartbeat()
         }
     }
 

@@ -4,7 +4,7 @@ import RolloutEngine
 import Vocabulary
 
 extension EventRecord {
-    /// - Parameter id: nil while it is not in the journal.
+    /// - Parameter id: the journal id; nil while the event is not in the journal.
     init(_ event: Event, id: Int64?, service: String, at: Int64) {
         self.init(
             id: id, service: service, at: Timestamp(milliseconds: at), kind: event.kind.rawValue,

@@ -51,11 +51,12 @@ struct Query {
                 throw Refusal(400, "bad_query", "\(key) has more than \(AdminLimits.parameter) bytes")
             }
             guard values.updateValue(value, forKey: key) == nil else {
-                throw Refusal(400, "bad_query", "query key \(key) is repeated; say it once")
+                throw Refusal(400, "bad_query", "query key \(key) is repeated; send it once")
             }
         }
     }
 
+    /// The number of a key; nil if the query does not have the key.
     func number(_ key: String, in range: ClosedRange<Int64>) throws(Refusal) -> Int64? {
         guard let text = values[key] else { return nil }
         guard let value = Int64(text), range.contains(value) else {
@@ -66,6 +67,7 @@ struct Query {
         return value
     }
 
+    /// The text of a key; nil if the query does not have the key.
     func text(_ key: String, atMost limit: Int) throws(Refusal) -> String? {
         guard let text = values[key] else { return nil }
         guard text.utf8.count <= limit else { throw Refusal(400, "bad_query", "\(key) has more than \(limit) bytes") }

@@ -1,6 +1,6 @@
 import Vocabulary
 
-/// `GET /v1/version`: which agent this is, and what it was started with.
+/// The response to `GET /v1/version`: the agent's version, process, files and addresses.
 public struct AgentStatus: Hashable, Codable, Sendable {
     public var version: String
     public var pid: Int32
@@ -74,7 +74,7 @@ public struct AccessLogStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// `GET /healthz` and `/readyz`: 200 while `ok`, else 503.
+/// The response to `GET /healthz` and `/readyz`, with status 200 if `ok` and 503 otherwise.
 public struct HealthStatus: Hashable, Codable, Sendable {
     public var ok: Bool
     /// The reasons why the agent is not ok; empty while it is.
@@ -86,13 +86,14 @@ public struct HealthStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// `GET /v1/services/S/targets`: the servers behind a service and their last scrapes.
+/// The response to `GET /v1/services/S/targets`: the servers of a service and their last scrapes.
 public struct TargetList: Hashable, Codable, Sendable {
     public var targets: [TargetStatus]
 
     public init(targets: [TargetStatus]) { self.targets = targets }
 }
 
+/// A server of a service, and its last scrape.
 public struct TargetStatus: Hashable, Codable, Sendable {
     public var version: String
     /// The server's address, such as `127.0.0.1:9001`.
@@ -100,7 +101,7 @@ public struct TargetStatus: Hashable, Codable, Sendable {
     /// True if the proxy gives requests to the server.
     public var reachable: Bool
     public var state: ServerCondition
-    /// The reason of the state; empty if the state says it all.
+    /// The reason for the state; empty if the state says it all.
     public var detail: String
     /// The end of the ejection; absent for other states.
     public var until: Timestamp?
@@ -145,7 +146,7 @@ public struct DownServer: Hashable, Codable, Sendable {
     /// The server as the file writes it.
     public var server: String
     public var state: ServerCondition
-    /// The reason of the state; empty if the state says it all.
+    /// The reason for the state; empty if the state says it all.
     public var detail: String
     /// The end of the ejection; absent for other states.
     public var until: Timestamp?

@@ -2,7 +2,7 @@ import Vocabulary
 
 /// One comparison of a value with a bound, with every number that it rests on.
 public struct MeasurementStatus: Hashable, Codable, Sendable {
-    /// What is bounded: `ceiling`, `increase`, a group such as `sex=Female`.
+    /// The bound or the group that is measured, such as `ceiling`, `increase` or `sex=Female`.
     public var subject: String
     public var unit: MeasureUnit
     /// The values of the arms; absent without samples.
@@ -18,15 +18,15 @@ public struct MeasurementStatus: Hashable, Codable, Sendable {
     public var verdict: Verdict
     /// The 95 % interval of the candidate's value less the baseline's; absent where it is not known.
     public var difference: Difference?
-    /// What is missing or uncertain, and what decided.
+    /// Facts about the measurement, such as what is missing, what is uncertain, and what decided.
     public var notes: [NoteStatus]
 
-    /// An interval in the unit of the measurement; `points` for ratios. It may be read at any time: over a whole rollout it
-    /// misses the true difference with a probability of at most 5 %.
+    /// An interval in the unit of the measurement; `points` for ratios. It may be read at any time: over a whole
+    /// rollout it misses the true difference with a probability of at most 5 %.
     public struct Difference: Hashable, Codable, Sendable {
         public var low: Figure
         public var high: Figure
-        /// The quantile whose difference it is, 0 ... 1; absent if it is the measurement's own.
+        /// The quantile to which the difference belongs, 0 ... 1; absent if it is the measurement's own.
         public var quantile: Double?
 
         public init(low: Figure, high: Figure, quantile: Double? = nil) {
@@ -76,12 +76,12 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var check: String
     /// What happens when the check fails.
     public var action: CheckAction
-    /// What the check decides.
+    /// The verdict of the check, on which the rollout acts.
     public var verdict: Verdict
-    /// What the newest measurement alone says.
+    /// The verdict of the newest measurements alone.
     public var measured: Verdict
     public var measurements: [MeasurementStatus]
-    /// Failed measurements so far, and how many are tolerated.
+    /// The number of failed measurements in this rollout, and how many of them are tolerated.
     public var failures: Int
     public var failureLimit: Int
     public var inconclusives: Int
@@ -92,7 +92,7 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var missing: String
     /// The result in one line.
     public var summary: String
-    /// The evidence of the sequential judge; absent for checks without a share of its risk and for other judges.
+    /// The evidence of the sequential judge; absent for checks without a share of the risk and for other judges.
     public var evidence: EvidenceStatus?
 
     public init(
@@ -139,6 +139,7 @@ extension MeasurementStatus: BoundComparison {
 public struct EvaluationStatus: Hashable, Codable, Sendable {
     /// The verdict of the required checks together.
     public var verdict: Verdict
+    /// False if no judged request has arrived lately.
     public var dataFlowing: Bool
     /// The reason why the agent cannot trust its own observations; absent if it can.
     public var blindness: String?
@@ -153,10 +154,10 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     public struct ArmCondition: Hashable, Codable, Sendable {
         public var servers: Int
         public var reachable: Int
-        /// Judged requests since the rollout began.
+        /// The number of judged requests since the rollout began, and of errors among them.
         public var requests: UInt64
         public var errors: UInt64
-        /// Judged requests and errors of the last 30 s.
+        /// The same numbers for the last 30 s.
         public var recentRequests: UInt64
         public var recentErrors: UInt64
         /// True if no server accepts connections, or if at least half of the recent requests failed.

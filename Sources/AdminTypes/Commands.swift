@@ -1,4 +1,4 @@
-/// A command to a service: `POST /v1/services/S/VERB`.
+/// The verb of a command to a service, which is sent to `POST /v1/services/S/VERB`.
 public enum CommandVerb: String, CaseIterable, Codable, Sendable {
     case start, advance, promote, revert, pause, resume, retry, restart, freeze, unfreeze
 
@@ -9,13 +9,13 @@ public enum CommandVerb: String, CaseIterable, Codable, Sendable {
 /// The body of a command. All fields are optional, and so is the body.
 public struct CommandRequest: Hashable, Codable, Sendable {
     public var reason: String?
-    /// The user who sends the command; absent: the user of the connection.
+    /// The user who sends the command; by default the user of the connection.
     public var by: String?
     /// The generation that the sender saw; the command is refused if the service's generation is another.
     public var generation: UInt64?
     /// The `force` of a promotion or a revert.
     public var force: Bool?
-    /// The version to serve after a revert; absent: the rollout's baseline.
+    /// The version to serve after a revert; by default the rollout's baseline.
     public var to: String?
 
     public init(
@@ -75,22 +75,23 @@ public struct ErrorBody: Hashable, Codable, Sendable {
     public init(_ problem: Problem) { error = problem }
 }
 
-/// The number of feedback rows since the agent started, by result; every row is counted in exactly one of these.
+/// The numbers of feedback rows since the agent started, by result; every row is counted in exactly one of these.
 public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
+    /// Rows that were joined with their request.
     public var joined: UInt64
-    /// The id was labeled before.
+    /// Rows whose id had been labeled before.
     public var duplicate: UInt64
-    /// The id was seen on both arms.
+    /// Rows whose id was seen on both arms.
     public var ambiguous: UInt64
-    /// No request with this id was seen in time.
+    /// Rows with whose id no request was seen in time.
     public var unmatched: UInt64
-    /// The request is of a rollout that is over.
+    /// Rows whose request belongs to a rollout that is over.
     public var late: UInt64
-    /// No rollout was running, so there was nothing to compare.
+    /// Rows that arrived while no rollout was running, so that there was nothing to compare.
     public var noRollout: UInt64
-    /// A rollout was running, and none of its checks asks for labels.
+    /// Rows that arrived during a rollout of which no check asks for labels.
     public var noCheck: UInt64
-    /// The row waits for its request to end.
+    /// Rows that wait for their request to end.
     public var pending: UInt64
 
     public init(

@@ -40,15 +40,15 @@ public struct EventRecord: Hashable, Codable, Sendable {
     public var knownKind: EventKind? { EventKind(rawValue: kind) }
 }
 
-/// `GET /v1/services/S/events`.
+/// The response to `GET /v1/services/S/events`.
 public struct EventList: Hashable, Codable, Sendable {
-    /// Oldest first.
+    /// The events, oldest first.
     public var events: [EventRecord]
 
     public init(events: [EventRecord]) { self.events = events }
 }
 
-/// `GET /v1/services/S/decisions/ID`.
+/// The response to `GET /v1/services/S/decisions/ID`.
 public struct DecisionRecord: Hashable, Codable, Sendable {
     public var event: EventRecord
     /// The evaluation that led to the decision; absent if nothing was judged.
@@ -66,12 +66,12 @@ public struct HistoryEntry: Hashable, Codable, Sendable {
     public var baseline: String
     public var candidate: String
     public var startedAt: Timestamp
-    /// Absent while it runs.
+    /// The time of the end; absent while the rollout runs.
     public var endedAt: Timestamp?
     public var result: RolloutResult
-    /// The reason for its end; empty while it runs.
+    /// The reason for the end; empty while the rollout runs.
     public var reason: String
-    /// The event that ended it.
+    /// The id of the event that ended the rollout; absent while it runs.
     public var decision: Int64?
     /// The number of judged requests that the candidate got.
     public var candidateRequests: UInt64
@@ -92,10 +92,10 @@ public struct HistoryEntry: Hashable, Codable, Sendable {
     }
 }
 
-/// `GET /v1/services/S/history`.
+/// The response to `GET /v1/services/S/history`.
 public struct HistoryList: Hashable, Codable, Sendable {
     public var service: String
-    /// Newest first.
+    /// The rollouts, newest first.
     public var rollouts: [HistoryEntry]
 
     public init(service: String, rollouts: [HistoryEntry]) {

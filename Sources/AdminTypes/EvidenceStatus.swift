@@ -23,7 +23,7 @@ public struct EvidenceStatus: Hashable, Codable, Sendable {
 
     /// ln E over the course of the rollout.
     public struct Trace: Hashable, Codable, Sendable {
-        /// Seconds from one point to the next.
+        /// The time from one point to the next, in seconds.
         public var spacing: Int64
         /// The largest value within each span, oldest first.
         public var points: [Figure]

@@ -1,14 +1,15 @@
 import FoundationEssentials
 import Vocabulary
 
-/// `GET /v1/services/S/recording`: consecutive items of the recorded input of a service's judge. A judge is a fold over these
-/// items, so the judge before the first item and the items together reproduce every later state.
+/// The response to `GET /v1/services/S/recording`: consecutive items of the recorded input of a service's judge. A
+/// judge is a fold over these items, so the judge before the first item and the items together reproduce every later
+/// state.
 public struct RecordingPage: Hashable, Sendable {
     public var service: String
     /// The id of the rollout; empty for the recording made between rollouts.
     public var rollout: String
-    /// The judge before the first item, as JSON in a form that depends on the version of canaryd. Only the first page of a
-    /// rollout has it.
+    /// The judge before the first item, as JSON in a form that depends on the version of canaryd. Only the first page
+    /// of a rollout has it.
     public var head: String?
     /// False if items before or within this page are missing, because they were pruned or could not be written.
     public var whole: Bool

@@ -1,22 +1,22 @@
 import Vocabulary
 
-/// `GET /v1/services`.
+/// The response to `GET /v1/services`.
 public struct ServiceList: Hashable, Codable, Sendable {
-    /// Sorted by name.
+    /// The services, sorted by name.
     public var services: [ServiceStatus]
 
     public init(services: [ServiceStatus]) { self.services = services }
 }
 
-/// `GET /v1/services/S`: the current status of a service.
+/// The response to `GET /v1/services/S`: the current status of a service.
 public struct ServiceStatus: Hashable, Codable, Sendable {
     public var service: String
     /// A number that grows with every change of the split. Commands that carry an outdated generation are refused.
     public var generation: UInt64
     public var phase: ServicePhase
-    /// `name` or `name@revision` of the version that serves as baseline.
+    /// The version that serves as baseline, as `name` or `name@revision`.
     public var serving: String
-    /// The version that served before.
+    /// The version that served before; absent if there was none.
     public var previous: String?
     /// The candidate's share of the traffic that is in force.
     public var candidateWeight: Share
@@ -25,13 +25,13 @@ public struct ServiceStatus: Hashable, Codable, Sendable {
     public var candidate: ArmStatus?
     /// The newest evaluation; absent if no rollout is judged.
     public var evaluation: EvaluationStatus?
-    /// What the rollout waits for; empty if nothing.
+    /// The conditions that the rollout waits for; empty if there are none.
     public var waitsFor: [String]
     /// What a person must do before the rollout continues; absent while it continues by itself.
     public var needsPerson: PersonNeededStatus?
     /// What happens next, and when, if that is known.
     public var next: String
-    /// Remaining seconds of the phase's hold; absent if the phase does not wait for time.
+    /// The rest of the current hold in seconds; absent if the phase does not wait for time.
     public var holdLeftSeconds: Double?
     public var feedback: FeedbackCountsStatus
     public var refused: RefusalStatus?
@@ -142,7 +142,7 @@ public struct PauseStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// What a person must do before the rollout continues. `canaryctl … --wait` returns because of it.
+/// What a person must do before the rollout continues. `canaryctl … --wait` then stops waiting.
 public struct PersonNeededStatus: Hashable, Codable, Sendable {
     public var action: PersonAction
     /// The reason why the rollout does not continue without the action.
@@ -197,12 +197,12 @@ public struct RouteStatus: Hashable, Codable, Sendable {
 /// because the server sent bytes that no request had asked for.
 public struct FailureStatus: Hashable, Codable, Sendable {
     public var stage: FailureStage
-    /// The token of the reason, as the `x-canary-error` header and the access log have it:
+    /// The token of the reason, as in the `x-canary-error` header and the access log, such as
     /// `response-two-content-lengths`.
     public var reason: String
-    /// The reason in a sentence.
+    /// The reason as a sentence.
     public var message: String
-    /// The number of requests since the agent started; at the stage `afterResponse`, of connections.
+    /// The number of requests since the agent started, or of connections at the stage `afterResponse`.
     public var count: UInt64
     public var lastAt: Timestamp
 
@@ -228,16 +228,16 @@ public struct FrequentStatus: Hashable, Codable, Sendable {
     }
 }
 
-/// One arm over the last minute.
+/// The current status of one arm.
 public struct ArmStatus: Hashable, Codable, Sendable {
     public var version: String
     public var servers: Int
     public var reachable: Int
     /// The arm's servers that are not healthy.
     public var down: [DownServer]
-    /// Why requests failed in the proxy within the last hour, the newest reason first.
+    /// The reasons why requests failed in the proxy within the last hour, the newest first.
     public var failures: [FailureStatus]
-    /// Judged requests over the last 10 s.
+    /// Judged requests per second, over the last 10 s.
     public var requestsPerSecond: Double
     /// The share of errors over the last minute, 0 ... 1; absent without requests.
     public var errorRatio: Double?
@@ -245,14 +245,15 @@ public struct ArmStatus: Hashable, Codable, Sendable {
     public var clientErrorRatio: Double?
     /// The most frequent status among the unsuccessful responses of the last minute; absent if there were none.
     public var frequentStatus: FrequentStatus?
-    /// Latency quantiles over the last minute; `+Inf` if the quantile is among the errors; absent without requests.
+    /// Latency quantiles over the last minute. A quantile that falls among the errors is `+Inf`; absent without
+    /// requests.
     public var p50Seconds: Figure?
     public var p95Seconds: Figure?
     public var p99Seconds: Figure?
-    /// Judged requests since the rollout began.
+    /// The number of judged requests since the rollout began, and of errors among them.
     public var requests: UInt64
     public var errors: UInt64
-    /// P95 of each span of 5 s over the last 2 minutes, oldest first; null for a span without requests.
+    /// The P95 for each 5 seconds of the last 2 minutes, oldest first; null without requests.
     public var p95TrendSeconds: [Figure?]
 
     public init(

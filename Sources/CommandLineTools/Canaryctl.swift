@@ -33,13 +33,14 @@ public struct Canaryctl: ParsableCommand {
 
     public init() {}
 
-    /// The process's own command line.
+    /// Runs the command line of the process and exits with its status.
     public static func runProcess() -> Never {
         signal(SIGPIPE, SIG_IGN)
         Glibc.exit(run(Array(CommandLine.arguments.dropFirst())))
     }
 
-    /// Runs a command line without the program's name. Never exits the process by itself, but for a closed pipe.
+    /// Runs a command line, given without the program's name, and returns its exit status. It exits the process only if
+    /// the output cannot be written, for example to a closed pipe.
     public static func run(_ arguments: [String]) -> Int32 {
         let console = Console.current
         do {
@@ -73,7 +74,8 @@ public struct Canaryctl: ParsableCommand {
 }
 
 extension Canaryctl {
-    /// `--socket PATH status` as `status --socket PATH`: people put what says where to ask before what to ask.
+    /// Moves leading `--socket` and `--output` options behind the subcommand, so that people can write
+    /// `canaryctl --socket PATH status`.
     static func subcommandFirst(_ arguments: [String]) -> [String] {
         var leading: [String] = []
         var rest = arguments[...]
@@ -85,8 +87,8 @@ extension Canaryctl {
         return rest + leading
     }
 
-    /// `--wait=30m` as two arguments: of an option whose value may be left out, the parser drops a value joined by `=`
-    /// where another option follows.
+    /// Splits `--wait=30m` into two arguments. If the value of an option is optional, the argument parser drops a value
+    /// that is joined by `=` when another option follows.
     private static func separated(_ arguments: [String]) -> [String] {
         arguments.flatMap { $0.hasPrefix("--wait=") ? ["--wait", String($0.dropFirst(7))] : [$0] }
     }

@@ -4,11 +4,12 @@ import ArgumentParser
 import Glibc
 import PolicyModel
 
-/// How long `--wait` waits: `90`, `90s`, `30m`, `1h`; without a value for ever.
+/// The value of `--wait`: a time limit such as `90`, `90s`, `30m` or `1h`, or none.
 enum WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
+    /// No time limit: `--wait` without a value.
     case forever
     case seconds(Int)
-    /// No time: in `--wait income` the name of the service.
+    /// A text that is not a time. In `--wait income`, it is the name of the service.
     case other(String)
 
     init(argument: String) {
@@ -32,7 +33,7 @@ enum WaitTime: ExpressibleByArgument, Equatable, CustomStringConvertible {
     }
 }
 
-/// What every changing command takes.
+/// The arguments and options of every command that changes a service.
 struct ChangeOptions: ParsableArguments {
     @OptionGroup var service: ServiceArgument
     @Option(help: "The reason, for the journal and the history.") var reason: String?
@@ -59,7 +60,8 @@ struct ChangeOptions: ParsableArguments {
         wait = .forever
     }
 
-    /// Sends the command, says what changed, waits where asked to.
+    /// Sends the command, prints what changed, and waits if `--wait` is given.
+    /// - Throws: `Failure` with `ExitStatus.notDurable` if the change is in force, but not on disk.
     func send(_ verb: CommandVerb, force: Bool? = nil, to: String? = nil) throws {
         let console = Console.current
         let client = connection.client
@@ -89,7 +91,7 @@ struct ChangeOptions: ParsableArguments {
     }
 }
 
-/// `--wait`.
+/// Waits for the result of a command, as `--wait` asks.
 struct Waiting {
     let client: AdminClient
     let service: String
@@ -100,16 +102,18 @@ struct Waiting {
     /// The time between two queries of the agent, in microseconds.
     private static let interval: UInt32 = 250_000
 
+    /// Waits until the rollout has ended, for commands that let it continue, or until the change is on disk.
+    /// - Throws: `Failure` if the rollout was not promoted, if it needs a person, or if the time limit has passed.
     func settle(_ verb: CommandVerb, _ result: CommandResult) throws {
         switch verb {
         case .start, .advance, .promote, .resume, .retry, .restart:
-            if let rollout = result.status.rollout?.id { return try end(of: rollout) }
-            try disk(result.status)
-        case .revert, .pause, .freeze, .unfreeze: try disk(result.status)
+            if let rollout = result.status.rollout?.id { return try waitForEnd(of: rollout) }
+            try waitUntilDurable(result.status)
+        case .revert, .pause, .freeze, .unfreeze: try waitUntilDurable(result.status)
         }
     }
 
-    private func disk(_ status: ServiceStatus) throws {
+    private func waitUntilDurable(_ status: ServiceStatus) throws {
         var status = status
         try poll {
             if status.durable { return true }
@@ -119,7 +123,7 @@ struct Waiting {
         if output != .table { try console.show(status, as: output) { [] } }
     }
 
-    private func end(of rollout: String) throws {
+    private func waitForEnd(of rollout: String) throws {
         var last = try client.events(service, limit: 1).last?.id ?? 0
         var outcome: HistoryEntry?
         try poll {
@@ -151,7 +155,8 @@ struct Waiting {
         while try !isSettled() {
             if case .seconds(let seconds) = limit, waited >= seconds * 1_000_000 {
                 throw Failure(
-                    ExitStatus.failed, "not settled within \(limit); it goes on, see canaryctl watch \(service)")
+                    ExitStatus.failed,
+                    "not finished within \(limit); the agent continues, see canaryctl watch \(service)")
             }
             usleep(Self.interval)
             waited += Int(Self.interval)

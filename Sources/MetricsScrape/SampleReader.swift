@@ -2,21 +2,25 @@ import Analysis
 import PolicyModel
 import PrometheusText
 
-/// Why a page that could be parsed is no evidence: a number on it cannot be what its series says it is.
+/// The error for a page that can be parsed, but not used: a number on it cannot be what its series claims, such as a
+/// negative count.
 public struct UnusableScrape: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String
 }
 
-/// Brings one server's exposition to the terms that all servers share.
+/// Converts one server's exposition to a `ScrapeSample`, whose terms are the same for all kinds of servers.
 public struct SampleReader: Sendable {
     /// The preset; nil if only `queries` are read.
     public var preset: MetricsPreset?
     /// The only model that is counted; nil for all models.
     public var model: String?
+    /// The series that the checks of the policies need.
     public var queries: Set<SeriesQuery>
-    /// Series that one query may match on one server. A check that matches more is a mistake in its labels.
+    /// The maximum number of series that one query may match on one server. If it matches more, a label condition is
+    /// most likely missing.
     public static let maxSeries = 256
-    /// Models that a remark names; a server may carry hundreds.
+    /// The maximum number of models that a remark names, since a server may carry hundreds, and the maximum length of
+    /// each name in characters.
     private static let shownModels = 5
     private static let shownLength = 64
 
@@ -45,7 +49,7 @@ public struct SampleReader: Sendable {
             sample.repeatedSeries = requests?.repeated ?? errors?.repeated
             sample.requests = requests?.sum
             sample.errors = errors?.sum
-            // Many servers show a failure's counter only once it has counted.
+            // Many servers export a counter of failures only after the first failure.
             if sample.requests != nil, sample.errors == nil { sample.errors = 0 }
             sample.queue = sum(preset.queue, exposition)
             sample.saturation = preset.saturation.flatMap {
@@ -91,8 +95,8 @@ public struct SampleReader: Sendable {
         return values.isEmpty ? nil : values.reduce(0, +)
     }
 
-    /// Reads counters, their sum and each by itself; nil if none is shown. Of those that stand twice the first
-    /// counts, and one is named.
+    /// Reads counters: their sum, and the value of each series; nil if the page has none of them. If the page repeats a
+    /// series, its first value counts, and `repeated` is the selector of one such series.
     private func count(_ series: [PresetSeries], _ exposition: Exposition) throws(UnusableScrape)
         -> (sum: Double, bySeries: [String: Double], repeated: String?)?
     {
@@ -123,6 +127,7 @@ public struct SampleReader: Sendable {
         exposition.select(selector).lazy.compactMap { impossibleCount($0.value, selector.description) }.first
     }
 
+    /// The reason why a value cannot be a count; nil if it can.
     private func impossibleCount(_ value: Double, _ name: String) -> String? {
         if (0...Proportion.largestCount).contains(value) { return nil }
         return "\(name) is \(value), which is no count: counts are from 0 to \(UInt64(Proportion.largestCount))"
@@ -161,6 +166,7 @@ public struct SampleReader: Sendable {
         }
     }
 
+    /// A remark that the server does not carry the model of the target; nil if it does, or if it names no models.
     private func remark(_ preset: MetricsPreset, _ exposition: Exposition) -> String? {
         guard let model else { return nil }
         let models = models(preset, exposition)

@@ -5,8 +5,9 @@ import PolicyModel
 import PrometheusText
 import Threading
 
-/// One thread that scrapes all targets, each at its own interval and offset, at most once at a time. Only plain HTTP
-/// to the named host: no redirects, proxies, cookies or credentials, whatever the environment says.
+/// One thread that scrapes all targets, each at its own interval and offset, with at most one scrape of a target at a
+/// time. It uses only plain HTTP to the named host: no redirects, proxies, cookies or credentials, whatever the
+/// environment says.
 public final class ScrapeLoop: Sendable {
     struct Shared {
         var targets: Set<ScrapeTarget> = []
@@ -17,7 +18,8 @@ public final class ScrapeLoop: Sendable {
         var thread: WorkerThread?
     }
 
-    /// The multi handle: `curl_multi_wakeup` may be called from any thread, all else is the loop's.
+    /// libcurl's multi handle. Any thread may call `curl_multi_wakeup` with it; all other calls belong to the loop's
+    /// thread.
     struct Multi: @unchecked Sendable { let handle: UnsafeMutableRawPointer }
 
     let limits: ScrapeLimits
@@ -43,7 +45,8 @@ public final class ScrapeLoop: Sendable {
         }
     }
 
-    /// Sets what is scraped from now on. Targets that stay keep their rhythm; scrapes of those that go are given up.
+    /// Replaces the targets. Targets that remain keep their schedule; scrapes and results of removed targets are
+    /// discarded.
     public func setTargets(_ targets: [ScrapeTarget]) {
         shared.withLock { shared in
             shared.targets = Set(targets)
@@ -53,7 +56,7 @@ public final class ScrapeLoop: Sendable {
         curl_multi_wakeup(multi.handle)
     }
 
-    /// Returns what was scraped since the last call, oldest first.
+    /// Returns the results since the last call, oldest first.
     public func drain() -> [ScrapeResult] {
         let pending = shared.withLock { shared in
             let pending = shared.pending
@@ -63,10 +66,10 @@ public final class ScrapeLoop: Sendable {
         return pending.values.flatMap(\.self).sorted { $0.startedAt < $1.startedAt }
     }
 
-    /// Results that nobody drained in time, since the start.
+    /// The number of results that were dropped since the start because they were not drained in time.
     public var dropped: UInt64 { shared.withLock { $0.dropped } }
 
-    /// Gives up what is under way and ends the thread. Further calls do nothing.
+    /// Cancels all scrapes and ends the thread. Further calls do nothing.
     public func stop() {
         let thread = shared.withLock { shared in
             shared.stopping = true
@@ -96,7 +99,7 @@ public final class ScrapeLoop: Sendable {
 
     func publish(_ result: ScrapeResult) {
         shared.withLock { shared in
-            // It may have been taken out while the scrape was under way.
+            // The target may have been removed while the scrape was under way.
             guard shared.targets.contains(result.target) else { return }
             shared.pending[result.target, default: []].append(result)
             let excess = shared.pending[result.target]!.count - limits.pending
@@ -107,25 +110,27 @@ public final class ScrapeLoop: Sendable {
     }
 }
 
-/// A target with its place in time. Confined to the loop's thread.
+/// A target and its schedule. Confined to the loop's thread.
 private final class Scheduled {
     let target: ScrapeTarget
+    /// The time of the next scrape, in monotonic nanoseconds.
     var due: Int64
+    /// The scrape under way, or one whose response is still to be read.
     var transfer: ScrapeTransfer?
 
     init(_ target: ScrapeTarget, due: Int64) { (self.target, self.due) = (target, due) }
 }
 
-/// Confined to the loop's thread. No turn looks at every target: with thousands of them there are hundreds of turns a
-/// second.
+/// Starts the scrapes that are due and reads their responses. Confined to the loop's thread. A turn does not examine
+/// every target: with thousands of them, there are hundreds of turns a second.
 private struct ScrapeWorker {
     unowned let loop: ScrapeLoop
     private var scheduled: [ScrapeTarget: Scheduled] = [:]
-    /// The next is the last.
+    /// The targets in descending order of `due`, so that the next one is the last element.
     private var queue: [Scheduled] = []
     /// The transfers under way, by libcurl's handle.
     private var running: [UnsafeMutableRawPointer: Scheduled] = [:]
-    /// Transfers that have ended and whose responses are still to be read. At most as many as connections and targets.
+    /// The targets whose transfers have ended and whose responses are still to be read.
     private var ended: [Scheduled] = []
     private var multi: UnsafeMutableRawPointer { loop.multi.handle }
 
@@ -145,7 +150,7 @@ private struct ScrapeWorker {
         queue = scheduled.values.sorted { $0.due > $1.due }
     }
 
-    /// Starts what is due, moves bytes, hands over what has ended, and waits for the next event.
+    /// Starts the scrapes that are due, transfers bytes, reads at most one response, and waits for the next event.
     mutating func turn() {
         start(Self.now())
         var running: Int32 = 0
@@ -153,7 +158,7 @@ private struct ScrapeWorker {
         collect()
         readOne()
         let wait = ended.isEmpty ? (queue.last?.due ?? .max) - Self.now() : 0
-        // Rounded up: waking a moment early would only turn once more.
+        // The wait is rounded up, since waking a moment early would only cost another turn.
         let milliseconds = wait <= 0 ? 0 : min(60_000, wait / 1_000_000 + 1)
         curl_multi_poll(multi, nil, 0, Int32(milliseconds), nil)
     }
@@ -162,8 +167,8 @@ private struct ScrapeWorker {
         while let entry = queue.last, entry.due <= now {
             queue.removeLast()
             entry.due = entry.target.due(after: now)
-            queue.insert(entry, at: place(of: entry.due))
-            // The last one is still under way: its timeout is longer than the interval. This turn is left out.
+            queue.insert(entry, at: index(of: entry.due))
+            // The previous scrape is not finished, because its timeout is longer than the interval: skip this one.
             guard entry.transfer == nil else { continue }
             guard let transfer = ScrapeTransfer(target: entry.target, limits: loop.limits, startedAt: now) else {
                 publish(entry.target, now, .failure("no memory for a scrape of \(entry.target.url)"))
@@ -175,8 +180,8 @@ private struct ScrapeWorker {
         }
     }
 
-    /// The index in the queue for a target that is due at this time: behind all that are due later.
-    private func place(of due: Int64) -> Int {
+    /// The index in the queue for a target that is due at this time: after all that are due later.
+    private func index(of due: Int64) -> Int {
         var (low, high) = (0, queue.count)
         while low < high {
             let middle = (low + high) / 2
@@ -185,6 +190,7 @@ private struct ScrapeWorker {
         return low
     }
 
+    /// Moves the transfers that have ended from `running` to `ended`.
     private mutating func collect() {
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
@@ -197,8 +203,8 @@ private struct ScrapeWorker {
         }
     }
 
-    /// Reads one response, the smallest: however long the pages of some targets take to read, those of others wait for
-    /// at most one of them, and all transfers go on in between.
+    /// Reads the smallest of the responses. However long the pages of some targets take to read, the small pages of
+    /// others wait for at most one of them, and all transfers continue in between.
     private mutating func readOne() {
         guard
             let place = ended.indices.min(by: { ended[$0].transfer?.size ?? 0 < ended[$1].transfer?.size ?? 0 })

@@ -6,21 +6,22 @@ import PrometheusText
 public struct ScrapeTarget: Hashable, Sendable {
     public var service: String
     public var version: VersionIdentity
-    /// The server as the service names it.
+    /// The server's endpoint for requests.
     public var server: Endpoint
-    /// The address of its metrics, often another port.
+    /// The endpoint of the server's metrics, which often has another port.
     public var metrics: Endpoint
-    /// The path, which begins with `/` and may have a query.
+    /// The path of the metrics, which begins with `/` and may have a query.
     public var path: String
     /// The name of the preset; nil if only `queries` are read.
     public var preset: String?
+    /// The only model that is counted; nil for all models.
     public var model: String?
     public var interval: Duration
-    /// The time for the whole scrape.
+    /// The timeout of a whole scrape.
     public var timeout: Duration
     /// The series that the policies' checks ask for.
     public var queries: Set<SeriesQuery>
-    /// The version's own limits of a metrics page; nil for those of the loop.
+    /// The version's own limits of a metrics page, in samples and in bytes; nil for those of `ScrapeLimits`.
     public var maxSamples: Int?
     public var maxBody: Int?
 
@@ -46,8 +47,9 @@ public struct ScrapeTarget: Hashable, Sendable {
         self.maxBody = maxBody
     }
 
-    /// One target for each server of a version, as its file says: the preset's path and port, unless the source
-    /// has its own. Servers are passed apart, since embedded ones have their address only when they run.
+    /// Returns one target for each server of a version. Path and port are those of `source`, or else of its preset.
+    /// - Parameter servers: the endpoints of the servers. They are no part of `source`, since an embedded server has
+    ///   its endpoint only once it runs.
     public static func targets(
         service: String, version: VersionIdentity, servers: [Endpoint], source: MetricsSource,
         queries: Set<SeriesQuery> = []
@@ -71,8 +73,8 @@ public struct ScrapeTarget: Hashable, Sendable {
 
     public var url: String { "http://\(metrics)\(path)" }
 
-    /// The time within each interval at which it is scraped, so that many targets do not all come at once: fixed by the
-    /// server's address, and so the same after a restart. In nanoseconds.
+    /// The time within each interval at which the target is scraped, in nanoseconds. It spreads the scrapes of many
+    /// targets, and is the same after a restart, because it is derived from the service, the version and the URL.
     var offset: Int64 {
         // FNV-1a: Swift's own hash differs in every process.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
@@ -80,7 +82,7 @@ public struct ScrapeTarget: Hashable, Sendable {
         return Int64(hash % UInt64(interval.nanoseconds))
     }
 
-    /// The first time after `now` that it is due.
+    /// The first time after `now` at which the target is due, in monotonic nanoseconds.
     func due(after now: Int64) -> Int64 {
         let period = interval.nanoseconds
         let next = now / period * period + offset
@@ -91,24 +93,24 @@ public struct ScrapeTarget: Hashable, Sendable {
 /// The result of one scrape.
 public struct ScrapeResult: Sendable {
     public var target: ScrapeTarget
-    /// Monotonic, in nanoseconds.
+    /// The start of the scrape, in monotonic nanoseconds.
     public var startedAt: Int64
     public var duration: Duration
     public var outcome: ScrapeOutcome
 }
 
-/// The limits of a scrape, whatever the server sends.
+/// The limits of scrapes, whatever the servers send.
 public struct ScrapeLimits: Hashable, Sendable {
-    /// Bytes of the body as they come over the wire, and again as they are inflated. The largest real response known,
-    /// of a server with many models, has about 1 MiB. A version may set its own (`metrics.maxBody`).
+    /// The maximum size of a body in bytes, as sent and as inflated. The largest known response, of a server with many
+    /// models, has about 1 MiB. A version may set its own limit (`metrics.maxBody`).
     public var body: Int
-    /// Samples of a response. A version may set its own (`metrics.maxSamples`).
+    /// The maximum number of samples of a response. A version may set its own limit (`metrics.maxSamples`).
     public var samples: Int
-    /// Bytes of status line and headers, interim replies included.
+    /// The maximum size of status line and headers in bytes, those of interim responses included.
     public var head: Int
-    /// Connections that are open at once; further targets wait for one, on their own timeout.
+    /// The maximum number of open connections; further scrapes wait for one within their timeout.
     public var connections: Int
-    /// Results of a target that wait to be drained; the oldest goes first.
+    /// The maximum number of results of a target that wait to be drained; the oldest is dropped first.
     public var pending: Int
 
     public init(

@@ -15,9 +15,9 @@ final class ScrapeTransfer {
     private var body: [UInt8] = []
     private var headBytes = 0
     private var code = CURLE_OK
-    /// Why this side gave the transfer up.
+    /// The reason why this side aborted the transfer; nil if it did not.
     private var refusal: String?
-    /// libcurl writes its own words for a failure here.
+    /// The buffer into which libcurl writes the message of an error.
     private let errorText: UnsafeMutablePointer<CChar>
 
     init?(target: ScrapeTarget, limits: ScrapeLimits, startedAt: Int64) {
@@ -38,7 +38,7 @@ final class ScrapeTransfer {
     }
 
     private func configure() {
-        // The handle goes with this object, so it may point back without a count.
+        // The handle is freed together with this object, so its pointer to the object need not retain it.
         let context = Unmanaged.passUnretained(self).toOpaque()
         _ = ccurl_set_text(easy, CURLOPT_URL, target.url)
         _ = ccurl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http")
@@ -63,7 +63,7 @@ final class ScrapeTransfer {
         }
         _ = ccurl_set_pointer(easy, CURLOPT_HEADERDATA, context)
         _ = ccurl_set_progress_callback(easy) { context, _, downloaded, _, _ in
-            ScrapeTransfer.from(context).mayGoOn(downloaded) ? 0 : 1
+            ScrapeTransfer.from(context).mayContinue(downloaded) ? 0 : 1
         }
         _ = ccurl_set_pointer(easy, CURLOPT_XFERINFODATA, context)
         _ = ccurl_set_long(easy, CURLOPT_NOPROGRESS, 0)
@@ -73,8 +73,9 @@ final class ScrapeTransfer {
         Unmanaged<ScrapeTransfer>.fromOpaque(context!).takeUnretainedValue()
     }
 
-    /// Inflated bytes, at most 16 KiB at once, so that a small reply that inflates without end stops at the limit.
-    /// Any number but `count` ends the transfer.
+    /// Receives inflated bytes of the body, at most 16 KiB at a time, so that a small response that inflates without
+    /// end stops at the limit.
+    /// - Returns: `count`; any other number makes libcurl abort the transfer.
     private func take(_ data: UnsafeMutablePointer<CChar>?, _ count: Int) -> Int {
         guard body.count + count <= maxBody else {
             refusal = tooLarge
@@ -84,6 +85,8 @@ final class ScrapeTransfer {
         return count
     }
 
+    /// Counts the bytes of status line and headers.
+    /// - Returns: `count`; any other number makes libcurl abort the transfer.
     private func takeHead(_ count: Int) -> Int {
         headBytes += count
         guard headBytes <= limits.head else {
@@ -93,8 +96,9 @@ final class ScrapeTransfer {
         return count
     }
 
-    /// Bytes on the wire: compressed ones may also come without end and inflate to nothing.
-    private func mayGoOn(_ downloaded: Int) -> Bool {
+    /// Checks the number of bytes received on the wire, since compressed bytes may arrive without end and inflate to
+    /// nothing.
+    private func mayContinue(_ downloaded: Int) -> Bool {
         guard downloaded > maxBody else { return true }
         refusal = tooLarge
         return false
@@ -104,13 +108,13 @@ final class ScrapeTransfer {
         "the response is larger than \(maxBody) bytes: let the server show fewer series, or raise the version's metrics.maxBody"
     }
 
-    /// Bytes of the body so far, inflated: what reading it will cost.
+    /// The size of the inflated body in bytes, a measure of the work to read it.
     var size: Int { body.count }
 
-    /// The transfer is over, with libcurl's result.
+    /// Records libcurl's result of the transfer.
     func end(_ code: CURLcode) { self.code = code }
 
-    /// The result; valid after `end`.
+    /// Reads the response; valid after `end`.
     func outcome() -> ScrapeOutcome {
         if let refusal { return .failure(refusal) }
         guard code == CURLE_OK else { return .failure(explanation(code)) }
@@ -121,7 +125,7 @@ final class ScrapeTransfer {
                     + "are not followed: set the metrics' path and port to where they are")
         }
         guard status == 200 else { return .failure("answered \(status) instead of 200") }
-        // libcurl inflates what says that it is compressed.
+        // libcurl inflates a response only if its headers say that it is compressed.
         guard !body.starts(with: [0x1F, 0x8B]) else {
             return .failure(
                 "the response is compressed with gzip and does not say so: have the server send the header "
@@ -149,7 +153,7 @@ final class ScrapeTransfer {
         }
     }
 
-    /// Milliseconds since 1970.
+    /// The wall clock, in milliseconds since 1970.
     private static var wall: Double {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -167,8 +171,7 @@ final class ScrapeTransfer {
         }
     }
 
-    /// Makes a text from outside short and fit to be shown: what a server sent, or a name that cannot be resolved, goes
-    /// to logs and terminals.
+    /// Shortens a text from outside and makes it displayable, since it goes to logs and terminals.
     private static func printable(_ text: String) -> String {
         String(String.UnicodeScalarView(text.unicodeScalars.prefix(200))).displayable
     }

@@ -5,12 +5,14 @@ import PrometheusText
 /// Finds a series on a page and, if the page does not have it, the most similar series.
 struct SeriesFinder {
     let exposition: Exposition
-    /// The number of names that are compared letter by letter. A page may have tens of thousands.
+    /// The maximum number of names that are compared letter by letter, since a page may have tens of thousands; and the
+    /// maximum length of a name for which that is done, in bytes.
     private static let mostComparisons = 1_000
     private static let longestName = 128
 
     init(exposition: Exposition) { self.exposition = exposition }
 
+    /// Details about a series for messages: whether the page has it, its type, and whether it is repeated.
     func details(of selector: SeriesSelector, _ kind: SeriesQuery.Kind, _ reading: SeriesReading) -> SeriesDetails {
         let samples = kind == .histogram ? selector.buckets : selector
         let isShown: Bool
@@ -24,6 +26,7 @@ struct SeriesFinder {
             type: exposition.type(of: samples.name)?.rawValue, isRepeated: exposition.repeats(samples))
     }
 
+    /// The reason why a selector matches none of the samples with its name.
     private func presence(_ selector: SeriesSelector, _ family: [Sample]) -> SeriesPresence {
         for matcher in selector.matchers {
             guard case .equals(let value) = matcher.condition, !value.isEmpty else { continue }

@@ -3,7 +3,7 @@ import PrometheusText
 /// Names a series by its labels, for dictionaries: visible ASCII of bounded length, so that comparing and hashing cost
 /// the same whatever a server writes.
 enum SeriesKey {
-    /// The most bytes of a key before it is cut and ends with a digest of the whole.
+    /// The maximum length in bytes; a longer key is cut there and ends with a digest of the whole.
     static let longest = 256
 
     /// The key of a series, such as `model="m",version="1"`.

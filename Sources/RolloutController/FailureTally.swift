@@ -17,7 +17,7 @@ struct FailureTally {
         var stage: FailureStage
         var message: String
         var count: UInt64 = 0
-        /// Milliseconds since 1970.
+        /// The time of the last failure, in milliseconds since 1970.
         var lastAt: Int64 = 0
         /// The number of requests since the last report.
         var unreported: UInt64 = 0
@@ -25,16 +25,17 @@ struct FailureTally {
         var reportedAt: Int64?
     }
 
-    /// The interval at which a continuing reason is reported.
+    /// The interval at which failures that continue for the same reason are reported.
     static let reportInterval: Duration = .seconds(60)
-    /// The time after which a reason that has not occurred again is not shown any more.
+    /// The time after which a reason that has not occurred again is no longer shown.
     static let shownFor: Duration = .seconds(3600)
-    /// The largest number of versions and reasons; those that failed longest ago are forgotten first.
+    /// The maximum number of entries; those that failed longest ago are forgotten first.
     private static let capacity = 256
 
     private var entries: [Key: Entry] = [:]
 
-    /// - Returns: the report to log now; nil if this reason was reported a moment ago.
+    /// Counts failures of a version for one reason.
+    /// - Returns: the report to log now; nil if this reason was reported less than `reportInterval` ago.
     mutating func record(_ failures: FailureCount, version: String, now: Moment) -> FailureReport? {
         let key = Key(version: version, reason: failures.reason)
         var entry = entries[key] ?? Entry(stage: failures.stage, message: failures.message)

@@ -80,13 +80,14 @@ public protocol StateStore: AnyObject {
     func commit(_ changes: [StateChange]) throws
     /// Makes a stop without `markStopped` an unclean one from now on.
     func markRunning() throws
+    /// Marks the agent as stopped cleanly.
     func markStopped() throws
     /// Returns at most `limit` events with ids above `after`, newest last, of one service or of all.
     func events(service: String?, after: Int64, limit: Int) throws -> [JournalEntry]
     /// Returns the newest `limit` events, newest last.
     func latestEvents(service: String?, limit: Int) throws -> [JournalEntry]
     func entry(id: Int64) throws -> JournalEntry?
-    /// Returns the rollouts of a service, newest first.
+    /// Returns the newest `limit` rollouts of a service, newest first.
     func history(service: String, limit: Int) throws -> [RolloutRecord]
     /// Returns a page of a recording as it is stored, without decoding it; nil if nothing is kept.
     /// - Parameters:
@@ -159,7 +160,7 @@ public struct StateChange: Sendable {
     public var events: [Event]
     /// The items that the judge took since the last change.
     public var recording: [RecordingPart]
-    /// Milliseconds since 1970.
+    /// The time of the change, in milliseconds since 1970.
     public var at: Int64
 
     public init(
@@ -178,7 +179,7 @@ public struct JournalEntry: Hashable, Sendable {
     /// The number of the entry, which is larger than that of every earlier one.
     public var id: Int64
     public var service: String
-    /// Milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970.
     public var at: Int64
     public var event: Event
 
@@ -196,13 +197,14 @@ public struct RolloutRecord: Hashable, Sendable {
     public var service: String
     public var baseline: VersionIdentity
     public var candidate: VersionIdentity
+    /// The time of the start, in milliseconds since 1970.
     public var startedAt: Int64
-    /// The time of its end, in milliseconds since 1970; nil while it runs.
+    /// The time of the end, in milliseconds since 1970; nil while the rollout runs.
     public var endedAt: Int64?
     public var result: RolloutResult
-    /// The reason of its end; empty while it runs.
+    /// The reason for the end; empty while the rollout runs.
     public var reason: String
-    /// The journal id of the event that ended it.
+    /// The journal id of the event that ended the rollout; nil while it runs.
     public var decision: Int64?
     /// The number of judged requests that the candidate got.
     public var candidateRequests: UInt64
@@ -225,12 +227,14 @@ public struct RolloutRecord: Hashable, Sendable {
     }
 }
 
-/// A file in the runtime directory that holds a lowered split while the store cannot.
+/// Keeps lowered splits in the runtime directory while the store cannot be written.
 public protocol LoweringMarker: AnyObject {
     /// Writes the whole state of a service.
     /// - Returns: true if the state was kept.
     func mark(_ state: ServiceState) -> Bool
+    /// Removes the mark of a service, because the store holds the state or a newer one.
     func clear(service: String)
+    /// Reads the marks of all services.
     func read() -> LoweringMarks
 }
 
@@ -250,6 +254,10 @@ public struct LoweringMarks {
 
 /// A recipient of every event, once it is in force.
 public protocol EventListener: AnyObject {
+    /// Reports an event that is in force.
+    /// - Parameters:
+    ///   - wall: the time of the event, in milliseconds since 1970.
+    ///   - isDurable: false if the event is not on disk yet.
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool)
     /// Reports failed requests of the data plane, at most once a minute for each version and reason.
     func failed(_ report: FailureReport, service: String)

@@ -7,7 +7,7 @@ public struct RecordingPart: Sendable {
     /// The judge before its first item, from which a replay starts; nil if the part does not begin with the first item.
     public var head: Judge?
     public var items: [JudgedItem]
-    /// The number of the rollout's items before this part; nil if they are not counted.
+    /// The number of the rollout's items before this part; nil between rollouts, when items are not counted.
     public var first: Int?
     /// True if items before this part were lost, because nothing could be written for too long.
     public var hasGap: Bool
@@ -33,7 +33,7 @@ struct Recorder {
     private(set) var parts: [RecordingPart] = []
     private var bytes = 0
 
-    /// Begins the recording of a rollout, or of the time after one.
+    /// Begins the recording of a rollout, or with nil that of the time after one.
     mutating func begin(_ judge: Judge, rollout: String?) {
         parts.append(RecordingPart(rollout: rollout, head: rollout == nil ? nil : judge))
     }
@@ -43,6 +43,8 @@ struct Recorder {
 
     var isOfRollout: Bool { parts.last?.rollout != nil }
 
+    /// Appends items to the last part. If that exceeds `maximumBytes`, all unwritten items are dropped.
+    /// - Parameter first: the number of the rollout's items before these; nil between rollouts.
     mutating func append(_ items: [JudgedItem], first: Int?) {
         if parts.isEmpty { parts.append(RecordingPart(rollout: nil)) }
         if parts[parts.count - 1].items.isEmpty { parts[parts.count - 1].first = first }
@@ -53,14 +55,14 @@ struct Recorder {
         parts = [RecordingPart(rollout: parts[parts.count - 1].rollout, hasGap: true)]
     }
 
-    /// Drops everything, since it is on disk.
+    /// Drops all items, because they have been written.
     mutating func written() {
         bytes = 0
         // A gap is remembered until something after it is written.
         parts = parts.last.map { [RecordingPart(rollout: $0.rollout, hasGap: $0.hasGap && $0.items.isEmpty)] } ?? []
     }
 
-    /// The approximate size of an item in memory, as measured, with the capacity that arrays reserve.
+    /// The approximate size of an item in memory in bytes, as measured, with the capacity that arrays reserve.
     private static func size(_ item: JudgedItem) -> Int {
         switch item {
         case .errors(let tick):

@@ -25,7 +25,9 @@ struct Move {
 extension RolloutController {
     /// Commits transitions and puts them in force, in the order that the direction of each requires: a transition that
     /// gives the candidate more traffic, or lets a stopped rollout move, is written first; one that gives it less never
-    /// waits for the disk. Many moves, at most one for each service, cost one wait for the disk and at most two plans.
+    /// waits for the disk. All moves together, at most one for each service, cost one wait for the disk and at most two
+    /// published plans.
+    /// - Returns: a result for each move.
     func commit(_ moves: [Move], now: Moment) -> [CommitResult] {
         var results = [CommitResult](repeating: .durable, count: moves.count)
         var writes: [(index: Int, change: StateChange, isRaise: Bool)] = []
@@ -81,11 +83,11 @@ extension RolloutController {
     }
 
     /// Puts a state in force, except for its publication.
-    /// - Returns: whether another judge judges from now on.
+    /// - Returns: true if the state starts a new judge.
     @discardableResult
     func putInForce(_ new: ServiceState, _ runtime: ServiceRuntime) -> Bool {
         if new.generation != runtime.state.generation { needsPublication = true }
-        // A commit may have taken a while, in which requests were assigned by the old split.
+        // The time is read again: during a commit, which may take a while, requests were assigned by the old split.
         return runtime.follow(new, now: clock.now.monotonic) { newSlot(for: new.service) }
     }
 
@@ -99,7 +101,7 @@ extension RolloutController {
             return [(any Error)?](repeating: nil, count: changes.count)
         } catch {
             guard changes.count > 1 else { return [error] }
-            // What cannot be written of one service must not keep another's from the disk.
+            // A change of one service that cannot be written must not keep those of others from the disk.
             return changes.map { change in
                 do { try writeTogether([change], now: now) } catch { return error }
                 return nil
@@ -130,8 +132,8 @@ extension RolloutController {
         isMarkedRunning = true
     }
 
-    /// Writes changes without an event, and changes that could not be written before: those of all services whose turn
-    /// it is in one transaction, so that a thousand services cost one wait for the disk.
+    /// Writes changes without an event, and changes that could not be written before, if they are due. All services are
+    /// written in one transaction, so that a thousand services cost one wait for the disk.
     func flush(_ runtimes: [ServiceRuntime], now: Moment) {
         let due = runtimes.filter { $0.ledger.isStateDue(now: now.monotonic) }
         do { try writeTogether(due.map { ($0, $0.change(to: $0.state, [], now: now)) }, now: now) } catch {
@@ -143,7 +145,7 @@ extension RolloutController {
         }
     }
 
-    /// Keeps the state in the runtime directory, if that is possible, while the store cannot be written.
+    /// Tries to keep the state of a service in the runtime directory, because the store cannot be written.
     private func mark(_ runtime: ServiceRuntime) { runtime.ledger.recordMarker(isKept: marker.mark(runtime.state)) }
 
     /// Raises an alarm for a failed write, unless it was reported already.
@@ -166,7 +168,7 @@ extension RolloutController {
         }
     }
 
-    /// Emits an alarm: something that a person should look at, and that changes nothing.
+    /// Emits an alarm: an event that a person should look at, and that changes nothing.
     func raiseAlarm(_ message: String, _ runtime: ServiceRuntime) {
         let alarm = Event(
             .alarm, rollout: runtime.state.rollout?.id, message: message, by: "agent",

@@ -44,7 +44,7 @@ extension RolloutController {
                     "canaryd_requests_total", labels + [("outcome", outcome.label)], value: totals.outcomes[outcome])
             }
         }
-        w.family("canaryd_request_duration_seconds", .histogram, "From a request's first byte to its end.")
+        w.family("canaryd_request_duration_seconds", .histogram, "Time from a request's first byte to its end.")
         each { labels, totals in
             w.histogram(
                 "canaryd_request_duration_seconds", labels, bounds: VersionTotals.bounds, counts: totals.buckets,
@@ -55,7 +55,8 @@ extension RolloutController {
         each { w.sample("canaryd_keyless_requests_total", $0, value: $1.keyless) }
         w.family("canaryd_matched_requests_total", .counter, "Requests whose arm a header chose; never judged.")
         each { w.sample("canaryd_matched_requests_total", $0, value: $1.matched) }
-        w.family("canaryd_rescued_requests_total", .counter, "Requests that failed here and went to the baseline.")
+        w.family(
+            "canaryd_rescued_requests_total", .counter, "Requests that this version failed and the baseline served.")
         each { w.sample("canaryd_rescued_requests_total", $0, value: $1.rescued) }
         w.family("canaryd_failed_requests_total", .counter, "Requests that the proxy failed or cut, by its reason.")
         for runtime in runtimes {
@@ -67,7 +68,7 @@ extension RolloutController {
         }
         w.family(
             "canaryd_surplus_connections_total", .counter,
-            "Connections that were closed since the server sent bytes that no request had asked for.")
+            "Connections that were closed because the server sent bytes that no request had asked for.")
         for runtime in runtimes {
             for (key, stage, count) in runtime.failures.totals where stage == .afterResponse {
                 w.sample(
@@ -137,7 +138,7 @@ extension RolloutController {
                 }
             }
         }
-        w.family("canaryd_feedback_total", .counter, "Feedback rows by what became of them.")
+        w.family("canaryd_feedback_total", .counter, "Feedback rows by result.")
         for runtime in runtimes {
             let counts = runtime.join.counts
             for (result, n) in [
@@ -177,9 +178,11 @@ extension RolloutController {
                 body(labels + [("for", "promotion")], evidence.proof, evidence.promoteAt)
             }
         }
-        w.family("canaryd_check_value", .gauge, "What is held against the bound: ratios, seconds, or as exported.")
+        w.family(
+            "canaryd_check_value", .gauge,
+            "The value that is compared with the bound: a ratio, seconds, or as exported.")
         eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: value) } }
-        w.family("canaryd_check_threshold", .gauge, "The bound.")
+        w.family("canaryd_check_threshold", .gauge, "The bound with which the value is compared.")
         eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
         w.family(
             "canaryd_check_difference", .gauge,
@@ -191,10 +194,10 @@ extension RolloutController {
         }
         w.family(
             "canaryd_check_evidence", .gauge,
-            "ln of the odds that the sequential judge holds, against the candidate and for a promotion; 0 is nothing yet."
-        )
+            "ln of the evidence of the sequential judge, for a revert and for a promotion; 0 is none.")
         eachEvidence { labels, value, _ in w.sample("canaryd_check_evidence", labels, value: value) }
-        w.family("canaryd_check_evidence_threshold", .gauge, "Where the check fails, and where it is proven.")
+        w.family(
+            "canaryd_check_evidence_threshold", .gauge, "ln of the evidence at which the check fails or is proven.")
         eachEvidence { labels, _, threshold in w.sample("canaryd_check_evidence_threshold", labels, value: threshold) }
         w.family("canaryd_check_failures", .gauge, "Failed measurements in this rollout.")
         each { w.sample("canaryd_check_failures", $0, value: $1.failures) }

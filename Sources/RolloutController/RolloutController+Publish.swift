@@ -4,7 +4,7 @@ import RolloutEngine
 extension RolloutController {
     func publishIfNeeded() { if needsPublication { publish() } }
 
-    /// Hands what is in force of all services to the data plane, and the scrape targets to the metric source.
+    /// Hands the plan for the states in force to the data plane, and the scrape targets to the metric source.
     func publish() {
         needsPublication = false
         let plan = RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap { plans.route($0) } })
@@ -29,7 +29,7 @@ extension RolloutController {
         }
     }
 
-    /// Has the serving version and the candidate of each service scraped, and no others.
+    /// Sets the scrape targets: the servers of the serving version and of the candidate of each service.
     private func updateScrapeTargets() {
         var targets: [MetricTarget] = []
         for name in serviceNames {

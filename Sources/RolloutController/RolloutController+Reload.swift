@@ -43,7 +43,7 @@ extension RolloutController {
     }
 
     /// Checks new files against the states in force and prepares the data plane for them.
-    /// - Returns: what is stored of services that the files add, by name; they may have a past.
+    /// - Returns: the stored services by name, if the files add a service, which may have a stored state; else nothing.
     /// - Throws: `ConfigurationRefused` with every reason.
     private func check(_ new: Configuration) throws -> [String: StoredService] {
         var reasons = new.services.flatMap(removedVersions)
@@ -86,7 +86,7 @@ extension RolloutController {
     }
 
     /// An error for each name that does not resolve and is new in the files, which is most likely a mistake. A name
-    /// that was there before is no reason to refuse the rest.
+    /// that was in the files before is no reason to refuse the other changes.
     private func newlyUnresolved(_ plan: RoutingPlan) -> [String] {
         let old = plans.endpoints(of: configuration.services)
         return plane.unresolved(plan).filter { !old.contains($0.server) }.map {
@@ -94,6 +94,8 @@ extension RolloutController {
         }
     }
 
+    /// Removes services, after an attempt to write their state.
+    /// - Returns: the changes, one line for each.
     private func removeServices(missingFrom new: Configuration, now: Moment) -> [String] {
         let kept = Set(new.services.map(\.name))
         return serviceNames.filter { !kept.contains($0) }.map { name in
@@ -105,7 +107,8 @@ extension RolloutController {
         }
     }
 
-    /// Has the state machine handle the files as they are now.
+    /// Lets the state machine handle the current declarations of services. If a result cannot be written, the next tick
+    /// tries it again.
     func applyDeclarations(_ runtimes: [ServiceRuntime], now: Moment) {
         func moves(_ runtimes: [ServiceRuntime], _ declaration: (ServiceRuntime) -> Declaration) -> [Move] {
             runtimes.map {
@@ -121,8 +124,7 @@ extension RolloutController {
                 continue
             }
             runtime.setPendingDeclaration(true)
-            // Only the new rollout has to wait for the disk; the end of one that the file does not name any more need
-            // not.
+            // Only a new rollout has to wait for the disk. A rollout that the file no longer declares ends at once.
             if let rollout = runtime.state.rollout, rollout.candidate != runtime.declaration.candidate {
                 ended.append(runtime)
             }

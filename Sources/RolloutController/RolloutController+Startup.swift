@@ -4,11 +4,11 @@ import RolloutEngine
 
 extension RolloutController {
     /// Restores the stored states, reconciles them with the files, and puts the split in force before anything listens.
-    /// - Parameter lostState: the reason for which the stored state is gone, if it is; then the baselines of the files
-    ///   serve, and nothing starts until someone says `unfreeze`.
+    /// - Parameter lostState: the reason why the stored state is gone; nil if it is not. If it is gone, the baselines
+    ///   of the files serve, and nothing starts until someone sends `unfreeze`.
     /// - Throws: the error of a listener that cannot be opened. Nothing was written in this case, since an agent that
     ///   cannot start has not stopped uncleanly under a rollout. A server whose name does not resolve is no error: it
-    /// counts as   down, and the first tick reports it.
+    ///   counts as unreachable, and the first tick reports it.
     public func start(lostState: String? = nil) throws {
         let now = clock.now
         var stored = StoredAgent()
@@ -84,8 +84,8 @@ extension RolloutController {
         return runtime
     }
 
-    /// The state in which a service starts, before the state machine handles the restart, with the events that tell
-    /// what was recovered and what was lost.
+    /// The state in which a service starts, before the state machine handles the restart, with the events that say what
+    /// was recovered and what was lost.
     private func startState(
         _ declaration: Declaration, stored: StoredService?, marked: ServiceState?, lost: String?, now: Moment
     ) -> (ServiceState, [Event]) {
@@ -95,7 +95,7 @@ extension RolloutController {
         if let marked, marked != state, marked.generation >= state.generation || stored == nil {
             state = marked
             events.append(
-                Event(.recovered, message: "took up a lower split from the runtime directory", by: "agent"))
+                Event(.recovered, message: "restored a lower split from the runtime directory", by: "agent"))
         }
         if let lost {
             let message = stored == nil ? "the stored state was lost: \(lost)" : lost

@@ -3,6 +3,7 @@ import PolicyModel
 import RolloutEngine
 
 extension RolloutController {
+    /// The view of a service; nil if it is unknown.
     public func view(of service: String) -> ServiceView? { services[service].map(view) }
 
     func view(of runtime: ServiceRuntime) -> ServiceView {
@@ -48,9 +49,10 @@ extension RolloutController {
         return ServerView(address: address, state: state, until: now.wall + (until - now.monotonic) / 1_000_000)
     }
 
-    /// The largest number of notes about scraped series; a policy with mistakes may cause hundreds.
+    /// The maximum number of notes about scraped series; a policy with mistakes may cause hundreds.
     private static let maximumScrapeNotes = 20
 
+    /// Facts about a service that a person should know, one line for each.
     private func notes(_ runtime: ServiceRuntime) -> [String] {
         var notes: [String] = []
         let state = runtime.state
@@ -71,8 +73,9 @@ extension RolloutController {
             let risk = rollout.plan.analysis.risk
             func sum(_ each: Double) -> String { Measurement.format(min(Double(tries) * each, 1), .ratio) }
             notes.append(
-                "try \(tries) of \(refused.identity): each spends its risk afresh; together up to \(sum(risk.falsePromote)) that a bad "
-                    + "candidate is promoted and \(sum(risk.falseRevert)) that a sound one is reverted")
+                "try \(tries) of \(refused.identity): each try has the full risk; together, the probability is up to "
+                    + "\(sum(risk.falsePromote)) that a bad candidate is promoted, and up to \(sum(risk.falseRevert)) that a "
+                    + "sound one is reverted")
         }
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")
@@ -91,7 +94,7 @@ extension RolloutController {
         return notes
     }
 
-    /// The note for a failing check; nil if the rollout's pause says it.
+    /// The note for a failing check; nil if a revert or the rollout's pause says it already.
     private func note(_ failure: ReportedFailure, of state: ServiceState) -> String? {
         switch failure.action {
         case .revert: return nil

@@ -21,6 +21,7 @@ public final class RolloutController {
     /// The services by name.
     var services: [String: ServiceRuntime] = [:]
     private var slots = SlotTable()
+    /// The time of the last tick, in monotonic nanoseconds.
     private var tickedAt: Int64?
     /// True if the store knows that an agent runs on it.
     var isMarkedRunning = false
@@ -50,7 +51,7 @@ public final class RolloutController {
     }
 
     public var serviceNames: [String] { services.keys.sorted() }
-    /// The states of all services, by name, which cost less than their views.
+    /// The states of all services, sorted by name; they cost less than the views.
     public var states: [ServiceState] { serviceNames.compactMap { services[$0]?.state } }
 
     func newSlot(for service: String) -> UInt32 { slots.assign(to: service) }
@@ -62,7 +63,7 @@ public final class RolloutController {
     // MARK: - Ticks
 
     /// Runs one tick; call it every `RolloutObserver.tickInterval`.
-    /// - Parameter last: the batch that the data plane handed over when it stopped; with nil it is asked for one.
+    /// - Parameter last: the last batch, which the data plane returned when it stopped; nil to drain the data plane.
     public func tick(last: ObservationBatch? = nil) {
         let now = clock.now
         let gap = tickedAt.map { Duration.nanoseconds(now.monotonic - $0) } ?? .zero
@@ -117,7 +118,8 @@ public final class RolloutController {
 
     private func runtime(of slot: UInt32) -> ServiceRuntime? { slots[slot].flatMap { services[$0] } }
 
-    /// Evaluates a service's rollout. Nil if that is not due.
+    /// Evaluates a service's rollout if that is due.
+    /// - Returns: the move that follows from the evaluation; nil if none is due.
     private func evaluateIfDue(_ runtime: ServiceRuntime, now: Moment) -> Move? {
         guard runtime.observer.isEvaluationDue(now: now.monotonic) else { return nil }
         let before = runtime.observer.evaluation
@@ -144,6 +146,7 @@ public final class RolloutController {
 
     // MARK: - Commands and feedback
 
+    /// Lets the state machine handle a command, and commits the result.
     public func command(_ command: Command, service name: String) -> CommandOutcome {
         guard let runtime = services[name] else { return .unknownService(known: serviceNames) }
         let now = clock.now
@@ -176,10 +179,10 @@ public final class RolloutController {
     }
 }
 
-/// The most recently assigned slots, each with its service. A slot is never used again.
+/// The most recently assigned slots, each with its service. A slot is never assigned twice.
 private struct SlotTable {
-    /// The number of slots that are kept for a service, without which the table would grow forever. Requests that began
-    /// under an older slot are not counted.
+    /// The number of slots that are kept for a service, which bounds the table. Requests that began under an older slot
+    /// are not counted.
     private static let slotsPerService = 8
 
     private var services: [UInt32: String] = [:]

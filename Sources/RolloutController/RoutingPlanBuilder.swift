@@ -1,11 +1,11 @@
 import PolicyModel
 import RolloutEngine
 
-/// Builds the routing plan and the scrape targets from the services' files and states.
+/// Builds the routes of services from their files and states, and resolves the endpoints of their servers.
 struct RoutingPlanBuilder {
     /// Returns the endpoint at which a server is reached, and starts embedded servers.
     private let resolve: (ServerAddress) throws -> Endpoint
-    /// The last known endpoint of each server, for times when an address cannot be resolved.
+    /// The last known endpoint of each server, which is used while its address cannot be resolved.
     private var known: [ServerAddress: Endpoint] = [:]
 
     init(resolve: @escaping (ServerAddress) throws -> Endpoint) { self.resolve = resolve }
@@ -16,8 +16,8 @@ struct RoutingPlanBuilder {
         return known[address]
     }
 
-    /// The route of a service as it is in force. Nil if no server of the serving version was ever resolved; a reload
-    /// with such a file is refused.
+    /// The route of a service for its state in force; nil if no server of the serving version was ever resolved. A
+    /// reload with such a file is refused.
     mutating func route(_ runtime: ServiceRuntime) -> RoutedService? {
         let service = runtime.service
         guard let baseline = version(runtime.version(.baseline), service.traffic) else { return nil }
@@ -28,6 +28,7 @@ struct RoutingPlanBuilder {
             split: runtime.state.split, traffic: service.traffic, judged: service.analysis.requests)
     }
 
+    /// A version with the endpoints of its servers; nil if none has one.
     private mutating func version(_ version: Version?, _ traffic: TrafficRules) -> RoutedVersion? {
         guard let version else { return nil }
         let servers = version.servers.compactMap { endpoint($0) }

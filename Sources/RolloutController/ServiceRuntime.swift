@@ -56,12 +56,12 @@ final class ServiceRuntime {
         observer.settings = Self.settings(service, declaration)
     }
 
-    /// Notes whether the transition for the newest files still has to be written.
+    /// Records whether the transition for the newest files still has to be written.
     func setPendingDeclaration(_ isPending: Bool) { hasPendingDeclaration = isPending }
 
     /// Follows a state that is in force from `now` on, in monotonic nanoseconds.
-    /// - Parameter newSlot: returns the slot if the state needs a new one.
-    /// - Returns: true if it starts another judge.
+    /// - Parameter newSlot: assigns a slot; it is called if the state needs a new one.
+    /// - Returns: true if the state starts a new judge.
     @discardableResult
     func follow(_ new: ServiceState, now: Int64, newSlot: () -> UInt32) -> Bool {
         let old = (rollout: state.rollout?.id, serving: state.serving)
@@ -76,7 +76,7 @@ final class ServiceRuntime {
         return !starts.isEmpty
     }
 
-    /// Continues from what was stored; with nil the evidence of a rollout is lost.
+    /// Continues from the stored evidence; without it, a rollout starts with none.
     func restore(_ stored: StoredService?) {
         let restoration =
             if let stored, let evidence = stored.evidence {
@@ -93,8 +93,8 @@ final class ServiceRuntime {
 
     func completeRestoration() { observer.completeRestoration() }
 
-    /// The change to commit for a state that is in force or will be. The judge itself is part of it with every event
-    /// and once in a while; otherwise only the items that it took.
+    /// The change to commit for a state that is in force or will be. It contains the items that the judge took; the
+    /// judge itself is part of it only with an event and at intervals.
     func change(to new: ServiceState, _ events: [Event], now: Moment) -> StateChange {
         let isRolloutWithoutRecording = new.rollout != nil && observer.judge.items == nil
         let hasJudge =
@@ -105,8 +105,8 @@ final class ServiceRuntime {
             events: ledger.deferredEvents + events, recording: recorder.unwritten, at: now.wall)
     }
 
-    /// Notes that a change was committed.
-    /// - Returns: whether there is a marker that the commit has made obsolete.
+    /// Records that a change was committed.
+    /// - Returns: true if there is a marker, which the commit has made obsolete.
     func recordCommit(of change: StateChange, now: Moment) -> Bool {
         recorder.written()
         return ledger.recordCommit(withJudge: change.evidence != nil, now: now.monotonic)
@@ -118,8 +118,8 @@ final class ServiceRuntime {
     func record(_ o: Observation) {
         totals[versionName(of: o.arm, slot: o.slot), default: VersionTotals()].record(o)
         guard o.flags.contains(.judged) else { return }
-        // Requests of an earlier rollout are known to the join, so that their labels count as late and not as unknown.
-        // The label of a rescued request belongs to the baseline's prediction.
+        // The join records requests of earlier rollouts too, so that their labels count as late and not as unmatched. A
+        // rescued request is left out, since its label belongs to the prediction of the baseline.
         if !observer.wantsFeedback {
             join.skip(o)
         } else if !o.flags.contains(.rescued) {
@@ -139,7 +139,7 @@ final class ServiceRuntime {
     func setOpen(_ requests: [Observation]) { observer.setOpen(requests) }
 
     /// Records failed requests.
-    /// - Returns: the report to log now; nil if the reason was reported a moment ago.
+    /// - Returns: the report to log now; nil if the reason was reported recently.
     func record(_ count: FailureCount, now: Moment) -> FailureReport? {
         failures.record(count, version: versionName(of: count.arm, slot: count.slot), now: now)
     }
@@ -154,6 +154,7 @@ final class ServiceRuntime {
         return current.filter { !unresolved.contains($0) }
     }
 
+    /// The servers whose names do not resolve, each with the reason, as text.
     private var unresolvedServers: [String] {
         Arm.allCases.flatMap { arm -> [String] in
             guard let states = health[arm]?.states,
@@ -166,6 +167,7 @@ final class ServiceRuntime {
         }
     }
 
+    /// Records a scrape for each arm that serves its version.
     func record(_ reading: MetricReading) {
         hasNewScrapes = true
         for arm in Arm.allCases where version(arm)?.name == reading.version {
@@ -180,14 +182,16 @@ final class ServiceRuntime {
 
     func recordBlindness(_ reason: String) { observer.recordBlindness(reason) }
 
-    /// Notes the result of preparing the data plane for this service.
-    /// - Returns: whether it failed for another reason than the last time.
+    /// Records the result of preparing the data plane for this service.
+    /// - Parameter failure: the error; nil if the preparation succeeded.
+    /// - Returns: true if it failed, and not for the same reason as the last time.
     func recordPreparation(failure: String?) -> Bool {
         defer { prepareFailure = failure }
         return failure != nil && prepareFailure != failure
     }
 
-    /// The problems that the newest scrapes have brought.
+    /// Updates `scrapeProblems` after new scrapes.
+    /// - Returns: the problems that were not known before.
     func newScrapeProblems() -> [ScrapeProblem] {
         guard hasNewScrapes else { return [] }
         hasNewScrapes = false
@@ -199,7 +203,7 @@ final class ServiceRuntime {
     // MARK: - Judging
 
     /// Accepts feedback that is joined with its request at the next tick.
-    /// - Returns: the places of the rows, from 0, that were rejected because too many are waiting.
+    /// - Returns: the indices, from 0, of the rows that were rejected because too many are waiting.
     func submit(_ rows: [Feedback], now: Int64) -> [Int] {
         let audience = observer.audience
         return rows.indices.filter { !join.submit(rows[$0], for: audience, now: now) }
@@ -215,23 +219,27 @@ final class ServiceRuntime {
         keep(taken)
     }
 
+    /// Adds the items that the judge took to the recording.
     private func keep(_ taken: RolloutObserver.TakenItems) {
         guard !taken.items.isEmpty else { return }
         ledger.recordChange()
         recorder.append(taken.items, first: recorder.isOfRollout ? taken.first : nil)
     }
 
+    /// Evaluates the rollout.
+    /// - Returns: the evaluation, and the time since the previous one, with an upper limit.
     func evaluate(now: Int64) -> (evaluation: Evaluation, elapsed: Duration) {
         let result = observer.evaluate(
             baseline: serverCounts(.baseline), candidate: serverCounts(.candidate), now: now)
-        // Counts and tallies grow even if the state stays the same.
+        // Counts and evidence change even if the state does not.
         if observer.evaluation != nil { ledger.recordChange() }
         return result
     }
 
     // MARK: - Versions
 
-    /// The version behind an arm; nil for the candidate of no rollout, and if the file does not declare it any more.
+    /// The version of an arm; nil for the candidate if there is no rollout, and if the file no longer declares the
+    /// version.
     func version(_ arm: Arm) -> Version? {
         let identity = arm == .baseline ? observer.state.serving : observer.state.rollout?.candidate
         return identity.flatMap { service.version(named: $0.name) }

@@ -3,7 +3,7 @@ import PolicyModel
 import RolloutEngine
 import Vocabulary
 
-/// The current situation of a service, for display.
+/// The current status of a service, for display.
 public struct ServiceView: Sendable {
     public var service: Service
     public var state: ServiceState
@@ -11,12 +11,13 @@ public struct ServiceView: Sendable {
     public var evaluation: Evaluation?
     /// The baseline in the current rollout, or in the last minutes without one.
     public var baseline: ArmView
+    /// The candidate; nil without a rollout.
     public var candidate: ArmView?
     /// The conditions that the rollout waits for, as text; empty if there are none.
     public var waitsFor: [String]
     /// The next step of the rollout, as text.
     public var next: String
-    /// The rest of the hold; nil if the rollout does not wait for time.
+    /// The rest of the current hold; nil if the rollout does not wait for time.
     public var holdLeft: Duration?
     public var feedback: FeedbackCounts
     /// Notes for the user, such as edits that wait for the next rollout, a `baseline` line that is out of date, or a
@@ -48,7 +49,7 @@ public struct ServiceView: Sendable {
 public struct ServerView: Sendable {
     public var address: ServerAddress
     public var state: ServerState
-    /// The end of an ejection, in milliseconds since 1970.
+    /// The end of the ejection, in milliseconds since 1970; nil if the server is not ejected.
     public var until: Int64?
 
     public init(address: ServerAddress, state: ServerState, until: Int64? = nil) {
@@ -65,9 +66,9 @@ public struct FailureView: Hashable, Sendable {
     public var reason: String
     /// The reason as a sentence.
     public var message: String
-    /// The number of requests since the agent started; at the stage `afterResponse`, of connections.
+    /// The number of requests since the agent started, or of connections at the stage `afterResponse`.
     public var count: UInt64
-    /// Milliseconds since 1970.
+    /// The time of the last failure, in milliseconds since 1970.
     public var lastAt: Int64
 
     public init(stage: FailureStage, reason: String, message: String, count: UInt64, lastAt: Int64) {
@@ -79,7 +80,7 @@ public struct FailureView: Hashable, Sendable {
     }
 }
 
-/// The situation of one arm.
+/// The current status of one arm, for display.
 public struct ArmView: Sendable {
     public var identity: VersionIdentity
     public var servers: Int
@@ -100,7 +101,7 @@ public struct ArmView: Sendable {
     public var p50: Double?
     public var p95: Double?
     public var p99: Double?
-    /// The number of judged requests since the rollout began.
+    /// The number of judged requests since the rollout began, and of errors among them.
     public var requests: UInt64
     public var errors: UInt64
     /// The 95th percentile in seconds for each 5 seconds of the last 2 minutes, oldest first; nil without requests.
@@ -140,7 +141,7 @@ public struct FeedbackReceipt: Sendable {
     public var accepted: Int
     /// The indices, from 0, of the rows that were rejected because too many are waiting.
     public var rejected: [Int]
-    /// The recipients of labels at that moment.
+    /// Whether labels are used at that moment, or why they are not.
     public var audience: FeedbackJoin.Audience
     /// The counts of the service since the agent started.
     public var counts: FeedbackCounts

@@ -1,40 +1,42 @@
 import PolicyModel
 import RolloutEngine
 
-/// The record of what of one service is not on disk yet, and when it is to be written.
+/// Records which changes of one service are not on disk yet, and decides when they are written.
 ///
-/// State and evidence that change without an event are written at intervals. The services' turns, one second wide, are
-/// spread over the interval by the services' names, so that each second has its share of the writes and one transaction
-/// serves them all.
+/// State and evidence that change without an event are written at intervals. Each service has its turn in one second of
+/// the interval, which is derived from its name. So the writes are spread over the seconds, and one transaction serves
+/// all services that have their turn in the same second.
 struct WriteLedger {
-    /// The interval at which state and evidence are written that changed without an event. A crash loses at most as
-    /// much.
+    /// The interval at which state and evidence are written that changed without an event, and so the longest time
+    /// whose evidence a crash can lose.
     static let stateInterval: Duration = .seconds(5)
     /// The interval at which the judge itself is written during a rollout. Items that it took later are replayed after
     /// a crash.
     static let judgeInterval: Duration = .seconds(60)
-    /// The same between rollouts, when only the profile of the serving version changes, over hours.
+    /// The interval at which the judge is written between rollouts, when only the profile of the serving version
+    /// changes, and that over hours.
     static let profileInterval: Duration = .seconds(600)
-    /// The largest number of deferred events. A disk can be full for days, and memory must not follow it.
+    /// The maximum number of deferred events. A disk can be full for days, and memory must not grow as long.
     static let maximumDeferred = 1_000
 
     /// The events of changes that are in force and not written yet, oldest first.
     private(set) var deferredEvents: [Event] = []
-    /// The error of the last write if it failed, as text.
+    /// The error of the last write, as text; nil if it succeeded.
     private(set) var failure: String?
     /// True if a failure was reported while something was in force that is neither on disk nor marked.
     private(set) var isUnmarked = false
     /// True if the runtime directory holds a marker with this service's state.
     private(set) var hasMarker: Bool
+    /// True if something has changed since the last write.
     private var isDirty = false
-    /// The instants of the last writes; nil if the next one must not wait for its turn.
+    /// The times of the last writes, in monotonic nanoseconds; nil if the next write must not wait for its turn.
     private var stateWrittenAt: Int64?
     private var judgeWrittenAt: Int64?
     /// The shift of the service's turns, in nanoseconds: whole seconds below ten minutes.
     private let offset: Int64
 
-    /// - Parameter now: monotonic nanoseconds; nothing is due before the service's first turn after it, except the
-    ///   judge.
+    /// - Parameter now: the current time in monotonic nanoseconds. Before the service's first turn after it, only the
+    ///   judge is due.
     init(service: String, hasMarker: Bool, now: Int64) {
         offset = Int64(TrafficSplit.hash(key: service) % 600) * 1_000_000_000
         self.hasMarker = hasMarker
@@ -48,7 +50,7 @@ struct WriteLedger {
 
     // MARK: - Changes
 
-    /// Notes a change that is written at the service's next turn.
+    /// Records a change that is written at the service's next turn.
     mutating func recordChange() { isDirty = true }
 
     /// Makes everything that changed due now, the judge included.
@@ -63,7 +65,7 @@ struct WriteLedger {
         }
     }
 
-    /// Notes whether the state was kept as a marker in the runtime directory.
+    /// Records whether the state was kept as a marker in the runtime directory.
     mutating func recordMarker(isKept: Bool) { hasMarker = isKept }
 
     // MARK: - Due writes
@@ -80,6 +82,7 @@ struct WriteLedger {
                 every: inRollout ? Self.judgeInterval : Self.profileInterval, since: judgeWrittenAt, now: now)
     }
 
+    /// True if a turn of the service has begun since the last write.
     private func isTurn(every interval: Duration, since last: Int64?, now: Int64) -> Bool {
         guard let last else { return true }
         return (now + offset) / interval.nanoseconds > (last + offset) / interval.nanoseconds
@@ -87,8 +90,8 @@ struct WriteLedger {
 
     // MARK: - Results
 
-    /// Notes a successful commit.
-    /// - Returns: whether there is a marker that the commit has made obsolete.
+    /// Records a successful commit.
+    /// - Returns: true if there is a marker, which the commit has made obsolete.
     mutating func recordCommit(withJudge: Bool, now: Int64) -> Bool {
         defer { hasMarker = false }
         deferredEvents = []
@@ -100,9 +103,9 @@ struct WriteLedger {
         return hasMarker
     }
 
-    /// Notes a failed commit, after it was tried to mark the state.
-    /// - Returns: whether it is to be reported: the reason is a new one, or the state is now, or no longer, without a
-    ///   mark. A disk may be full long before a split is lowered, or marked in vain.
+    /// Records a failed commit. Call it after the attempt to keep the state in the runtime directory.
+    /// - Returns: true if the failure has to be reported, because its reason is new, or because it has changed whether
+    ///   the state would survive a crash. A disk may be full long before a split is lowered.
     mutating func recordFailure(_ reason: String) -> Bool {
         let old = (failure, isUnmarked)
         (failure, isUnmarked) = (reason, !survivesCrash)

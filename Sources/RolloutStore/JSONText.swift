@@ -4,8 +4,8 @@ import PlainText
 /// a third of the agent's CPU time with a thousand services. Keys are in the order in which they are encoded; numbers
 /// that are not finite are written as strings.
 final class JSONText {
-    // Dynamic checks of exclusive access took half of the time. They are not needed, since only the methods below
-    // access it.
+    // Dynamic checks of exclusive access took half of the encoding time. They are not needed, since only the methods
+    // below access these properties.
     @exclusivity(unchecked) private(set) var bytes: [UInt8] = []
     /// The open brackets, the outermost first: the closing character of each, and whether it is still empty.
     @exclusivity(unchecked) private var open: [(close: UInt8, isEmpty: Bool)] = []
@@ -25,7 +25,7 @@ final class JSONText {
         return open.count
     }
 
-    /// Closes all brackets that are deeper than a depth.
+    /// Closes brackets until only `depth` are open.
     fileprivate func close(to depth: Int) { while open.count > depth { bytes.append(open.removeLast().close) } }
 
     /// Prepares for the next value in the bracket at a depth.
@@ -143,7 +143,7 @@ private struct ObjectContainer<Key: CodingKey>: KeyedEncodingContainerProtocol {
     func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
         superEncoder(forKey: key).unkeyedContainer()
     }
-    func superEncoder() -> any Encoder { preconditionFailure("no class is written here") }
+    func superEncoder() -> any Encoder { preconditionFailure("no stored type is a class with a superclass") }
     func superEncoder(forKey key: Key) -> any Encoder {
         text.next(depth, key: key)
         return ValueEncoder(text: text)

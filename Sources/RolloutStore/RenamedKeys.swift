@@ -8,7 +8,7 @@ enum RenamedKeys {
     ]
 
     static func migrate(_ db: Database) throws {
-        // The trigger that keeps the journal append-only has to step aside for this once.
+        // The trigger that keeps the journal append-only is dropped for this migration and created again after it.
         let trigger = try String.fetchOne(
             db, sql: "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = 'journal_is_append_only'")
         try db.execute(
@@ -76,8 +76,9 @@ enum RenamedKeys {
                 result += "]".utf8
                 place = valueEnd
             } else if key == "lane" {
-                // The same key held the process of a bound that is judged tick by tick, and an attribute of labels may
-                // have the name too.
+                // The key `lane` had two meanings: a counting mode, which is `mode` now, and the process of a bound
+                // that is judged tick by tick, which is `byTick` now. An attribute of labels may have that name as
+                // well, and keeps it.
                 let isMode = [#"{"counts""#, #"{"ticks""#].contains { bytes[value...].starts(with: $0.utf8) }
                 let isProcess = bytes[value...].starts(with: #"{"factor""#.utf8)
                 result += (isMode ? #""mode":"# : isProcess ? #""byTick":"# : #""lane":"#).utf8
@@ -88,7 +89,8 @@ enum RenamedKeys {
         return String(decoding: result, as: UTF8.self)
     }
 
-    /// The place behind the string that begins here; nil if none begins here or it does not end.
+    /// The index after the closing quote of the string that begins at `start`; nil if no string begins there, or if it
+    /// does not end.
     private static func endOfString(_ bytes: [UInt8], from start: Int) -> Int? {
         guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else { return nil }
         var place = start + 1

@@ -1,30 +1,34 @@
 import GRDB
 import RolloutController
 
-/// How much of the past is kept. What is too old is deleted a bite at a time inside later commits, so that no commit
-/// takes long; the file reuses the space.
+/// The limits of the journal, the history and the unreadable states. Rows beyond them are deleted in small numbers
+/// inside later commits, so that no commit takes long; the file reuses the space. A journal entry is deleted if it is
+/// beyond the limit of its number or of its age.
 public struct Retention: Hashable, Sendable {
-    /// An entry that is no decision is kept while it is among this many newest entries of the agent. 100 000 are
-    /// about 30 MB.
+    /// An entry that is no decision is kept only while it is among this many newest entries, decisions included.
+    /// 100,000 entries are about 30 MB.
     public var entries = 100_000
-    /// The least time in milliseconds for which such an entry is kept: a quarter of a year.
+    /// The age in milliseconds from which such an entry is deleted: a quarter of a year.
     public var entryAge: Int64 = 90 * 86_400_000
-    /// Decisions carry their numbers, some kilobytes each, and are what an audit asks for. 20 000 are about 100 MB.
+    /// The maximum number of decisions. They carry their numbers, some kilobytes each, and are what an audit asks for.
+    /// 20,000 decisions are about 100 MB.
     public var decisions = 20_000
-    /// The least time in milliseconds for which a decision is kept: two years.
+    /// The age in milliseconds from which a decision is deleted: two years.
     public var decisionAge: Int64 = 730 * 86_400_000
-    /// Rollouts of a service in its history; one that runs is always kept.
+    /// The maximum number of rollouts in the history of a service; one that runs is always kept.
     public var rollouts = 1_000
-    /// Unreadable states kept for each service.
+    /// The maximum number of unreadable states of a service.
     public var unreadableStates = 10
 
-    /// The largest number of rows of each kind that a commit deletes, or twice the number that it adds if that is
+    /// The largest number of rows of each kind that a commit deletes, or twice the number of its events if that is
     /// larger, so that pruning catches up.
     static let bite = 64
 
     public init() {}
 
-    /// - Parameter elapsed: the milliseconds since the last call by a clock that nobody sets.
+    /// Deletes some of the rows that are beyond the limits. Decisions, rollouts and unreadable states are pruned only
+    /// after a decision.
+    /// - Parameter elapsed: the milliseconds since the last call, by a clock that nobody sets.
     func prune(_ db: Database, after change: StateChange, elapsed: Int64) throws {
         let bite = max(Self.bite, 2 * change.events.count)
         let aged = try ageLimits(db, at: change.at, elapsed: elapsed)
@@ -87,7 +91,7 @@ public struct Retention: Hashable, Sendable {
     }
 
     private func delete(_ bite: Int, decision: Bool, before: Int64, _ db: Database, upTo id: Int64) throws {
-        // Only the oldest are searched: ids grow with time, so the first that is young enough ends the search.
+        // Only the oldest rows are examined, since ids grow with time.
         try db.cachedStatement(
             sql: """
                 DELETE FROM journal WHERE id IN (

@@ -80,7 +80,7 @@ public final class RuntimeMarker: LoweringMarker {
         return "\(directory)/\(name)\(Self.suffix)"
     }
 
-    /// The service of a file, the inverse of `path`.
+    /// The service whose marker a file is, as the inverse of `path`.
     private func service(of file: String) -> String {
         var name: [UInt8] = []
         var rest = file.utf8.dropFirst(directory.utf8.count + 1).dropLast(Self.suffix.utf8.count)
@@ -95,6 +95,7 @@ public final class RuntimeMarker: LoweringMarker {
         return String(decoding: name, as: UTF8.self)
     }
 
+    /// The paths of all markers in the runtime directory, sorted.
     private func files() -> [String] {
         guard let stream = opendir(directory) else { return [] }
         defer { closedir(stream) }
@@ -108,7 +109,7 @@ public final class RuntimeMarker: LoweringMarker {
         return found.sorted()
     }
 
-    /// Returns the first line after a comparison with its checksum, which is the second one.
+    /// Compares the first line with its checksum, which is the second line, and returns it.
     private static func checked(_ text: String) throws(StoreError) -> String {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.count == 3, lines[2].isEmpty, let checksum = Int64(lines[1]) else {

@@ -78,10 +78,12 @@ extension SQLiteStore {
         let alarm = zip(change.events, ids).reversed().first { $0.0.kind == .alarm }
         try close(
             old, of: change.state.service, .reverted,
-            reason: alarm?.0.message ?? "given up: \(change.state.serving) serves all", decision: alarm?.1,
+            reason: alarm?.0.message ?? "ended, because its version is gone: \(change.state.serving) serves all",
+            decision: alarm?.1,
             requests: before.candidateRequests(of: old) ?? 0, at: change.at, db)
     }
 
+    /// The number of the row of a running rollout; nil if the history has none.
     private func running(_ id: String, of service: String, _ db: Database) throws -> Int64? {
         try Int64.fetchOne(
             db,
@@ -128,8 +130,8 @@ private struct Arms {
     var createdAt: Int64?
 
     /// Takes the versions from the state before or after the event, whichever has the rollout. If the rollout started
-    /// and ended in one change, neither has it; then the versions follow from the state that its end left. Nil if they
-    /// do not.
+    /// and ended in one change, neither has it, and the versions are derived from the state after its end; nil if that
+    /// is not possible.
     init?(_ id: String, _ event: Event, before: ServiceState?, after: ServiceState) {
         for state in [before, after] {
             if let state, let rollout = state.rollout, rollout.id == id {

@@ -1,15 +1,16 @@
 import GRDB
 import Glibc
 
-/// How the store was found.
+/// The condition in which the database was found when the store was opened.
 public enum StoreRecovery: Hashable, Sendable, CustomStringConvertible {
     case opened
-    /// Nothing was there before.
+    /// There was no database, and no sign that there ever was one. An empty one was created.
     case createdNew
-    /// What was there could not be read: it lies at `path` now, and the store is empty. The state is lost: say so
-    /// loudly and start no rollout.
+    /// The database could not be read. It was moved to `path`, and the store is empty. The state is lost, so the agent
+    /// raises an alarm and starts no rollout.
     case keptAside(path: String, reason: String)
-    /// An agent has kept state in this directory before, and it is gone: the store is empty. Treated like `keptAside`.
+    /// The state that an agent kept in this directory before is gone, and the store is empty. The agent treats this
+    /// like `keptAside`.
     case lost(reason: String)
 
     public var description: String {
@@ -36,9 +37,10 @@ extension SQLiteStore {
         var info = stat()
         guard lstat(path, &info) == 0 else {
             guard errno == ENOENT else { throw StateDirectory.unusable(path, "cannot be read", hint: .file) }
-            // A database is renamed into place whole: a log without one means that the database was taken away.
+            // A new database is complete when it is renamed into place, so a log without a database means that the
+            // database was removed.
             if StateDirectory.exists(path + "-wal") {
-                return try beginAnew(directory, reason: "its log is there, the database is not")
+                return try replace(directory, reason: "its log is there, the database is not")
             }
             guard directory.initialization.exists else { return (try create(directory), .createdNew) }
             let reason =
@@ -56,27 +58,27 @@ extension SQLiteStore {
         }
         do {
             let queue = try openExisting(path)
-            // A commit holds at least one service, so an empty database in a directory that has seen a commit was made
-            // after a loss, by an agent that did not come to write anything down.
+            // Every commit contains a service, so an empty database in a directory that has seen a commit was created
+            // after a loss, by an agent that ended before its first commit.
             guard directory.initialization.exists, try isEmpty(queue) else { return (queue, .opened) }
             let reason =
                 directory.initialization.loss
                 ?? "\(path) holds no service, although an agent has kept its state there before"
             return (queue, .lost(reason: reason))
         } catch let error as DatabaseError where isDamage(error) {
-            return try beginAnew(directory, reason: error.message ?? "\(error.resultCode)")
+            return try replace(directory, reason: error.message ?? "\(error.resultCode)")
         } catch let damage as Damage {
-            return try beginAnew(directory, reason: damage.reason)
+            return try replace(directory, reason: damage.reason)
         } catch {
             throw try reworded(error, path)
         }
     }
 
-    /// The file cannot be trusted.
+    /// The error for a database file that cannot be trusted.
     private struct Damage: Error { let reason: String }
 
-    /// True if the file could be read and holds something that canaryd did not write: a missing table or column is
-    /// SQLITE_ERROR. False for errors of the disk and of permissions.
+    /// True if the file could be read, but its content is not what canaryd wrote. SQLITE_ERROR stands for a missing
+    /// table or column. False for errors of the disk and of permissions.
     private static func isDamage(_ error: DatabaseError) -> Bool {
         switch error.resultCode {
         case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR, .SQLITE_SCHEMA, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH,
@@ -90,7 +92,8 @@ extension SQLiteStore {
         try wording(path) { throw error }
     }
 
-    private static func beginAnew(
+    /// Moves a damaged database aside and creates an empty one.
+    private static func replace(
         _ directory: StateDirectory, reason: String
     ) throws(StoreError) -> (DatabaseQueue, StoreRecovery) {
         let aside = directory.pathAside()
@@ -105,6 +108,7 @@ extension SQLiteStore {
         try queue.inDatabase { try Bool.fetchOne($0, sql: "SELECT NOT EXISTS (SELECT 1 FROM service_state)") ?? true }
     }
 
+    /// Opens a database, checks that it is complete, and migrates it.
     private static func openExisting(_ path: String) throws -> DatabaseQueue {
         try inspectHeader(path)
         let queue = try DatabaseQueue(path: path, configuration: Schema.configuration())
@@ -124,8 +128,8 @@ extension SQLiteStore {
         return queue
     }
 
-    /// Refuses a database of a newer canaryd, which has all migrations of this one and others besides. An unknown name
-    /// instead of a known one is damage, and so is a list that is not the beginning of the known one.
+    /// Refuses a database of a newer canaryd, which has all known migrations and further ones. A list that has an
+    /// unknown migration in place of a known one, or that lacks one before its last, is damage.
     private static func inspectMigrations(_ db: Database, _ path: String) throws {
         let migrator = Schema.migrator
         let known = migrator.migrations
@@ -148,8 +152,8 @@ extension SQLiteStore {
         }
     }
 
-    /// Looks before SQLite does, which takes a file of a few bytes for an empty database, writes over it, and deletes
-    /// a log that does not fit.
+    /// Checks the header of the file before SQLite opens it: SQLite takes a file of a few bytes for an empty database,
+    /// overwrites it, and deletes a log that does not belong to it.
     private static func inspectHeader(_ path: String) throws {
         let fd = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { throw StateDirectory.unusable(path, "cannot be read", hint: .file) }
@@ -164,7 +168,7 @@ extension SQLiteStore {
         guard number(at: 68, bytes: 4) == Schema.applicationID else {
             throw Damage(reason: "not a database of canaryd")
         }
-        // SQLite refuses to write to, or to read, what asks for a later format than it knows.
+        // The versions of the file format for writing and for reading: 1 is a rollback journal, 2 a write-ahead log.
         guard (1...2).contains(header[18]), (1...2).contains(header[19]) else {
             throw Damage(reason: "the file is of an unknown format")
         }
@@ -177,7 +181,7 @@ extension SQLiteStore {
         }
     }
 
-    /// Builds the database under another name and renames it: where `canaryd.sqlite` is, it is whole.
+    /// Creates the database under another name and renames it, so that a file `canaryd.sqlite` is always complete.
     private static func create(_ directory: StateDirectory) throws(StoreError) -> DatabaseQueue {
         let path = directory.database
         let new = path + ".new"

@@ -7,20 +7,24 @@ import RolloutController
 struct Stretch {
     /// The row of `recent` at which the stretch begins.
     let id: Int64
+    /// The id of the rollout; empty between rollouts.
     let rollout: String
-    /// The times of its beginning and of its last addition, in milliseconds since 1970.
+    /// The times at which the first and the last part of the stretch were written, in milliseconds since 1970.
     let began: Int64
     var at: Int64
+    /// The index of the first item in the recording, and the number of items.
     let first: Int
     var count: Int
+    /// True if items before the stretch were lost.
     let hasGap: Bool
+    /// The items, encoded by `ItemCoding`.
     var body: [UInt8]
     /// The stored checksum of a body that does not match it; nil if it matches. Such a stretch is not joined with
     /// others and keeps its checksum, so that a reader finds it damaged.
     var failedChecksum: Int64?
 
-    /// The number of the item after the last one. Numbers in a damaged database may have any value, hence the
-    /// saturation.
+    /// The index of the item after the last one. Numbers in a damaged database may have any value, hence the saturating
+    /// sum.
     var next: Int { first.addingSaturated(count) }
 }
 
@@ -50,6 +54,8 @@ extension SQLiteStore {
     /// `recent` stays short.
     static let recentAge: Int64 = 150_000
 
+    /// Appends a part to the recording of a service.
+    /// - Parameter head: the judge before the first item, as JSON; nil if the part continues a recording.
     func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {
         let rollout = part.rollout ?? ""
         if let head {
@@ -58,7 +64,7 @@ extension SQLiteStore {
                 sql: """
                     INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
                     """, arguments: [service, rollout, at, head, Checksum.of(head)])
-            // Older parts under this name began with another judge.
+            // Parts that an earlier recording left under this name do not continue from the new head.
             try db.execute(
                 sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
         }
@@ -80,6 +86,7 @@ extension SQLiteStore {
         if gathered[service]?.last?.body.count ?? 0 > Self.stretchLimit { try settle(service, db) }
     }
 
+    /// The index of the next item in a recording.
     private func next(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         if let last = gathered[service]?.last(where: { $0.rollout == rollout }) { return last.next }
         let last = try Row.fetchOne(
@@ -89,6 +96,7 @@ extension SQLiteStore {
         return last.map { ($0["first"] as Int).addingSaturated($0["count"]) } ?? 0
     }
 
+    /// Adds a stretch to `gathered`, joined with the last one if it continues that.
     private func add(_ stretch: Stretch, of service: String) {
         if let last = gathered[service]?.indices.last, gathered[service]![last].rollout == stretch.rollout,
             gathered[service]![last].next == stretch.first, !stretch.hasGap,
@@ -102,7 +110,7 @@ extension SQLiteStore {
         }
     }
 
-    /// Moves to `recording` what an earlier run of the agent left in `recent`.
+    /// Reads into `gathered` what an earlier run of the agent left in `recent`.
     func gather(_ db: Database) throws {
         gathered = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
@@ -115,6 +123,7 @@ extension SQLiteStore {
         }
     }
 
+    /// Moves the gathered stretches of a service to `recording`; `forgetRecent` deletes them from `recent`.
     func settle(_ service: String, _ db: Database) throws {
         guard let stretches = gathered.removeValue(forKey: service) else { return }
         for stretch in stretches {
@@ -134,7 +143,8 @@ extension SQLiteStore {
         try pruneRecording(of: service, db)
     }
 
-    /// Deletes from `recent` what has been moved, from its beginning on, so that whole pages become free.
+    /// Moves old stretches to `recording`, and deletes from `recent` the rows before the first that is not moved yet,
+    /// so that whole pages become free.
     func forgetRecent(at: Int64, _ db: Database) throws {
         let settled = at.addingSaturated(-Self.recentAge)
         for (service, stretches) in gathered where stretches[0].began < settled { try settle(service, db) }
@@ -142,8 +152,8 @@ extension SQLiteStore {
         try db.cachedStatement(sql: "DELETE FROM recent WHERE id < ?").execute(arguments: [oldest])
     }
 
-    /// Moves a service's parts to `recording` before it is read. If the disk cannot be written, the last minute is
-    /// missing.
+    /// Moves the stretches of a service to `recording` before it is read. If the disk cannot be written, a reader
+    /// misses the last minute.
     private func settleNow(_ service: String) {
         let before = (gathered, unpruned)
         do { try transaction { try settle(service, $0) } } catch { (gathered, unpruned) = before }
@@ -167,7 +177,7 @@ extension SQLiteStore {
                 """, arguments: [service])
     }
 
-    /// Reads the items that the judge took after its evidence was written.
+    /// Adds to a loaded service the recorded items that its judge took after its evidence was written.
     func addTail(_ index: Int, _ agent: inout StoredAgent, _ db: Database) throws {
         let stored = agent.services[index]
         let service = stored.state.service
@@ -197,12 +207,13 @@ extension SQLiteStore {
         } catch {
             agent.services[index].tail = []
             agent.unreadable[service] =
-                "what the judge of \(service) took in last cannot be read: \(error); its rollout goes on from what was "
-                + "written up to a minute before"
+                "the last input of the judge of \(service) cannot be read: \(error); its rollout continues with the "
+                + "evidence that was written up to a minute before"
         }
     }
 
-    /// The judge before the first item; nil if none is kept, or if it is damaged.
+    /// The judge before the first item, as JSON; nil if none is kept, or if it is damaged, for which `isSound` is
+    /// false.
     private static func head(_ service: String, _ rollout: String, _ db: Database) throws -> (String?, isSound: Bool) {
         let row = try Row.fetchOne(
             db, sql: "SELECT judge, checksum FROM recording_head WHERE service = ? AND rollout = ?",

@@ -5,37 +5,38 @@ import PolicyModel
 import RolloutController
 import RolloutEngine
 
-/// States, evidence, journal and history in `canaryd.sqlite`: SQLite with a write-ahead log and synchronous=FULL, so
-/// that what a commit acknowledged survives a kill and a power loss. One change is one transaction and one fsync.
-/// The directory is the store's alone while this value lives. Every method throws `StoreError`.
+/// Keeps states, evidence, journal, history and recordings in `canaryd.sqlite`: SQLite with a write-ahead log and
+/// synchronous=FULL, so that an acknowledged commit survives a kill and a power loss. A commit is one transaction and
+/// one fsync. The store locks the state directory as long as it exists. Every method throws `StoreError`.
 public final class SQLiteStore: StateStore {
-    /// How the database was found.
+    /// The condition in which the database was found.
     public let recovery: StoreRecovery
-    /// Bounds of the journal and the history.
+    /// The limits of the journal and the history.
     public let retention: Retention
     let queue: DatabaseQueue
     let json = StableJSON()
     private let directory: StateDirectory
     private let identity: FileIdentity?
-    /// `markRunning` could not be written: the next commit carries it, so that a full disk at start cannot make a
-    /// later crash look like a clean stop.
+    /// True if `markRunning` failed. The next commit then writes the mark, so that a full disk at the start cannot make
+    /// a later crash look like a clean stop.
     private var isRunningMarkPending = false
-    /// True until `InitializationFile` says that there is state, which the next commit has to write there.
+    /// True until `InitializationFile` says that there is state; the next commit writes that.
     private var isInitializationPending: Bool
-    /// What is on disk of each service that was loaded or written: nobody else writes, so a commit reads nothing back.
+    /// The rows of each service that was loaded or written, by service. Nobody else writes them, so that a commit need
+    /// not read them back.
     private var kept: [String: Kept] = [:]
-    /// What lies in `recent` and not yet in `recording`, by service.
+    /// The stretches that are in `recent` and not yet in `recording`, by service.
     var gathered: [String: [Stretch]] = [:]
-    /// Bytes added to a service's recording since it was pruned.
+    /// The number of bytes added to a service's recording since it was last pruned.
     var unpruned: [String: Int] = [:]
 
-    /// Reads a clock in milliseconds that nobody sets; `prunedAt` is its reading at the last deletion by age.
+    /// Reads a clock in milliseconds that nobody sets; `prunedAt` is its reading at the last pruning.
     private let uptime: () -> Int64
     private var prunedAt: Int64
 
     /// - Parameters:
     ///   - path: the state directory; created (0700) if it is missing.
-    ///   - uptime: milliseconds of a clock that nobody sets; of the machine, its sleep included, by default.
+    ///   - uptime: reads a clock in milliseconds that nobody sets; by default the time since boot, including sleep.
     public init(
         directory path: String, retention: Retention = Retention(),
         uptime: @escaping () -> Int64 = SQLiteStore.sinceBoot
@@ -49,6 +50,7 @@ public final class SQLiteStore: StateStore {
         self.retention = retention
     }
 
+    /// The time since the machine was booted in milliseconds, including the time for which it slept.
     public static func sinceBoot() -> Int64 {
         var now = timespec()
         clock_gettime(CLOCK_BOOTTIME, &now)
@@ -76,6 +78,7 @@ public final class SQLiteStore: StateStore {
         }
     }
 
+    /// Adds a stored service to the agent; one that cannot be read is added to `unreadable`.
     private func take(_ row: Row, into agent: inout StoredAgent) {
         let service: String = row["service"]
         kept[service] = nil
@@ -90,7 +93,7 @@ public final class SQLiteStore: StateStore {
         guard state.service == service else {
             // Loading it under its own name would make the other service look new.
             agent.unreadable[state.service] =
-                "the stored state of \(state.service) lies under the name \(service): \(directory.database) is damaged; "
+                "the state of \(state.service) is stored under the name \(service): \(directory.database) is damaged; "
                 + "check what should serve, then canaryctl unfreeze \(state.service)"
             return
         }
@@ -102,14 +105,14 @@ public final class SQLiteStore: StateStore {
             }
         } catch {
             agent.unreadable[service] =
-                "what the judge of \(service) had gathered cannot be read: \(error); its rollout goes on and "
-                + "counts from nothing; canaryctl restart \(service) starts it over"
+                "what the judge of \(service) had gathered cannot be read: \(error); its rollout continues without "
+                + "earlier evidence; canaryctl restart \(service) starts it again"
         }
         agent.services.append(StoredService(state: state, evidence: evidence))
         kept[service] = Kept(state: state, evidence: evidence, text: row["evidence"])
     }
 
-    /// The state as it was last written whole, with the clocks of its rollout, which are written more often.
+    /// The state as last written, with the newer clocks of its rollout from `progress`, which are written more often.
     private func state(_ row: Row) throws -> ServiceState {
         try Checksum.check(row["state"], row["state_checksum"])
         var state = try json.value(ServiceState.self, row["state"])
@@ -134,7 +137,8 @@ public final class SQLiteStore: StateStore {
 
     // MARK: - Commit
 
-    /// A change that says nothing new (same state, same evidence, no events) touches no page and no disk.
+    /// Commits changes. A change without anything new (same state, same evidence, no events, no recording) writes
+    /// nothing.
     public func commit(_ changes: [StateChange]) throws {
         let texts = try changes.map { change in
             (
@@ -154,12 +158,12 @@ public final class SQLiteStore: StateStore {
         kept.merge(new) { $1 }
         isRunningMarkPending = false
         if isInitializationPending, !changes.isEmpty {
-            // What was asked for is on disk; where this is not, the next commit tries again.
+            // The changes themselves are on disk. If this write fails, the next commit repeats it.
             isInitializationPending = (try? directory.initialization.recordCommit()) == nil
         }
     }
 
-    /// What of a change is written as JSON; heads by part of the recording.
+    /// The JSON texts of a change: an evaluation for each event, and a head for each part of the recording.
     private typealias Texts = (evidence: String?, evaluations: [String?], heads: [String?])
 
     private func write(_ changes: [StateChange], _ texts: [Texts], _ new: inout [String: Kept], _ db: Database) throws {
@@ -196,13 +200,14 @@ public final class SQLiteStore: StateStore {
         if let at = changes.last?.at { try forgetRecent(at: at, db) }
     }
 
-    /// What a service's rows hold, as far as the next commit asks.
+    /// What the next commit has to know about a service's rows.
     struct Kept {
         /// The stored state; nil if there is none, or if it cannot be read.
         var state: ServiceState?
-        /// Texts whose state nobody could read, so nobody decided to give them up.
+        /// The texts of a state that could not be read and of its evidence. They are moved to `unreadable_state` before
+        /// they are overwritten.
         var unreadable: (state: String, evidence: String?)?
-        /// Hash of the evidence's text.
+        /// The hash of the evidence's text.
         var evidence: Int?
         private var rollout = ""
         private var candidateRequests: UInt64 = 0
@@ -290,9 +295,9 @@ public final class SQLiteStore: StateStore {
 
     // MARK: - Plumbing
 
-    /// All of `body` or nothing of it, on disk when it returns.
+    /// Runs `body` in a transaction, which is on disk when this returns. If it throws, nothing is written.
     func transaction(_ body: (Database) throws -> Void) throws(StoreError) {
-        // SQLite would go on writing into a file that nobody finds again.
+        // If the file was moved or deleted, SQLite would keep writing to it, and the next start would not find it.
         guard identity != nil, identity == FileIdentity(directory.database) else {
             throw StoreError(
                 .damaged,
@@ -312,7 +317,7 @@ public final class SQLiteStore: StateStore {
 }
 
 extension ServiceState {
-    /// A rollout's clocks move all the time, and are a small part of a state.
+    /// True if only the clocks of the rollout differ. They change all the time, and are a small part of a state.
     fileprivate func differsInTimeOnly(from other: ServiceState?) -> Bool {
         guard var other, let rollout, other.rollout != nil else { return false }
         other.rollout?.held = rollout.held
@@ -322,7 +327,7 @@ extension ServiceState {
     }
 }
 
-/// Tells a file from another of the same name.
+/// The identity of a file, which another file of the same name does not have.
 private struct FileIdentity: Equatable {
     let device: dev_t
     let inode: ino_t

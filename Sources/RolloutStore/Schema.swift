@@ -1,8 +1,9 @@
 import GRDB
 
-/// Tables and how they came to be. A migration that has shipped is never edited; the next one follows it.
+/// The tables of the database, as a list of migrations. A migration that has shipped is never edited; changes are made
+/// by a new one.
 enum Schema {
-    /// `cana` in ASCII: what `file` and SQLite's tools can tell the database by.
+    /// `cana` in ASCII, by which `file` and SQLite's tools recognize the database.
     static let applicationID: Int32 = 0x6361_6E61
 
     static var migrator: DatabaseMigrator {
@@ -145,7 +146,8 @@ enum Schema {
         return migrator
     }
 
-    /// What a whole database has at least, as `table recent`, `trigger journal_is_append_only`, `column recent.body`.
+    /// The parts that a complete database has, such as `table recent`, `trigger journal_is_append_only` and
+    /// `column recent.body`.
     static let parts: Set<String> = {
         do {
             let queue = try DatabaseQueue()
@@ -175,7 +177,7 @@ enum Schema {
         configuration.busyMode = .timeout(1)
         configuration.foreignKeysEnabled = true
         configuration.prepareDatabase { db in
-            // FULL: what a commit acknowledged must survive a power loss, a rollback above all.
+            // FULL: an acknowledged commit must survive a power loss, above all that of a revert.
             try db.execute(
                 sql: """
                     PRAGMA journal_mode = WAL;
@@ -186,8 +188,8 @@ enum Schema {
         return configuration
     }
 
-    /// Bytes that the write-ahead log is cut back to after a checkpoint: as much as SQLite's 1000 pages between two
-    /// checkpoints, so that one burst does not keep the space for good.
+    /// The size in bytes to which the write-ahead log is truncated after a checkpoint: that of the 1,000 pages after
+    /// which SQLite makes one, so that a burst does not keep the space for good.
     static let walSizeLimit = 4 << 20
 
     /// Brings the tables up to date.

@@ -1,11 +1,11 @@
 import FoundationEssentials
 
-/// How states and evidence are written: JSON.
+/// Converts states, evidence and evaluations to JSON and back.
 struct StableJSON {
     private let decoder = JSONDecoder()
 
     init() {
-        // JSON has no word for them, and a state that cannot be written is worse than a string.
+        // JSON has no infinite numbers and no NaN, so `JSONText` writes them as strings.
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     }
@@ -22,7 +22,7 @@ struct StableJSON {
         }
     }
 
-    /// The key path and what is wrong there, in one line.
+    /// An error as one line: the key path, and what is wrong there.
     private static func words(_ error: any Error) -> String {
         let context: DecodingError.Context
         switch error {

@@ -9,7 +9,7 @@ final class StateDirectory {
 
     var initialization: InitializationFile { InitializationFile(directory: path) }
 
-    /// Creates the directory where it is missing and takes the lock.
+    /// Creates the directory if it is missing, and takes the lock.
     init(_ path: String) throws(StoreError) {
         self.path = path
         try Self.create(path)
@@ -23,10 +23,11 @@ final class StateDirectory {
             guard cause == EWOULDBLOCK else { throw Self.unusable(file, "cannot be locked", cause, hint: .file) }
             throw StoreError(
                 .inUse,
-                "\(path): another agent\(holder.isEmpty ? "" : " (pid \(holder))") works here; stop it, or give this one another state directory"
+                "\(path): another agent\(holder.isEmpty ? "" : " (pid \(holder))") uses it; stop that agent, or give this one another state directory"
             )
         }
-        // Only for people to read; the lock itself is the kernel's and ends with the process.
+        // The process id is for people and for the error above; the kernel holds the lock and releases it with the
+        // process.
         let pid = "\(getpid())"
         _ = ftruncate(fd, 0)
         _ = pwrite(fd, pid, pid.utf8.count, 0)
@@ -59,8 +60,8 @@ final class StateDirectory {
 
     /// Moves the database, its log and its index out of the way; they stay usable together.
     func keepAside(as target: String) throws(StoreError) {
-        // The database first: should the agent die in between, a log without a database is seen at the next start,
-        // but a database without its log would pass for an older state.
+        // The database is moved first: if the agent dies in between, the next start finds a log without a database and
+        // knows that something is missing. A database without its log would pass for an older state.
         for suffix in ["", "-wal", "-shm"] where Self.exists(database + suffix) {
             guard rename(database + suffix, target + suffix) == 0 else {
                 throw Self.unusable(database + suffix, "is damaged and cannot be moved aside")
@@ -106,7 +107,7 @@ final class StateDirectory {
         return String(decoding: bytes.prefix(max(n, 0)).filter { (0x30...0x39).contains($0) }, as: UTF8.self)
     }
 
-    /// `20261121T034500Z`.
+    /// The current time in UTC, such as `20261121T034500Z`.
     private static func timestamp() -> String {
         var now = time(nil)
         var parts = tm()

@@ -1,19 +1,19 @@
 import GRDB
 
-/// What kept the store from doing its work: what, where, and how to fix it, in one line. Nothing was written.
+/// An error of the store. Its description says in one line what failed, where, and how to fix it. Nothing was written.
 public struct StoreError: Error, Hashable, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
         /// The directory or a file in it cannot be used as it is.
         case unusable
-        /// Another agent works on the same directory.
+        /// Another agent uses the same directory.
         case inUse
-        /// Written by a newer canaryd.
+        /// A newer canaryd wrote the database.
         case newerSchema
-        /// No space left. The store works again by itself once there is.
+        /// There is no space left. The store works again by itself once there is.
         case full
         /// Another program holds a lock on the database.
         case busy
-        /// Found damaged, moved or deleted while in use.
+        /// The database was found damaged, moved or deleted while in use.
         case damaged
         /// A value could not be written down or read back.
         case unreadable
@@ -28,7 +28,7 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
         self.description = description
     }
 
-    /// - Parameter path: of the database.
+    /// - Parameter path: the path of the database.
     init(_ error: DatabaseError, path: String) {
         let detail = error.message ?? "\(error.extendedResultCode)"
         switch error.resultCode {
@@ -38,7 +38,8 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
             self.init(.busy, "\(path): locked by another program (\(detail)); close what has it open for writing")
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             self.init(
-                .damaged, "\(path): damaged (\(detail)); restart the agent: it keeps the file aside and begins anew")
+                .damaged,
+                "\(path): damaged (\(detail)); restart the agent: it moves the file aside and starts with an empty one")
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
             self.init(
                 .unusable,
@@ -51,7 +52,7 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
     }
 }
 
-/// Runs `body` and words what SQLite throws.
+/// Runs `body` and converts the errors that it throws to `StoreError`.
 func wording<T>(_ path: String, _ body: () throws -> T) throws(StoreError) -> T {
     do { return try body() } catch let error as StoreError { throw error } catch let error as DatabaseError {
         throw StoreError(error, path: path)

@@ -13,7 +13,7 @@ struct ChangingCommandTests {
 
     init() throws { api = try RunningAPI(Example.backend()) }
 
-    @Test("A change says what changed and where the service stands now")
+    @Test("A changing command prints what changed, and the service's new status")
     func pause() {
         let result = CommandRun("pause", "--reason", "lunch", socket: api.adminSocket)
         #expect(result.status == 0)
@@ -44,7 +44,7 @@ struct ChangingCommandTests {
         #expect(api.sync { $0.lastCommand?.verb } == .promote(force: true))
     }
 
-    @Test("Refused is 1, with the agent's words")
+    @Test("The exit status is 1 if the agent refuses the command, and its message is printed")
     func refused() {
         let result = CommandRun("resume", socket: api.adminSocket)
         #expect(result.status == 1)
@@ -52,7 +52,8 @@ struct ChangingCommandTests {
         #expect(result.errors == "canaryctl: income-1 is not paused\n")
     }
 
-    @Test("Wrong usage is 2: unknown options, senseless values, and a service left out where there are several")
+    @Test(
+        "The exit status is 2 for wrong usage: unknown options, invalid values, no service although there are several")
     func usage() throws {
         #expect(CommandRun("status", "--nope").status == 2)
         #expect(CommandRun("nope").status == 2)
@@ -66,14 +67,14 @@ struct ChangingCommandTests {
         #expect(result.errors == "canaryctl: the agent has several services; say which: fraud, income\n")
     }
 
-    @Test("An agent that cannot be reached is 3")
+    @Test("The exit status is 3 if the agent cannot be reached")
     func unreachable() {
         let result = CommandRun("status", socket: "/nonexistent/admin.sock")
         #expect(result.status == 3)
         #expect(result.errors.hasPrefix("canaryctl: no agent at /nonexistent/admin.sock"))
     }
 
-    @Test("In force and not on disk is 4, after what changed")
+    @Test("The exit status is 4 if the change is in force and not on disk, and what changed is printed")
     func notDurable() {
         api.sync { $0.diskFault = "no space left" }
         let result = CommandRun("revert", socket: api.adminSocket)
@@ -82,7 +83,7 @@ struct ChangingCommandTests {
         #expect(result.errors.hasPrefix("canaryctl: applied, not yet durable"))
     }
 
-    @Test("Help and version are 0, on the standard output")
+    @Test("Help and version go to standard output, with exit status 0")
     func help() {
         let help = CommandRun("--help")
         #expect(help.status == 0)
@@ -113,11 +114,12 @@ struct ChangingCommandTests {
                 == "canaryctl: income-1 waits for a person: canaryctl resume income (paused by eve: lunch)\n")
     }
 
-    /// What a rollout stands at, and what says so.
+    /// The conditions under which only a person can let a rollout continue.
     enum Blocked: CaseIterable {
         case pauseStep, ready, manualStart, frozen
 
-        var said: String {
+        /// The hint that canaryctl prints.
+        var hint: String {
             switch self {
             case .pauseStep: "canaryctl resume income (step 2 is a pause without a time)"
             case .ready: "canaryctl promote income (proven, with promotion: manual)"
@@ -141,11 +143,11 @@ struct ChangingCommandTests {
     }
 
     @Test(
-        "Waiting for a rollout returns with 5 wherever only a person lets it go on, whatever command waits",
+        "Waiting for a rollout returns with 5 if only a person can let it continue, for every command that waits",
         arguments: Blocked.allCases, ["start", "advance", "promote", "resume", "retry", "restart"])
     func waitsForPerson(_ blocked: Blocked, _ verb: String) throws {
         api.sync { backend in
-            // Whatever the command makes of it, the rollout stands where it is to stand when the wait begins.
+            // Whatever the command does, the rollout is in the condition under test when the wait begins.
             let running = backend.services["income"]!.state
             var before = running
             switch verb {
@@ -159,7 +161,7 @@ struct ChangingCommandTests {
             backend.services["income"]?.state = before
             backend.afterCommand = {
                 var after = running
-                // `restart` and `retry` make a rollout with an id of its own.
+                // `restart` and `retry` start a rollout with a new id.
                 if let id = $0.services["income"]?.state.rollout?.id { after.rollout?.id = id }
                 blocked.apply(to: &after)
                 $0.services["income"]?.state = after
@@ -167,10 +169,10 @@ struct ChangingCommandTests {
         }
         let result = CommandRun(verb, "--wait=20s", socket: api.adminSocket)
         #expect(result.status == 5, "\(result.errors)")
-        #expect(result.errors.contains(" waits for a person: \(blocked.said)\n"), "\(result.errors)")
+        #expect(result.errors.contains(" waits for a person: \(blocked.hint)\n"), "\(result.errors)")
     }
 
-    @Test("Waiting for a person is data too, where JSON was asked for")
+    @Test("With -o json, the status says what a person has to do")
     func waitsForPersonInJSON() throws {
         api.sync { $0.services["income"]?.state.freeze = Freeze(reason: "holidays", by: "bob", at: 0) }
         let result = CommandRun("promote", "--force", "--wait", "-o", "json", socket: api.adminSocket)
@@ -180,13 +182,13 @@ struct ChangingCommandTests {
     }
 
     @Test(
-        "A change that moves no rollout is settled once it is on disk, whoever the rollout waits for",
+        "Waiting for pause or freeze ends once the change is on disk, even if the rollout needs a person",
         arguments: ["pause", "freeze"])
     func settledOnDisk(_ verb: String) throws {
         #expect(CommandRun(verb, "--wait=20s", socket: api.adminSocket).status == 0)
     }
 
-    @Test("Waiting ends with the rollout: 0 when it was promoted, 1 when it was reverted")
+    @Test("Waiting ends with the rollout, with exit status 1 after a revert")
     func waitEnd() {
         let backend = api.backend
         let record = RolloutRecord(
@@ -205,19 +207,19 @@ struct ChangingCommandTests {
         #expect(result.errors == "canaryctl: income-1: recall fell\n")
     }
 
-    @Test("Waiting has an end of its own")
+    @Test("Waiting ends after its time limit")
     func waitTime() {
         let result = CommandRun("advance", "--wait=1s", socket: api.adminSocket)
         #expect(result.status == 1)
-        #expect(result.errors == "canaryctl: not settled within 1s; it goes on, see canaryctl watch income\n")
+        #expect(result.errors == "canaryctl: not finished within 1s; the agent continues, see canaryctl watch income\n")
     }
 
     @Test(
-        "A time to wait is seconds, or a number with its unit",
+        "The value of --wait is a number of seconds, or a number with its unit",
         arguments: [("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600)])
     func times(_ text: String, _ seconds: Int) { #expect(WaitTime(argument: text) == .seconds(seconds)) }
 
-    @Test("A service after --wait is a service")
+    @Test("A name after --wait is the service, not a time")
     func waitService() {
         let result = CommandRun("pause", "--wait", "income", socket: api.adminSocket)
         #expect(result.status == 0)

@@ -2,7 +2,7 @@ import AdminTestSupport
 import CommandLineTools
 import Synchronization
 
-/// One command line in this process, with what it wrote.
+/// Runs a command line in this process, and keeps its exit status and its output.
 struct CommandRun {
     let status: Int32
     let output: String

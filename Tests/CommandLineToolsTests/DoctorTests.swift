@@ -21,7 +21,7 @@ struct DoctorTests {
         }
     }
 
-    /// Grade and subject of each line that begins so.
+    /// Runs doctor and returns its exit status and the lines with a grade.
     private func lines(_ grade: String) -> (status: Int32, lines: [String]) {
         let result = CommandRun("doctor", socket: api.adminSocket)
         return (result.status, result.output.split(separator: "\n").map(String.init).filter { $0.hasPrefix(grade) })
@@ -59,7 +59,7 @@ struct DoctorTests {
             ])
     }
 
-    @Test("A check that pauses the rollout is said, here, in the status and in the explanation")
+    @Test("doctor, status and explain report a check that has paused the rollout")
     func pausedByCheck() {
         api.sync { backend in
             var evaluation = Example.harmful
@@ -82,7 +82,7 @@ struct DoctorTests {
             "\(explained)")
     }
 
-    @Test("Why requests failed in the proxy is said, here and in the status")
+    @Test("doctor and status report why requests failed in the proxy")
     func failures() {
         api.sync { backend in
             backend.services["income"]?.candidate?.failures = [
@@ -103,7 +103,7 @@ struct DoctorTests {
         #expect(status.output.split(separator: "\n").contains("failed: int8-v2@2026-11-20: \(text)"))
     }
 
-    @Test("Bytes that no request had asked for are said, here and in the status")
+    @Test("doctor and status report connections that were closed for bytes that no request had asked for")
     func surplus() {
         api.sync { backend in
             backend.services["income"]?.candidate?.failures = [
@@ -121,7 +121,7 @@ struct DoctorTests {
         #expect(status.output.split(separator: "\n").contains("closed: int8-v2@2026-11-20: \(text)"))
     }
 
-    @Test("What keeps a server from requests is said, with the fix that fits")
+    @Test("The reason why a server gets no requests is reported with a fix")
     func conditions() {
         api.sync { backend in
             backend.targetList = [
@@ -138,7 +138,7 @@ struct DoctorTests {
         }
         #expect(
             lines("fail").lines == [
-                "fail  income/v: a:1 is not well: it answers GET /ready with 503; look into its log, or correct "
+                "fail  income/v: a:1 is unhealthy: it answers GET /ready with 503; look into its log, or correct "
                     + "traffic.healthCheck",
                 "fail  income/v: b:1 does not resolve: no such host; correct its name, or add it to the resolver or "
                     + "/etc/hosts",
@@ -176,7 +176,7 @@ struct DoctorTests {
             warnings.contains { $0.hasPrefix("warn  income feedback: 50 joined, 50 unmatched; post the x-request-id") })
     }
 
-    @Test("Labels while no rollout runs are no fault; labels that no check reads are named as that")
+    @Test("Labels while no rollout runs are no warning; labels that no check reads are one")
     func unusedFeedback() {
         api.sync { $0.services["income"]?.feedback.noRollout = 50 }
         #expect(lines("warn").1.allSatisfy { !$0.contains("feedback") })
@@ -196,7 +196,7 @@ struct DoctorTests {
             backend.agent.accessLog = AccessLogStatus(
                 path: "/var/log/a.log", written: 1_000, dropped: 0, failed: 3, problem: "No space left on device")
         }
-        let lead = "fail  reload: the one of 1970-01-01 00:00:00 UTC was refused, and nothing of it is in force: "
+        let lead = "fail  reload: refused at 1970-01-01 00:00:00 UTC, and nothing of it is in force: "
         #expect(
             lines("fail").lines == [
                 lead + "income: fp32 serves and cannot go; correct that, then systemctl reload canaryd",

@@ -22,7 +22,7 @@ struct JudgedRollout {
     var judge: SequentialJudge
     var items: [JudgedItem] = []
 
-    /// - Parameter failing: one in so many of the candidate's requests.
+    /// - Parameter failing: each `failing`-th request of the candidate fails.
     init(seconds: Int, failing: Int = 10) {
         judge = head
         var sent = 0
@@ -40,7 +40,7 @@ struct JudgedRollout {
         for item in items { judge.take(item) }
     }
 
-    /// The look that the judge's evidence belongs to.
+    /// An evaluation with the judge's evidence.
     var evaluation: Evaluation {
         let evidence = judge.evidence[0].evidence
         let fails = evidence.value >= evidence.revertAt
@@ -58,7 +58,7 @@ struct JudgedRollout {
         return evaluation
     }
 
-    /// The recording as an agent keeps it.
+    /// The recording as a page of the agent's store.
     func page(_ items: [JudgedItem]? = nil) throws -> StoredPage {
         var page = StoredPage()
         page.head = String(decoding: try JSONEncoder().encode(Judge.sequential(head)), as: UTF8.self)
@@ -82,7 +82,7 @@ struct EvidenceTests {
         }
     }
 
-    /// Reverts, and keeps what was recorded.
+    /// Reverts the rollout, and sets the page of its recording.
     private func revert(_ rollout: JudgedRollout, _ page: StoredPage?) {
         api.sync { backend in
             _ = backend.handle(.evaluated(rollout.evaluation, elapsed: .seconds(1)), service: "income")
@@ -106,7 +106,7 @@ struct EvidenceTests {
         #expect(!run("status").output.contains("\u{1b}"))
     }
 
-    @Test("explain says of a revert how many failed, what that is worth and where the policy stops, with a plot")
+    @Test("explain says how many requests failed, how strong the evidence is and when the policy reverts, with a plot")
     func explain() {
         let rollout = JudgedRollout(seconds: 60)
         revert(rollout, nil)
@@ -125,7 +125,7 @@ struct EvidenceTests {
         #expect(text.contains("█ fails\n"))
     }
 
-    @Test("explain says of a candidate that is reverted for latency by its errors that it fails") func failsMore() {
+    @Test("explain says that the candidate fails, if errors made a latency check fail") func failsMore() {
         let note = MeasurementNote.failsMore(
             candidate: .init(failed: 12, total: 140), baseline: .init(failed: 1, total: 1260))
         let words = note.words
@@ -138,7 +138,7 @@ struct EvidenceTests {
         #expect(flat.contains("The candidate \(words). If it were sound"), "\(flat)")
     }
 
-    /// What `explain` says, in one line, of a rollout whose first check has this measurement.
+    /// The output of `explain`, in one line, for a rollout that was reverted with this measurement.
     private func explain(revertFor m: Analysis.Measurement) -> String {
         let rollout = JudgedRollout(seconds: 60)
         api.sync { backend in
@@ -149,7 +149,7 @@ struct EvidenceTests {
         return run("explain").output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     }
 
-    @Test("explain names the quantile at which a slow candidate is slowest, whatever else is noted of it")
+    @Test("explain names the quantile with the largest increase, whatever other notes there are")
     func quantile() {
         let m = Analysis.Measurement(
             subject: "increase", unit: .seconds, candidate: 0.09, baseline: 0.02, candidateSamples: 140,
@@ -159,7 +159,7 @@ struct EvidenceTests {
         #expect(flat.contains("At P99.9 the candidate took 90 ms, the baseline 20 ms"), "\(flat)")
     }
 
-    @Test("explain of a promotion points at the proof; in the bake none is asked for") func promoted() throws {
+    @Test("explain of a promotion after a bake refers to the decision with the proof") func promoted() throws {
         revert(JudgedRollout(seconds: 60), nil)
         let json = run("explain", "--output=json").output
         var record = try JSONCoding.decode(DecisionRecord.self, from: Array(json.utf8))
@@ -177,7 +177,7 @@ struct EvidenceTests {
         #expect(after.contains("canaryctl explain 12") && !after.contains("missing") && !after.contains("Proof for it"))
     }
 
-    @Test("A plot has its height, its columns in scale, and only ASCII where nothing else can be drawn")
+    @Test("A plot has its height, columns in scale, and only ASCII characters without Unicode")
     func plot() {
         let trace = EvidenceStatus.Trace(spacing: 2, points: [-3, 0, 1, 2, 4, 6, 6.5])
         let plot = EvidencePlot(isUnicode: true, width: 14, height: 4)
@@ -199,7 +199,7 @@ struct EvidenceTests {
         #expect(plot.lines(long, threshold: 6).allSatisfy { $0.count <= 21 + 14 + " fails".count })
     }
 
-    @Test("Whether Unicode can be drawn is told by the first variable of the locale that is set")
+    @Test("The first variable of the locale that is set decides whether Unicode is drawn")
     func locale() {
         #expect(Console.isUnicode([nil, nil, "en_GB.UTF-8"]))
         #expect(Console.isUnicode(["", "C.utf8", nil]))
@@ -207,7 +207,7 @@ struct EvidenceTests {
         #expect(!Console.isUnicode([nil, nil, nil]))
     }
 
-    @Test("--replay of what was recorded is the same bit for bit")
+    @Test("A replay of the recording is the same bit for bit")
     func same() throws {
         let rollout = JudgedRollout(seconds: 60)
         revert(rollout, try rollout.page())
@@ -219,14 +219,14 @@ struct EvidenceTests {
         #expect(try JSONCoding.decode(ReplayReport.self, from: Array(json.utf8)).same)
     }
 
-    @Test("What came in after the decision does not count for it")
+    @Test("Items that were recorded after the decision do not count in its replay")
     func later() throws {
         let rollout = JudgedRollout(seconds: 60)
         revert(rollout, try rollout.page(JudgedRollout(seconds: 80).items))
         #expect(run("explain", "--replay").status == 0)
     }
 
-    @Test("One count more, and the check is named as not the same")
+    @Test("If the recording has one more request, the replay names the check that differs")
     func different() throws {
         let rollout = JudgedRollout(seconds: 60)
         var items = rollout.items
@@ -240,7 +240,7 @@ struct EvidenceTests {
         #expect(result.output.contains("✗ standard/errors  NOT THE SAME"))
     }
 
-    @Test("A recording that is gone, broken off, damaged or without its beginning is refused with the reason")
+    @Test("A recording that is pruned, incomplete, damaged or without its head is refused with the reason")
     func missing() throws {
         let rollout = JudgedRollout(seconds: 60)
         revert(rollout, nil)

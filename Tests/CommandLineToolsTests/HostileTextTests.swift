@@ -12,7 +12,7 @@ import Vocabulary
 @testable import CommandLineTools
 @testable import RolloutEngine
 
-/// Text that a server, a label job, a file or another operator chose must not steer the terminal that shows it.
+/// Text that a server, a label job, a file or another operator chose must not control the terminal that shows it.
 @Suite("Hostile text", .timeLimit(.minutes(15)))
 struct HostileTextTests {
     /// Clears a screen in C0 and in C1, turns the direction of what follows, hides scalars that take no space (a byte
@@ -90,7 +90,7 @@ struct HostileTextTests {
 
     private static func steers(_ line: String) -> Bool { line.unicodeScalars.contains(where: \.steersDisplay) }
 
-    /// Whatever was written is lines of text that do nothing, but for the styles of our own.
+    /// Checks that the output contains nothing that controls a terminal, except for canaryctl's own styles.
     private func expectHarmless(_ run: CommandRun, _ what: String, styled: Bool = false) {
         for var text in [run.output, run.errors] {
             if styled {
@@ -112,7 +112,7 @@ struct HostileTextTests {
         [[verb.rawValue], [verb.rawValue, "--wait=1s"], [verb.rawValue, "--reason", hostile]]
     }
 
-    @Test("No command shows text that steers a terminal, in colors or without", arguments: reading + changing)
+    @Test("No command shows text that controls a terminal, with colors or without", arguments: reading + changing)
     func tables(_ arguments: [String]) {
         for isColored in [false, true] {
             let run = CommandRun(all: arguments, socket: api.adminSocket, colored: isColored)
@@ -121,14 +121,14 @@ struct HostileTextTests {
         }
     }
 
-    @Test("It is shown, with dots for what steers")
+    @Test("Hostile text is shown with dots in place of the characters that control a terminal")
     func dots() throws {
         #expect(Self.hostile.displayable == Self.shown)
         let events = CommandRun("events", socket: api.adminSocket).output
         #expect(events.contains("\(Self.shown) (\(Self.shown))\n"), "\(events)")
     }
 
-    @Test("JSON and YAML escape it, so that the value survives", arguments: ["json", "yaml"])
+    @Test("JSON and YAML escape hostile text, so that the value survives", arguments: ["json", "yaml"])
     func values(_ format: String) throws {
         for arguments in Self.reading.prefix(6) + [["doctor"]] {
             let run = CommandRun(all: arguments + ["-o", format], socket: api.adminSocket)
@@ -142,7 +142,7 @@ struct HostileTextTests {
         #expect(list.events.first?.by == Self.hostile)
     }
 
-    @Test("watch shows none of it, on a screen or as lines")
+    @Test("watch shows nothing that controls a terminal, on its screen or as lines")
     func watch() throws {
         let client = AdminClient(path: api.adminSocket)
         let status = try client.service("income")
@@ -160,7 +160,7 @@ struct HostileTextTests {
         #expect(!Self.steers(String(written.dropLast())))
     }
 
-    @Test("lint, test, simulate and init show neither files nor their names raw")
+    @Test("lint, test, simulate and init show neither the content nor the names of files unchanged")
     func files() throws {
         var template = Array("/tmp/canaryd-text-XXXXXX".utf8CString)
         let folder = String(cString: mkdtemp(&template))
@@ -170,8 +170,7 @@ struct HostileTextTests {
             for file in [name, test] { unlink(file) }
             rmdir(folder)
         }
-        // A key that is unknown, a value that is wrong, a check's name: each is quoted in a message or shown as the
-        // line.
+        // The unknown key, the wrong value and the name of the check are quoted in messages or shown with their line.
         let text = "policy: \"p\\e[2J\u{9b}\u{202e}\"\nche\u{9b}cks: {\u{202e}: 1}\nchecks:\n\t- {name: \u{2066}x}\n"
         for file in [name, test] {
             let handle = try #require(fopen(file, "w"))

@@ -44,10 +44,10 @@ struct InitTests {
         }
     }
 
-    @Test("a server that is not there, or is no server, is refused in words")
+    @Test("a server that cannot be reached, and a text that is no address, are refused with the reason")
     func probing() throws {
         let gone = CommandRun("init", "http://127.0.0.1:1", "http://127.0.0.1:1")
-        #expect(gone.status == 1 && gone.errors.contains("cannot be asked"), "\(gone)")
+        #expect(gone.status == 1 && gone.errors.contains("cannot be reached"), "\(gone)")
         let wrong = CommandRun("init", "127.0.0.1", "http://127.0.0.1:1")
         #expect(wrong.status == 2 && wrong.errors.contains("write http://HOST:PORT"), "\(wrong)")
     }

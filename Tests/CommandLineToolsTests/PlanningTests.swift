@@ -8,7 +8,7 @@ import Testing
 
 @testable import CommandLineTools
 
-@Suite("Policies over imagined and recorded traffic", .timeLimit(.minutes(15)))
+@Suite("Policies on simulated and recorded traffic", .timeLimit(.minutes(15)))
 struct PlanningTests {
     private static let policies =
         #filePath.split(separator: "/").dropLast(3).map { "/\($0)" }.joined() + "/policies/"
@@ -28,7 +28,7 @@ struct PlanningTests {
         #expect(isSame)
     }
 
-    @Test("lint says how often a sound candidate is promoted at a rate, and warns where that is seldom")
+    @Test("lint says how often a sound candidate is promoted at a rate, and warns if that is rare")
     func promotions() {
         let slow = CommandRun(all: ["policy", "lint", standard, "--rps", "1", "--hours", "0.2"])
         #expect(slow.status == 0 && slow.output.contains("1 file fine"), "\(slow.output) \(slow.errors)")
@@ -39,7 +39,7 @@ struct PlanningTests {
     }
 
     @Test(
-        "simulate refuses what it cannot read, with how to write it",
+        "simulate refuses invalid values and says how to write them",
         arguments: [
             (["--rps", "40", "--errors", "2"], 2, "has no unit: write 2%"),
             (["--rps", "40", "--latency", "40ms"], 2, "write p50=40ms,p95=90ms"),
@@ -63,12 +63,12 @@ struct PlanningTests {
         #expect(throws: (any Error).self) { try StepsValue(written: Self.risingSteps(StepsValue.most + 1)) }
     }
 
-    @Test("a policy without a check that can be played is refused, one with errors is shown with its place")
+    @Test("a policy without a check that can be simulated is refused, and so is a missing file")
     func policyFiles() {
         let missing = CommandRun(all: ["policy", "simulate", "/nowhere/p.yaml", "--rps", "40"])
         #expect(missing.status == 1 && missing.errors.contains("/nowhere/p.yaml"), "\(missing)")
         let groups = CommandRun(all: ["policy", "simulate", Self.policies + "sensitive-groups.yaml", "--rps", "40"])
-        #expect(groups.status == 1 && groups.errors.contains("can be played"), "\(groups)")
+        #expect(groups.status == 1 && groups.errors.contains("can be judged from requests alone"), "\(groups)")
     }
 
     private func page(_ items: [JudgedItem], head: String? = nil, whole: Bool = true) -> StoredPage {
@@ -80,7 +80,9 @@ struct PlanningTests {
         return page
     }
 
-    /// Ten requests each second, each hundredth an error, over the sub-shards in turn.
+    /// Ten requests each second over all sub-shards, of which about one in a hundred fails.
+    /// - Parameter arm: nil for a recording between rollouts; otherwise the recording of a rollout whose candidate gets
+    ///   half of the requests and fails one in five of them.
     private func history(_ seconds: Int64, arm: Arm? = nil) -> [JudgedItem] {
         (0..<seconds).flatMap { second -> [JudgedItem] in
             var errors = ErrorTick(second: second, step: arm == nil ? 0 : 1)
@@ -98,7 +100,7 @@ struct PlanningTests {
         }
     }
 
-    @Test("calibrate plays the recorded baseline against itself and says how far its numbers reach")
+    @Test("calibrate compares the recorded baseline with itself, and says how precise the result is")
     func calibrate() throws {
         let backend = Example.backend()
         backend.recordings["income"] = ["": [page(history(3000))]]
@@ -112,7 +114,7 @@ struct PlanningTests {
         #expect(run.output.contains("overlap"), "\(run.output)")
     }
 
-    @Test("calibrate refuses too little history with how much it needs")
+    @Test("calibrate refuses a history that is too short, and says how much it needs")
     func tooLittle() throws {
         let backend = Example.backend()
         let api = try RunningAPI(backend)
@@ -127,7 +129,7 @@ struct PlanningTests {
         #expect(short.errors.contains("needs 40m"), "\(short)")
     }
 
-    @Test("replay sets what other policies would have decided beside what was decided")
+    @Test("replay compares what other policies would have decided with the original decision")
     func replay() throws {
         let backend = Example.backend()
         let rollout = "income-1"

@@ -20,7 +20,7 @@ struct ReadingCommandTests {
         }
     }
 
-    @Test("where to ask may stand before what to ask")
+    @Test("--socket and --output may precede the subcommand")
     func optionsFirst() {
         let usual = CommandRun("status", "--output", "json", socket: api.adminSocket)
         #expect(usual.status == 0)
@@ -30,7 +30,7 @@ struct ReadingCommandTests {
         #expect(CommandRun("--socket").status == 2)
     }
 
-    @Test("status shows where a rollout stands, both arms and every check")
+    @Test("status shows the step of a rollout, both arms and every check")
     func status() {
         api.sync { $0.services["income"]?.evaluation = Example.evaluation }
         let result = run("status")
@@ -77,7 +77,7 @@ struct ReadingCommandTests {
                 """)
     }
 
-    @Test("json is what the API says, and yaml the same values")
+    @Test("json has the values of the API, and yaml the same values")
     func forms() throws {
         let json = run("status", "income", "--output=json")
         let status = try JSONCoding.decode(ServiceStatus.self, from: Array(json.output.utf8))
@@ -89,7 +89,7 @@ struct ReadingCommandTests {
         #expect(yaml.output.contains("\nwaitsFor: []\n"))
     }
 
-    @Test("history lists rollouts with what became of them")
+    @Test("history lists rollouts with their results")
     func history() {
         let record = RolloutRecord(
             id: "income-1", service: "income", baseline: .init(name: "fp32-v1"), candidate: .init(name: "skewed"),
@@ -112,13 +112,13 @@ struct ReadingCommandTests {
         #expect(lines.first?.contains("rollout_started") == true)
     }
 
-    @Test("What another user wrote cannot steer the terminal")
+    @Test("Text that another user wrote cannot control the terminal")
     func controls() {
         api.sync { $0.record(Event(.paused, message: "a\u{1b}[2Jb", by: "e\u{7}ve"), service: "income") }
         #expect(run("events", "--limit=1").output.contains("a·[2Jb (e·ve)"))
     }
 
-    @Test("explain tells the last decision in words, with every number, bound and sample")
+    @Test("explain describes the last decision in words, with every number, bound and sample")
     func explain() {
         api.sync { _ = $0.handle(.evaluated(Example.harmful, elapsed: .seconds(1)), service: "income") }
         let result = run("explain")
@@ -156,7 +156,7 @@ struct ReadingCommandTests {
         #expect(run("explain", "#3").output == result.output)
     }
 
-    @Test("explain takes a rollout, and says so where it or the number is unknown")
+    @Test("explain takes a rollout or a number, and says so if it is unknown")
     func explainRollout() {
         api.sync { backend in
             backend.handle(.evaluated(Example.harmful, elapsed: .seconds(1)), service: "income")
@@ -177,8 +177,8 @@ struct ReadingCommandTests {
         #expect(unknown.errors == "canaryctl: there is no decision 99; canaryctl events lists them\n")
     }
 
-    @Test("Colours are written where they are wanted, and nowhere else")
-    func colours() {
+    @Test("Colors are written only if they are wanted")
+    func colors() {
         api.sync { $0.services["income"]?.evaluation = Example.harmful }
         let colored = CommandRun("status", socket: api.adminSocket, colored: true)
         #expect(colored.output.contains("\u{1b}[31mfail\u{1b}[0m"))

@@ -7,7 +7,7 @@ import Vocabulary
 
 @Suite("Rendering", .timeLimit(.minutes(15)))
 struct RenderingTests {
-    @Test("Columns line up, numbers to the right, without trailing spaces, whatever the colours")
+    @Test("Columns line up, numbers to the right, without trailing spaces, with colors or without")
     func table() {
         var table = Table(("NAME", .left), ("COUNT", .right), ("NOTE", .left))
         table.add(Cell("a", .green), "5", "")
@@ -17,7 +17,7 @@ struct RenderingTests {
     }
 
     @Test(
-        "YAML strings are quoted only where a reader could take them for something else",
+        "YAML strings are quoted only if a parser could read them as something else",
         arguments: [
             ("income-1", "income-1"), ("step 2: 10% for 10m", #""step 2: 10% for 10m""#), ("true", #""true""#),
             ("no", #""no""#), ("12", #""12""#), ("", #""""#), ("a #b", #""a #b""#), ("a#b", "a#b"),
@@ -49,14 +49,14 @@ struct RenderingTests {
         #expect(YAMLText.write(.array([])) == "[]\n")
     }
 
-    @Test("A sparkline shares its scale, leaves gaps and marks what is beyond it")
+    @Test("A sparkline has a given scale, shows gaps, and marks infinite values")
     func sparkline() {
         #expect(Sparkline.text([nil, 0, 1, 4, 8, .infinity], top: 8) == " ▁▁▄█×")
         #expect(Sparkline.top([[1, nil], [3, .infinity]]) == 3)
         #expect(Sparkline.text([nil, 0], top: Sparkline.top([[nil, 0]])) == " ▁")
     }
 
-    @Test("A bar has its width; the smallest share is still seen, and only all of it is full")
+    @Test("A bar always has its width, and the smallest share is still visible")
     func bar() {
         for fraction in [0, 0.0001, 0.25, 0.5, 0.999, 1] {
             let bar = Bar.text(fraction, width: 10)
@@ -68,14 +68,14 @@ struct RenderingTests {
         #expect(Bar.text(1, width: 3).filled == "███")
     }
 
-    @Test("Every number of milliseconds is a time, the least and the largest too")
+    @Test("Every number of milliseconds can be formatted as a time, including the smallest and the largest")
     func times() {
         #expect(Timestamp(milliseconds: -1).description == "1969-12-31T23:59:59.999Z")
         #expect(Timestamp(milliseconds: .max).short.hasSuffix("08-17 07:12:55"))
         #expect(Timestamp(milliseconds: .min).short.hasSuffix("05-16 16:47:04"))
     }
 
-    @Test("Counts have separators, rates one decimal, and time left is never nothing while there is some")
+    @Test("Counts have separators, rates one decimal, and times are rounded up")
     func words() {
         #expect(Words.count(999) == "999")
         #expect(Words.count(1, "error") == "1 error" && Words.count(2000, "error") == "2,000 errors")

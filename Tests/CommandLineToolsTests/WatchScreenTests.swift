@@ -16,14 +16,14 @@ struct WatchScreenTests {
         api.sync { $0.services["income"]?.evaluation = Example.evaluation }
     }
 
-    private func look() throws -> (ServiceStatus, [EventRecord]) {
+    private func snapshot() throws -> (ServiceStatus, [EventRecord]) {
         let client = AdminClient(path: api.adminSocket)
         return (try client.service("income"), try client.events("income"))
     }
 
     @Test("Shows weights, phase, arms with sparklines, checks against bounds, and the last events")
     func screen() throws {
-        let (status, events) = try look()
+        let (status, events) = try snapshot()
         let screen = WatchScreen(width: 100, height: 24, isColored: false)
         #expect(
             screen.lines(status, events: events, now: now).joined(separator: "\n") == """
@@ -50,7 +50,7 @@ struct WatchScreenTests {
     }
 
     @Test(
-        "At 80 columns proof and what somebody has to act on are whole; a value beyond its bound is not said to be below"
+        "At 80 columns, proofs and notes are complete, and a value beyond its bound is not shown as below it"
     )
     func narrow() throws {
         let rollout = JudgedRollout(seconds: 3)
@@ -59,7 +59,7 @@ struct WatchScreenTests {
             evaluation.results[0].measurements[0].value = 0.1
             backend.services["income"]?.evaluation = evaluation
         }
-        var (status, events) = try look()
+        var (status, events) = try snapshot()
         status.notes = [
             "a note that is longer than the screen is wide: " + String(repeating: "word ", count: 12) + "12 : 1"
         ]
@@ -75,10 +75,10 @@ struct WatchScreenTests {
     }
 
     @Test(
-        "No line is wider than the window, and no more lines come than it has",
+        "No line is wider than the terminal, and there are no more lines than it has rows",
         arguments: [(40, 10), (60, 24), (200, 60)])
     func size(_ width: Int, _ height: Int) throws {
-        let (status, events) = try look()
+        let (status, events) = try snapshot()
         let lines = WatchScreen(width: width, height: height, isColored: false)
             .lines(status, events: events, now: now)
         #expect(lines.count <= height)
@@ -86,21 +86,21 @@ struct WatchScreenTests {
         #expect(lines[0].hasPrefix("income"))
     }
 
-    @Test("An agent that is gone is said above the last look")
+    @Test("If the agent is gone, the screen says so above the last status")
     func problem() throws {
-        let (status, events) = try look()
+        let (status, events) = try snapshot()
         let lines = WatchScreen(width: 100, height: 24, isColored: false)
             .lines(status, events: events, now: now, problem: "no agent")
         #expect(lines[2] == "no agent")
     }
 
-    @Test("For a log it is one line, which changes only when something moves")
+    @Test("The line for a log does not change with every request")
     func line() throws {
-        let (status, _) = try look()
+        let (status, _) = try snapshot()
         let text = WatchLine.text(status)
         #expect(
             text == "income: step 1 of 3, 1% to int8-v2@2026-11-20; error-rate pass, p95-latency pass, recall no data")
         api.sync { $0.services["income"]?.candidate?.requestRate = 77 }
-        #expect(WatchLine.text(try look().0) == text)
+        #expect(WatchLine.text(try snapshot().0) == text)
     }
 }

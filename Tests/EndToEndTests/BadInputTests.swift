@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Bad input", .timeLimit(.minutes(15)))
 struct BadInputTests {
-    /// Starts an agent that has to refuse, and gives what it says.
-    /// - Parameter status: 78 where the files are wrong, 1 where something else is in the way.
+    /// Starts an agent that has to exit with an error, and returns its log.
+    /// - Parameter status: the expected exit status: 78 if the files have errors, 1 for other errors.
     private func refusal(_ scene: Scene, status: Int32 = 1) async throws -> String {
         let process = try scene.launch()
         #expect(try await process.wait() == .code(status), "\(scene.log)")
@@ -16,8 +16,8 @@ struct BadInputTests {
 
     private func oneLine(_ text: String) -> Bool { text.split(separator: "\n").count == 1 }
 
-    @Test("a policy with an unknown series name is refused with its line, and a near miss is suggested")
-    func unknownMetric() async throws {
+    @Test("a policy with an unknown key is refused with its line, and a similar key is suggested")
+    func unknownKey() async throws {
         let scene = try Scene()
         scene.policy("quick", Policies.quick.replacing("    latency:", with: "    latencyy:"))
         let said = try await refusal(scene, status: 78)
@@ -25,7 +25,7 @@ struct BadInputTests {
         #expect(said.contains("^"))
     }
 
-    @Test("a series that no scrape has is said to be missing, and the rollout waits")
+    @Test("a series that no page has is reported as missing, and the rollout is held")
     func missingSeries() async throws {
         let scene = try Scene { $0.policies = ["scraped"] }
         let more = ", metrics: {preset: reference, interval: 200ms, timeout: 200ms}"
@@ -55,7 +55,7 @@ struct BadInputTests {
         _ = try await load.end()
     }
 
-    @Test("a server that does not resolve keeps no agent from starting: it is named, and its service answers 503")
+    @Test("an agent starts although a server does not resolve, names the server, and responds with 503 in its place")
     func unresolvableAtStart() async throws {
         let scene = try Scene(candidate: nil)
         scene.service.versions[0].entry = "{servers: [\"http://no-such-host.invalid:9001\"]}"
@@ -71,7 +71,7 @@ struct BadInputTests {
         #expect(scene.log.contains("no-such-host.invalid") && scene.log.contains("does not resolve"), "\(scene.log)")
     }
 
-    @Test("a reload that brings a server which does not resolve is refused")
+    @Test("a reload that adds a server that does not resolve is refused")
     func unresolvable() async throws {
         let entry = "{servers: [\"http://no-such-host.invalid:9001\"]}"
         let scene = try Scene(candidate: nil)
@@ -90,21 +90,21 @@ struct BadInputTests {
         #expect(Client(port: scene.service.port).get()?.status == 200)
     }
 
-    @Test("a candidate that does not resolve any more at the start does not take the service with it")
+    @Test("a candidate that does not resolve at a start does not keep the service from being served")
     func lostCandidate() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
         try await scene.start()
         try scene.command(.promote, force: true)
         try await scene.end()
-        // What serves is `new` now, although the file's baseline is `old`.
+        // Now `new` serves, although the file's baseline is `old`.
         scene.service.versions.append(("third", "{servers: [\"http://no-such-host.invalid:9001\"]}"))
         scene.service.candidate = "third"
         scene.write()
         try await scene.start()
-        try await scene.wait("it does not start") { $0.rollout?.holdReason == .candidateDown }
+        try await scene.wait("the rollout does not start") { $0.rollout?.holdReason == .candidateDown }
         for _ in 0..<20 {
-            let reply = Client(port: scene.service.port).get()
-            #expect(reply?.version == "new" && reply?.status == 200)
+            let response = Client(port: scene.service.port).get()
+            #expect(response?.version == "new" && response?.status == 200)
         }
         #expect(scene.log.contains("no-such-host.invalid"), "\(scene.log)")
     }
@@ -130,7 +130,7 @@ struct BadInputTests {
         #expect(try scene.status().listen == ["127.0.0.1:\(port)"])
     }
 
-    @Test("a state directory that cannot be is refused in one line")
+    @Test("a state directory that cannot be created is refused in one line")
     func stateDirectory() async throws {
         let scene = try Scene()
         Files.write(scene.path("file"), "")
@@ -140,7 +140,7 @@ struct BadInputTests {
         #expect(said.contains("\(scene.folder.path)/file/state") && oneLine(said), "\(said)")
     }
 
-    @Test("a second agent on the same state directory is refused and the first serves on")
+    @Test("a second agent on the same state directory is refused, and the first continues to serve")
     func twoAgents() async throws {
         let scene = try Scene(candidate: nil)
         try await scene.start()
@@ -155,7 +155,7 @@ struct BadInputTests {
         #expect(Client(port: scene.service.port).get()?.status == 200)
     }
 
-    @Test("starts that fail for a group that the host does not know say so, and are no unclean stops of a rollout")
+    @Test("a start that fails because a group does not exist says so, and does not count as an unclean stop")
     func unknownGroup() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 10%, hold: 10m}]}" }
         try await scene.start()
@@ -175,7 +175,7 @@ struct BadInputTests {
         #expect(try scene.admin.events("web").allSatisfy { $0.kind != "recovering" && $0.kind != "reverted" })
     }
 
-    @Test("an agent that finds another one on its admin socket leaves that alone")
+    @Test("an agent whose admin socket is in use by another agent does not start, and does not disturb the other")
     func takenSocket() async throws {
         let scene = try Scene(candidate: nil)
         try await scene.start()
@@ -189,7 +189,7 @@ struct BadInputTests {
         #expect(try scene.admin.agent().pid == scene.agent?.pid)
     }
 
-    @Test("an agent's file that is not there is refused in one line")
+    @Test("a missing agent's file is refused in one line")
     func missingFile() async throws {
         let scene = try Scene(candidate: nil)
         unlink(scene.path("canaryd.yaml"))
@@ -197,7 +197,7 @@ struct BadInputTests {
         #expect(said.contains(scene.path("canaryd.yaml")) && oneLine(said), "\(said)")
     }
 
-    @Test("a corrupt database is kept aside, the baseline serves, and nothing starts until someone unfreezes")
+    @Test("a corrupt database is moved aside, the baseline serves, and nothing starts until someone unfreezes")
     func corruptDatabase() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
         try await scene.start()
@@ -217,7 +217,7 @@ struct BadInputTests {
         try await scene.wait("the rollout starts") { $0.candidateWeight.basisPoints == 5_000 }
     }
 
-    @Test("a database that is gone freezes the service: a candidate that was reverted does not start again")
+    @Test("a missing database freezes the service, so that a candidate that was reverted does not start again")
     func missingDatabase() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
         try await scene.start()
@@ -235,7 +235,7 @@ struct BadInputTests {
         #expect(Client(port: scene.service.port).get()?.version == "old")
     }
 
-    @Test("a scrape of garbage is told with its line, and the agent goes on")
+    @Test("a scrape of garbage is reported with its line, and the agent continues")
     func garbageScrape() async throws {
         let scene = try Scene { $0.policies = ["scraped"] }
         let more = ", metrics: {preset: reference, interval: 200ms, timeout: 200ms}"
@@ -269,11 +269,11 @@ struct BadInputTests {
         let refused = try scene.feedback.exchange(
             "POST", "/v1/services/web/feedback", body: Array("[\(String(decoding: row, as: UTF8.self)),\n{}]".utf8))
         #expect(refused.status == 400 && String(decoding: refused.body, as: UTF8.self).contains("line 2"))
-        // The feedback socket promotes nobody.
+        // The feedback socket accepts no commands.
         #expect(try scene.feedback.exchange("POST", "/v1/services/web/promote").status == 404)
     }
 
-    @Test("a promote without a rollout and a stale generation are refused with what to do")
+    @Test("a promotion without a rollout and a command with a stale generation are refused with the reason")
     func refusedCommands() async throws {
         let scene = try Scene(candidate: nil)
         try await scene.start()

@@ -27,13 +27,13 @@ struct CheckPauseTests {
         status.evaluation?.checks.first?.evidence?.logEvidence.value
     }
 
-    @Test("the rollout is held at its weight over a restart; it is explained, replayed, resumed and promoted")
+    @Test("the rollout stays paused at its weight over a restart, and is explained, replayed, resumed and promoted")
     func paused() async throws {
         let scene = try scene()
         scene.new.behave { $0.status = 500 }
         try await scene.start()
         let load = Load(port: scene.service.port, rate: 60)
-        try await scene.wait("the check has paused it") { $0.rollout?.pause?.cause == .check }
+        try await scene.wait("the check has paused the rollout") { $0.rollout?.pause?.cause == .check }
         let status = try await scene.ctl("status", "web")
         #expect(status.output.contains("step 1 of 2, paused, 20% to new"), "\(status)")
         #expect(status.output.contains("resume, promote or revert (paused by policy: check fails: pausing/error-rate"))
@@ -55,7 +55,7 @@ struct CheckPauseTests {
 
         scene.new.behave { $0.status = 200 }
         var last = Double.infinity
-        try await scene.wait("failures that are known are behind it") { status in
+        try await scene.wait("the evidence falls after the failures") { status in
             guard let now = evidence(status) else { return false }
             defer { last = now }
             return now < last && last.isFinite
@@ -63,7 +63,7 @@ struct CheckPauseTests {
         #expect(try scene.status().candidateWeight.basisPoints == 2000)
         let resumed = try await scene.ctl("resume", "web", "--reason", "known")
         #expect(resumed.status == 0 && resumed.output.contains("goes on at 20%"), "\(resumed)")
-        try await scene.wait("it goes on") { $0.rollout?.step == 2 && $0.rollout?.pause == nil }
+        try await scene.wait("the rollout continues") { $0.rollout?.step == 2 && $0.rollout?.pause == nil }
         let promoted = try await scene.ctl("promote", "web", "--reason", "known")
         #expect(promoted.status == 0, "\(promoted)")
         let outcome = try await scene.outcome()

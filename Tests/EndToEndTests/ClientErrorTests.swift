@@ -1,7 +1,7 @@
 import AdminTypes
 import Testing
 
-/// A candidate that answers, but with 4xx: by the shipped policy, through a real agent.
+/// Rollouts of a candidate that responds with 4xx, under the shipped policy and in a real agent.
 @Suite("Client errors", .timeLimit(.minutes(15)))
 struct ClientErrorTests {
     private func scene(_ policy: String = "standard") throws -> Scene {
@@ -11,10 +11,10 @@ struct ClientErrorTests {
             $0.strategy =
                 "{warmup: {requests: 5, within: 1m}, steps: [{weight: 50%, hold: 1s}], bake: {for: 1s, control: 10%}}"
         }
-        // What the repository ships, as it is.
+        // The policy that the repository ships, unchanged.
         let shipped = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         scene.policy("standard", Files.read("/\(shipped)/policies/standard.yaml"))
-        // Wide enough to be proven in seconds.
+        // A policy whose bounds are wide enough to be proven within seconds.
         scene.policy(
             "alike",
             """
@@ -38,7 +38,7 @@ struct ClientErrorTests {
         return scene
     }
 
-    @Test("404 to one request in three reverts, and 404 to all after a few requests", arguments: [3, 1])
+    @Test("a candidate that responds with 404 to one request in three, or to all, is reverted", arguments: [3, 1])
     func reverted(every: Int) async throws {
         let scene = try scene()
         scene.new.behave { ($0.status, $0.every) = (404, every) }
@@ -55,7 +55,7 @@ struct ClientErrorTests {
         #expect(replayed.status == 0, "\(replayed.output)\(replayed.errors)")
     }
 
-    @Test("404 to one request in three from both arms alike is promoted")
+    @Test("a candidate that responds with 404 as often as the baseline is promoted")
     func promoted() async throws {
         let scene = try scene("alike")
         for server in [scene.old, scene.new] { server.behave { ($0.status, $0.every) = (404, 3) } }
@@ -66,13 +66,13 @@ struct ClientErrorTests {
         #expect(outcome.result == .promoted, "\(outcome.reason)")
     }
 
-    @Test("Where no check asks for it, the rollout holds and says what the responses are, not that traffic is missing")
+    @Test("without a check of 4xx, a rollout with nothing but 404 is held and says so, and not that traffic is missing")
     func nothingToTime() async throws {
         let scene = try scene("latency")
         scene.new.behave { $0.status = 404 }
         try await scene.start()
         let load = Load(port: scene.service.port)
-        try await scene.wait("it stands for the right reason") { $0.rollout?.holdReason == .noMeasurement }
+        try await scene.wait("the rollout is held for the right reason") { $0.rollout?.holdReason == .noMeasurement }
         let status = try scene.status()
         #expect(status.candidate?.frequentStatus == FrequentStatus(status: 404, ratio: 1))
         #expect(!status.waitsFor.contains { $0.contains("traffic") }, "\(status.waitsFor)")

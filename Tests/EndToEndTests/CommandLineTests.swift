@@ -2,7 +2,7 @@ import AdminTypes
 import Glibc
 import Testing
 
-@Suite("canaryctl before a real agent", .timeLimit(.minutes(15)))
+@Suite("canaryctl with a real agent", .timeLimit(.minutes(15)))
 struct CommandLineTests {
     private func scene(candidate: String? = "new") throws -> Scene {
         try Scene(candidate: candidate) {
@@ -10,7 +10,7 @@ struct CommandLineTests {
         }
     }
 
-    @Test("every changing command does what it says, and history, events and explain tell of it")
+    @Test("every changing command takes effect, and history, events and explain show it")
     func changing() async throws {
         let scene = try scene()
         scene.service.strategy =
@@ -22,7 +22,7 @@ struct CommandLineTests {
             let run = try await scene.ctl(arguments + ["--reason", "of the test"])
             #expect(run.status == 0 && run.output.contains(text), "\(arguments): \(run)")
         }
-        try await scene.wait("it waits to be started") { $0.phase == .waiting }
+        try await scene.wait("the rollout waits for a manual start") { $0.phase == .waiting }
         try await run("start", expecting: "web-1 started: new against old")
         try await run("advance", "web", expecting: "50% to new")
         try await run("pause", expecting: "paused at 50%")
@@ -50,7 +50,7 @@ struct CommandLineTests {
         #expect(status.output.contains("note: new was reverted (of the test)"), "\(status)")
     }
 
-    @Test("what is written as JSON is JSON that the agent's own types read")
+    @Test("the JSON output of every command can be decoded as the API's types")
     func json() async throws {
         let scene = try scene()
         try await scene.start()
@@ -70,20 +70,21 @@ struct CommandLineTests {
         #expect(yaml.status == 0 && yaml.output.contains("\nservice: web\n"), "\(yaml)")
     }
 
-    @Test("--wait returns with the rollout's end, 0 for a promotion and 1 for a revert", arguments: [true, false])
+    @Test(
+        "--wait returns at the end of the rollout, with 0 for a promotion and 1 for a revert", arguments: [true, false])
     func waiting(isSound: Bool) async throws {
         let scene = try Scene { $0.strategy = "{start: manual, steps: [{weight: 50%, hold: 1s}]}" }
         if !isSound { scene.new.behave { $0.status = 500 } }
         try await scene.start()
         let load = Load(port: scene.service.port)
-        try await scene.wait("it waits to be started") { $0.phase == .waiting }
+        try await scene.wait("the rollout waits for a manual start") { $0.phase == .waiting }
         let run = try await scene.ctl("start", "--wait")
         #expect(run.status == (isSound ? 0 : 1), "\(run)")
         #expect(run.output.contains(isSound ? "web-1: promoted" : "web-1: reverted"), "\(run)")
         _ = try await load.end()
     }
 
-    @Test("the exit status says what kind of failure it was, in one line")
+    @Test("the exit status tells the kind of the failure, and the error is one line")
     func exitStatus() async throws {
         let scene = try scene(candidate: nil)
         let nobody = try await scene.ctl("status")
@@ -138,7 +139,7 @@ struct CommandLineTests {
             bad.status == 1 && bad.output.contains("quick.yaml:5:") && bad.output.contains("quick.yaml:7:"), "\(bad)")
     }
 
-    @Test("a change that cannot be written is in force and says so with 4, one that needs the disk is refused with 1")
+    @Test("on a full disk, a revert is in force with exit status 4, and an advance is refused with 1")
     func fullDisk() async throws {
         let scene = try scene()
         try await scene.start()
@@ -154,14 +155,14 @@ struct CommandLineTests {
         #expect(less.status == 4 && less.errors.contains("not yet durable"), "\(less)")
         #expect(try scene.status().candidateWeight.basisPoints == 0)
         for _ in 0..<20 { #expect(Client(port: scene.service.port).get()?.version == "old") }
-        // It is not lost either, although the store does not have it.
+        // The revert survives a kill, although the store does not have it.
         try await scene.kill()
         try await scene.start()
         let status = try scene.status()
         #expect(status.rollout == nil && status.refused?.reason == "the disk is full" && status.serving == "old")
     }
 
-    @Test("what could not be written is written as soon as it can be")
+    @Test("a change that could not be written is written when the disk has space again")
     func diskIsBack() async throws {
         let scene = try scene()
         try await scene.start()

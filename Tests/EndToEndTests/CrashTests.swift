@@ -15,7 +15,7 @@ struct CrashTests {
         }
     }
 
-    /// Steps that outlive several restarts.
+    /// A scene whose last step is longer than several restarts.
     private func scene() throws -> Scene {
         try Scene {
             $0.strategy =
@@ -25,7 +25,7 @@ struct CrashTests {
     }
 
     @Test(
-        "killed at any moment, the agent comes back with what it acknowledged and gives the candidate no more than it had",
+        "an agent killed at any moment restores what it acknowledged and gives the candidate no more than before",
         arguments: [UInt64(1), 2])
     func killed(seed: UInt64) async throws {
         var random = Seeded(state: seed)
@@ -36,12 +36,12 @@ struct CrashTests {
             if try scene.status().rollout == nil {
                 try scene.command(.retry, reason: "round \(round)")
             }
-            // One that still waits to be started has nothing to recover from.
+            // A rollout that still waits for its start has nothing to recover.
             try await scene.wait("the rollout runs") { $0.rollout?.recovering == false && $0.phase != .waiting }
             let killAt = ContinuousClock.now + .milliseconds(Int.random(in: 0..<1_500, using: &random))
             var seen: [EventRecord] = []
             var reasons: [String] = []
-            // What the agent says until it dies, and what is asked of it.
+            // Send commands and read events until the kill.
             while ContinuousClock.now < killAt {
                 let reason = "round \(round) change \(reasons.count)"
                 let isPaused = try scene.status().rollout?.pause != nil
@@ -64,18 +64,19 @@ struct CrashTests {
         _ = try await load.end()
     }
 
-    /// What was acknowledged is in the journal, in its order.
+    /// Checks that the journal has the events and commands that were acknowledged.
     private func check(_ events: [EventRecord], hold seen: [EventRecord], reasons: [String]) throws {
         let known = Dictionary(events.map { ($0.id, $0) }, uniquingKeysWith: { $1 })
         for event in seen where event.id != nil { #expect(known[event.id] == event) }
-        let told = events.map(\.message).joined(separator: "\n")
-        for reason in reasons { #expect(told.contains(reason), "\(reason) was acknowledged and is gone") }
+        let messages = events.map(\.message).joined(separator: "\n")
+        for reason in reasons { #expect(messages.contains(reason), "\(reason) was acknowledged and is gone") }
     }
 
-    /// From the restart to the first evaluation that gives the candidate its share again.
+    /// Follows the rollout from the restart until it has recovered or ended. Until then the candidate must get no
+    /// requests, and after that no more than before.
     private func follow(_ scene: Scene, from before: ServiceStatus, hits: Int) async throws {
         let limit = before.rollout.map { _ in before.candidateWeight.basisPoints } ?? 0
-        // The status last: while it says that the rollout recovers, nothing can have gone to the candidate before.
+        // The hits are read before the status: if that says that the rollout is recovering, they must be the old ones.
         try await until("the rollout moves again or is over") {
             let now = scene.new.hits
             let status = try scene.status()
@@ -87,7 +88,7 @@ struct CrashTests {
             return false
         }
         let recovered = try scene.admin.events("web", limit: 500).last { ["recovered", "reverted"].contains($0.kind) }
-        // A step may have been committed after the last look and before the kill: it was not acknowledged to anybody,
+        // A step may have been committed after the last query and before the kill: it was not acknowledged to anybody,
         // but it is in the journal, before the restart.
         let journal = try scene.admin.events("web", limit: 500)
         let restart = journal.lastIndex { $0.kind == "recovering" || $0.message.contains("uncleanly") }
@@ -115,20 +116,20 @@ struct CrashTests {
         #expect(Client(port: scene.service.port).get()?.version == "old")
     }
 
-    @Test("after a crash without traffic the candidate waits for a request, and the baseline gets that")
+    @Test("after a crash without traffic, the candidate gets nothing until the baseline has served a request")
     func silence() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 99%, hold: 10m}]}" }
         try await scene.start()
         try await scene.wait("the rollout runs") { $0.candidateWeight.basisPoints == 9_900 }
         try await scene.kill()
         try await scene.start()
-        try await scene.wait("a look at nothing") { $0.rollout?.holdReason == .recovering }
+        try await scene.wait("an evaluation without requests") { $0.rollout?.holdReason == .recovering }
         #expect(try scene.status().candidateWeight.basisPoints == 0)
         #expect(Client(port: scene.service.port).get()?.version == "old")
         try await scene.wait("the split is in force again") { $0.candidateWeight.basisPoints == 9_900 }
     }
 
-    @Test("after SIGTERM the rollout goes on at once where it was")
+    @Test("after SIGTERM, the rollout continues at once where it was")
     func clean() async throws {
         let scene = try Scene {
             $0.strategy = "{steps: [{weight: 10%, hold: 1s}, {weight: 30%, hold: 1s}, {weight: 50%, hold: 10m}]}"

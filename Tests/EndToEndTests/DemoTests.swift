@@ -16,14 +16,14 @@ struct DemoTests {
             output: "\(folder.path)/demo.out", error: "\(folder.path)/demo.err")
     }
 
-    /// Processes that a demo started, by the variable that it leaves in their environment.
+    /// The process ids of the children of a demo, found by the variable that it sets in their environment.
     private func children(of pid: pid_t) -> [String] {
         Files.names(in: "/proc").filter { Int($0) != nil }.filter {
             Files.read("/proc/\($0)/environ").split(separator: "\0").contains("CANARYD_DEMO_PARENT=\(pid)")
         }
     }
 
-    @Test("the verdict follows the artifact, not the place in the order", .timeLimit(.minutes(15)))
+    @Test("the verdict depends on the artifact, and not on the order of the candidates", .timeLimit(.minutes(15)))
     func verdicts() async throws {
         let folder = TemporaryFolder()
         let demo = try start(folder, ["--candidates", "skewed,int8"])
@@ -32,18 +32,18 @@ struct DemoTests {
         while demo.isRunning, clock.now < deadline { try await Task.sleep(for: .milliseconds(500)) }
         let output = demo.output
         #expect(demo.ended == .code(0), "\(demo.errors)")
-        let told = output.split(separator: "\n").compactMap { line -> String? in
+        let results = output.split(separator: "\n").compactMap { line -> String? in
             if line.hasPrefix("Rollout ") { return String(line.split(separator: " ")[2]) }
             return ["PROMOTED", "REVERTED"].first { line.hasPrefix($0) }
         }
         let expected = ["skewed", "REVERTED", "int8", "PROMOTED"]
-        #expect(told == expected, "\(output)")
+        #expect(results == expected, "\(output)")
         #expect(output.contains("sensitive-groups/recall-of-women: sex=Female"))
         #expect(output.contains(", 0 failed;"))
         #expect(children(of: demo.pid).isEmpty)
     }
 
-    @Test("what files, folders and children say does not steer the terminal", .timeLimit(.minutes(15)))
+    @Test("text from files, folders and child processes cannot control the terminal", .timeLimit(.minutes(15)))
     func display() async throws {
         let folder = TemporaryFolder()
         let steering = "\u{1b}[31m\u{9b}2J\u{202e}"

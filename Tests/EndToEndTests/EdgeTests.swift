@@ -13,7 +13,7 @@ struct EdgeTests {
         try await scene.start()
     }
 
-    @Test("the access log goes on in a new file at SIGHUP, also where the other files are wrong")
+    @Test("the access log continues in a new file after SIGHUP, even if other files have errors")
     func rotation() async throws {
         let scene = try Scene(candidate: nil)
         try await start(scene, "accessLog: {path: access.log}")
@@ -46,7 +46,7 @@ struct EdgeTests {
         #expect(scene.log.contains("nowhere/access.log cannot be opened") && scene.log.contains("create its folder"))
     }
 
-    @Test("this host may choose an arm, unless the agent trusts nobody", arguments: [true, false])
+    @Test("a client on this host may choose an arm, unless the agent trusts no network", arguments: [true, false])
     func trust(trusts: Bool) async throws {
         let scene = try Scene {
             $0.strategy = "{steps: [{weight: 1%, hold: 10m}]}"
@@ -55,11 +55,11 @@ struct EdgeTests {
         }
         try await start(scene, trusts ? "" : "trustedNetworks: []")
         try await scene.wait("the step") { $0.candidateWeight.basisPoints == 100 }
-        // A key that the split deals to the baseline, found without asking the match.
+        // Find a key that the split assigns to the baseline, with requests that do not match.
         let client = Client(port: scene.service.port)
         var key = 0
         while client.get(headers: [("x-user", "\(key)")])?.version != "old" { key += 1 }
-        let reply = client.get(headers: [("x-user", "\(key)"), ("x-canary", "always")])
-        #expect(reply?.version == (trusts ? "new" : "old"))
+        let response = client.get(headers: [("x-user", "\(key)"), ("x-canary", "always")])
+        #expect(response?.version == (trusts ? "new" : "old"))
     }
 }

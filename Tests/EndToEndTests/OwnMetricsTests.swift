@@ -18,7 +18,7 @@ struct OwnMetricsTests {
         return found.isEmpty ? nil : found.reduce(0) { $0 + $1.value }
     }
 
-    @Test("every request is counted once, by version and outcome, and what is in force is exported")
+    @Test("every request is counted once, by version and outcome, and the state in force is exported")
     func requests() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
         scene.new.behave { $0.status = 404 }
@@ -50,17 +50,17 @@ struct OwnMetricsTests {
         }
     }
 
-    @Test("memory that only starting needed is given back")
+    @Test("memory that only the start needed is released")
     func memory() async throws {
         let scene = try Scene(candidate: nil)
         try await scene.start()
         let resident = { try #require(value("process_resident_memory_bytes", in: try metrics(scene))) }
-        // The most that it ever had: on a busy machine the pages may be gone before anybody has looked.
+        // The peak is read from /proc: on a busy machine, the pages may be released before the first scrape.
         let agent = try #require(scene.agent)
         let peak = try #require(
             Files.read("/proc/\(agent.pid)/status").split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
                 .flatMap { Double($0.split(whereSeparator: { $0 == " " || $0 == "\t" })[1]) })
-        try await until("pages are given back") { try resident() < 0.8 * peak * 1024 }
+        try await until("pages are released") { try resident() < 0.8 * peak * 1024 }
     }
 
     @Test("under systemd each line of the log begins with its priority")
@@ -68,11 +68,11 @@ struct OwnMetricsTests {
         let scene = try Scene(candidate: nil)
         let settings = Files.read(scene.path("canaryd.yaml"))
         Files.write(scene.path("canaryd.yaml"), settings.replacing("format: plain", with: "level: notice"))
-        // It names the file that standard error is.
+        // JOURNAL_STREAM has to name the file to which standard error goes.
         Files.write(scene.path("canaryd.log"), "")
         let stream: String = try #require(Files.identity(scene.path("canaryd.log")))
         try scene.launch(environment: ["JOURNAL_STREAM": stream])
-        try await until("it is ready", or: { scene.log }) { scene.log.contains("<5>ready ") }
+        try await until("the agent is ready", or: { scene.log }) { scene.log.contains("<5>ready ") }
         scene.policy("quick", Policies.quick.replacing("p95, max", with: "p59x, max"))
         scene.agent?.signal(SIGHUP)
         try await until("the reload is refused") { scene.log.contains("not reloaded") }

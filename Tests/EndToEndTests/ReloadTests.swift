@@ -4,12 +4,12 @@ import Testing
 
 @Suite("Reloads", .timeLimit(.minutes(15)))
 struct ReloadTests {
-    /// A first step that waits until the test is done.
+    /// A scene whose first step is longer than any test.
     private func scene(candidate: String? = "new") throws -> Scene {
         try Scene(candidate: candidate) { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
     }
 
-    @Test("one broken file and nothing of the others is applied")
+    @Test("if one file is broken, no change of the others is applied")
     func wholly() async throws {
         let scene = try scene(candidate: nil)
         try await scene.start()
@@ -28,7 +28,7 @@ struct ReloadTests {
         #expect(try await scene.reload().contains("nothing changed"))
     }
 
-    @Test("changing the candidate reverts and starts anew, removing it reverts, and no request fails")
+    @Test("another candidate in the file starts a new rollout, no candidate ends it, and no request fails")
     func candidates() async throws {
         let scene = try scene()
         let third = try Upstream()
@@ -60,7 +60,7 @@ struct ReloadTests {
         #expect(hits == (scene.new.hits, third.hits))
     }
 
-    @Test("the version that serves and the one under rollout cannot be removed")
+    @Test("the version that serves cannot be removed from the file")
     func versionsInUse() async throws {
         let scene = try scene(candidate: nil)
         try await scene.start()
@@ -93,7 +93,7 @@ struct ReloadTests {
             }
             try scene.command(.promote, force: true)
             scene.service.candidate = next == "new" ? "old" : "new"
-            // Its servers move, and then there are two.
+            // The version `old` moves to another server in one round, and has both in the next.
             scene.service.versions[0].entry =
                 round % 2 == 0 ? ServiceFile.entry(elsewhere) : ServiceFile.entry(elsewhere, scene.old)
             scene.service.extra = "traffic: {timeouts: {response: \(50 + round)s}}\n"
@@ -105,7 +105,7 @@ struct ReloadTests {
         #expect(elsewhere.hits > 0)
     }
 
-    @Test("a rollout keeps the policies that it began with, says so, and takes the new ones at a restart")
+    @Test("a rollout keeps the policies with which it started, says so, and uses the new ones after a restart")
     func pinned() async throws {
         let scene = try scene()
         try await scene.start()
@@ -116,7 +116,7 @@ struct ReloadTests {
         #expect(said.contains("count from the next rollout"), "\(said)")
         #expect(try scene.status().notes.contains { $0.contains("canaryctl restart") })
         let load = Load(port: scene.service.port, clients: 8)
-        try await scene.wait("a look passes") {
+        try await scene.wait("an evaluation passes") {
             $0.evaluation?.checks.count == 2 && $0.evaluation?.checks.allSatisfy { $0.verdict == .pass } == true
         }
         try scene.command(.restart, reason: "the new policy now")
@@ -139,7 +139,7 @@ struct ReloadTests {
             let client = Client(port: scene.service.port)
             return (0..<60).compactMap { client.get(headers: [("X-User-Id", "user-\($0)")])?.version }
         }
-        try await scene.wait("it waits to be started") { $0.phase == .waiting }
+        try await scene.wait("the rollout waits for a manual start") { $0.phase == .waiting }
         #expect(arms().allSatisfy { $0 == "old" })
         try scene.command(.start)
         let first = arms()
@@ -151,16 +151,16 @@ struct ReloadTests {
         try await scene.end()
         try await scene.start()
         #expect(arms() == second)
-        // What a header forces is relayed and not judged.
+        // Requests whose arm a header chooses are relayed and not judged.
         let forced = Client(port: scene.service.port)
         for _ in 0..<20 { #expect(forced.get(headers: [("x-canary", "always")])?.version == "new") }
         #expect(arms() == second)
-        try await scene.wait("the judged ones are counted") {
+        try await scene.wait("the judged requests are counted") {
             $0.candidate?.requests == UInt64(first.count { $0 == "new" } + 3 * second.count { $0 == "new" })
         }
     }
 
-    @Test("a service that comes with a reload serves, one that goes stops, the others do not notice")
+    @Test("a reload can add and remove a service without an effect on the others")
     func services() async throws {
         let scene = try scene(candidate: nil)
         try await scene.start()

@@ -4,7 +4,7 @@ import GRDB
 import Glibc
 import Testing
 
-@Suite("A decision made again", .timeLimit(.minutes(15)))
+@Suite("Replays of decisions", .timeLimit(.minutes(15)))
 struct ReplayTests {
     /// An agent that has just reverted a failing candidate by the sequential judge.
     private func reverted() async throws -> Scene {
@@ -21,7 +21,7 @@ struct ReplayTests {
         return scene
     }
 
-    /// Changes what the agent has written, beside it.
+    /// Changes the agent's database while the agent runs.
     private func change(_ scene: Scene, _ body: (Database) throws -> Void) throws {
         try DatabaseQueue(path: scene.path("state/canaryd.sqlite")).write(body)
     }
@@ -33,7 +33,7 @@ struct ReplayTests {
     }
 
     @Test(
-        "A revert is explained with its evidence and made again the same bit for bit, after a restart of the agent too")
+        "A revert is explained with its evidence, and its replay is the same bit for bit, also after a restart")
     func same() async throws {
         let scene = try await reverted()
         let explained = try await scene.ctl("explain", "web-1")
@@ -54,7 +54,7 @@ struct ReplayTests {
         #expect(later.status == 0 && later.output == replay.output, "\(later)")
     }
 
-    @Test("A recorded status that was changed is found, with the check that it changes")
+    @Test("A replay finds that a recorded status was changed, and names the check that differs")
     func changed() async throws {
         let scene = try await reverted()
         try change(scene) { db in
@@ -63,7 +63,7 @@ struct ReplayTests {
                 var body = body
                 // The low byte of 404; the high one is that of 500.
                 body[place] = 0x94
-                // Without its checksum, or it would be found to be damaged before it is replayed.
+                // The checksum is removed, since the damage would otherwise be found before the replay.
                 try db.execute(
                     sql: "UPDATE recording SET body = ?, checksum = NULL WHERE id = ?", arguments: [Data(body), id])
                 return
@@ -77,7 +77,7 @@ struct ReplayTests {
         #expect(!replay.output.contains("bit for bit"), "\(replay.output)")
     }
 
-    /// The place of a status 500 among the candidate's responses in the first tick of a stretch: tag, second, step,
+    /// The index of a status 500 among the candidate's responses in the first tick of a stretch: tag, second, step,
     /// then for each sub-shard the requests and, where there are any, the number of statuses, each with its count.
     private func failingStatus(_ body: [UInt8]) -> Int? {
         guard body.first == 4 else { return nil }

@@ -17,7 +17,7 @@ struct RolloutTests {
         let report = try await load.end()
         #expect(outcome.result == .promoted)
         #expect(report.failed == 0, "\(report.failures)")
-        #expect(report.answers["new", default: 0] > 0)
+        #expect(report.responses["new", default: 0] > 0)
         let after = try scene.status()
         #expect(after.serving == "new" && after.previous == "old" && after.phase == .idle)
         let kinds = try scene.admin.events("web").map(\.kind)
@@ -26,7 +26,7 @@ struct RolloutTests {
         #expect(Client(port: scene.service.port).get()?.version == "new")
     }
 
-    @Test("a candidate that answers 500 is reverted, and the explanation has the numbers")
+    @Test("a candidate that responds with 500 is reverted, and the explanation has the numbers")
     func failing() async throws {
         let scene = try Scene()
         scene.new.behave { $0.status = 500 }
@@ -36,8 +36,8 @@ struct RolloutTests {
         let report = try await load.end()
         #expect(outcome.result == .reverted)
         #expect(outcome.reason.contains("error-rate"), "\(outcome.reason)")
-        // Only what the candidate itself answered.
-        #expect(report.lost == 0 && report.failed == report.answers["new"], "\(report)")
+        // Only requests to which the candidate itself responded have failed.
+        #expect(report.lost == 0 && report.failed == report.responses["new"], "\(report)")
         let decision = try scene.admin.decision(outcome.decision, of: "web")
         let check = try #require(decision.evaluation?.checks.first { $0.check == "error-rate" })
         #expect(check.verdict == .fail && check.measurements.first?.candidate?.value == 1)
@@ -48,7 +48,7 @@ struct RolloutTests {
         #expect(scene.new.hits == hits)
     }
 
-    @Test("a slow candidate is reverted on its latency, although it answers everything")
+    @Test("a slow candidate is reverted for its latency, although none of its requests fails")
     func slow() async throws {
         let scene = try Scene { $0.policies = ["latency"] }
         scene.policy("latency", Policies.latency)
@@ -61,17 +61,17 @@ struct RolloutTests {
         #expect(report.failed == 0, "\(report.failures)")
     }
 
-    @Test("a candidate that misses the positives of one group is reverted on feedback alone")
+    @Test("a candidate that misses the positives of one group is reverted because of feedback alone")
     func quality() async throws {
         let scene = try Scene { $0.policies = ["quality"] }
         scene.policy("quality", Policies.quality)
         try await scene.start()
         let load = Load(port: scene.service.port)
         let outcome = try await eventually("a verdict") {
-            let rows = load.takeAnswered().enumerated().map { i, answer in
+            let rows = load.takeResponses().enumerated().map { i, response in
                 let group = i % 2 == 0 ? "Female" : "Male"
-                let prediction = answer.version == "new" && group == "Female" ? 0 : 1
-                return "{\"inference_id\":\"\(answer.id)\",\"label\":1,\"prediction\":\(prediction),"
+                let prediction = response.version == "new" && group == "Female" ? 0 : 1
+                return "{\"inference_id\":\"\(response.id)\",\"label\":1,\"prediction\":\(prediction),"
                     + "\"groups\":{\"sex\":\"\(group)\"}}"
             }
             if !rows.isEmpty {
@@ -107,7 +107,7 @@ struct RolloutTests {
         return scene
     }
 
-    @Test("errors that only the candidate's own metrics show revert it", arguments: [true, false])
+    @Test("a candidate is reverted for errors that only its own metrics show, else promoted", arguments: [true, false])
     func scrapedErrors(isHarmful: Bool) async throws {
         let scene = try scraped()
         try await scene.start()
@@ -126,7 +126,7 @@ struct RolloutTests {
         if isHarmful { #expect(outcome.reason.contains("scraped-errors"), "\(outcome.reason)") }
     }
 
-    @Test("a gauge beyond its bound in fresh scrapes in a row reverts")
+    @Test("a candidate is reverted for a gauge that is beyond its bound in consecutive scrapes")
     func gauge() async throws {
         let scene = try scraped()
         try await scene.start()

@@ -10,7 +10,7 @@ struct ServiceManagerTests {
         scene.old.behave { $0.holds = true }
         let clients = (0..<5).map { _ in Client(port: scene.service.port) }
         for client in clients { #expect(client.send()) }
-        try await until("all are under way") { scene.old.hits == 5 }
+        try await until("all requests are open") { scene.old.hits == 5 }
         scene.agent?.signal(SIGTERM)
         try await until("new clients are refused") { !Client(port: scene.service.port).connect() }
         #expect(scene.agent?.isRunning == true)
@@ -20,7 +20,7 @@ struct ServiceManagerTests {
         #expect(Files.mode(scene.path("admin.sock")) == nil)
     }
 
-    @Test("a second SIGTERM ends at once, and the stop is a clean one")
+    @Test("a second SIGTERM ends the agent at once, and the stop still counts as clean")
     func secondSignal() async throws {
         let scene = try Scene { $0.strategy = "{steps: [{weight: 50%, hold: 10m}]}" }
         try await scene.start()
@@ -28,7 +28,7 @@ struct ServiceManagerTests {
         for server in [scene.old, scene.new] { server.behave { $0.holds = true } }
         let client = Client(port: scene.service.port)
         #expect(client.send())
-        try await until("it is under way") { scene.old.hits + scene.new.hits == 1 }
+        try await until("the request is open") { scene.old.hits + scene.new.hits == 1 }
         scene.agent?.signal(SIGTERM)
         try await until("the agent stops") { scene.log.contains("stopping: ") }
         #expect(try await scene.end(SIGTERM) == .code(0))
@@ -38,20 +38,20 @@ struct ServiceManagerTests {
         #expect(try scene.status().rollout?.recovering == false)
     }
 
-    @Test("the sockets are for owner and group")
+    @Test("only owner and group may use the sockets")
     func modes() async throws {
         let scene = try Scene(candidate: nil)
         try await scene.start()
         #expect(Files.mode(scene.path("admin.sock")) == 0o660)
         #expect(Files.mode(scene.path("feedback.sock")) == 0o660)
-        // What a killed agent leaves behind is no obstacle.
+        // The sockets that a killed agent leaves behind do not prevent the next start.
         try await scene.kill()
         #expect(Files.mode(scene.path("admin.sock")) == 0o660)
         try await scene.start()
         #expect(try scene.status().serving == "old")
     }
 
-    @Test("the service manager hears READY, WATCHDOG, RELOADING and STOPPING")
+    @Test("the service manager is notified with READY, WATCHDOG, RELOADING and STOPPING")
     func notifications() async throws {
         let scene = try Scene(candidate: nil)
         let manager = try NotifySocket(path: scene.path("notify.sock"))
@@ -68,7 +68,7 @@ struct ServiceManagerTests {
     }
 }
 
-/// The other end of sd_notify(3).
+/// Receives notifications as systemd does: see sd_notify(3).
 private final class NotifySocket {
     let path: String
     private let descriptor: Int32

@@ -92,8 +92,8 @@ import Vocabulary
         #expect(all.map(\.id) == ["income-3", "income-2", "income-1"])
     }
 
-    @Test("A rollout whose state was given up does not run on in the history")
-    func givenUp() throws {
+    @Test("A rollout whose state was dropped is closed in the history")
+    func droppedState() throws {
         let store = try SQLiteStore(directory: directory.path)
         var scene = Scene()
         try store.commit(scene.start())

@@ -33,7 +33,7 @@ struct DoctorCommand: ParsableCommand {
     }
 }
 
-/// What `doctor` found.
+/// The output of `canaryctl doctor`.
 struct DoctorReport: Codable, Equatable {
     var findings: [Finding]
 
@@ -42,7 +42,7 @@ struct DoctorReport: Codable, Equatable {
         var grade: Grade
         var subject: String
         var found: String
-        /// What to do; nil while ok.
+        /// How to fix the problem; nil if there is none, or if no fix is known.
         var fix: String?
     }
 }

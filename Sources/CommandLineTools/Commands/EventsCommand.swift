@@ -34,7 +34,8 @@ struct EventsCommand: ParsableCommand {
                 do { try show(event, console) } catch { failure = error }
                 return failure == nil
             }
-            // The agent ended the stream: it restarts, or had to cut us. It is there again, or the next try says so.
+            // The agent ended the stream, because it restarts or because this client read too slowly. If it stays away,
+            // the next attempt throws.
             if failure == nil { sleep(1) }
         }
         if let failure { throw failure }

@@ -33,7 +33,8 @@ struct ExplainCommand: ParsableCommand {
         }
     }
 
-    /// The decision that has the proof of a promotion: a bake begins with the proof, and gathers none itself.
+    /// The id of the decision to start the bake, if `record` is the promotion after it: the proof was complete when the
+    /// bake started, and the bake gathers no more. Nil for other decisions.
     private func provenAt(_ record: DecisionRecord, _ client: AdminClient) throws -> Int64? {
         let event = record.event
         let isProven = record.evaluation?.checks.allSatisfy { !$0.isRequired || $0.proven } ?? true

@@ -30,7 +30,7 @@ struct InitCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The port of the new server's metrics, if it is not the usual one.", valueName: "port"))
     var newMetricsPort: UInt16?
 
-    /// The longest accepted time in seconds: a day.
+    /// The largest value of `--watch` in seconds: a day.
     static let longestWatch = 86_400.0
 
     func validate() throws {
@@ -75,7 +75,7 @@ struct InitCommand: ParsableCommand {
         }
         let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
         let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
-        // Files that cannot be written are reported before the watching and not after it.
+        // Report files that cannot be written before the server is watched, which takes minutes, and not after it.
         for path in paths { try NewFiles.refuse(path) }
         try NewFiles.folder(out)
         for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
@@ -86,8 +86,9 @@ struct InitCommand: ParsableCommand {
                 bounds: bounds)
             return [files.service, files.policy]
         }
-        let unseen = BaselineSample(seconds: 0)
-        _ = try Self.checked(files(unseen, ProposedBounds(unseen)))
+        // Check the options that the files contain, such as --listen, with default bounds.
+        let empty = BaselineSample(seconds: 0)
+        _ = try Self.checked(files(empty, ProposedBounds(empty)))
 
         let sample = try observe(before, console)
         let bounds = ProposedBounds(sample)
@@ -108,7 +109,7 @@ struct InitCommand: ParsableCommand {
         do { return try ModelServer(address, metricsPort: port) } catch {
             throw Failure(
                 ExitStatus.failed,
-                "\(address.written) cannot be asked: \(error); init needs the server that clients use now, running")
+                "\(address.written) cannot be reached: \(error); init needs the server that clients use now, running")
         }
     }
 
@@ -145,8 +146,8 @@ struct InitCommand: ParsableCommand {
         guard let requests = sample.requests else {
             console.line(
                 sample.isImpossible
-                    ? "seen: its counters grew by what no server can answer, so they are not believed; the bounds are defaults"
-                    : "seen: its counters began anew, so it was restarted; the bounds are defaults")
+                    ? "seen: its counters grew by more than a server can serve, so they are not used; the bounds are defaults"
+                    : "seen: its counters started again, so the server was restarted; the bounds are defaults")
             return sample
         }
         if !sample.isEnough {
@@ -164,7 +165,7 @@ struct InitCommand: ParsableCommand {
         return sample
     }
 
-    /// Reads the generated files back. Returns the policy, after a check that lint accepts the files.
+    /// Checks that lint accepts the generated files, and returns the policy as it is read back.
     private static func checked(_ texts: [String]) throws -> Policy {
         try NewFiles.trying([("service.yaml", texts[0]), ("policy.yaml", texts[1])]) { paths in
             let diagnostics = ConfigurationLoader.lint(files: paths).diagnostics.filter { $0.severity == .error }

@@ -61,7 +61,7 @@ struct PolicyCalibrateCommand: ParsableCommand {
         try console.show(result, as: output.output) { result.lines(note: planned.note) }
     }
 
-    /// What is missing, and how to get it.
+    /// The error for a history that is too short: how much is recorded, how much is needed, and how to get it.
     private static func tooLittle(_ service: String, _ history: BaselineHistory) -> String {
         let least = Duration.seconds(BaselineHistory.minimumSeconds).written
         let there =
@@ -75,13 +75,13 @@ struct PolicyCalibrateCommand: ParsableCommand {
     }
 }
 
-/// The policies of a service, as the agent's files have them now.
+/// The policies of a service and its risk, from the agent's files as they are now.
 struct ServicePolicies {
     var policies: [Policy]
     var risk: Risk
 
     init(of name: String, _ client: AdminClient) throws {
-        // That there is no such service is not to be told as a matter of files.
+        // An unknown service must be reported as such, and not as a problem with the files.
         _ = try client.service(name)
         guard let file = try client.agent().configurationFile else {
             throw Failure(

@@ -28,8 +28,9 @@ struct PolicyLintCommand: ParsableCommand {
     @Option(help: "With --rps: share of the requests that fail.", transform: ShareValue.init(written:))
     var errors = ShareValue(0.001)
 
-    /// Below this share of promotions, bounds are too tight for the traffic.
-    private static let enough = 0.95
+    /// The share of sound candidates that have to be promoted. With fewer, the bounds are too tight for the traffic.
+    private static let minimumPromoted = 0.95
+    /// The number of rollouts that are simulated for `--rps`.
     private static let rollouts = 200
 
     func validate() throws {
@@ -55,7 +56,7 @@ struct PolicyLintCommand: ParsableCommand {
         if let rps { for line in try forecast(rps) { console.line(line) } }
     }
 
-    /// How often, and how soon, a candidate that equals the baseline is promoted.
+    /// Simulates rollouts of a candidate that equals the baseline. The lines say how often, and how soon, it is promoted.
     private func forecast(_ rate: Double) throws -> [String] {
         let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
         let traffic = ArmTraffic(
@@ -74,7 +75,7 @@ struct PolicyLintCommand: ParsableCommand {
             line += ", after a median of \(Words.time(Double(seconds.median)))"
         }
         var lines = [line]
-        if summary.promoted.value < Self.enough {
+        if summary.promoted.value < Self.minimumPromoted {
             lines.append(
                 "warning: the bounds are too tight for this traffic: widen them (max, maxIncrease, floor), or allow more "
                     + "time (--hours, and the service's deadline)")

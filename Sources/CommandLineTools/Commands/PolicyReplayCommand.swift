@@ -41,7 +41,8 @@ struct PolicyReplayCommand: ParsableCommand {
         guard case .sequential(let head) = recording.head else {
             let why =
                 recording.head == nil
-                ? "what its judge began with is not kept" : "it was judged by thresholds, which records nothing"
+                ? "the state in which its judge began is not kept"
+                : "it was judged by the threshold judge, which records nothing"
             throw Failure(ExitStatus.failed, "\(entry.id) cannot be replayed: \(why); choose another with --rollout")
         }
         guard recording.isWhole else {
@@ -74,20 +75,24 @@ struct PolicyReplayCommand: ParsableCommand {
 /// A replay in comparison with the original decision. Times are in seconds.
 struct Replay: Encodable {
     struct Decision: Encodable {
-        /// `reverted`, `promoted`, `running`; of the replay also `paused`, `proven` and `undecided`.
+        /// `reverted`, `promoted` or `running` for the rollout; `reverted`, `paused`, `proven` or `undecided` for the
+        /// replay.
         var result: String
         var seconds: Double
         var candidateRequests: UInt64
+        /// The path of the check that failed in the replay, such as `standard/error-rate`.
         var check: String?
         var reason: String
     }
 
     var rollout: String
     var policies: [String]
+    /// The original decision.
     var decided: Decision
     var replayed: Decision
-    /// The step that ran when the replay was decided, from 1.
+    /// The number of the step, from 1, that was running at the end of the replay.
     var step: Int
+    /// The paths of the checks that a replay cannot judge.
     var leftOut: [String]
 
     init(_ entry: HistoryEntry, _ verdict: RecordedRollout.Verdict, _ policies: [Policy], leftOut: [String]) {

@@ -53,7 +53,7 @@ struct PolicySimulateCommand: ParsableCommand {
     @Option(help: "The seed of the random number generator.") var seed: UInt64 = 1
     @OptionGroup var output: OutputOptions
 
-    /// Rollouts, hours and requests a second that one command may ask for: together they are work of hours.
+    /// The limits of `--rollouts`, `--hours` and `--rps`. A simulation at all three limits takes hours.
     static let mostRollouts = 1_000_000
     static let mostHours = 168.0
     static let mostRate = 100_000.0

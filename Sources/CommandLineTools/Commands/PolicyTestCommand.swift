@@ -44,10 +44,11 @@ struct PolicyTestCommand: ParsableCommand {
         }
         console.line(summary)
     }
-    /// Files of one folder; what has more is not a folder of tests.
+
+    /// The maximum number of tests in a folder. One with more is most likely not a folder of tests.
     private static let maximumFiles = 1_000
 
-    /// The file itself, or the tests in the folder, by name.
+    /// The policy tests in a folder, sorted by name; the path itself if it is not a folder.
     private static func tests(_ path: String) throws -> [String] {
         guard let folder = opendir(path) else { return [path] }
         defer { closedir(folder) }

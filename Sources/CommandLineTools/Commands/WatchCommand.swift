@@ -19,7 +19,7 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         let console = Console.current
         let client = connection.client
-        // What is wrong from the start is said on the normal screen.
+        // Query the agent before the alternate screen opens, so that errors are reported on the normal screen.
         let first = try client.services()
         let name = service.service ?? (first.count == 1 ? first[0].service : nil)
         if let name { _ = try client.service(name) }
@@ -59,14 +59,14 @@ struct WatchCommand: ParsableCommand {
         return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
     }
 
-    /// A line whenever something changed that a reader of a log wants to know.
+    /// Prints a line for a service whenever its `WatchLine` changes, until an error ends it.
     private func plainLines(_ client: AdminClient, _ name: String?, _ console: Console) throws {
-        var said: [String: String] = [:]
+        var printed: [String: String] = [:]
         while true {
             for status in try name.map({ [try client.service($0)] }) ?? client.services() {
                 let line = WatchLine.text(status)
-                guard said[status.service] != line else { continue }
-                said[status.service] = line
+                guard printed[status.service] != line else { continue }
+                printed[status.service] = line
                 console.line("\(Self.now.short) UTC  \(line)")
             }
             usleep(UInt32(Self.interval) * 1000)
@@ -74,7 +74,7 @@ struct WatchCommand: ParsableCommand {
     }
 }
 
-/// A service as one line that changes only when it moves, not with every request.
+/// Formats a service as one line that changes only with its phase, weight and verdicts, not with every request.
 enum WatchLine {
     static func text(_ status: ServiceStatus) -> String {
         guard let rollout = status.rollout else {
@@ -89,7 +89,7 @@ enum WatchLine {
 }
 
 extension WatchScreen {
-    /// All services, if none is named.
+    /// The lines of the screen that shows all services.
     func overview(_ services: [ServiceStatus], now: Timestamp, problem: String?) -> [String] {
         var lines = [Line("canaryd  \(now.clockTime) UTC", .bold).rendered(width: width, colored: isColored), ""]
         if let problem { lines += [Line(problem, .red).rendered(width: width, colored: isColored), ""] }

@@ -12,7 +12,8 @@ struct Examination {
 
     /// The largest accepted difference between the wall clocks of agent and client, in milliseconds.
     private static let tolerableSkew: Int64 = 2_000
-    /// The largest accepted share of feedback that was not joined. Above it the ids are most likely wrong.
+    /// The largest accepted share of feedback rows that match no request, 0 ... 1. Above it, the ids are most likely
+    /// wrong.
     private static let tolerableLoss = 0.05
     /// The smallest accepted number of free bytes on the disk of the state directory.
     private static let leastSpace: UInt64 = 64 << 20
@@ -124,7 +125,7 @@ struct Examination {
         guard let refused = agent.refusedReload else { return }
         for reason in refused.reasons {
             fail(
-                "reload", "the one of \(refused.at.short) UTC was refused, and nothing of it is in force: \(reason)",
+                "reload", "refused at \(refused.at.short) UTC, and nothing of it is in force: \(reason)",
                 "correct that, then systemctl reload canaryd")
         }
     }
@@ -140,7 +141,7 @@ struct Examination {
                 "access log", "\(found); the last write failed: \(problem)",
                 "make room, or change accessLog; requests are served, their lines are lost")
         } else if log.failed > 0 || log.dropped > 0 {
-            warn("access log", found, "it is written again; give it a disk with room, or lower accessLog.sample")
+            warn("access log", found, "lines are written again; give it a disk with room, or lower accessLog.sample")
         } else {
             ok("access log", found)
         }
@@ -253,7 +254,7 @@ struct Examination {
         } else if Double(lost) > Self.tolerableLoss * Double(all) {
             warn(
                 subject, StatusText.feedback(counts),
-                "post the x-request-id of each reply as inference_id, soon after it, and each id once")
+                "post the x-request-id of each response as inference_id, soon after it, and each id once")
         } else {
             ok(subject, StatusText.feedback(counts))
         }

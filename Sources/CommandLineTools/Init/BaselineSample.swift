@@ -2,14 +2,16 @@ import PolicyModel
 import PrometheusText
 import Statistics
 
-/// What the baseline did between two scrapes of its own metrics.
+/// The traffic of the baseline between two scrapes of its own metrics.
 struct BaselineSample {
-    /// The least number of requests from which a tail can be read.
+    /// The smallest number of requests from which the tail of the latency can be estimated.
     static let fewest = 200.0
-    /// Requests a second that no server answers, and seconds that no request takes: beyond them the metrics are wrong.
+    /// The highest plausible request rate per second, and the longest plausible latency in seconds. Metrics beyond them
+    /// are not believed.
     private static let highestRate = 1e6
     private static let longestLatency = 86_400.0
 
+    /// The time between the two scrapes.
     var seconds: Double
     /// The requests in that time; nil if the metrics show none, the server restarted, or `isImpossible`.
     var requests: Double?
@@ -50,7 +52,7 @@ struct BaselineSample {
 
     init(seconds: Double) { self.seconds = seconds }
 
-    /// Observations at or below each bound, over all label sets.
+    /// The observations between two scrapes at or below each bound, summed over all label sets, in ascending order.
     private static func counts(
         _ after: [HistogramSample], less before: [HistogramSample]
     ) -> [(bound: Double, count: Double)] {
@@ -65,7 +67,7 @@ struct BaselineSample {
         return sums.map { ($0.key, $0.value) }.sorted { $0.0 < $1.0 }
     }
 
-    /// The quantile, interpolated within its bucket; the last finite bound if it lies beyond.
+    /// The quantile, interpolated within its bucket; the last finite bound if it lies beyond, nil without observations.
     static func quantile(_ q: Double, _ counts: [(bound: Double, count: Double)]) -> Double? {
         guard let total = counts.last?.count, total > 0 else { return nil }
         var below = (bound: 0.0, count: 0.0)
@@ -81,14 +83,15 @@ struct BaselineSample {
     }
 }
 
-/// Bounds from what was seen.
+/// The bounds that `init` proposes from a sample of the baseline.
 struct ProposedBounds {
-    /// The factors between the measured values and the bounds: room for a day that is worse than the measured time.
+    /// The factors from measured values to bounds: a margin for days that are worse than the measured time.
     static let latencyRoom = 1.3
     static let errorRoom = 4.0
 
-    /// The P95 of the latency; nil if unknown.
+    /// The ceiling for the P95 of the latency; nil if the P95 was not measured.
     var p95: Duration?
+    /// The ceiling for the error rate, and the rate up to which an increase is accepted, both 0 ... 1.
     var maxErrors: Double
     var errorFloor: Double
 
@@ -106,19 +109,19 @@ struct ProposedBounds {
         maxErrors = max(maxErrors, provable)
     }
 
-    /// True if `errorFloor` is as high as it is because a lower one cannot be proven with this traffic.
+    /// True if `errorFloor` was raised because a lower one cannot be proven with this traffic.
     private(set) var isRaised = false
     /// The time within which a candidate that fails as often as the old version has to be proven: a working day, on the
     /// last step.
     static let workingDay = Duration.seconds(8 * 3600)
     /// The weight of the last step.
     static let lastWeight = 0.9
-    /// Rates that are offered as floors.
+    /// The error rates that are tried as `errorFloor`, in ascending order.
     private static let floors = [0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05]
 
     /// The smallest rate from `least` on that can be proven in a working day; `least` if none up to 5 % can.
     private static func provableRate(atLeast least: Double, _ sample: BaselineSample) -> Double {
-        // Half of the requests, since a proof takes more or less by chance.
+        // Count on half of the requests only, since the number that a proof takes varies by chance.
         let requests = sample.rate * lastWeight * workingDay.seconds / 2
         let needed = RiskBudget(alpha: Risk().falsePromote).logThreshold(weight: 1)
         return ([least] + floors.filter { $0 > least }).first { rate in
@@ -127,13 +130,13 @@ struct ProposedBounds {
         } ?? least
     }
 
-    /// Rounds to two digits: .1092 as .11.
+    /// Rounds up to two significant digits: 0.1012 becomes 0.11.
     static func roundedUp(_ value: Double) -> Double {
         guard value > 0, value.isFinite else { return 0 }
         var scale = 1.0
         while value * scale < 10 { scale *= 10 }
         while value * scale >= 100 { scale /= 10 }
-        // A hair less, so that what is exact stays so.
+        // The subtraction keeps floating-point errors from rounding an exact value up.
         return (value * scale - 1e-9).rounded(.up) / scale
     }
 }

@@ -2,16 +2,16 @@ import Analysis
 import PolicyModel
 import PolicySimulation
 
-/// What the written policy will do with traffic like that which was seen: simulated, not guessed.
+/// A forecast, from simulated rollouts, of what the written policy does with traffic like that of the sample.
 struct Forecast {
     /// An error rate at which every operator wants a revert.
     static let badErrors = 0.05
-    /// The length of the baseline's traffic before a rollout.
+    /// How long the agent observed the baseline before the rollouts for which that is assumed.
     private static let baselineHistory = Duration.seconds(2 * 3600)
-    /// Rollouts and the longest of one: bounded by a few seconds of work.
+    /// The number of simulated rollouts and the maximum duration of each, chosen so that the forecast takes seconds.
     private static let rollouts = 100
     private static let longest = Duration.seconds(6 * 3600)
-    /// The requests a second above which fewer rollouts are simulated.
+    /// The request rate per second above which fewer rollouts are simulated.
     private static let fullRate = 100.0
 
     var lines: [String]
@@ -19,8 +19,8 @@ struct Forecast {
     init(_ policy: Policy, _ sample: BaselineSample, _ bounds: ProposedBounds) {
         guard sample.isEnough else {
             lines = [
-                "How long a proof takes cannot be said from that: canaryctl policy simulate with the rate that you expect "
-                    + "does."
+                "How long a proof takes cannot be said from that; canaryctl policy simulate says it for the rate that you "
+                    + "expect."
             ]
             return
         }
@@ -60,7 +60,7 @@ struct Forecast {
             text +=
                 "; a \(rate) error rate would be reverted after about \(Words.count(Self.rounded(requests.median)))"
                 + " requests to the new version"
-            // The judge bets less while it does not know how the old version's failures cluster.
+            // The judge is more careful while it does not know how the old version's failures cluster.
             if let later = known.revertRequests, 4 * later.median < 3 * requests.median {
                 text +=
                     ", after about \(Words.count(Self.rounded(later.median))) where the agent has seen "
@@ -73,7 +73,7 @@ struct Forecast {
         lines = [text, "(simulated: \(count) rollouts of each kind, requests that fail independently)"]
     }
 
-    /// Rounds to two digits: about is about.
+    /// Rounds to two significant digits, for texts that say `about`.
     static func rounded(_ value: Int) -> Int {
         var scale = 1
         while value / scale >= 100 { scale *= 10 }
@@ -82,9 +82,9 @@ struct Forecast {
 }
 
 extension Words {
-    /// `25 minutes`, `3 hours`.
+    /// A time such as `25 minutes` or `3 hours`.
     static func span(_ seconds: Double) -> String {
-        if seconds < 5400 { return "\(max(1, Int(saturating: seconds / 60))) minutes" }
+        if seconds < 5400 { return count(max(1, Int(saturating: seconds / 60)), "minute") }
         return "\(Measurement.decimals(seconds / 3600, 1)) hours"
     }
 }

@@ -2,7 +2,7 @@ import AdminTypes
 import Analysis
 import PolicyModel
 
-/// The files that `init` writes.
+/// The contents of the files that `init` writes.
 struct InitFiles {
     var name: String
     var listen: String
@@ -37,10 +37,10 @@ struct InitFiles {
             .written
     }
 
-    /// Writes as few digits as the number has: `0.2%`.
+    /// A share as a percentage without trailing zeros, such as `0.2%`.
     private static func share(_ value: Double) -> String { Measurement.decimals(value * 100, 3) + "%" }
 
-    /// Aligns the comments of several lines in one column.
+    /// Pads a line of YAML so that its comment is aligned with those of the lines around it.
     private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
 
     private var floorReason: String {

@@ -2,11 +2,11 @@ import AdminClient
 import PolicyModel
 import PrometheusText
 
-/// `http://127.0.0.1:8000`, as a person names a server.
+/// The address of a server as a person writes it, such as `http://127.0.0.1:8000`.
 struct ServerAddress {
     var host: String
     var port: UInt16
-    /// The server as a service writes it.
+    /// The address as a service's file writes it.
     var written: String { "http://\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 
     init?(_ text: String) {
@@ -25,19 +25,19 @@ struct ServerAddress {
     }
 }
 
-/// A model server, as far as its metrics show what it is.
+/// A model server, identified by its metrics.
 struct ModelServer {
     /// The timeout of one request to the server, in seconds.
     static let timeout = 5
 
     var address: ServerAddress
-    /// The preset whose metrics the server shows; nil if canaryd knows none of them.
+    /// The preset that fits the server's metrics; nil if none does.
     var preset: MetricsPreset?
     var metricsPort: UInt16
     var models: [String] = []
 
     /// - Parameter metricsPort: the port of the metrics; nil for the usual ports of the known servers.
-    /// - Throws: `HTTPFetch.Failure` where nobody answers at its own port.
+    /// - Throws: `HTTPFetch.Failure` if `metricsPort` is nil and the server does not respond at its own port.
     init(_ address: ServerAddress, metricsPort: UInt16?) throws {
         self.address = address
         self.metricsPort = metricsPort ?? address.port
@@ -73,7 +73,8 @@ struct ModelServer {
 }
 
 extension MetricsPreset {
-    /// An idle server shows a family without a sample.
+    /// True if an exposition has a request series of this preset. A family without samples suffices, because an idle
+    /// server has no more.
     func isOf(_ exposition: Exposition) -> Bool {
         requests.contains { series in
             exposition.family(named: series.selector.name) != nil

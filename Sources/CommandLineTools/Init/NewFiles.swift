@@ -1,9 +1,10 @@
 import Glibc
 import PolicyYAML
 
-/// Files that were not there before.
+/// Creates files and folders, and overwrites nothing.
 enum NewFiles {
-    /// - Throws: `Failure` if it exists already: nothing is overwritten.
+    /// Checks that nothing has this path yet.
+    /// - Throws: `Failure` if something has.
     static func refuse(_ path: String) throws {
         guard access(path, F_OK) != 0 else {
             throw Failure(
@@ -27,13 +28,14 @@ enum NewFiles {
         }
     }
 
+    /// Creates a folder unless it exists.
     static func folder(_ path: String) throws {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
             throw Failure(ExitStatus.failed, "cannot make the folder \(path): \(String(cString: strerror(errno)))")
         }
     }
 
-    /// Files in a folder that is gone afterwards.
+    /// Writes files into a temporary folder, passes their paths to `body`, and removes the folder.
     static func trying<Value>(_ files: [(name: String, text: String)], _ body: ([String]) throws -> Value) throws
         -> Value
     {

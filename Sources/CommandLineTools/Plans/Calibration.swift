@@ -3,28 +3,34 @@ import PolicyModel
 import PolicySimulation
 import Statistics
 
-/// What came of playing a service against itself. Times are in seconds, shares 0 ... 1.
+/// The result of pseudo-rollouts in which parts of a service's recorded traffic are compared with the rest of it. Times
+/// are in seconds, shares 0 ... 1.
 struct Calibration: Encodable {
     var service: String
-    /// What there is of history, and how many half hours of it do not overlap.
+    /// The usable length of the recorded history.
     var historySeconds: Int64
+    /// The requests of the whole history, and the share of them that failed.
     var historyRequests: Int
     var errorRate: Double
+    /// The number of pseudo-rollouts that fit into the history without overlap, at least 1.
     var disjointRollouts: Int
-    /// Pseudo-rollouts, and the times at which they began.
+    /// The number of pseudo-rollouts, and of the times at which they start.
     var rollouts: Int
     var starts: Int
     /// The share of the rollouts in which a required check failed, so that they were reverted or paused.
     var failed: SimulationReport.Share
     var failedBy: [SimulationReport.CheckCount]
-    /// φ̂; absent if there were too few errors, or requests, to know.
+    /// The overdispersion φ̂; absent if there were too few errors, or requests, to estimate it.
     var errorOverdispersion: Double?
     var latencyOverdispersion: Double?
+    /// How the judge counts errors and slow requests because of that, as text.
     var errorsAreBets: String
     var latencyBets: String
-    /// The risk that the judge was given.
+    /// The accepted risk of a false revert.
     var falseRevert: Double
+    /// True if more pseudo-rollouts failed than `falseRevert` accepts.
     var isTooHigh: Bool
+    /// The paths of the checks that a calibration cannot judge.
     var leftOut: [String]
 
     init(
@@ -38,7 +44,8 @@ struct Calibration: Encodable {
         disjointRollouts = max(1, history.disjointRollouts)
         rollouts = summary.rollouts
         self.starts = starts
-        // Rollouts that share their requests say the same twice: only those that do not overlap count as observations.
+        // Overlapping pseudo-rollouts share requests and are not independent, so only as many count as fit without
+        // overlap.
         let independent = Double(min(disjointRollouts, rollouts))
         let share = summary.reverted.value + summary.paused.value
         failed = SimulationReport.Share(EstimatedShare(hits: share * independent, of: independent))
@@ -55,7 +62,7 @@ struct Calibration: Encodable {
     private static func words(_ mode: CountingMode) -> String {
         switch mode {
         case .counts(let discount) where discount >= 1: "each request counts"
-        case .counts(let discount): "bets are raised to \(Measurement.decimals(discount, 2))"
+        case .counts(let discount): "bets are raised to the power of \(Measurement.decimals(discount, 2))"
         case .ticks: "each second counts once"
         }
     }
@@ -87,7 +94,7 @@ struct Calibration: Encodable {
         return lines
     }
 
-    /// What to do about too many.
+    /// Advice for the case that too many pseudo-rollouts failed.
     private var advice: String {
         let check = failedBy.first?.check ?? "the check"
         return "too many: widen \(check) (maxIncrease, floor or max), set it to action: notify while you look for what "

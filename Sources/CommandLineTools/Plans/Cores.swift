@@ -5,9 +5,10 @@ import Threading
 enum Cores {
     static var count: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
-    /// The largest number of threads, since a machine with more cores is most likely shared.
-    private static let most = 32
+    /// The maximum number of threads. A machine with more cores is most likely shared.
+    private static let maximumThreads = 32
 
+    /// The pieces of work that one thread does.
     private final class Share<Value: Sendable>: @unchecked Sendable {
         let places: [Int]
         let body: @Sendable (Int) -> Value
@@ -24,7 +25,7 @@ enum Cores {
 
     /// The results of `body(0)` ... `body(n - 1)`, in this order.
     static func map<Value: Sendable>(_ n: Int, _ body: @escaping @Sendable (Int) -> Value) -> [Value] {
-        let threads = min(count, most, n)
+        let threads = min(count, maximumThreads, n)
         let shares = (0..<max(threads, 1)).map { first in
             Share(places: Array(stride(from: first, to: n, by: max(threads, 1))), body: body)
         }

@@ -133,8 +133,8 @@ struct PlannedPolicies {
         guard required > 0 else {
             throw Failure(
                 ExitStatus.failed,
-                "no check of \(all.map(\.name).joined(separator: ", ")) can be played: errors and latency as the proxy "
-                    + "sees them are, with action: revert or pause")
+                "no check of \(all.map(\.name).joined(separator: ", ")) can be judged from requests alone: errors, "
+                    + "clientErrors and latency as the proxy sees them can, with action: revert or pause")
         }
     }
 

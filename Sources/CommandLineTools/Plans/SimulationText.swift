@@ -2,7 +2,7 @@ import Analysis
 import PolicyModel
 import PolicySimulation
 
-/// The result of a simulation as text.
+/// Formats the result of a simulation for people.
 enum SimulationText {
     static func lines(
         _ summary: SimulationSummary, _ plan: RolloutSimulation, isSame: Bool, note: String?
@@ -58,7 +58,7 @@ enum SimulationText {
     }
 }
 
-/// The same for scripts. Times are in seconds, shares 0 ... 1.
+/// The result of a simulation for scripts. Times are in seconds, shares 0 ... 1.
 struct SimulationReport: Encodable {
     struct Share: Encodable {
         var value: Double

@@ -5,10 +5,10 @@ import Vocabulary
 
 /// The recorded input of a service's judge, fetched from the agent.
 struct Recording {
-    /// The largest recording that is accepted. The agent keeps less than this for a service.
+    /// The largest recording that is accepted, in bytes. The agent keeps less than this for a service.
     static let maximumBytes = 64 << 20
 
-    /// The judge before the first item; nil between rollouts.
+    /// The judge in its state before the first item; nil between rollouts, or if it is not kept.
     var head: Judge?
     var items: [JudgedItem] = []
     /// False if items at the beginning or in the middle are missing.

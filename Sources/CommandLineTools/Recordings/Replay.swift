@@ -2,26 +2,26 @@ import AdminClient
 import AdminTypes
 import Analysis
 
-/// A decision's evidence, made again from what the judge took in.
+/// The evidence of a decision, recomputed from the recorded input of the judge and compared with the stored evidence.
 struct ReplayReport: Codable {
     struct Check: Codable {
         var check: String
         var same: Bool
-        /// ln E as the journal has it, and as it came out.
+        /// ln E as stored in the journal, and as recomputed; the latter is nil if the judge has no such check.
         var stored: Figure
         var recomputed: Figure?
-        /// The first numbers that differ; empty if all are equal.
+        /// The names of the numbers that differ; empty if all are equal.
         var differs: [String]
     }
 
     var service: String
     var rollout: String
-    /// Items that the decision rests on.
+    /// The number of recorded items on which the decision is based.
     var items: Int
     var same: Bool
     var checks: [Check]
 
-    /// - Throws: `Failure` that says what is missing and why.
+    /// - Throws: `Failure` with the reason if the decision cannot be replayed.
     init(_ decision: DecisionRecord, _ client: AdminClient) throws {
         let event = decision.event
         let title = event.id.map { "decision \($0)" } ?? "the decision"
@@ -37,19 +37,19 @@ struct ReplayReport: Codable {
         service = event.service
         self.rollout = rollout
         self.items = items
-        let made = Dictionary(judge.evidence.map { ($0.path, $0.evidence) }, uniquingKeysWith: { $1 })
+        let recomputed = Dictionary(judge.evidence.map { ($0.path, $0.evidence) }, uniquingKeysWith: { $1 })
         checks = evaluation.checks.compactMap { check in
             guard let stored = check.evidence else { return nil }
             let path = "\(check.policy)/\(check.check)"
-            let differs = made[path].map { Self.differences(stored, $0) } ?? ["check"]
+            let differs = recomputed[path].map { Self.differences(stored, $0) } ?? ["check"]
             return Check(
                 check: path, same: differs.isEmpty, stored: stored.logEvidence,
-                recomputed: made[path].map { Figure($0.value) }, differs: differs)
+                recomputed: recomputed[path].map { Figure($0.value) }, differs: differs)
         }
         same = checks.allSatisfy(\.same)
     }
 
-    /// The judge as it was at the decision.
+    /// The judge in its state at the decision.
     private static func judge(
         _ title: String, _ service: String, _ rollout: String, _ items: Int, _ client: AdminClient
     ) throws -> SequentialJudge {
@@ -79,27 +79,29 @@ struct ReplayReport: Codable {
         return judge
     }
 
-    /// The numbers that are not the same bit for bit.
-    private static func differences(_ stored: EvidenceStatus, _ made: CheckEvidence) -> [String] {
+    /// The names of the numbers that are not the same bit for bit.
+    private static func differences(_ stored: EvidenceStatus, _ recomputed: CheckEvidence) -> [String] {
         func isSame(_ a: Figure, _ b: Double) -> Bool { a.value.bitPattern == Figure(b).value.bitPattern }
         func isSame(_ a: Double?, _ b: Double?) -> Bool {
-            // The API leaves out what is beyond any number.
+            // The API leaves out infinite numbers.
             a?.bitPattern == b.flatMap { $0.isFinite ? $0 : nil }?.bitPattern
         }
         var names: [String] = []
-        if !isSame(stored.logEvidence, made.value) { names.append("evidence") }
-        if !isSame(stored.revertAt, made.revertAt) { names.append("the evidence that reverts") }
-        if !isSame(stored.proof, made.proof) { names.append("proof") }
-        if !isSame(stored.promoteAt, made.promoteAt) { names.append("the proof that promotes") }
-        if stored.share.bitPattern != made.weight.bitPattern { names.append("share of the risk") }
-        if stored.part != made.part { names.append("what speaks") }
-        if !isSame(stored.requestsNeeded, made.requestsNeeded) || !isSame(stored.secondsNeeded, made.secondsNeeded) {
+        if !isSame(stored.logEvidence, recomputed.value) { names.append("evidence") }
+        if !isSame(stored.revertAt, recomputed.revertAt) { names.append("the evidence at which the check fails") }
+        if !isSame(stored.proof, recomputed.proof) { names.append("proof") }
+        if !isSame(stored.promoteAt, recomputed.promoteAt) { names.append("the proof at which it promotes") }
+        if stored.share.bitPattern != recomputed.weight.bitPattern { names.append("share of the risk") }
+        if stored.part != recomputed.part { names.append("the part with the strongest evidence") }
+        if !isSame(stored.requestsNeeded, recomputed.requestsNeeded)
+            || !isSame(stored.secondsNeeded, recomputed.secondsNeeded)
+        {
             names.append("what is still needed")
         }
         if let trace = stored.trace {
-            let points = made.trace.points
+            let points = recomputed.trace.points
             let isTraceSame =
-                trace.spacing == made.trace.spacing && trace.points.count == points.count
+                trace.spacing == recomputed.trace.spacing && trace.points.count == points.count
                 && zip(trace.points, points).allSatisfy { isSame($0, $1) }
             if !isTraceSame { names.append("the evidence over time") }
         }
@@ -112,12 +114,13 @@ struct ReplayReport: Codable {
         var lines = ["replayed \(Words.count(items)) items of \(plain(rollout))"]
         for check in checks {
             let name = EventText.pad(plain(check.check), width)
-            let made = check.recomputed.map(EvidenceText.odds) ?? "nothing"
+            let recomputed = check.recomputed.map(EvidenceText.odds) ?? "nothing"
             lines.append(
                 check.same
-                    ? "  \(styled("✓", .green)) \(name)  evidence \(made), the same"
+                    ? "  \(styled("✓", .green)) \(name)  evidence \(recomputed), the same"
                     : "  \(styled("✗", .red)) \(name)  NOT THE SAME: evidence \(EvidenceText.odds(check.stored)) in the "
-                        + "journal, \(made) from the recording; differs: \(check.differs.joined(separator: ", "))")
+                        + "journal, \(recomputed) from the recording; differs: \(check.differs.joined(separator: ", "))"
+            )
         }
         if same {
             lines.append(

@@ -5,11 +5,11 @@ import PolicyModel
 /// A check's evidence over a rollout as columns, in odds on a logarithmic scale, with the line at which it fails.
 struct EvidencePlot {
     var isUnicode: Bool
-    /// Columns of the plot itself, and its lines.
+    /// The width of the plotting area in columns, and its height in lines.
     var width = 60
     var height = 8
 
-    /// Room for the odds to the left, up to `more than 10^13 : 1`.
+    /// The width of the labels on the left, enough for `more than 10^13 : 1`.
     private static let labelWidth = 19
     private static let blocks: [Character] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
 
@@ -19,7 +19,7 @@ struct EvidencePlot {
         guard !trace.points.isEmpty, threshold > 0, threshold.isFinite else { return [] }
         let columns = columns(trace.points.map(\.value))
         let top = max(threshold, columns.max() ?? 0)
-        // The line that holds a value, from below.
+        // The row in which a value lies, counted from the bottom.
         func row(_ value: Double) -> Int {
             min(Int(saturating: (value / top * Double(height)).rounded(.down)), height - 1)
         }
@@ -30,7 +30,7 @@ struct EvidencePlot {
         var text: [String] = []
         for place in (0..<height).reversed() {
             var cells = String(columns.map { cell($0, place, top, isLine: place == line) })
-            // Ahead of the last point too, so that the line is seen from the first one on.
+            // Continue the threshold to the right of the last column, so that it is visible early in a rollout.
             let rest = max(0, width - columns.count)
             if place == line {
                 cells += String(repeating: isUnicode ? "╌" : "-", count: rest) + " fails"
@@ -42,7 +42,7 @@ struct EvidencePlot {
         return text.map { String($0.reversed().drop { $0 == " " }.reversed()) }
     }
 
-    /// The points drawn out or put together to the plot's width; of those together the largest.
+    /// The heights of the columns. Points are repeated or merged to fit the width; merged points show the largest.
     private func columns(_ points: [Double]) -> [Double] {
         let values = points.map { $0.isFinite ? max($0, 0) : $0 > 0 ? 30 : 0 }
         let count = values.count <= width ? values.count * (width / values.count) : width

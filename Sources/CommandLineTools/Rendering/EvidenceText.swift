@@ -6,7 +6,7 @@ import PolicyModel
 enum EvidenceText {
     /// The odds, such as `12 : 1`; `none` without evidence.
     static func odds(_ figure: Figure) -> String {
-        // Less than 1.05 : 1 is shown as 1 : 1, which is where every bet begins.
+        // The evidence of every check starts at 1 : 1; less than about 1.05 : 1 is none.
         figure.value < 0.05 ? "none" : CheckEvidence.odds(figure.value)
     }
 

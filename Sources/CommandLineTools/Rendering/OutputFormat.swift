@@ -1,13 +1,13 @@
 import AdminTypes
 import ArgumentParser
 
-/// `json` and `yaml` are stable; tables are for people.
+/// The format of a command's output. `json` and `yaml` are stable; `table` is for people.
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
     case table, json, yaml
 }
 
 extension Console {
-    /// The one place that knows the forms of output.
+    /// Prints a value in a format.
     func show(_ value: some Encodable, as format: OutputFormat, table: () -> [String]) throws {
         switch format {
         case .table: for text in table() { line(text) }
@@ -16,7 +16,7 @@ extension Console {
         }
     }
 
-    /// One of many, as it comes: a JSON object a line, or a YAML document.
+    /// Prints one item of a stream: as a line of text, a line of JSON, or a YAML document.
     func showItem(_ value: some Encodable, as format: OutputFormat, line text: () -> String) throws {
         switch format {
         case .table: line(text())

@@ -1,6 +1,6 @@
 import AdminTypes
 
-/// All services, one a line.
+/// Formats services as a table with one line for each.
 enum ServiceTable {
     static func lines(_ services: [ServiceStatus], colored: Bool) -> [String] {
         var table = Table(

@@ -1,7 +1,7 @@
 import AdminTypes
 import Vocabulary
 
-/// One service in full.
+/// Formats the complete status of one service.
 enum StatusText {
     static func lines(_ status: ServiceStatus, colored: Bool) -> [String] {
         func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
@@ -44,7 +44,7 @@ enum StatusText {
         return lines
     }
 
-    /// `step 1 of 3, 1% to int8-v2, holds 1m42s more`.
+    /// A line such as `step 1 of 3, 1% to int8-v2, holds 1m42s more`.
     static func headline(_ status: ServiceStatus) -> String {
         guard let rollout = status.rollout else { return "\(plain(status.serving)) serves all, no rollout" }
         let hold = status.holdLeftSeconds.map { $0 > 0 ? ", holds \(Words.time($0)) more" : ", the hold is over" }
@@ -63,7 +63,7 @@ enum StatusText {
                 fact("recovering", "the candidate gets nothing until a first healthy evaluation", .yellow)
             }
         }
-        // A rollout's freeze is among the things that it waits for.
+        // During a rollout, a freeze is listed among the things that it waits for.
         if let freeze = status.freeze, status.rollout == nil {
             fact("frozen", "by \(freeze.by): \(freeze.reason)", .yellow)
         }
@@ -79,7 +79,8 @@ enum StatusText {
         return table
     }
 
-    /// A proof counts the requests of one step: before the last, what is needed at its rate says little.
+    /// True from the last step on. A proof counts the requests of one step only, so an estimate of when it is complete
+    /// says little in earlier steps.
     static func isInLastStep(_ status: ServiceStatus) -> Bool {
         switch status.phase {
         case .proving: true
@@ -104,6 +105,7 @@ enum StatusText {
         return table
     }
 
+    /// A line such as
     /// `12 requests, the server did not answer in time (response-timeout), last at 2026-11-21 08:18:03 UTC`.
     static func failure(_ failure: FailureStatus) -> String {
         let unit = failure.stage == .afterResponse ? "connection" : "request"
@@ -119,12 +121,12 @@ enum StatusText {
             : "\(Words.percent(frequent.ratio)) of its responses are \(frequent.status)"
     }
 
-    /// What follows a server's name.
+    /// The state of a server as text that follows its name.
     static func condition(_ state: ServerCondition, _ detail: String, _ until: Timestamp?) -> String {
         switch state {
         case .healthy: "takes connections"
         case .ejected: "kept failing and is left out" + (until.map { " until \($0.short) UTC" } ?? "")
-        case .unhealthy: "is not well: it \(plain(detail))"
+        case .unhealthy: "is unhealthy: it \(plain(detail))"
         case .refusing: "takes no connection"
         case .hanging: "does not take connections in time"
         case .unresolved: "does not resolve: \(plain(detail))"
@@ -138,7 +140,7 @@ enum StatusText {
         for check in checks {
             let m = check.decisive
             let samples = m.map { "\(Words.count($0.candidateSamples)) / \(Words.count($0.baselineSamples))" }
-            // What is missing stands beside the evidence.
+            // If a check has evidence, the table of the evidence says what is missing.
             let missing = check.evidence == nil && check.isRequired ? check.missing : ""
             let note = [check.action.note ?? "", missing].filter { !$0.isEmpty }.joined(separator: "; ")
             table.add(

@@ -1,6 +1,6 @@
 import PlainText
 
-/// Text with a style, whose width is that of the text.
+/// The text of a table cell, and its style, which does not count toward the cell's width.
 struct Cell: ExpressibleByStringInterpolation {
     var text: String
     var style: Style
@@ -38,18 +38,18 @@ struct Table {
         let widths = titles.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
         return all.map { row in
             var line = ""
-            var owed = 0
+            var pendingSpaces = 0
             for (column, cell) in row.enumerated() {
                 let space = widths[column] - cell.text.count
                 let lead = alignments[column] == .right ? space : 0
                 if !cell.text.isEmpty {
-                    line += String(repeating: " ", count: owed + lead)
+                    line += String(repeating: " ", count: pendingSpaces + lead)
                     line += colored ? cell.style.applied(to: cell.text) : cell.text
-                    owed = 0
+                    pendingSpaces = 0
                 } else {
-                    owed += lead
+                    pendingSpaces += lead
                 }
-                owed += (alignments[column] == .left ? space : 0) + Self.gap.count
+                pendingSpaces += (alignments[column] == .left ? space : 0) + Self.gap.count
             }
             return line
         }

@@ -69,12 +69,12 @@ enum Words {
             ? "worse by " + value(figure, m.unit) : "better by " + value(Figure(-figure.value), m.unit)
     }
 
-    /// `-0.05 to +0.12 points`: the 95 % interval of candidate less baseline; nil where it is not known.
+    /// The 95 % interval of candidate less baseline, such as `-0.05 to +0.12 points`; nil if it is not known.
     static func difference(_ m: MeasurementStatus) -> String? {
         guard let difference = m.difference else { return nil }
         let (low, high) = (difference.low.value, difference.high.value)
         let unit: MeasureUnit = m.unit == .ratio ? .points : m.unit
-        // Both ends in the unit that suits the larger one.
+        // Both ends have the unit that suits the larger one.
         let (scale, places, name): (Double, Int, String) =
             switch unit {
             case .points, .ratio: (100, m.unit == .ratio ? 2 : 1, " points")
@@ -100,7 +100,7 @@ enum Words {
 }
 
 extension CheckAction {
-    /// What the check does when it fails, beside its name; nil for a check that reverts, as most do.
+    /// A remark on what the check does when it fails; nil for a check that reverts, as most do.
     var note: String? {
         switch self {
         case .revert: nil

@@ -1,19 +1,20 @@
 import AdminTypes
 import Vocabulary
 
-/// What `watch` shows: one screen from one snapshot. Pure: the same snapshot and size give the same lines.
+/// Formats the screen of `canaryctl watch`. It is pure: the same snapshot and size give the same lines.
 struct WatchScreen {
     var width: Int
     var height: Int
     var isColored: Bool
 
-    /// Narrower than this, lines are cut.
+    /// The smallest width for which lines are formatted. On a narrower terminal, lines are cut at its edge.
     static let leastWidth = 40
     private static let nameWidth = 10
-    /// Room that is left for what stays together with the end of a row.
-    private static let glue = 6
-    /// The most rows that one text takes.
-    private static let mostRows = 4
+    /// The number of characters kept free at the end of a row for words that must not be separated from it, such as
+    /// the last two of `12 : 1`.
+    private static let glueWidth = 6
+    /// The maximum number of rows for one text.
+    private static let maximumRows = 4
 
     /// - Parameters:
     ///   - events: newest last.
@@ -62,7 +63,7 @@ struct WatchScreen {
         let bar = Bar.text(Double(share.basisPoints) / 10_000, width: room)
         var line = Line()
         line.add(EventText.pad(name, Self.nameWidth))
-        line.add(lead(share.words, 7) + " ")
+        line.add(padLeft(share.words, 7) + " ")
         line.add(bar.filled, style)
         line.add(bar.rest + "  " + plain(version))
         return line
@@ -102,7 +103,8 @@ struct WatchScreen {
         wrapped(EventText.pad(name, Self.nameWidth), text, style)
     }
 
-    /// Nothing that somebody has to act on is cut at the edge; lines after the first stand below the text.
+    /// Wraps a text into rows, so that nothing that somebody has to act on is cut at the edge. Rows after the first are
+    /// indented by the width of `lead`.
     private func wrapped(_ lead: String, _ text: String, _ style: Style) -> [Line] {
         let room = max(width, Self.leastWidth) - lead.count
         var rows = [""]
@@ -110,9 +112,9 @@ struct WatchScreen {
             let row = rows[rows.count - 1]
             // `12 : 1` stays together.
             let isGlued = word == ":" || row.hasSuffix(" :")
-            if row.isEmpty || isGlued || row.count + 1 + word.count <= room - Self.glue {
+            if row.isEmpty || isGlued || row.count + 1 + word.count <= room - Self.glueWidth {
                 rows[rows.count - 1] += (row.isEmpty ? "" : " ") + word
-            } else if rows.count < Self.mostRows {
+            } else if rows.count < Self.maximumRows {
                 rows.append(String(word))
             } else {
                 rows[rows.count - 1] += " …"
@@ -137,16 +139,18 @@ struct WatchScreen {
         let scale = top > 0 ? " (to \(Words.value(Figure(top), .seconds)))" : ""
         var lines = [
             Line(
-                EventText.pad("", Self.nameWidth) + lead("req/s", 8) + lead("errors", time - 2) + lead("P50", time)
-                    + lead("P95", time) + lead("P99", time) + "   P95\(isNarrow ? "" : ", last 2 min")\(scale)", .dim)
+                EventText.pad("", Self.nameWidth) + padLeft("req/s", 8) + padLeft("errors", time - 2)
+                    + padLeft("P50", time)
+                    + padLeft("P95", time) + padLeft("P99", time) + "   P95\(isNarrow ? "" : ", last 2 min")\(scale)",
+                .dim)
         ]
         for (place, (name, arm)) in arms.enumerated() {
             var line = Line()
             line.add(EventText.pad(name, Self.nameWidth))
-            line.add(lead(Words.rate(arm.requestsPerSecond), 8))
-            line.add(lead(Words.percent(arm.errorRatio), time - 2), (arm.errorRatio ?? 0) > 0 ? .yellow : .plain)
+            line.add(padLeft(Words.rate(arm.requestsPerSecond), 8))
+            line.add(padLeft(Words.percent(arm.errorRatio), time - 2), (arm.errorRatio ?? 0) > 0 ? .yellow : .plain)
             for figure in [arm.p50Seconds, arm.p95Seconds, arm.p99Seconds] {
-                line.add(lead(Words.seconds(figure), time))
+                line.add(padLeft(Words.seconds(figure), time))
             }
             line.add("   ")
             line.add(Sparkline.text(trends[place], top: top), place == 0 ? .cyan : .green)
@@ -208,9 +212,9 @@ struct WatchScreen {
             var line = Line()
             line.add("  " + EventText.pad(name, nameWidth) + "  ")
             let style: Style = check.verdict == .fail ? .red : .yellow
-            add(evidence.logEvidence, evidence.revertAt, style, bar, to: &line)
+            addBar(evidence.logEvidence, evidence.revertAt, style, bar, to: &line)
             line.add(EventText.pad(" " + odds.0, column - bar - 2))
-            add(evidence.proof, evidence.promoteAt, .green, bar, to: &line)
+            addBar(evidence.proof, evidence.promoteAt, .green, bar, to: &line)
             line.add(
                 EventText.pad(" " + odds.1, last - bar - 2) + "  " + (check.proven ? "proven" : plain(check.missing)),
                 check.proven ? .green : .dim)
@@ -220,8 +224,8 @@ struct WatchScreen {
         return lines
     }
 
-    /// `▕███▌      ▏`
-    private func add(_ value: Figure, _ threshold: Figure, _ style: Style, _ width: Int, to line: inout Line) {
+    /// Adds a bar such as `▕███▌      ▏`, which is full when the value has reached the threshold.
+    private func addBar(_ value: Figure, _ threshold: Figure, _ style: Style, _ width: Int, to line: inout Line) {
         let share = threshold.value > 0 ? value.value / threshold.value : 0
         let bar = Bar.text(value.value < 0.05 ? 0 : share, width: width)
         line.add("▕")
@@ -229,7 +233,7 @@ struct WatchScreen {
         line.add(bar.rest + "▏")
     }
 
-    /// `12 of 400 : 1`
+    /// The odds and those at which something happens, such as `12 of 400 : 1`.
     private static func odds(_ value: Figure, _ threshold: Figure) -> String {
         "\(EvidenceText.oddsToOne(value)) of \(EvidenceText.odds(threshold))"
     }
@@ -248,7 +252,8 @@ struct WatchScreen {
         return line
     }
 
-    private func lead(_ text: String, _ width: Int) -> String {
+    /// Pads a text with spaces on the left.
+    private func padLeft(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(width - text.count, 0)) + text
     }
 }

@@ -7,7 +7,7 @@ import RolloutController
 import RolloutEngine
 import TrafficProxy
 
-/// The proxy as the controller sees it.
+/// Adapts the proxy to the controller's port for the data plane.
 final class ProxyPlane: DataPlane {
     private let proxy: TrafficProxy
 
@@ -21,16 +21,17 @@ final class ProxyPlane: DataPlane {
 
 extension MirrorCounts {
     func write(into w: inout ExpositionWriter) {
-        w.family("canaryd_mirrored_requests_total", .counter, "Copies for the candidate by what became of them.")
+        w.family("canaryd_mirrored_requests_total", .counter, "Mirrored requests by result.")
         w.sample("canaryd_mirrored_requests_total", [("result", "answered")], value: completed)
         w.sample("canaryd_mirrored_requests_total", [("result", "failed")], value: failed)
         w.sample("canaryd_mirrored_requests_total", [("result", "dropped")], value: dropped)
-        w.family("canaryd_mirror_pairs_lost_total", .counter, "Pairs of answers that were not compared in time.")
+        w.family("canaryd_mirror_pairs_lost_total", .counter, "Pairs of responses that were not compared in time.")
         w.sample("canaryd_mirror_pairs_lost_total", value: lostPairs)
     }
 }
 
-/// The scrapes as the controller sees them; remembers the last of each target for whoever asks.
+/// Adapts the scrape loop to the controller's port for metrics. It keeps the newest result of each target for the API,
+/// and totals for the agent's own metrics.
 final class ScrapeSource: MetricSource {
     private let loop = ScrapeLoop()
     /// The newest result of each target.
@@ -50,7 +51,7 @@ final class ScrapeSource: MetricSource {
 
     func setTargets(_ targets: [MetricTarget]) {
         let wanted = targets.flatMap { target in
-            // The loader knows the same presets and refuses others.
+            // The only possible error is an unknown preset, which the configuration loader has refused already.
             (try? ScrapeTarget.targets(
                 service: target.service, version: VersionIdentity(name: target.version), servers: [target.server],
                 source: target.source, queries: target.series)) ?? []
@@ -93,7 +94,7 @@ final class ScrapeSource: MetricSource {
     func stop() { loop.stop() }
 }
 
-/// Logs every event and passes it on to who follows.
+/// Logs every event and passes it on to the clients that follow events.
 final class EventLog: EventListener {
     weak var followers: (any EventListener)?
     private let log = Logger(label: "canaryd")

@@ -13,21 +13,22 @@ import RolloutStore
 import TrafficProxy
 import Vocabulary
 
-/// The agent: everything wired together. One control thread ticks, decides and serves the admin API; the data plane
-/// and the scrapes have threads of their own; the main thread waits for signals.
+/// The agent, which creates all parts and connects them. One control thread ticks, decides and serves the admin API;
+/// the data plane and the scrapes have threads of their own; the main thread waits for signals.
 final class Agent: @unchecked Sendable {
     /// The time that requests in flight have to finish after SIGTERM.
     static let grace: Duration = .seconds(30)
-    /// The time after a start or a reload at which its work is over and its memory is given back.
-    static let calm: Duration = .seconds(5)
+    /// The time after a start or a reload at which its unused memory is released.
+    static let releaseDelay: Duration = .seconds(5)
 
-    /// The ticks between two updates of the line that `systemctl status` shows.
+    /// The number of ticks between two updates of the line that `systemctl status` shows.
     static let ticksPerStatus = 10
     static let ticksPerMinute = 120
 
     let file: String
     let settings: AgentSettings
     let startedAt = SystemClock().now.wall
+    /// The time at which the files in force were read, in milliseconds since 1970.
     var readAt = SystemClock().now.wall
     let log = Logger(label: "canaryd")
     let manager = ServiceManager()
@@ -46,12 +47,14 @@ final class Agent: @unchecked Sendable {
     /// The last reload, if it was refused.
     private(set) var refusedReload: RefusedReload?
     private var ticks = 0
+    /// The status line that was last sent to systemd.
     private var shownStatus = ""
     private var loggedDisplacedConnections = DisplacedConnections()
     var adminAddress = ""
     var feedbackAddress = ""
 
-    /// Call `Logs.bootstrap` before: loggers keep the handler that they were made with.
+    /// Creates all parts of the agent. Call `Logs.bootstrap` before, since a logger keeps the handler that it was
+    /// created with.
     init(configurationFile: String, configuration: Configuration) throws {
         file = configurationFile
         settings = configuration.agent
@@ -72,15 +75,15 @@ final class Agent: @unchecked Sendable {
             resolve: { try embedded.endpoint(of: $0) }, entropy: { generator.next() })
     }
 
-    /// The runtime directory: where systemd says, else beside the admin socket, else in the state directory.
+    /// The runtime directory: the one that systemd sets, else the folder of the admin socket, else the state directory.
     private static func runtimeDirectory(_ settings: AgentSettings) -> String {
         if let given = getenv("RUNTIME_DIRECTORY") { return String(cString: given) }
         if case .unix(let path) = settings.admin, let slash = path.lastIndex(of: "/") { return String(path[..<slash]) }
         return settings.stateDirectory
     }
 
-    /// Takes up the stored state, opens every listener and begins to tick.
-    /// - Throws: what is in the way, with how to fix it.
+    /// Restores the stored state, opens all listeners and starts to tick.
+    /// - Throws: an error that says what failed and how to fix it.
     func start() throws {
         control.start()
         try control.sync { try self.startOnControl() }
@@ -103,19 +106,21 @@ final class Agent: @unchecked Sendable {
         backend = Backend(agent: self)
         admin = AdminServer(loop: control, backend: backend)
         do { try openAPI() } catch {
-            // A start that fails here is no unclean stop of a rollout, however often systemd tries.
+            // Mark the stop as clean: a start that fails here must not count as an unclean stop under a rollout,
+            // however often systemd repeats it.
             controller.stop()
             throw error
         }
         journal.followers = admin
         scheduleTick()
         if let interval = manager.watchdogInterval { scheduleWatchdog(interval) }
-        releasePagesWhenCalm()
+        scheduleReleaseOfPages()
     }
 
-    /// Reading files and starting touches ten times the code that serving needs; docs/PERFORMANCE.md has the figures.
-    private func releasePagesWhenCalm() {
-        _ = control.schedule(after: Self.calm) { cp_release_unused_pages() }
+    /// Schedules the release of memory pages that only a start or a reload needs. Both touch ten times the code that
+    /// serving needs; docs/PERFORMANCE.md has the figures.
+    private func scheduleReleaseOfPages() {
+        _ = control.schedule(after: Self.releaseDelay) { cp_release_unused_pages() }
     }
 
     private func openAPI() throws {
@@ -133,12 +138,12 @@ final class Agent: @unchecked Sendable {
         }
     }
 
-    /// The number of connections that gave way to new ones.
+    /// The numbers of connections that were closed to make room for new ones.
     var displacedConnections: DisplacedConnections {
         DisplacedConnections(services: proxy.displacedConnectionCount, api: admin?.displacedConnectionCount ?? 0)
     }
 
-    /// Logs how many connections gave way since the last call.
+    /// Logs how many connections were closed to make room for new ones since the last call.
     private func logDisplacedConnections() {
         let now = displacedConnections
         defer { loggedDisplacedConnections = now }
@@ -172,7 +177,7 @@ final class Agent: @unchecked Sendable {
         return (refusedReload != nil ? "the last reload was refused, see the journal; " : "") + StatusLine.text(states)
     }
 
-    /// Feeds systemd's watchdog from the control thread, so that systemd notices when that hangs.
+    /// Notifies systemd's watchdog from the control thread, so that systemd notices if that thread hangs.
     private func scheduleWatchdog(_ interval: Duration) {
         manager.alive()
         _ = control.schedule(after: interval) { [self] in scheduleWatchdog(interval) }
@@ -180,7 +185,7 @@ final class Agent: @unchecked Sendable {
 
     // MARK: - Signals
 
-    /// Returns when the agent is done.
+    /// Handles signals until the process exits: SIGHUP reloads the files, another signal stops the agent.
     func serve(until signals: Signals) {
         while true {
             switch signals.next() {
@@ -218,7 +223,7 @@ final class Agent: @unchecked Sendable {
         exit(0)
     }
 
-    /// Applies changed files, wholly or not at all.
+    /// Reads the files again and applies them completely or not at all.
     private func reload() {
         let now = SystemClock().now
         manager.reloading(now: now.monotonic / 1_000)
@@ -226,11 +231,11 @@ final class Agent: @unchecked Sendable {
             refusedReload = RefusedReload(at: Timestamp(milliseconds: now.wall), reasons: reasons)
         }
         do { try proxy.reopenAccessLog() } catch {
-            log.error("the access log goes on in the old file", metadata: ["reason": "\(error)"])
+            log.error("the access log continues in the old file", metadata: ["reason": "\(error)"])
         }
         defer {
             manager.ready(statusLine())
-            releasePagesWhenCalm()
+            scheduleReleaseOfPages()
         }
         let loaded = ConfigurationLoader.load(agentFile: file)
         for diagnostic in loaded.diagnostics {

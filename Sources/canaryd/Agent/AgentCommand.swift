@@ -11,7 +11,8 @@ struct AgentCommand: ParsableCommand {
             "SIGHUP applies changed files. SIGTERM lets requests in flight finish; a second SIGTERM ends the agent at once. "
             + "Exit status: 78 if the files have errors, 1 if something else is in the way.")
 
-    /// EX_CONFIG of sysexits.h: the unit does not start the agent again for files that stay as wrong as they are.
+    /// The exit status for files with errors, EX_CONFIG of sysexits.h. The systemd unit does not restart the agent
+    /// after it, since the files would still have the same errors.
     static let badConfiguration: Int32 = 78
 
     @Option(help: ArgumentHelp("The agent's file.", valueName: "file"))
@@ -36,7 +37,8 @@ struct AgentCommand: ParsableCommand {
             return
         }
         let signals = Signals()
-        // The handler has to be set before anything makes a logger, which keeps the one that it was made with.
+        // The handler has to be set before the first logger is created, since a logger keeps the handler that it was
+        // created with.
         Logs.bootstrap(level: configuration.agent.logLevel, format: configuration.agent.logFormat)
         do {
             let agent = try Agent(configurationFile: config, configuration: configuration)
@@ -51,20 +53,22 @@ struct AgentCommand: ParsableCommand {
 
 /// The process's own streams.
 enum Standard {
-    /// Writes lines that may quote processes, files and other users; what would steer a terminal is replaced.
+    /// Writes text to standard error. It may quote processes, files and other users, so characters that control a
+    /// terminal are replaced.
     static func error(_ text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         put(lines.map { String($0).displayable }.joined(separator: "\n"), to: 2)
     }
 
-    /// Lines with the priority that journald reads, where it listens.
+    /// Writes lines to standard error, each with a priority for journald if standard error goes there.
     static func complaint(_ text: String, isError: Bool) {
         let mark = !isJournal ? "" : isError ? "<3>" : "<4>"
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         error(lines.map { "\(mark)\($0)\n" }.joined())
     }
 
-    /// Whether standard error goes to journald: the variable alone is inherited by whatever is started from there.
+    /// True if standard error goes to journald. It is not enough that JOURNAL_STREAM is set, because child processes
+    /// inherit the variable even if their output goes elsewhere.
     static var isJournal: Bool {
         guard let stream = getenv("JOURNAL_STREAM") else { return false }
         var info = stat()

@@ -10,7 +10,7 @@ import RolloutController
 import RolloutEngine
 import Vocabulary
 
-/// The agent as the admin API sees it.
+/// Adapts the agent to the backend of the admin API.
 final class Backend: AdminBackend {
     private unowned let running: Agent
 
@@ -79,11 +79,11 @@ final class Backend: AdminBackend {
             samples: samples, durationSeconds: result.duration.seconds)
     }
 
-    /// The API answers only when listeners are open and the state is loaded. What can be wrong after that: a change
-    /// that is in force and not on disk.
+    /// The readiness of the agent. The API responds only after all listeners are open and the state is loaded, so the
+    /// only possible problem is a change that is in force and not on disk.
     var readiness: HealthStatus {
-        let owing = controller.serviceNames.filter { controller.view(of: $0)?.isDurable == false }
-        return HealthStatus(ok: owing.isEmpty, problems: owing.map { "\($0): its state is not on disk" })
+        let unwritten = controller.serviceNames.filter { controller.view(of: $0)?.isDurable == false }
+        return HealthStatus(ok: unwritten.isEmpty, problems: unwritten.map { "\($0): its state is not on disk" })
     }
 
     var agent: AgentStatus {
@@ -106,7 +106,7 @@ final class Backend: AdminBackend {
             problem: counts.error == 0 ? nil : String(cString: strerror(counts.error)))
     }
 
-    /// The path as somebody in another working folder would name it.
+    /// The absolute path without symbolic links; `path` itself if there is no such file.
     private static func absolute(_ path: String) -> String {
         guard let resolved = realpath(path, nil) else { return path }
         defer { free(resolved) }
@@ -127,11 +127,11 @@ final class Backend: AdminBackend {
         for (name, limits, usage) in usages where limits.connections != nil {
             w.sample("canaryd_limited_connections", [("service", name)], value: usage.connections)
         }
-        w.family("canaryd_limited_requests", .gauge, "Requests under way of a service that limits them.")
+        w.family("canaryd_limited_requests", .gauge, "Open requests of a service that limits them.")
         for (name, limits, usage) in usages where limits.requests != nil {
             w.sample("canaryd_limited_requests", [("service", name)], value: usage.requests)
         }
-        w.family("canaryd_limited_buffer_bytes", .gauge, "Buffers of a service that limits them.")
+        w.family("canaryd_limited_buffer_bytes", .gauge, "Buffered bytes of a service that limits them.")
         for (name, limits, usage) in usages where limits.buffer != nil {
             w.sample("canaryd_limited_buffer_bytes", [("service", name)], value: usage.bytes)
         }
@@ -158,7 +158,7 @@ final class Backend: AdminBackend {
                 ("written", counts.written), ("dropped", counts.dropped), ("failed", counts.failed),
             ] { writer.sample("canaryd_access_log_lines_total", [("result", result)], value: count) }
         }
-        writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, idle ones too.")
+        writer.family("canaryd_upstream_connections", .gauge, "Open connections to servers, including idle ones.")
         writer.sample("canaryd_upstream_connections", value: running.proxy.upstreamConnectionCount)
         writeLimits(into: &writer)
         running.proxy.mirrorCounts.write(into: &writer)

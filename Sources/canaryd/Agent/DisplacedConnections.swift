@@ -7,6 +7,7 @@ struct DisplacedConnections {
 
     var bySocket: [(socket: String, count: UInt64)] { [("services", services), ("api", api)] }
 
+    /// The differences between these numbers and earlier ones.
     func since(_ earlier: DisplacedConnections) -> DisplacedConnections {
         DisplacedConnections(services: services &- earlier.services, api: api &- earlier.api)
     }

@@ -4,12 +4,13 @@ import ReferenceModel
 
 struct EmbeddedServerError: Error, CustomStringConvertible { let description: String }
 
-/// The reference model servers that run inside the agent: `servers: [reference:int8]`. Each is started once, when it is
-/// first asked for, on a port of its own on loopback.
+/// The reference model servers that run inside the agent, as in `servers: [reference:int8]`. Each is started when its
+/// endpoint is first needed, on a free port of loopback.
 final class EmbeddedServers {
     private let stateDirectory: String
-    /// The folder of the example's data, beside the agent's file: what is missing is trained from them.
+    /// The folder `data` beside the agent's file. A missing artifact is trained from its files, if they are there.
     private let data: String
+    /// The servers by the name or path of their artifact.
     private var running: [String: (server: ReferenceServer, port: UInt16)] = [:]
 
     init(stateDirectory: String, configurationFile: String) {
@@ -18,8 +19,8 @@ final class EmbeddedServers {
         data = folder + "/data"
     }
 
-    /// The address at which a server takes connections.
-    /// - Throws: what is wrong with the artifact, and where it was looked for.
+    /// Returns the endpoint at which a server takes connections, and starts an embedded server if it does not run yet.
+    /// - Throws: an error about the artifact that says where it was looked for.
     func endpoint(of address: ServerAddress) throws -> Endpoint {
         switch address {
         case .http(let host, let port): return Endpoint(host: host, port: port)
@@ -34,8 +35,8 @@ final class EmbeddedServers {
         }
     }
 
-    /// A path as it stands; a bare name in the state directory's `models/` or among what the demo keeps. Trained where
-    /// it is nowhere and the data are at hand.
+    /// Loads an artifact from its path, or by its name from `models/` in the state directory or from the demo's folder.
+    /// If the name is in neither and the data are there, the artifact is trained.
     private func load(_ artifact: String) throws -> Artifact {
         if artifact.contains("/") { return try Artifact.load(artifact) }
         let places = ["\(stateDirectory)/models", ArtifactFolder.path]

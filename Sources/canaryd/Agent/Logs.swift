@@ -6,7 +6,9 @@ import Vocabulary
 
 /// The agent's own log, on standard error.
 enum Logs {
-    /// - Parameter format: `auto` is journald's under systemd, plain on a terminal, else JSON.
+    /// Sets the handler of all loggers that are created afterwards.
+    /// - Parameter format: `auto` is the format of journald if standard error goes there, plain text on a terminal, and
+    ///   otherwise JSON.
     static func bootstrap(level: AgentSettings.LogLevel, format: AgentSettings.LogFormat) {
         var format = format
         if format == .auto {
@@ -18,7 +20,7 @@ enum Logs {
     }
 }
 
-/// One line a message.
+/// Writes each log message to standard error in one of the formats.
 private struct LineHandler: LogHandler {
     let format: AgentSettings.LogFormat
     var logLevel: Logger.Level
@@ -35,7 +37,7 @@ private struct LineHandler: LogHandler {
         let message = event.message.description
         switch format {
         case .journald:
-            // journald takes each line for an entry of its own.
+            // journald takes each line for a separate entry, so each has the priority.
             let mark = "<\(priority(event.level))>"
             Standard.error(Self.lines(message, fields).map { "\(mark)\($0)\n" }.joined())
         case .plain:
@@ -49,7 +51,7 @@ private struct LineHandler: LogHandler {
         }
     }
 
-    /// The priority, as syslog(3) numbers it.
+    /// The priority of a level, as syslog(3) numbers it.
     private func priority(_ level: Logger.Level) -> Int {
         switch level {
         case .trace, .debug: 7
@@ -61,8 +63,8 @@ private struct LineHandler: LogHandler {
         }
     }
 
-    /// The first line and those that continue it. The latter are indented, so that nothing in a message passes for an
-    /// entry of its own.
+    /// The lines of a message, with the fields at the end of the last one. Lines after the first are indented, so that
+    /// no part of a message passes for a separate entry.
     private static func lines(_ message: String, _ fields: [(String, String)]) -> [String] {
         var lines = message.split(separator: "\n", omittingEmptySubsequences: false).map { String($0).displayable }
         for place in lines.indices.dropFirst() where !lines[place].hasPrefix(continuation) {
@@ -83,7 +85,7 @@ private struct LineHandler: LogHandler {
 
     private static func quoted(_ text: String) -> String { "\"\(text.escapedForJSON)\"" }
 
-    /// RFC 3339 in UTC, to the millisecond.
+    /// The current time in UTC as RFC 3339 writes it, with milliseconds.
     private static func clock() -> String {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)

@@ -1,7 +1,7 @@
 import Glibc
 
-/// The limit of open files. Shells and service managers set a low soft limit for programs that use select(2); the agent uses
-/// only epoll and poll, which work with any number.
+/// The limit of open files. Shells and service managers set a low soft limit for programs that use select(2); the agent
+/// uses only epoll and poll, which work with any number.
 enum OpenFiles {
     /// Raises the soft limit to the hard limit and returns the resulting soft limit.
     static func raiseLimit() -> Int {

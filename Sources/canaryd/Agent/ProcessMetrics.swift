@@ -17,7 +17,7 @@ enum ProcessMetrics {
         w.sample("process_open_fds", value: openDescriptors())
         var limit = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
-            w.family("process_max_fds", .gauge, "How many file descriptors may be open.")
+            w.family("process_max_fds", .gauge, "Maximum number of open file descriptors.")
             w.sample("process_max_fds", value: limit.rlim_cur)
         }
     }

@@ -1,11 +1,12 @@
 import Glibc
 import PlainText
 
-/// Notifies systemd, if it started the agent, by the protocol of sd_notify(3): one datagram per message.
+/// Sends notifications to systemd, if it started the process, by the protocol of sd_notify(3): one datagram per
+/// message.
 struct ServiceManager: Sendable {
     /// The path of the socket, where a leading `@` means the abstract namespace; nil without systemd.
     private let socketPath: String?
-    /// The interval of notifications, half of the watchdog's timeout; nil without a watchdog.
+    /// The interval at which `alive` has to be called, half of the watchdog's timeout; nil without a watchdog.
     let watchdogInterval: Duration?
 
     init() {
@@ -16,7 +17,7 @@ struct ServiceManager: Sendable {
         watchdogInterval = isOurs ? microseconds.map { .microseconds($0 / 2) } : nil
     }
 
-    // A line break in the text would be another assignment.
+    // A line break in the status would start another assignment; `displayable` replaces it.
     func ready(_ status: String) { send("READY=1\nSTATUS=\(status.displayable)") }
     func status(_ status: String) { send("STATUS=\(status.displayable)") }
     func stopping() { send("STOPPING=1") }

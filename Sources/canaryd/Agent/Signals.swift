@@ -1,7 +1,7 @@
 import Glibc
 
-/// The signals that mean something to the agent, taken one by one by the main thread. Make it before any other thread,
-/// so that all of them leave these signals alone.
+/// Blocks SIGHUP, SIGINT and SIGTERM, so that the main thread can take them one by one. Create it before any other
+/// thread, since threads inherit the signals that are blocked.
 final class Signals: Sendable {
     private let set: sigset_t
 
@@ -11,13 +11,13 @@ final class Signals: Sendable {
         for signal in [SIGHUP, SIGINT, SIGTERM] { sigaddset(&set, signal) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         self.set = set
-        // A peer that went away is an error of the write, not of the process.
+        // A write to a connection that the peer has closed, or to a file that may not grow, must fail with an error
+        // instead of ending the process.
         signal(SIGPIPE, SIG_IGN)
-        // A file that may not grow is an error of the write too.
         signal(SIGXFSZ, SIG_IGN)
     }
 
-    /// Blocks until one comes.
+    /// Waits for the next signal and returns its number.
     func next() -> Int32 {
         var received: Int32 = 0
         var set = set

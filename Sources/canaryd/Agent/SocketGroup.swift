@@ -5,7 +5,9 @@ import PolicyModel
 enum SocketGroup {
     struct Failure: Error, CustomStringConvertible { let description: String }
 
-    /// Gives the socket to the group. Until then it belongs to the agent's own group, so nobody gets in early.
+    /// Gives the socket to the group. Until then it belongs to the agent's own group, so nobody else has access
+    /// earlier.
+    /// - Parameter key: the key of the agent's file that sets the socket, for errors.
     static func give(_ address: ListenAddress, to group: String?, key: String) throws {
         guard let group, case .unix(let path) = address else { return }
         guard let entry = getgrnam(group) else {

@@ -1,8 +1,8 @@
 import RolloutEngine
 
-/// What `systemctl status` shows of the agent: a clause for each service.
+/// Formats the line about the agent that `systemctl status` shows, with a clause for each service.
 enum StatusLine {
-    /// Services that are named; of more, only the number is said.
+    /// The maximum number of services that are named; further ones are only counted.
     static let named = 4
 
     static func text(_ states: [ServiceState]) -> String {

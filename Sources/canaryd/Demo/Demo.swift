@@ -10,8 +10,8 @@ import Vocabulary
 /// Runs the demo: trains the models, starts the processes, replays traffic, rolls out one candidate after the other and
 /// explains the decisions.
 final class Demo: @unchecked Sendable {
-    /// The longest time of a rollout. A rollout of the example takes a minute on average and less than four minutes in
-    /// 399 of 400 runs, so a longer one will not end any more.
+    /// The timeout of a rollout. A rollout of the example takes a minute on average and less than four minutes in 399
+    /// of 400 runs, so a longer one is most likely stuck.
     static let rolloutTimeout: Duration = .seconds(300)
 
     private let candidates: [ArtifactName]
@@ -55,6 +55,8 @@ final class Demo: @unchecked Sendable {
         show.close()
     }
 
+    /// Runs the demo and ends everything that it started.
+    /// - Parameter keep: true to keep the processes running at the end, until a signal arrives.
     func run(keep: Bool) throws {
         do {
             try runAll(keep: keep)

@@ -29,7 +29,7 @@ final class DemoShow: @unchecked Sendable {
         emit(hasColor ? "\u{1b}[1m\(line.displayable)\u{1b}[0m" : line.displayable)
     }
 
-    /// - Parameter line: what comes from processes and files is made displayable before.
+    /// - Parameter line: a line in which text from processes and files is displayable already.
     private func emit(_ line: String) {
         erase()
         put((isTerminal ? Self.wrap(line, to: Self.width()) : line) + "\n")
@@ -52,7 +52,7 @@ final class DemoShow: @unchecked Sendable {
     /// Restores the terminal.
     func close() { if isTerminal { put("\u{1b}[?25h") } }
 
-    /// A verdict, in its color, and what is said of it.
+    /// A verdict in its color, followed by a text.
     func marked(_ verdict: Verdict, _ text: String) -> String { "\(mark(verdict)) \(text.displayable)" }
 
     private func mark(_ verdict: Verdict) -> String {

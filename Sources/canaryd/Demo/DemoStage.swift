@@ -79,7 +79,7 @@ final class DemoStage {
 
     var agentPID: pid_t { agent?.pid ?? 0 }
 
-    /// Writes the candidate into the service's file and makes the agent reload it.
+    /// Writes the service's file with the servers that run and with this candidate, and makes the agent reload it.
     func declare(candidate: String?) throws(DemoError) {
         var lines: [String] = []
         for line in try read("services/income.yaml").split(separator: "\n", omittingEmptySubsequences: false) {
@@ -136,7 +136,7 @@ final class DemoStage {
         fclose(file)
     }
 
-    /// The largest file of the example in bytes.
+    /// The largest file that is read, in bytes.
     private static let maximumFile = 1 << 20
 
     private static func contents(_ path: String) throws(DemoError) -> String {

@@ -70,6 +70,7 @@ final class DemoTraffic: Sendable {
         }
     }
 
+    /// Makes all threads end after their current request.
     func end() { state.withLock { $0.isOver = true } }
     var counts: Counts { state.withLock { $0.counts } }
 

@@ -1,8 +1,8 @@
 import Glibc
 
-/// A kept-alive connection as any client would have one: blocking, one request at a time.
+/// A blocking client with one persistent connection, for one request at a time.
 final class Client {
-    struct Reply {
+    struct Response {
         var status: Int
         var version: String
         var requestID: String
@@ -11,19 +11,19 @@ final class Client {
 
     private let port: UInt16
     private var descriptor: Int32 = -1
-    /// Why the last exchange failed.
+    /// The reason why the last exchange failed.
     private(set) var failure = ""
 
     init(port: UInt16) { self.port = port }
     deinit { disconnect() }
 
-    /// Nil where it failed; the next call takes a new connection.
-    func get(_ path: String = "/", headers: [(String, String)] = []) -> Reply? {
+    /// Sends a request and returns the response; nil if that failed. The next call then opens a new connection.
+    func get(_ path: String = "/", headers: [(String, String)] = []) -> Response? {
         guard send(path, headers: headers) else { return nil }
         return receive()
     }
 
-    /// The request alone.
+    /// Sends a request without waiting for the response. False if that failed.
     func send(_ path: String = "/", headers: [(String, String)] = []) -> Bool {
         guard connect() else { return false }
         var head = "GET \(path) HTTP/1.1\r\nHost: models.example\r\n"
@@ -31,7 +31,7 @@ final class Client {
         return put(Array((head + "\r\n").utf8))
     }
 
-    /// False where nobody listens.
+    /// Opens the connection, unless it is open. False if nobody listens.
     func connect() -> Bool {
         if descriptor >= 0 { return true }
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -69,11 +69,11 @@ final class Client {
         return true
     }
 
-    /// The answer to `send`.
-    func receive() -> Reply? {
+    /// Receives the response to `send`; nil if that failed.
+    func receive() -> Response? {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 16_384)
-        var reply: Reply?
+        var response: Response?
         var wanted = Int.max
         while bytes.count < wanted {
             let n = recv(descriptor, &chunk, chunk.count, 0)
@@ -82,24 +82,25 @@ final class Client {
                 return nil
             }
             bytes += chunk[..<n]
-            if reply == nil, let (head, end) = Self.head(bytes) {
-                reply = head.reply
+            if response == nil, let (head, end) = Self.head(bytes) {
+                response = head.response
                 wanted = end + head.length
                 if head.closes { wasLast = true }
             }
         }
-        reply?.body = String(decoding: bytes.suffix(max(0, bytes.count - bodyStart(bytes))), as: UTF8.self)
+        response?.body = String(decoding: bytes.suffix(max(0, bytes.count - bodyStart(bytes))), as: UTF8.self)
         if wasLast { disconnect() }
         wasLast = false
-        return reply
+        return response
     }
 
+    /// True if the server closes the connection after this response.
     private var wasLast = false
 
     private func bodyStart(_ bytes: [UInt8]) -> Int { Self.head(bytes)?.end ?? bytes.count }
 
     private struct Head {
-        var reply: Reply
+        var response: Response
         var length: Int
         var closes: Bool
     }
@@ -110,16 +111,16 @@ final class Client {
                 bytes[$0] == 13 && bytes[$0 + 1] == 10 && bytes[$0 + 2] == 13 && bytes[$0 + 3] == 10
             })
         else { return nil }
-        var head = Head(reply: Reply(status: 0, version: "", requestID: "", body: ""), length: 0, closes: false)
+        var head = Head(response: Response(status: 0, version: "", requestID: "", body: ""), length: 0, closes: false)
         for (i, line) in String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\r\n").enumerated() {
-            if i == 0 { head.reply.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0 }
+            if i == 0 { head.response.status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0 }
             guard i > 0, let colon = line.firstIndex(of: ":") else { continue }
             let value = String(line[line.index(after: colon)...].drop { $0 == " " })
             switch line[..<colon].lowercased() {
             case "content-length": head.length = Int(value) ?? 0
             case "connection": head.closes = value == "close"
-            case "x-canary-version": head.reply.version = value
-            case "x-request-id": head.reply.requestID = value
+            case "x-canary-version": head.response.version = value
+            case "x-request-id": head.response.requestID = value
             default: break
             }
         }

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 enum Files {
-    /// Empty where there is none.
+    /// The content of a file; empty if there is no such file.
     static func read(_ path: String) -> String {
         guard let file = fopen(path, "r") else { return "" }
         defer { fclose(file) }
@@ -47,20 +47,20 @@ enum Files {
         return lstat(path, &info) == 0 ? Int(info.st_size) : nil
     }
 
-    /// Device and inode, as in `8:17`.
+    /// The device and inode of a file, such as `8:17`; nil if there is no such file.
     static func identity(_ path: String) -> String? {
         var info = stat()
         return lstat(path, &info) == 0 ? "\(info.st_dev):\(info.st_ino)" : nil
     }
 
-    /// The permission bits; nil where there is nothing.
+    /// The permission bits of a file; nil if there is no such file.
     static func mode(_ path: String) -> mode_t? {
         var info = stat()
         return lstat(path, &info) == 0 ? info.st_mode & 0o777 : nil
     }
 }
 
-/// A folder of its own below /tmp, gone with this value. Short, for the paths of sockets in it.
+/// A folder below /tmp that is removed with this value. Its path is short, because the paths of sockets are limited.
 final class TemporaryFolder: Sendable {
     let path: String
 
@@ -73,7 +73,7 @@ final class TemporaryFolder: Sendable {
     deinit { Files.remove(path) }
 }
 
-/// Ports on loopback that nobody has: below those that the kernel deals to clients, each given once.
+/// Free ports on loopback, each returned once. They are below those that the kernel assigns to clients.
 enum Ports {
     private static let next = Mutex<UInt16>(20_000 + UInt16(truncatingIfNeeded: getpid() % 100) * 100)
 

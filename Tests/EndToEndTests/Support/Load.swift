@@ -1,18 +1,19 @@
 import Glibc
 import Synchronization
 
-/// Clients that ask at a steady rate, until they are told to end.
+/// Clients that send requests at a steady rate until `end` is called.
 final class Load: Sendable {
     struct Report: Sendable {
-        /// Answers by version, whatever their status.
-        var answers: [String: Int] = [:]
-        /// Answers by status.
+        /// The number of responses by version, whatever their status.
+        var responses: [String: Int] = [:]
+        /// The number of responses by status.
         var statuses: [Int: Int] = [:]
-        /// What was not answered with 200: why, up to a few.
+        /// Descriptions of the first few failed requests.
         var failures: [String] = []
+        /// The number of requests without a response with status 200.
         var failed = 0
         var sent: Int { statuses.values.reduce(0, +) + lost }
-        /// Without any answer.
+        /// The number of requests without any response.
         var lost = 0
     }
 
@@ -27,7 +28,7 @@ final class Load: Sendable {
 
     /// - Parameters:
     ///   - rate: requests a second, over all clients.
-    ///   - most: requests at most, so that a test that hangs does not load the machine for ever.
+    ///   - most: the maximum number of requests, so that a test that hangs does not load the machine forever.
     init(port: UInt16, rate: Int = 120, clients: Int = 3, most: Int = 60_000, headers: [(String, String)] = []) {
         state.withLock { $0.threads = clients }
         let pause = UInt32(1_000_000 * clients / rate)
@@ -48,30 +49,30 @@ final class Load: Sendable {
 
     var report: Report { state.withLock { $0.report } }
 
-    /// Request ids with the version that answered, once each.
-    func takeAnswered() -> [(id: String, version: String)] {
+    /// Returns the request ids of the responses since the last call, each with the version that responded.
+    func takeResponses() -> [(id: String, version: String)] {
         state.withLock { state in
             defer { state.ids = [] }
             return state.ids
         }
     }
 
-    private func record(_ reply: Client.Reply?, _ client: Client) {
+    private func record(_ response: Client.Response?, _ client: Client) {
         state.withLock { state in
-            guard let reply else {
+            guard let response else {
                 state.report.lost += 1
                 return state.report.fail(client.failure)
             }
-            state.report.answers[reply.version, default: 0] += 1
-            state.report.statuses[reply.status, default: 0] += 1
-            state.ids.append((reply.requestID, reply.version))
-            if reply.status != 200 {
-                state.report.fail("\(reply.status) of \(reply.version): \(reply.body.prefix(80))")
+            state.report.responses[response.version, default: 0] += 1
+            state.report.statuses[response.status, default: 0] += 1
+            state.ids.append((response.requestID, response.version))
+            if response.status != 200 {
+                state.report.fail("\(response.status) of \(response.version): \(response.body.prefix(80))")
             }
         }
     }
 
-    /// Ends it and waits for what is under way.
+    /// Stops the clients and waits for their open requests.
     func end() async throws -> Report {
         state.withLock { $0.isOver = true }
         try await until("the load ends") { self.state.withLock { $0.threads == 0 } }
@@ -86,7 +87,7 @@ extension Load.Report {
     }
 }
 
-/// A thread for what blocks: the pool of Swift's tasks must not.
+/// Threads for blocking calls, which must not block the thread pool of Swift's tasks.
 enum Thread {
     private final class Box: Sendable {
         let body: @Sendable () -> Void

@@ -2,7 +2,7 @@ import AdminClient
 import AdminTypes
 import Glibc
 
-/// An agent of its own with files, two model servers and a port of its own.
+/// An agent for one test, with its files, two model servers and a port for the service.
 final class Scene {
     let folder = TemporaryFolder()
     let old: Upstream
@@ -43,7 +43,7 @@ final class Scene {
     func policy(_ name: String, _ text: String) { Files.write(path("policies/\(name).yaml"), text) }
     func write() { Files.write(path("services/\(service.name).yaml"), service.text) }
 
-    /// Of all its runs.
+    /// The log of all runs of the agent.
     var log: String { Files.read(path("canaryd.log")) }
 
     var admin: AdminClient { AdminClient(path: path("admin.sock")) }
@@ -61,7 +61,7 @@ final class Scene {
         return started
     }
 
-    /// Returns when it is ready.
+    /// Starts the agent and returns when it is ready.
     func start(environment: [String: String] = [:]) async throws {
         let ready = readiness + 1
         let process = try launch(environment: environment)
@@ -73,9 +73,10 @@ final class Scene {
         }
     }
 
+    /// The number of times that the agent became ready.
     private var readiness: Int { count("NOTICE ready") }
 
-    /// Lines of the log that say so.
+    /// The number of lines of the log that contain a text.
     func count(_ text: String) -> Int { log.split(separator: "\n").count { $0.contains(text) } }
 
     func kill() async throws { _ = try await end(SIGKILL) }
@@ -87,7 +88,7 @@ final class Scene {
         return try await agent.wait()
     }
 
-    /// Sends SIGHUP and waits for what the log says of it.
+    /// Sends SIGHUP and returns what the log says about the reload.
     func reload() async throws -> String {
         let before = log.utf8.count
         agent?.signal(SIGHUP)
@@ -97,7 +98,8 @@ final class Scene {
         }
     }
 
-    /// A full disk for this agent alone: from now on no file of its may grow beyond so many bytes.
+    /// Simulates a full disk for this agent alone: none of its files can grow beyond `size` bytes from now on.
+    /// - Parameter size: the limit; nil to remove it.
     func limitFiles(to size: Int?) async throws {
         guard let agent else { throw HarnessError("no agent runs") }
         let limit = "--fsize=\(size.map { "\($0)" } ?? "unlimited"):"
@@ -106,7 +108,7 @@ final class Scene {
         guard try await process.wait() == .code(0) else { throw HarnessError(Files.read(path("prlimit"))) }
     }
 
-    // MARK: - Asking it
+    // MARK: - Queries and commands
 
     func status() throws -> ServiceStatus { try admin.service(service.name) }
 
@@ -114,7 +116,7 @@ final class Scene {
         try await until(what, or: { self.summary }) { holds(try self.status()) }
     }
 
-    /// Waits until no rollout runs and gives how the last one ended.
+    /// Waits until a rollout has ended, and returns the last one that has.
     func outcome() async throws -> HistoryEntry {
         try await eventually("the rollout ends", or: { self.summary }) {
             try self.admin.history(self.service.name).rollouts.first { $0.result != .running }

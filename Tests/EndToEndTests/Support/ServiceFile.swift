@@ -1,15 +1,15 @@
-/// The file of a service, from its parts.
+/// The parts of a service's file.
 struct ServiceFile {
     var name = "web"
     var port: UInt16
-    /// Each with the rest of its entry.
+    /// The versions, each with its entry as YAML.
     var versions: [(name: String, entry: String)]
     var baseline = "old"
     var candidate: String?
     var policies = ["quick"]
     var strategy = "{steps: [{weight: 20%, hold: 1s}, {weight: 50%, hold: 1s}]}"
     var judge = "threshold"
-    /// More lines, whole.
+    /// Further lines of the file, each with its line break.
     var extra = ""
 
     var text: String {
@@ -29,7 +29,7 @@ struct ServiceFile {
     }
 }
 
-/// Policies for rollouts of seconds.
+/// Policies for rollouts that take seconds.
 enum Policies {
     private static func policy(_ name: String, _ checks: String, samples: Int = 10) -> String {
         """

@@ -2,7 +2,7 @@ import Glibc
 import HTTPEngine
 import Synchronization
 
-/// What went wrong around the agent, not in it.
+/// An error of the test itself, or of a condition that did not become true in time.
 struct HarnessError: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
@@ -23,7 +23,8 @@ enum Binaries {
     }
 }
 
-/// A process of the tests: its output goes to files, and it ends with the tests, whatever becomes of them.
+/// A process that a test started. Its output goes to files, and it ends with the process of the tests, even if that
+/// crashes.
 final class Subprocess: Sendable {
     enum Exit: Equatable {
         case code(Int32)
@@ -35,21 +36,25 @@ final class Subprocess: Sendable {
     let errorFile: String
     private let exit = Mutex<Exit?>(nil)
 
-    /// The kernel counts the thread that started a child as its parent, so all are started by one that never ends.
+    /// Starts all processes on one thread that never ends, since a process that asked to end with its parent ends with
+    /// the thread that started it.
     private static let spawner: EventLoop = {
         guard let loop = try? EventLoop(name: "spawner") else { preconditionFailure("no descriptors left") }
         loop.start()
         return loop
     }()
 
-    /// - Parameter output: where standard output goes; standard error goes there too unless `error` is given.
+    /// - Parameters:
+    ///   - environment: variables in addition to those that are inherited.
+    ///   - output: the file to which standard output is appended.
+    ///   - error: the file to which standard error is appended.
     init(_ path: String, _ arguments: [String], environment: [String: String] = [:], output: String, error: String)
         throws
     {
         outputFile = output
         errorFile = error
         var variables = Self.inherited
-        // See ChildProcess in canaryd: it asks the kernel to end it with this process.
+        // With this variable, canaryd asks the kernel to end it with this process: see its ChildProcess.
         variables["CANARYD_DEMO_PARENT"] = "\(getpid())"
         variables.merge(environment) { $1 }
         let list = variables.map { "\($0.key)=\($0.value)" }
@@ -73,7 +78,7 @@ final class Subprocess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        // The loop that starts it blocks all signals.
+        // The thread that starts the process blocks all signals, which the process must not inherit.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -101,7 +106,7 @@ final class Subprocess: Sendable {
 
     var isRunning: Bool { ended == nil }
 
-    /// Nil while it runs.
+    /// How the process ended; nil while it runs.
     var ended: Exit? {
         exit.withLock { exit in
             if exit != nil { return exit }
@@ -122,25 +127,27 @@ final class Subprocess: Sendable {
     var errors: String { Files.read(errorFile) }
 }
 
-/// How long anything is waited for; far beyond what a loaded machine needs.
-let patience = Duration.seconds(40)
+/// The timeout of all conditions, far longer than a loaded machine needs.
+private let timeout = Duration.seconds(40)
 
-/// Looks until there is something.
-/// - Parameter or: what to tell when there never is.
+/// Calls `poll` until it returns a value.
+/// - Parameters:
+///   - what: the condition that is waited for, for the error.
+///   - context: text for the error if `poll` returns nothing within the timeout.
 func eventually<Value>(
-    _ what: String, or context: () -> String = { "" }, _ look: () async throws -> Value?
+    _ what: String, or context: () -> String = { "" }, _ poll: () async throws -> Value?
 ) async throws -> Value {
-    let deadline = ContinuousClock.now + patience
+    let deadline = ContinuousClock.now + timeout
     while true {
-        if let value = try await look() { return value }
+        if let value = try await poll() { return value }
         guard ContinuousClock.now < deadline else {
-            throw HarnessError("not within \(patience): \(what)\n\(context().suffix(4_000))")
+            throw HarnessError("not within \(timeout): \(what)\n\(context().suffix(4_000))")
         }
         try await Task.sleep(for: .milliseconds(15))
     }
 }
 
-/// Looks until it is so.
+/// Waits until a condition holds.
 func until(_ what: String, or context: () -> String = { "" }, _ holds: () async throws -> Bool) async throws {
     try await eventually(what, or: context) { try await holds() ? () : nil }
 }

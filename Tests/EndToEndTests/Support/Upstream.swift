@@ -1,16 +1,16 @@
 import HTTPEngine
 import Synchronization
 
-/// A model server that does what it is told.
+/// A model server whose behavior a test sets.
 final class Upstream: Sendable {
-    struct Behaviour: Sendable {
+    struct Behavior: Sendable {
         var status = 200
-        /// Every so many requests are answered with `status`, the others with 200.
+        /// Each `every`-th request gets `status`, the others get 200.
         var every = 1
         var delay: Duration = .zero
-        /// What GET /metrics answers.
+        /// The body of the response to GET /metrics.
         var metrics = ""
-        /// Answers come only when `release` says so.
+        /// True if responses are held back until `release` is called.
         var holds = false
     }
 
@@ -19,32 +19,32 @@ final class Upstream: Sendable {
     private let server: HTTPServer
     private let core: Core
 
-    /// Of the loop, but for what the mutexes guard.
+    /// The state of the server. Only the loop uses it, except for the values behind a mutex.
     private final class Core: @unchecked Sendable {
-        let behaviour: Mutex<Behaviour>
+        let behavior: Mutex<Behavior>
         let hits = Mutex(0)
         var held: [(Int, HTTPResponder)] = []
-        init(_ behaviour: Behaviour) { self.behaviour = Mutex(behaviour) }
+        init(_ behavior: Behavior) { self.behavior = Mutex(behavior) }
     }
 
-    init(_ behaviour: Behaviour = Behaviour()) throws {
-        let core = Core(behaviour)
+    init(_ behavior: Behavior = Behavior()) throws {
+        let core = Core(behavior)
         let loop = try EventLoop(name: "upstream")
         server = HTTPServer(loop: loop) { request, responder in
-            let told = core.behaviour.withLock { $0 }
+            let behavior = core.behavior.withLock { $0 }
             if request.path == "/metrics" {
                 let type = [("Content-Type", "text/plain; version=0.0.4")]
-                return responder.respond(status: 200, headers: type, body: Array(told.metrics.utf8))
+                return responder.respond(status: 200, headers: type, body: Array(behavior.metrics.utf8))
             }
             let hit = core.hits.withLock { hits -> Int in
                 hits += 1
                 return hits
             }
-            let status = hit % told.every == 0 ? told.status : 200
-            if told.holds {
+            let status = hit % behavior.every == 0 ? behavior.status : 200
+            if behavior.holds {
                 core.held.append((status, responder))
-            } else if told.delay > .zero {
-                loop.schedule(after: told.delay) { responder.respond(status: status, body: Array("ok".utf8)) }
+            } else if behavior.delay > .zero {
+                loop.schedule(after: behavior.delay) { responder.respond(status: status, body: Array("ok".utf8)) }
             } else {
                 responder.respond(status: status, body: Array("ok".utf8))
             }
@@ -59,19 +59,19 @@ final class Upstream: Sendable {
     }
 
     deinit {
-        core.behaviour.withLock { $0.holds = false }
+        core.behavior.withLock { $0.holds = false }
         loop.stop()
         if !loop.isCurrent { loop.join() }
         core.held = []
         server.close()
     }
 
-    /// Requests that came, scrapes left out.
+    /// The number of requests received, without scrapes.
     var hits: Int { core.hits.withLock { $0 } }
 
-    func behave(_ change: (inout Behaviour) -> Void) { core.behaviour.withLock { change(&$0) } }
+    func behave(_ change: (inout Behavior) -> Void) { core.behavior.withLock { change(&$0) } }
 
-    /// Answers all that is held.
+    /// Sends all responses that are held back.
     func release() {
         let core = core
         loop.post {
