@@ -17,6 +17,8 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
     private static let seconds = 30
     /// The probability that the true ratio is ever excluded.
     private static let alpha = 0.05
+    /// ln E from which a ratio is excluded.
+    private static let needed = -ln(alpha / 2)
 
     /// The open stratum at each ratio, once for each of the two bounds.
     private var higher: [Stratum]
@@ -26,6 +28,9 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
     /// The log wealth of each bet at each ratio.
     private var tooLow: [Int]
     private var tooHigh: [Int]
+    /// True for each ratio that is proven too low or too high a million times over. Bets on it have ended, which does no harm
+    /// to validity; after a few strata few ratios are left.
+    private var isSettled = [Bool](repeating: false, count: ratios.count)
 
     public init() {
         higher = [Stratum](repeating: Stratum(), count: Self.ratios.count)
@@ -50,7 +55,7 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
         seconds: Int = 1, discount: Double = 1, _ tick: (_ ratio: Int) -> (surely: Stratum, maybe: Stratum)
     ) {
         if age == 0 { self.discount = discount }
-        for i in higher.indices {
+        for i in higher.indices where !isSettled[i] {
             let (surely, maybe) = tick(i)
             higher[i] += surely
             lower[i] += maybe
@@ -63,16 +68,17 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
     public mutating func weightChanged() { close() }
 
     private mutating func close() {
-        for i in higher.indices {
+        for i in higher.indices where !isSettled[i] {
             bet(higher[i], Self.alternatives, &tooLow, i)
             bet(lower[i], Self.inverses, &tooHigh, i)
+            let most = max(Self.evidence(tooLow, i), Self.evidence(tooHigh, i))
+            isSettled[i] = most >= Self.needed + ln(1e6)
             higher[i] = Stratum()
             lower[i] = Stratum()
         }
         age = 0
-        let needed = -ln(Self.alpha / 2)
-        lowest = Self.ratios.indices.last { Self.evidence(tooLow, $0) >= needed }.map { Self.ratios[$0] }
-        highest = Self.ratios.indices.first { Self.evidence(tooHigh, $0) >= needed }.map { Self.ratios[$0] }
+        lowest = Self.ratios.indices.last { Self.evidence(tooLow, $0) >= Self.needed }.map { Self.ratios[$0] }
+        highest = Self.ratios.indices.first { Self.evidence(tooHigh, $0) >= Self.needed }.map { Self.ratios[$0] }
     }
 
     private func bet(_ stratum: Stratum, _ odds: [Double], _ wealth: inout [Int], _ ratio: Int) {

@@ -3,10 +3,10 @@ import Statistics
 
 /// The process that gathers a check's evidence, by the kind of the check.
 enum CheckProcess: Hashable, Sendable {
-    case errors(ErrorsProcess)
-    case clientErrors(ClientErrorsProcess)
-    case latency(LatencyProcess)
-    case quality(GroupsProcess)
+    case errors(CopyOnWrite<ErrorsProcess>)
+    case clientErrors(CopyOnWrite<ClientErrorsProcess>)
+    case latency(CopyOnWrite<LatencyProcess>)
+    case quality(CopyOnWrite<GroupsProcess>)
 
     /// Creates the process of a check; nil for checks that have no share of the risk and gather no evidence.
     /// - Parameter sets: the statuses that checks on client errors count.
@@ -14,11 +14,13 @@ enum CheckProcess: Hashable, Sendable {
         guard SequentialJudge.source(check) != nil else { return nil }
         switch check.kind {
         case .errors(let kind):
-            self = .errors(
-                ErrorsProcess(kind, counted: kind.counted, mode: profile.mode(of: kind.counted), isKeyed: isKeyed))
-        case .clientErrors(let kind): self = .clientErrors(ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed))
-        case .latency(let kind): self = .latency(LatencyProcess(kind, mode: profile.latencyMode, isKeyed: isKeyed))
-        case .quality(let kind): self = .quality(GroupsProcess(kind, isKeyed: isKeyed))
+            let mode = profile.mode(of: kind.counted)
+            self = .errors(CopyOnWrite(ErrorsProcess(kind, counted: kind.counted, mode: mode, isKeyed: isKeyed)))
+        case .clientErrors(let kind):
+            self = .clientErrors(CopyOnWrite(ClientErrorsProcess(kind, sets, profile, isKeyed: isKeyed)))
+        case .latency(let kind):
+            self = .latency(CopyOnWrite(LatencyProcess(kind, mode: profile.latencyMode, isKeyed: isKeyed)))
+        case .quality(let kind): self = .quality(CopyOnWrite(GroupsProcess(kind, isKeyed: isKeyed)))
         case .metric: return nil
         }
     }
@@ -29,19 +31,19 @@ enum CheckProcess: Hashable, Sendable {
     /// its share of the risk.
     var evidence: (value: Double, part: String) {
         switch self {
-        case .errors(let process): process.evidence
-        case .clientErrors(let process): process.evidence
-        case .latency(let process): process.evidence
-        case .quality(let process): process.evidence
+        case .errors(let process): process.value.evidence
+        case .clientErrors(let process): process.value.evidence
+        case .latency(let process): process.value.evidence
+        case .quality(let process): process.value.evidence
         }
     }
 
     /// ln E for a promotion; 0 for quality, whose groups are proven one by one.
     var proof: Double {
         switch self {
-        case .errors(let process): process.proofEvidence
-        case .clientErrors(let process): process.proofEvidence
-        case .latency(let process): process.proofEvidence
+        case .errors(let process): process.value.proofEvidence
+        case .clientErrors(let process): process.value.proofEvidence
+        case .latency(let process): process.value.proofEvidence
         case .quality: 0
         }
     }
@@ -49,9 +51,9 @@ enum CheckProcess: Hashable, Sendable {
     /// The requests that were judged in the current step; empty for quality, which counts rows.
     var sinceStep: Stratum {
         switch self {
-        case .errors(let process): process.sinceStep
-        case .clientErrors(let process): process.clientErrors.sinceStep
-        case .latency(let process): process.sinceStep
+        case .errors(let process): process.value.sinceStep
+        case .clientErrors(let process): process.value.clientErrors.sinceStep
+        case .latency(let process): process.value.sinceStep
         case .quality: Stratum()
         }
     }
@@ -59,9 +61,9 @@ enum CheckProcess: Hashable, Sendable {
     /// The number of seconds of the current step that were judged.
     var secondsInStep: Int64 {
         switch self {
-        case .errors(let process): process.secondsInStep
-        case .clientErrors(let process): process.clientErrors.secondsInStep
-        case .latency(let process): process.secondsInStep
+        case .errors(let process): process.value.secondsInStep
+        case .clientErrors(let process): process.value.clientErrors.secondsInStep
+        case .latency(let process): process.value.secondsInStep
         case .quality: 0
         }
     }
@@ -70,9 +72,9 @@ enum CheckProcess: Hashable, Sendable {
     /// quality.
     func requestsNeeded(logThreshold: Double) -> Double? {
         switch self {
-        case .errors(let process): process.requestsNeeded(logThreshold: logThreshold)
-        case .clientErrors(let process): process.requestsNeeded(logThreshold: logThreshold)
-        case .latency(let process): process.requestsNeeded(logThreshold: logThreshold)
+        case .errors(let process): process.value.requestsNeeded(logThreshold: logThreshold)
+        case .clientErrors(let process): process.value.requestsNeeded(logThreshold: logThreshold)
+        case .latency(let process): process.value.requestsNeeded(logThreshold: logThreshold)
         case .quality: nil
         }
     }
@@ -88,7 +90,7 @@ enum CheckProcess: Hashable, Sendable {
     /// False while a latency check does not know the baseline's quantiles yet.
     var isReady: Bool {
         switch self {
-        case .latency(let process): process.isReady
+        case .latency(let process): process.value.isReady
         case .errors, .clientErrors, .quality: true
         }
     }
@@ -99,27 +101,27 @@ enum CheckProcess: Hashable, Sendable {
     /// proven; nil for checks with one kind of bound.
     var leastProven: (bound: Bound, isBaselineNear: Bool)? {
         switch self {
-        case .errors(let process): (process.leastProven, process.isBaselineNearCeiling)
-        case .latency(let process): (process.leastProven, process.isBaselineNearCeiling)
+        case .errors(let process): (process.value.leastProven, process.value.isBaselineNearCeiling)
+        case .latency(let process): (process.value.leastProven, process.value.isBaselineNearCeiling)
         case .clientErrors, .quality: nil
         }
     }
 
     /// The process if the check is one of latency; otherwise nil.
-    var latency: LatencyProcess? { if case .latency(let process) = self { process } else { nil } }
+    var latency: LatencyProcess? { if case .latency(let process) = self { process.value } else { nil } }
 
     // MARK: - Observations
 
-    // Each method consumes the enum and puts it together again, so that the arrays of the process are not copied.
+    // Each method consumes the enum and puts it together again, so that the process has a single owner and is not copied.
 
     /// - Parameter firsts: see `ErrorsProcess.observe`.
     mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {
         switch consume self {
         case .errors(var process):
-            process.observe(tick, firsts: firsts)
+            process.value.observe(tick, firsts: firsts)
             self = .errors(process)
         case .clientErrors(var process):
-            process.observe(tick, firsts: firsts)
+            process.value.observe(tick, firsts: firsts)
             self = .clientErrors(process)
         case .latency(let process): self = .latency(process)
         case .quality(let process): self = .quality(process)
@@ -134,7 +136,7 @@ enum CheckProcess: Hashable, Sendable {
     ) {
         switch consume self {
         case .latency(var process):
-            process.observe(tick, counts, proof: proofCounts, profile)
+            process.value.observe(tick, counts, proof: proofCounts, profile)
             self = .latency(process)
         case .errors(let process): self = .errors(process)
         case .clientErrors(let process): self = .clientErrors(process)
@@ -145,7 +147,7 @@ enum CheckProcess: Hashable, Sendable {
     mutating func observe(_ rows: [QualityRow], current step: UInt16) {
         switch consume self {
         case .quality(var process):
-            process.observe(rows, current: step)
+            process.value.observe(rows, current: step)
             self = .quality(process)
         case .errors(let process): self = .errors(process)
         case .clientErrors(let process): self = .clientErrors(process)
@@ -157,7 +159,7 @@ enum CheckProcess: Hashable, Sendable {
     mutating func beginCohort(shareOfRisk: Double) {
         switch consume self {
         case .latency(var process):
-            process.beginCohort(shareOfRisk: shareOfRisk)
+            process.value.beginCohort(shareOfRisk: shareOfRisk)
             self = .latency(process)
         case .errors(let process): self = .errors(process)
         case .clientErrors(let process): self = .clientErrors(process)
@@ -169,13 +171,13 @@ enum CheckProcess: Hashable, Sendable {
     mutating func adapt(_ profile: BaselineProfile) {
         switch consume self {
         case .errors(var process):
-            process.adapt(to: profile.mode(of: process.counted))
+            process.value.adapt(to: profile.mode(of: process.value.counted))
             self = .errors(process)
         case .clientErrors(var process):
-            process.adapt(profile)
+            process.value.adapt(profile)
             self = .clientErrors(process)
         case .latency(var process):
-            process.adapt(to: profile.latencyMode)
+            process.value.adapt(to: profile.latencyMode)
             self = .latency(process)
         case .quality(let process): self = .quality(process)
         }

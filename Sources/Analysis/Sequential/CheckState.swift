@@ -52,13 +52,13 @@ extension CheckState: Codable {
         check = try values.decode(Check.self, forKey: .check)
         weight = try values.decode(Double.self, forKey: .weight)
         if let process = try values.decodeIfPresent(ErrorsProcess.self, forKey: .errors) {
-            self.process = .errors(process)
+            self.process = .errors(CopyOnWrite(process))
         } else if let process = try values.decodeIfPresent(ClientErrorsProcess.self, forKey: .clientErrors) {
-            self.process = .clientErrors(process)
+            self.process = .clientErrors(CopyOnWrite(process))
         } else if let process = try values.decodeIfPresent(LatencyProcess.self, forKey: .latency) {
-            self.process = .latency(process)
+            self.process = .latency(CopyOnWrite(process))
         } else {
-            process = .quality(try values.decode(GroupsProcess.self, forKey: .quality))
+            process = .quality(CopyOnWrite(try values.decode(GroupsProcess.self, forKey: .quality)))
         }
         trace = try values.decode(EvidenceTrace.self, forKey: .trace)
         needed = try values.decodeIfPresent(Double.self, forKey: .needed)
@@ -71,10 +71,10 @@ extension CheckState: Codable {
         try values.encode(check, forKey: .check)
         try values.encode(weight, forKey: .weight)
         switch process {
-        case .errors(let process): try values.encode(process, forKey: .errors)
-        case .clientErrors(let process): try values.encode(process, forKey: .clientErrors)
-        case .latency(let process): try values.encode(process, forKey: .latency)
-        case .quality(let process): try values.encode(process, forKey: .quality)
+        case .errors(let process): try values.encode(process.value, forKey: .errors)
+        case .clientErrors(let process): try values.encode(process.value, forKey: .clientErrors)
+        case .latency(let process): try values.encode(process.value, forKey: .latency)
+        case .quality(let process): try values.encode(process.value, forKey: .quality)
         }
         try values.encode(trace, forKey: .trace)
         try values.encodeIfPresent(needed, forKey: .needed)

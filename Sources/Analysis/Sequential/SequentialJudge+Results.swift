@@ -12,7 +12,7 @@ extension SequentialJudge {
     }
 
     func result(of state: CheckState, policy: String) -> CheckResult {
-        if case .quality(let quality) = state.process { return result(of: quality, state, policy) }
+        if case .quality(let quality) = state.process { return result(of: quality.value, state, policy) }
         let measurements = measure(state)
         var evidence = evidence(of: state, proof: state.process.proof)
         let fails = evidence.value >= evidence.revertAt
@@ -76,9 +76,11 @@ extension SequentialJudge {
             weight: state.weight, part: strongest.part, trace: state.trace)
         switch state.process {
         case .errors(let errors):
-            (evidence.mode, evidence.overdispersion) = (errors.mode, profile.overdispersion(of: errors.counted))
+            (evidence.mode, evidence.overdispersion) = (
+                errors.value.mode, profile.overdispersion(of: errors.value.counted)
+            )
         case .clientErrors(let clientErrors):
-            let part = clientErrors[clientErrors.strongest]
+            let part = clientErrors.value[clientErrors.value.strongest]
             (evidence.mode, evidence.overdispersion) = (part.mode, profile.overdispersion(of: part.counted))
         case .latency: (evidence.mode, evidence.overdispersion) = (profile.latencyMode, profile.latencyOverdispersion)
         case .quality: break
@@ -141,9 +143,9 @@ extension SequentialJudge {
 
     private func measure(_ state: CheckState) -> [Measurement] {
         switch state.process {
-        case .errors(let errors): measure(errors)
-        case .clientErrors(let clientErrors): measure(clientErrors)
-        case .latency(let latency): measure(latency)
+        case .errors(let errors): measure(errors.value)
+        case .clientErrors(let clientErrors): measure(clientErrors.value)
+        case .latency(let latency): measure(latency.value)
         case .quality: []
         }
     }

@@ -237,8 +237,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         results.reserveCapacity(states.count + bounded.count)
         for policy in policies {
             for check in policy.checks {
-                if let state = states.first(where: { $0.isOf(policy, check) }) {
-                    results.append(result(of: state, policy: policy.name))
+                if let i = states.firstIndex(where: { $0.isOf(policy, check) }) {
+                    results.append(result(of: states[i], policy: policy.name))
                 } else if let result = bounded.first(where: { $0.policy == policy.name && $0.check == check.name }) {
                     results.append(result)
                 }

@@ -1,0 +1,24 @@
+/// A value on the heap that its copies share until one of them changes. A copy costs one reference, however large the
+/// value is.
+struct CopyOnWrite<Value: Hashable & Sendable>: Hashable, Sendable {
+    /// Changed only by its single owner.
+    private final class Storage: @unchecked Sendable {
+        var value: Value
+        init(_ value: Value) { self.value = value }
+    }
+    private var storage: Storage
+
+    init(_ value: Value) { storage = Storage(value) }
+
+    var value: Value {
+        _read { yield storage.value }
+        _modify {
+            if !isKnownUniquelyReferenced(&storage) { storage = Storage(storage.value) }
+            yield &storage.value
+        }
+    }
+
+    static func == (a: Self, b: Self) -> Bool { a.storage === b.storage || a.value == b.value }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(value) }
+}
