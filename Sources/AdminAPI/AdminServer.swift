@@ -55,6 +55,8 @@ public final class AdminServer: EventListener {
         followers.happened(event, service: service, at: wall, isDurable: isDurable)
     }
 
+    public func deferredEventsWritten() { followers.journalGrew() }
+
     private func handle(_ request: HTTPRequest, _ responder: HTTPResponder, on socket: AdminRoute.Socket) {
         do throws(Refusal) {
             let (route, parameters) = try AdminRoute.find(request.method, request.path, on: socket)

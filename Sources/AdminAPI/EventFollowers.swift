@@ -63,16 +63,21 @@ final class EventFollowers {
     }
 
     /// Sends a new event. An event that is not on disk has no id yet; it is sent again, with its id, when the journal
-    /// has it and a later event wakes the followers.
+    /// has it.
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
         guard !followers.isEmpty else { return }
         if !isDurable {
             let text = Self.text(EventRecord(event, id: nil, service: service, at: wall))
             for follower in Array(followers.values) where follower.service == service { send(text, to: follower) }
-            return
+        } else {
+            journalGrew()
         }
+    }
+
+    /// Sends what the journal has beyond the last event of each follower.
+    func journalGrew() {
         // The controller may have more to write in this turn, so the followers are served after it.
-        guard !isWakePending else { return }
+        guard !followers.isEmpty, !isWakePending else { return }
         isWakePending = true
         loop.schedule(after: .zero) { [weak self] in
             guard let self else { return }

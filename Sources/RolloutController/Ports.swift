@@ -259,10 +259,13 @@ public protocol EventListener: AnyObject {
     ///   - wall: the time of the event, in milliseconds since 1970.
     ///   - isDurable: false if the event is not on disk yet.
     func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool)
+    /// Reports that events which were not on disk when they happened are in the journal now.
+    func deferredEventsWritten()
     /// Reports failed requests of the data plane, at most once a minute for each version and reason.
     func failed(_ report: FailureReport, service: String)
 }
 
 extension EventListener {
+    public func deferredEventsWritten() {}
     public func failed(_ report: FailureReport, service: String) {}
 }

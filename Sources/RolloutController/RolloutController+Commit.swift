@@ -119,8 +119,10 @@ extension RolloutController {
             throw error
         }
         counters.writes += 1
-        for (runtime, change) in changes where runtime.recordCommit(of: change, now: now) {
-            marker.clear(service: change.state.service)
+        for (runtime, change) in changes {
+            let hadDeferredEvents = !runtime.ledger.deferredEvents.isEmpty
+            if runtime.recordCommit(of: change, now: now) { marker.clear(service: change.state.service) }
+            if hadDeferredEvents { listener.deferredEventsWritten() }
         }
     }
 
@@ -133,15 +135,17 @@ extension RolloutController {
     }
 
     /// Writes changes without an event, and changes that could not be written before, if they are due. All services are
-    /// written in one transaction, so that a thousand services cost one wait for the disk.
+    /// written in one transaction, so that a thousand services cost one wait for the disk; if it fails, each is written
+    /// in its own.
     func flush(_ runtimes: [ServiceRuntime], now: Moment) {
         let due = runtimes.filter { $0.ledger.isStateDue(now: now.monotonic) }
-        do { try writeTogether(due.map { ($0, $0.change(to: $0.state, [], now: now)) }, now: now) } catch {
-            for runtime in due {
-                runtime.ledger.postponeWrite(now: now.monotonic)
-                if !runtime.ledger.survivesCrash { mark(runtime) }
-                reportFailure(error, runtime)
-            }
+        guard !due.isEmpty else { return }
+        let failures = write(due.map { ($0, $0.change(to: $0.state, [], now: now)) }, now: now)
+        for (runtime, failure) in zip(due, failures) {
+            guard let failure else { continue }
+            runtime.ledger.postponeWrite(now: now.monotonic)
+            if !runtime.ledger.survivesCrash { mark(runtime) }
+            reportFailure(failure, runtime)
         }
     }
 

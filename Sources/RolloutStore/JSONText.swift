@@ -79,7 +79,7 @@ final class JSONText {
     private func write(real number: Double) {
         guard number.isFinite else { return append(number.isNaN ? "\"nan\"" : number < 0 ? "\"-inf\"" : "\"inf\"") }
         // Whole numbers are the most frequent, and `description` is slow.
-        let whole = Int64(exactly: number).flatMap { abs($0) < 1 << 53 ? $0 : nil }
+        let whole = Int64(exactly: number).flatMap { $0.magnitude < 1 << 53 ? $0 : nil }
         if let whole, whole != 0 || number.sign == .plus { write(integer: whole) } else { append(number.description) }
     }
 

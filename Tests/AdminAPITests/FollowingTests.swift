@@ -62,7 +62,7 @@ struct FollowingTests {
         #expect(!text.contains(#""message":"old""#))
     }
 
-    @Test("An event that is not on disk yet comes at once and without an id")
+    @Test("An event that is not on disk yet comes at once and without an id, and once more with it when it is")
     func notDurable() throws {
         let raw = stream()
         api.sync { $0.diskFault = "no space left" }
@@ -70,6 +70,12 @@ struct FollowingTests {
         let text = raw.receive(until: "\n\n\r\n")
         #expect(text.contains("in force all the same"))
         #expect(!text.contains("id: "))
+        api.sync {
+            $0.diskFault = nil
+            $0.writeDeferred(Event(.held, message: "in force all the same"), service: "income")
+        }
+        let id = api.sync { $0.journal.last!.id }
+        #expect(raw.receive(until: "\n\n\r\n").contains("id: \(id)\ndata: {"))
     }
 
     @Test("Accept: text/event-stream is enough to follow")

@@ -79,6 +79,12 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         listener?.happened(event, service: service, at: now, isDurable: diskFault == nil)
     }
 
+    /// Writes an event to the journal that was told before without being on disk.
+    public func writeDeferred(_ event: Event, service: String) {
+        journal.append(JournalEntry(id: (journal.last?.id ?? 0) + 1, service: service, at: now, event: event))
+        listener?.deferredEventsWritten()
+    }
+
     // MARK: - AdminBackend
 
     public var serviceNames: [String] { services.keys.sorted() }

@@ -56,4 +56,15 @@ import Testing
         }
         #expect(written.count == Self.names.count && most < Self.names.count)
     }
+
+    @Test("a service that cannot be written keeps those that are due with it from nothing")
+    func oneIsRefusedInTurn() throws {
+        let agent = try Agent.started(Self.configuration(candidate: "v2"))
+        agent.run(10)
+        agent.disk.refused = ["service-3"]
+        agent.log.removeAll()
+        agent.run(5)
+        let written = agent.log.actions.compactMap { if case .committed(let name, _, _) = $0 { name } else { nil } }
+        #expect(Set(written) == Set(Self.names).subtracting(["service-3"]))
+    }
 }

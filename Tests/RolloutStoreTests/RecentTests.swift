@@ -210,7 +210,7 @@ import Testing
     }
     private struct Sample: Codable, Equatable {
         var text = "a \"quoted\" \\ line\n\u{1}\u{1f} ü"
-        var reals = [0, -0.0, 1.5, 1e300, -.infinity, .infinity, 0.1, 9_007_199_254_740_992]
+        var reals = [0, -0.0, 1.5, 1e300, -.infinity, .infinity, 0.1, 9_007_199_254_740_992, -0x1p63, 0x1p63]
         var whole: [Int] = [.min, -1, 0, .max]
         var small: [UInt32] = []
         var seed = UInt64.max

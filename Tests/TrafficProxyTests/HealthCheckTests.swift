@@ -29,8 +29,9 @@ struct HealthCheckTests {
         var port: UInt16 { upstream.withLock { $0!.port } }
 
         init() {
-            let upstream = ScriptedUpstream { [unowned self] peer, _ in
-                while true {
+            // A connection may be accepted in the moment in which the test ends.
+            let upstream = ScriptedUpstream { [weak self] peer, _ in
+                while let self {
                     let head = peer.receive(until: "\r\n\r\n")
                     guard !head.isEmpty else { return }
                     guard head.hasPrefix("GET /ready ") else {

@@ -21,10 +21,17 @@ enum NewFiles {
             throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
         }
         let bytes = Array(text.utf8)
-        let written = Glibc.write(descriptor, bytes, bytes.count)
-        let isClosed = close(descriptor) == 0
-        guard written == bytes.count, isClosed else {
-            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
+        var written = 0
+        var failure: Int32 = 0
+        while written < bytes.count, failure == 0 {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written) }
+            if count > 0 { written += count } else if count == 0 || errno != EINTR { failure = count < 0 ? errno : EIO }
+        }
+        if close(descriptor) != 0, failure == 0 { failure = errno }
+        guard failure == 0 else {
+            // The file is this call's own: half of it would be in the way of the next attempt.
+            unlink(path)
+            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(failure)))")
         }
     }
 

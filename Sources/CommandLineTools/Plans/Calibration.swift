@@ -24,7 +24,7 @@ struct Calibration: Encodable {
     var errorOverdispersion: Double?
     var latencyOverdispersion: Double?
     /// How the judge counts errors and slow requests because of that, as text.
-    var errorsAreBets: String
+    var errorBets: String
     var latencyBets: String
     /// The accepted risk of a false revert.
     var falseRevert: Double
@@ -52,7 +52,7 @@ struct Calibration: Encodable {
         failedBy = summary.checks.map { SimulationReport.CheckCount(check: $0.check, rollouts: $0.rollouts) }
         errorOverdispersion = history.profile.errorOverdispersion
         latencyOverdispersion = history.profile.latencyOverdispersion
-        errorsAreBets = Self.words(history.profile.errorMode)
+        errorBets = Self.words(history.profile.errorMode)
         latencyBets = Self.words(history.profile.latencyMode)
         falseRevert = risk.falseRevert
         isTooHigh = share > risk.falseRevert
@@ -75,7 +75,7 @@ struct Calibration: Encodable {
                 + (starts == 1 ? "all begun at the same time" : "begun at \(starts) times"),
             "  history    \(Words.time(Double(historySeconds))), \(Words.count(historyRequests)) requests, "
                 + "\(Words.percent(errorRate)) errors",
-            "  errors     \(phi(errorOverdispersion)): \(errorsAreBets)",
+            "  errors     \(phi(errorOverdispersion)): \(errorBets)",
             "  latency    \(phi(latencyOverdispersion)): \(latencyBets)",
             "",
             "failed       \(Words.percent(failed.value)), reverted or paused, all of them falsely; the policy's risk is "

@@ -118,6 +118,8 @@ final class EventLog: EventListener {
         followers?.happened(event, service: service, at: wall, isDurable: isDurable)
     }
 
+    func deferredEventsWritten() { followers?.deferredEventsWritten() }
+
     func failed(_ report: FailureReport, service: String) {
         log.warning(
             report.stage == .afterResponse
