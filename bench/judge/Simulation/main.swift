@@ -2,8 +2,8 @@ import Glibc
 import Statistics
 
 /// The command line: `--healthy 1000 --bad 200 --rates 10,100 --scenarios tail --out FOLDER --seed 1`. Further options
-/// select what is run: `--timing` the cost of an evaluation, `--quality` the recall of a group, `--product` the judge that
-/// ships, `--sequential-only` no peers, `--peers-only` nothing but the peers.
+/// select what is run: `--timing` the cost of an evaluation, `--quality` the recall of a group, `--pairs` the same where both
+/// arms respond to each request, `--product` the judge that ships, `--sequential-only` no peers, `--peers-only` nothing but the peers.
 struct Arguments {
     var healthy = 1000
     var bad = 200
@@ -14,6 +14,7 @@ struct Arguments {
     var seed: UInt64 = 1
     var timing = false
     var quality = false
+    var pairs = false
     var product = false
     var plots: String?
     /// Run `TrafficRollout`; parts of the names of the cells to be run, empty for all.
@@ -61,6 +62,7 @@ struct Arguments {
             case "--out": out = next(flag)
             case "--timing": timing = true
             case "--quality": quality = true
+            case "--pairs": pairs = true
             case "--product": product = true
             case "--traffic": isTraffic = true
             case "--cells": traffic = next(flag).split(separator: ",").map(String.init)
@@ -84,6 +86,8 @@ if arguments.timing {
     Timing.printProduct()
 } else if arguments.quality {
     print(QualityRollout.table(arguments))
+} else if arguments.pairs {
+    print(PairRollout.table(arguments))
 } else if let folder = arguments.plots {
     Plots.write(to: folder, table: "bench/judge/results/table.csv")
 } else if arguments.isTraffic {
