@@ -65,8 +65,10 @@ extension SQLiteStore {
                     INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
                     """, arguments: [service, rollout, at, head, Checksum.of(head)])
             // Parts that an earlier recording left under this name do not continue from the new head.
-            try db.execute(
-                sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
+            for table in ["recording", "recent"] {
+                try db.execute(
+                    sql: "DELETE FROM \(table) WHERE service = ? AND rollout = ?", arguments: [service, rollout])
+            }
         }
         guard !part.items.isEmpty else { return }
         let body = ItemCoding.encode(part.items)
@@ -89,6 +91,11 @@ extension SQLiteStore {
     /// The index of the next item in a recording.
     private func next(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         if let last = gathered[service]?.last(where: { $0.rollout == rollout }) { return last.next }
+        return try nextSettled(service, rollout, db)
+    }
+
+    /// The index of the item after the last one in `recording`.
+    private func nextSettled(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         let last = try Row.fetchOne(
             db.cachedStatement(
                 sql: "SELECT first, count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
@@ -110,16 +117,22 @@ extension SQLiteStore {
         }
     }
 
-    /// Reads into `gathered` what an earlier run of the agent left in `recent`.
+    /// Reads into `gathered` the rows of `recent` that are not in `recording` yet. Rows that were moved stay in `recent`
+    /// while an older row of another service is not moved.
     func gather(_ db: Database) throws {
         gathered = [:]
+        var settled: [String: [String: Int]] = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
         while let row = try rows.next() {
             var stretch = Stretch(
                 id: row["id"], rollout: row["rollout"], began: row["at"], at: row["at"], first: row["first"],
                 count: row["count"], hasGap: row["has_gap"], body: [UInt8](row["body"] as Data))
+            let service: String = row["service"]
+            let known = try settled[service]?[stretch.rollout] ?? nextSettled(service, stretch.rollout, db)
+            settled[service, default: [:]][stretch.rollout] = known
+            if stretch.next <= known { continue }
             do { try Checksum.check(stretch.body, row["checksum"]) } catch { stretch.failedChecksum = row["checksum"] }
-            add(stretch, of: row["service"])
+            add(stretch, of: service)
         }
     }
 
@@ -243,6 +256,7 @@ extension SQLiteStore {
                         """), arguments: [service, rollout, after])
             var last: Int64 = 0
             var read = 0
+            var expected = 0
             while let row = try rows.next() {
                 if read == Self.rowsOfPage || page.items.count >= limit {
                     page.next = last
@@ -256,7 +270,9 @@ extension SQLiteStore {
                 read += 1
                 last = row["id"]
                 page.end = row["at"]
-                if row["has_gap"] { page.isWhole = false }
+                let first: Int = row["first"]
+                if row["has_gap"] || read > 1 && first != expected { page.isWhole = false }
+                expected = first.addingSaturated(row["count"])
                 let body: Data = row["body"]
                 do { try Checksum.check(body, row["checksum"]) } catch {
                     page.isWhole = false

@@ -58,6 +58,36 @@ import Testing
         #expect(try items(next, change.state.service, rollout) == (0..<4).map { tick($0) })
     }
 
+    @Test("what was moved of one service is not read again while rows of another wait", arguments: [false, true])
+    func moved(isRestarted: Bool) throws {
+        var (first, second) = (Scene("income"), Scene("fraud"))
+        var opened: SQLiteStore? = try SQLiteStore(directory: directory.path)
+        var store: SQLiteStore { opened! }
+        var (waiting, change) = (try begin(store, &first), try begin(store, &second))
+        let rollout = try #require(change.recording[0].rollout)
+        let other = try #require(waiting.recording[0].rollout)
+        waiting.recording = [RecordingPart(rollout: other, items: [tick(0)], first: 0)]
+        try store.commit(waiting)
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(0), tick(1)], first: 0)]
+        // The judge is written, and what came before is moved.
+        change.evidence = second.evidence(requests: 2)
+        try store.commit(change)
+        #expect(try count("recording", store) == 1)
+        #expect(try count("recent", store) == 2)
+        if isRestarted {
+            opened = nil
+            opened = try SQLiteStore(directory: directory.path)
+        }
+        _ = try store.load()
+        change.evidence = nil
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(2)], first: 2)]
+        try store.commit(change)
+        #expect(try items(store, "fraud", rollout) == (0..<3).map { tick($0) })
+        #expect(try items(store, "income", other) == [tick(0)])
+        let page = try store.recordingPage(service: "fraud", rollout: rollout, after: 0, limit: 1 << 20)
+        #expect(page?.isWhole == true && page?.count == 3)
+    }
+
     /// Changes the last byte of a body into another number, which can still be decoded.
     private func damage(_ table: String, first: Int, _ store: SQLiteStore) throws {
         try store.queue.write { db in
