@@ -30,6 +30,6 @@ public struct LabelLateness: Hashable, Codable, Sendable {
         guard let least = bounds.min(), share(.baseline) + share(.candidate) > Self.tolerated * least else {
             return nil
         }
-        return .lateLabels(candidate: share(.candidate), baseline: share(.baseline), maturity: check.maturity.seconds)
+        return .lateLabels(candidate: share(.candidate), baseline: share(.baseline))
     }
 }

@@ -57,8 +57,8 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
     case unusableSeries(String)
     case splitMismatch
     case labelMismatch
-    /// The shares of the arms' labels that came later than the maturity, in seconds.
-    case lateLabels(candidate: Double, baseline: Double, maturity: Double)
+    /// The shares of the arms' labels that came later than the longest maturity of a quality check, 0 ... 1.
+    case lateLabels(candidate: Double, baseline: Double)
     /// The text of a stored note that was written before notes had kinds.
     case other(String)
 
@@ -150,13 +150,12 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
             "the split is not what it should be, so the arms cannot be compared: nothing advances. Look for clients that "
                 + "choose their arm, and for retries that land on the other one"
         case .labelMismatch:
-            "labels come for one arm more often than for the other, so quality cannot be compared: nothing advances. Look "
+            "labels come in time for one arm more often than for the other, so quality cannot be compared: nothing advances. Look "
                 + "for label jobs that depend on the model's response"
-        case .lateLabels(let candidate, let baseline, let maturity):
+        case .lateLabels(let candidate, let baseline):
             "\(Measurement.decimals(100 * candidate, 1)) % of the candidate's labels and "
-                + "\(Measurement.decimals(100 * baseline, 1)) % of the baseline's came later than 'maturity' "
-                + "(\(SequentialJudge.span(maturity))), and may differ from the others: write a longer one for the next "
-                + "rollout"
+                + "\(Measurement.decimals(100 * baseline, 1)) % of the baseline's came later than the longest 'maturity' of the "
+                + "quality checks, and may differ from the others: write a longer one for the next rollout"
         }
     }
 

@@ -157,6 +157,11 @@ extension RolloutController {
         }
     }
 
+    /// The largest number stands for infinity, which JSON does not have.
+    private static func exported(_ value: Double) -> Double {
+        value.magnitude < .greatestFiniteMagnitude ? value : value < 0 ? -.infinity : .infinity
+    }
+
     private func writeChecks(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
         func each(_ body: ([(String, String)], CheckResult) -> Void) {
             for runtime in runtimes {
@@ -181,7 +186,7 @@ extension RolloutController {
         w.family(
             "canaryd_check_value", .gauge,
             "The value that is compared with the bound: a ratio, seconds, or as exported.")
-        eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: value) } }
+        eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: Self.exported(value)) } }
         w.family("canaryd_check_threshold", .gauge, "The bound with which the value is compared.")
         eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
         w.family(
@@ -189,8 +194,8 @@ extension RolloutController {
             "Ends of the 95 % interval of the candidate's value less the baseline's.")
         eachMeasurement { labels, m in
             guard let difference = m.difference else { return }
-            w.sample("canaryd_check_difference", labels + [("end", "low")], value: difference.low)
-            w.sample("canaryd_check_difference", labels + [("end", "high")], value: difference.high)
+            w.sample("canaryd_check_difference", labels + [("end", "low")], value: Self.exported(difference.low))
+            w.sample("canaryd_check_difference", labels + [("end", "high")], value: Self.exported(difference.high))
         }
         w.family(
             "canaryd_check_evidence", .gauge,

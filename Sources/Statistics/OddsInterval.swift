@@ -19,11 +19,13 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         return positive.reversed().map { -$0 } + [0] + positive
     }()
     private static let odds = grid.map(exp)
-    /// The seconds after which a stratum ends.
+    /// The longest stratum in seconds. The first ones are as long as all before them, so that an interval is soon shown.
     static let seconds = 30
 
     private var open = Stratum()
     private var age = 0
+    /// The seconds in whole strata.
+    private var elapsed = 0
     /// The discount of the open stratum.
     private var discount = 1.0
     /// ln L of the points of the grid up to a constant, in units of `scale`; empty before the first informative stratum.
@@ -38,13 +40,26 @@ public struct OddsInterval: Hashable, Codable, Sendable {
     static func steps(_ logarithm: Double) -> Int {
         Int((min(max(logarithm, -largestChange), largestChange) / scale).rounded())
     }
-    /// The candidate's hits and requests in whole strata, each raised to its discount.
-    private var hits = 0.0
-    private var trials = 0.0
-    /// The odds ratios between which the true one lies, and the candidate's largest rate, after the last whole stratum.
+    /// An arm's hits and requests in whole strata, each raised to its discount, and the rates that they leave.
+    private struct OwnRate: Hashable, Codable, Sendable {
+        private(set) var hits = 0.0
+        private(set) var trials = 0.0
+        private(set) var low = 0.0
+        private(set) var high = 1.0
+
+        mutating func add(_ tally: Tally, discount: Double, alpha: Double) {
+            guard tally.trials > 0 else { return }
+            hits += discount * Double(tally.hits)
+            trials += discount * Double(tally.trials)
+            low = 1 - OddsInterval.greatestRate(hits: max(trials - hits, 0), trials: trials, alpha: alpha)
+            high = OddsInterval.greatestRate(hits: hits, trials: trials, alpha: alpha)
+        }
+    }
+    private var baseline = OwnRate()
+    private var candidate = OwnRate()
+    /// The odds ratios between which the true one lies after the last whole stratum; nil for no upper end.
     private var lowest = 0.0
     private var highest: Double?
-    private var most = 1.0
 
     public init() {}
 
@@ -54,29 +69,29 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         if age == 0 { self.discount = discount }
         open += tick
         age += seconds
-        if age >= Self.seconds { close() }
+        if age >= min(max(elapsed, 1), Self.seconds) { close() }
     }
 
     /// Ends the open stratum because the split changed.
     public mutating func weightChanged() { close() }
 
     private mutating func close() {
-        hits += discount * Double(open.candidate.hits)
-        trials += discount * Double(open.candidate.trials)
+        // The odds and each arm's own rate have a third of the risk each.
+        let alpha = MeanInterval.alpha / 3
+        baseline.add(open.baseline, discount: discount, alpha: alpha)
+        candidate.add(open.candidate, discount: discount, alpha: alpha)
         if open.isInformative {
             if likelihood.isEmpty { likelihood = [Int](repeating: 0, count: Self.grid.count) }
             let ratios = OddsRatio.eValues(open, against: 1, Self.odds)
             for j in likelihood.indices {
                 likelihood[j] += Self.steps(discount * ln(ratios[j]))
             }
+            let odds = odds(alpha: alpha)
+            (lowest, highest) = (odds.low, odds.high.isFinite ? odds.high : nil)
         }
+        elapsed = min(elapsed + age, Self.seconds)
         open = Stratum()
         age = 0
-        guard trials > 0 else { return }
-        // The odds and the candidate's own rate have half of the risk each.
-        let odds = odds(alpha: MeanInterval.alpha / 2)
-        (lowest, highest) = (odds.low, odds.high.isFinite ? odds.high : nil)
-        most = Self.greatestRate(hits: hits, trials: trials, alpha: MeanInterval.alpha / 2)
     }
 
     /// The odds ratios that are not excluded, from 0 to infinity.
@@ -90,14 +105,21 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         return (low.map { Self.odds[$0] } ?? 0, high.map { Self.odds[$0] } ?? .infinity)
     }
 
-    /// The candidate's rate less the baseline's, where the baseline's is `rate`: what is left by the odds, and by the
-    /// candidate's own rate. Nil before the first stratum has ended.
-    /// - Parameter rate: 0 ... 1.
-    public func difference(baseline rate: Double) -> ClosedRange<Double>? {
-        guard trials > 0 else { return nil }
-        func candidate(_ odds: Double) -> Double { odds * rate / (1 - rate + odds * rate) }
-        let high = min(highest.map(candidate) ?? 1, most) - rate
-        return min(candidate(lowest) - rate, high)...high
+    /// The candidate's rate less the baseline's: what the odds leave for the baseline's possible rates, and what the
+    /// possible rates of both arms leave. Nil before a stratum with requests of both arms has ended.
+    public var difference: ClosedRange<Double>? {
+        guard baseline.trials > 0, candidate.trials > 0 else { return nil }
+        /// The least and the greatest difference at these odds. It is 0 at rates of 0 and 1 and extreme at 1/(1 + √ψ).
+        func shifts(_ odds: Double) -> (least: Double, greatest: Double) {
+            let extreme = min(max(1 / (1 + odds.squareRoot()), baseline.low), baseline.high)
+            let all = [baseline.low, extreme, baseline.high].map { rate in
+                rate < 1 ? odds * rate / (1 - rate + odds * rate) - rate : 0
+            }
+            return (all.min() ?? -1, all.max() ?? 1)
+        }
+        let low = max(lowest > 0 ? shifts(lowest).least : -baseline.high, candidate.low - baseline.high)
+        let high = min(highest.map { shifts($0).greatest } ?? 1 - baseline.low, candidate.high - baseline.low)
+        return min(low, high)...high
     }
 
     /// The largest p that the hits leave, by the same method with a Beta(½, ½) mixture over the rates.

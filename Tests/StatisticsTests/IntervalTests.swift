@@ -36,19 +36,48 @@ import Testing
         #expect(misses < 19, "\(misses) of \(Self.runs)")
     }
 
-    @Test("without a failure the difference is bounded by the candidate's own rate")
+    @Test("without a failure the difference is bounded by both arms' own rates")
     func noFailure() throws {
         var interval = OddsInterval()
-        #expect(interval.difference(baseline: 0) == nil)
-        interval.observe(Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30)
-        let difference = try #require(interval.difference(baseline: 0.0001))
-        #expect(difference.lowerBound == -0.0001 && difference.upperBound < 0.01)
+        #expect(interval.difference == nil)
+        let stratum = Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000))
+        interval.observe(stratum, seconds: 30)
+        let difference = try #require(interval.difference)
+        #expect(difference.contains(0) && difference.lowerBound > -0.01 && difference.upperBound < 0.01)
         // What clusters tells less.
         var clustered = OddsInterval()
-        clustered.observe(
-            Stratum(candidate: Tally(0, of: 1_000), baseline: Tally(0, of: 1_000)), seconds: 30, discount: 0.1)
-        #expect(
-            try #require(clustered.difference(baseline: 0.0001)).upperBound > 5 * difference.upperBound)
+        clustered.observe(stratum, seconds: 30, discount: 0.1)
+        #expect(try #require(clustered.difference).upperBound > 5 * difference.upperBound)
+    }
+
+    @Test(
+        "the difference of two rates is hardly ever outside its interval, whatever the rates",
+        arguments: [(0, 1), (1, 0), (1, 1), (0, 0), (0.002, 0.004), (0.5, 0.4), (0.9, 0.99), (0, 0.02)])
+    func differences(baseline: Double, candidate: Double) throws {
+        var misses = 0
+        for seed in 1...Self.runs {
+            var random = SplitMix64(seed: seed)
+            var interval = OddsInterval()
+            var hasMissed = false
+            for _ in 0..<60 {
+                interval.observe(
+                    Stratum(
+                        candidate: Self.tally(10, candidate, &random), baseline: Self.tally(20, baseline, &random)),
+                    seconds: 5)
+                if interval.difference.map({ !$0.contains(candidate - baseline) }) ?? false { hasMissed = true }
+            }
+            if hasMissed { misses += 1 }
+            let range = try #require(interval.difference)
+            #expect(range.upperBound - range.lowerBound < 0.35)
+        }
+        #expect(misses < 19, "\(misses) of \(Self.runs)")
+    }
+
+    @Test("an interval is known after a few requests, and not only after half a minute")
+    func soon() throws {
+        var interval = OddsInterval()
+        for _ in 0..<8 { interval.observe(Stratum(candidate: Tally(20, of: 20), baseline: Tally(0, of: 20))) }
+        #expect(try #require(interval.difference).lowerBound > 0.7)
     }
 
     @Test("strata of any size are taken, and what is plain is seen")
@@ -60,13 +89,14 @@ import Testing
             odds.observe(stratum, seconds: 30)
             quantile.observe(seconds: 30) { _ in (stratum, stratum) }
         }
-        #expect(try #require(odds.difference(baseline: 0.001)).contains(0.899))
+        #expect(try #require(odds.difference).contains(0.899))
         #expect(quantile.lowest == QuantileInterval.ratios.last)
     }
 
     @Test("an open stratum counts once it ends, by time or with the split")
     func strata() {
         var interval = OddsInterval()
+        interval.observe(Stratum(), seconds: 30)
         interval.observe(Stratum(candidate: Tally(9, of: 100), baseline: Tally(1, of: 100)), seconds: 29)
         #expect(interval.odds(alpha: 0.05).high == .infinity)
         interval.weightChanged()

@@ -121,9 +121,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
 
     /// The candidate's rate less the baseline's.
     var difference: DifferenceInterval? {
-        odds?.difference(baseline: sinceStart.baseline.smoothedRate).map {
-            DifferenceInterval($0)
-        }
+        odds?.difference.map { DifferenceInterval($0) }
     }
 
     var proofEvidence: Double { proof.logEvidence }
