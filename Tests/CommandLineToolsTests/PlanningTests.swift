@@ -1,6 +1,7 @@
 import AdminTestSupport
 import AdminTypes
 import Analysis
+import Foundation
 import PolicyModel
 import PolicyYAML
 import RolloutController
@@ -33,9 +34,21 @@ struct PlanningTests {
         let slow = CommandRun(all: ["policy", "lint", standard, "--rps", "1", "--hours", "0.2"])
         #expect(slow.status == 0 && slow.output.contains("1 file fine"), "\(slow.output) \(slow.errors)")
         #expect(slow.output.contains("is promoted in 0% of rollouts within 0.2 h"), "\(slow.output)")
-        #expect(slow.output.contains("warning: the bounds are too tight for this traffic"), "\(slow.output)")
+        #expect(slow.output.contains("warning: few are promoted in this time"), "\(slow.output)")
+        #expect(slow.output.contains("the simulated steps take 42m before the proof"), "\(slow.output)")
         let refused = CommandRun(all: ["policy", "lint", standard, "--rps", "0"])
         #expect(refused.status == 2 && refused.errors.contains("--rps is a rate"), "\(refused.errors)")
+        let idle = CommandRun(all: ["policy", "lint", standard, "--hours", "1"])
+        #expect(idle.status == 2 && idle.errors.contains("go with --rps"), "\(idle.errors)")
+    }
+
+    @Test("lint of a folder without a file is an error")
+    func nothingToLint() throws {
+        let folder = NSTemporaryDirectory() + "lint-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let run = CommandRun(all: ["policy", "lint", folder])
+        #expect(run.status == 1 && run.errors.contains("no .yaml file in \(folder)"), "\(run.errors)")
     }
 
     @Test(

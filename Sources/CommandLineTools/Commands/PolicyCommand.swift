@@ -24,9 +24,9 @@ struct PolicyLintCommand: ParsableCommand {
 
     @Argument(help: ArgumentHelp("Files or folders.", valueName: "files"), completion: .file()) var files: [String]
     @Option(help: "Requests per second to the service: says how often a sound candidate is promoted.") var rps: Double?
-    @Option(help: "With --rps: hours within which a rollout has to end.") var hours = 2.0
-    @Option(help: "With --rps: share of the requests that fail.", transform: ShareValue.init(written:))
-    var errors = ShareValue(0.001)
+    @Option(help: "With --rps: hours within which a rollout has to end. (default: 2)") var hours: Double?
+    @Option(help: "With --rps: share of the requests that fail. (default: 0.1%)", transform: ShareValue.init(written:))
+    var errors: ShareValue?
 
     /// The share of sound candidates that have to be promoted. With fewer, the bounds are too tight for the traffic.
     private static let minimumPromoted = 0.95
@@ -37,7 +37,10 @@ struct PolicyLintCommand: ParsableCommand {
         guard rps.map({ $0 > 0 && $0 <= PolicySimulateCommand.mostRate }) ?? true else {
             throw ValidationError("--rps is a rate up to 100000, such as 40")
         }
-        guard hours > 0, hours <= PolicySimulateCommand.mostHours else {
+        guard rps != nil || hours == nil && errors == nil else {
+            throw ValidationError("--hours and --errors go with --rps: add the rate, such as --rps 40")
+        }
+        guard hours.map({ $0 > 0 && $0 <= PolicySimulateCommand.mostHours }) ?? true else {
             throw ValidationError("--hours is up to 168, such as 2")
         }
     }
@@ -51,6 +54,12 @@ struct PolicyLintCommand: ParsableCommand {
         if errors > 0 {
             throw Failure(ExitStatus.failed, "\(Words.count(errors, "error")), \(Words.count(warnings, "warning"))")
         }
+        guard result.value != 0 else {
+            throw Failure(
+                ExitStatus.failed,
+                "no .yaml file in \(files.joined(separator: ", ")): name the folders that hold the policies and services"
+            )
+        }
         let read = Words.count(result.value ?? 0, "file")
         console.line(warnings > 0 ? "\(read) fine, \(Words.count(warnings, "warning"))" : "\(read) fine")
         if let rps { for line in try forecast(rps) { console.line(line) } }
@@ -59,6 +68,7 @@ struct PolicyLintCommand: ParsableCommand {
     /// Simulates rollouts of a candidate that equals the baseline. The lines say how often, and how soon, it is promoted.
     private func forecast(_ rate: Double) throws -> [String] {
         let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
+        let (hours, errors) = (hours ?? 2, errors ?? ShareValue(0.001))
         let traffic = ArmTraffic(
             errors: errors.value, latency: LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
         var plan = RolloutSimulation(
@@ -77,8 +87,9 @@ struct PolicyLintCommand: ParsableCommand {
         var lines = [line]
         if summary.promoted.value < Self.minimumPromoted {
             lines.append(
-                "warning: the bounds are too tight for this traffic: widen them (max, maxIncrease, floor), or allow more "
-                    + "time (--hours, and the service's deadline)")
+                "warning: few are promoted in this time: widen the bounds (max, maxIncrease, floor), or allow more time "
+                    + "(--hours, and the service's deadline); the simulated steps take "
+                    + "\(Words.time(StepsValue.standard.steps.reduce(0) { $0 + $1.hold.seconds })) before the proof")
         }
         if let note = planned.note { lines.append(note) }
         return lines

@@ -87,6 +87,9 @@ struct BaselineSample {
 struct ProposedBounds {
     /// The factors from measured values to bounds: a margin for days that are worse than the measured time.
     static let latencyRoom = 1.3
+    /// The least room above a measured latency, in seconds. Measured at the servers, it lacks the way through the proxy,
+    /// and a ceiling that is too near cannot be proven.
+    static let leastLatencyRoom = 0.005
     static let errorRoom = 4.0
 
     /// The ceiling for the P95 of the latency; nil if the P95 was not measured.
@@ -99,7 +102,10 @@ struct ProposedBounds {
         let isKnown = sample.isEnough
         p95 =
             isKnown
-            ? sample.p95.map { .nanoseconds(Int64(saturating: Self.roundedUp($0 * Self.latencyRoom) * 1e9)) } : nil
+            ? sample.p95.map { p95 in
+                let ceiling = max(p95 * Self.latencyRoom, p95 + Self.leastLatencyRoom)
+                return .nanoseconds(Int64(saturating: Self.roundedUp(ceiling) * 1e9))
+            } : nil
         maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), maxErrors) : 0.01
         guard isKnown else { return }
