@@ -75,8 +75,21 @@ func spawn(_ body: @escaping @Sendable () -> Void) {
     pthread_detach(thread)
 }
 
-/// A port that nobody listens on.
+/// A port that refuses connections. It stays bound while the process runs: a port that was closed may be given to the server
+/// of another test, which would respond. A server that asks for this very port gets it.
 func deadPort() -> UInt16 {
-    let upstream = ScriptedUpstream { _, _ in }
-    return upstream.port
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var isReusable: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &isReusable, socklen_t(MemoryLayout<Int32>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    withUnsafeMutablePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            precondition(bind(descriptor, $0, length) == 0)
+            precondition(getsockname(descriptor, $0, &length) == 0)
+        }
+    }
+    return UInt16(bigEndian: address.sin_port)
 }
