@@ -124,12 +124,15 @@ public struct SampleReader: Sendable {
     }
 
     private func impossibleCount(_ selector: SeriesSelector, _ exposition: Exposition) -> String? {
-        exposition.select(selector).lazy.compactMap { impossibleCount($0.value, selector.description) }.first
+        guard exposition.anyValue(selector, { !isCount($0) }) else { return nil }
+        return exposition.select(selector).lazy.compactMap { impossibleCount($0.value, selector.description) }.first
     }
+
+    private func isCount(_ value: Double) -> Bool { (0...Proportion.largestCount).contains(value) }
 
     /// The reason why a value cannot be a count; nil if it can.
     private func impossibleCount(_ value: Double, _ name: String) -> String? {
-        if (0...Proportion.largestCount).contains(value) { return nil }
+        if isCount(value) { return nil }
         return "\(name) is \(value), which is no count: counts are from 0 to \(UInt64(Proportion.largestCount))"
     }
 

@@ -31,13 +31,18 @@ public struct SummarySample: Hashable, Sendable {
 extension Exposition {
     /// The matching samples, labels sorted by name. A series that occurs twice counts once, its first sample.
     public func select(_ selector: SeriesSelector) -> [Sample] {
-        var seen: Set<[Label]> = []
-        var matching: [Sample] = []
-        for var sample in samples(named: selector.name) where selector.matches(sample) {
-            sample.labels.sort { $0.name.precedesBytewise($1.name) }
-            if seen.insert(sample.labels).inserted { matching.append(sample) }
+        var matching = samples(named: selector.name).filter(selector.matches)
+        for i in matching.indices where matching[i].labels.count > 1 {
+            matching[i].labels.sort { $0.name.precedesBytewise($1.name) }
         }
-        return matching
+        guard matching.count > 1 else { return matching }
+        var seen: Set<[Label]> = []
+        return matching.filter { seen.insert($0.labels).inserted }
+    }
+
+    /// True if any matching sample, repeated ones included, has a value with a property.
+    public func anyValue(_ selector: SeriesSelector, _ property: (Double) -> Bool) -> Bool {
+        samples(named: selector.name).contains { property($0.value) && selector.matches($0) }
     }
 
     /// The value of each matching series by its labels, which are sorted by name.
@@ -47,7 +52,8 @@ extension Exposition {
 
     /// Whether a series that matches is written twice.
     public func repeats(_ selector: SeriesSelector) -> Bool {
-        samples(named: selector.name).count { selector.matches($0) } > select(selector).count
+        let matching = samples(named: selector.name).count { selector.matches($0) }
+        return matching > 1 && matching > select(selector).count
     }
 
     /// The type of the family of samples with a name; nil without a TYPE line.
