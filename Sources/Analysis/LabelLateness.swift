@@ -33,3 +33,13 @@ public struct LabelLateness: Hashable, Codable, Sendable {
         return .lateLabels(candidate: share(.candidate), baseline: share(.baseline))
     }
 }
+
+extension [Measurement] {
+    /// Makes measurements that pass wait, because late labels may hide a difference. One that fails stays as it is.
+    mutating func hold(for note: MeasurementNote) {
+        for i in indices where self[i].verdict == .pass {
+            self[i].verdict = .noData
+            self[i].notes.append(note)
+        }
+    }
+}

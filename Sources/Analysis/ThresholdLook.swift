@@ -97,10 +97,7 @@ struct ThresholdLook {
                 return groups.flatMap { compareAll($0.name, $0.counts) }
             }
         if let note = table.lateness(quality).note(quality) {
-            measurements.append(
-                Measurement(
-                    subject: "late labels", unit: quality.unit, bound: quality.maxDrop ?? quality.maxRise ?? 0,
-                    verdict: .noData, notes: [note]))
+            measurements.hold(for: note)
         }
         // Small groups may be left out beside others, but not if no other group is left.
         if measurements.allSatisfy({ $0.value == nil }) {

@@ -398,17 +398,22 @@ private struct Scene {
                 if i < 30 { table.addLate(row(i), arm: arm, scores: nil) }
             }
         }
-        func verdict(maxDrop: Double) -> Verdict {
+        func result(maxDrop: Double) -> CheckResult {
             let check = QualityCheck(measure: .recall, maxDrop: maxDrop, maturity: .seconds(60))
             let policy = Policy(name: "p", checks: [Check(name: "q", kind: .quality(check))])
             var judge = ThresholdJudge()
             let snapshot = WindowSnapshot(
                 observations: ObservationWindow(retention: .seconds(60), startedAt: 0), quality: table)
-            return judge.evaluate([policy], snapshot, now: 0)[0].verdict
+            return judge.evaluate([policy], snapshot, now: 0)[0]
         }
         // 3 % of either arm's labels are late: together more than a fifth of 5 points, and less than that of 40.
-        #expect(verdict(maxDrop: 0.05) == .noData)
-        #expect(verdict(maxDrop: 0.4) == .pass)
+        let held = result(maxDrop: 0.05)
+        #expect(
+            held.verdict == .noData
+                && held.measurements.map(\.notes) == [[.lateLabels(candidate: 30 / 1_030, baseline: 30 / 1_030)]])
+        // The numbers are shown all the same.
+        #expect(held.decisive?.value != nil && held.decisive?.candidateSamples == 1_000)
+        #expect(result(maxDrop: 0.4).verdict == .pass)
     }
 
     @Test("rows of unknown requests take no place from rows whose requests are known") func crowd() {

@@ -47,7 +47,8 @@ extension SequentialJudge {
             missing.append(note.words)
         }
         if let note = quality.lateness.note(quality.check) {
-            add("late labels", .noData, note)
+            if measurements.isEmpty { add("late labels", .noData, note) }
+            measurements.hold(for: note)
             missing.append(note.words)
         }
         // Small groups may be left out beside others, but not if no other group is left.
