@@ -87,7 +87,7 @@ public struct FeedbackJoin: Sendable {
     private var earlier: [UInt64: Seen] = [:]
     /// When `earlier` was replaced last, in monotonic nanoseconds.
     private var renewedAt: Int64?
-    /// For how long requests were remembered when the oldest were forgotten last; nil if none was forgotten yet.
+    /// The time for which requests were remembered when the oldest were forgotten last; nil if none was forgotten yet.
     public private(set) var memory: Duration?
     /// Rows to be joined by the next `settle`, in the order in which they became known.
     private var ready = RowQueue<Feedback>()

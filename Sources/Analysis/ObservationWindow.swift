@@ -61,7 +61,7 @@ public struct ObservationWindow: Sendable {
         self.sinceStep = sinceStep
     }
 
-    /// From now on, counts only the latencies of requests that begin at or after `instant`; `.max` for none. Errors
+    /// Restricts the latencies that count to those of requests that begin at or after `instant`; `.max` for none. Errors
     /// always count, or a crash loop would stay hidden in the warm-up.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 

@@ -70,7 +70,7 @@ public struct GroupCounts: Hashable, Codable, Sendable {
         func proportion(_ k: UInt64, _ n: UInt64) -> (Double, UInt64, Double)? {
             guard n > 0 else { return nil }
             let p = Double(k) / Double(n)
-            // With one success and one failure added, so that the variance is not 0 if there were none.
+            // The rate of the variance has one success and one failure added, so that the variance is never 0.
             let q = (Double(k) + 1) / (Double(n) + 2)
             return (p, n, q * (1 - q))
         }

@@ -15,7 +15,8 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
         var inconclusives = 0
         var consecutiveErrors = 0
         /// The candidate's rows at the last counted failure, by the subject of the measurement; nil before the first.
-        /// They are kept only for quality, which is measured over the whole rollout and therefore across restarts.
+        /// Only quality checks keep these rows, since quality is measured over the whole rollout and therefore across
+        /// restarts.
         var countedRows: [String: GroupCounts]?
     }
 

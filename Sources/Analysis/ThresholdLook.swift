@@ -13,8 +13,8 @@ struct ThresholdLook {
     var startedFrom: Int64?
     /// A counted failure: only the data after it count, however few they are. Nil for all of the check's window.
     var after: CountedFailure?
-    /// For latencies after a counted failure: the smallest age of a request in nanoseconds, at which it is known
-    /// whether it was slower than the bound.
+    /// The smallest age of a request in nanoseconds at which it is known whether it was slower than the bound; 0 unless
+    /// latencies are judged after a counted failure.
     var age: Int64 = 0
 
     var since: Int64 { max(now - check.limits.window.nanoseconds, startedFrom ?? .min, after?.endedFrom ?? .min) }

@@ -63,8 +63,8 @@ public final class EventLoop: @unchecked Sendable {
         do {
             let thread = try WorkerThread(named: name) { self.run() }
             self.thread = thread
-            // It is stored here as well as by the thread itself: until that runs, this thread would count as the
-            // loop's.
+            // The identity is stored here as well as by the new thread itself. Until the new thread runs, the calling
+            // thread would otherwise count as the loop's.
             threadIdentity.store(thread.identity, ordering: .relaxed)
         } catch {
             preconditionFailure("\(error)")

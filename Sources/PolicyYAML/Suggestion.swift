@@ -14,7 +14,7 @@ enum Suggestion {
             guard wanted.count <= 64, letters.count <= 64,
                 let distance = EditDistance.between(wanted, letters, atMost: limit)
             else { continue }
-            // Of two equally similar names, one with the same letters is preferred: `p95` before `p50` for `p59`.
+            // A name with the same letters is preferred to another that is equally similar: `p95` to `p50` for `p59`.
             let swapped = distance == best?.distance && letters.sorted() == wanted.sorted()
             if swapped || distance < best?.distance ?? .max { best = (candidate, distance) }
         }

@@ -15,8 +15,8 @@
 ///     (w′/w) (w n_c + n_b − 1)/(w n_c + n_b − w)
 ///
 /// with w′ ≥ w ≥ 1 the weights of the slower and the faster place, which is at least 1. So E(Y) ≤ E(Y′), whose mean is 1.
-/// Of equal places the baseline's count as slower, which gives the smallest E of all orders among them. The same holds
-/// for the powers of E that discount clustered data (`Bank`).
+/// The baseline's requests count as slower than the candidate's in the same place, which gives the smallest E of all
+/// orders among them. The same holds for the powers of E that discount clustered data (`Bank`).
 public struct LatencyOrderProcess: Hashable, Codable, Sendable {
     /// The weights below the baseline's P50, from there to its P90, to its P99, and beyond, of each bet: those of normal
     /// latencies that are shifted by .15 to 1.5 standard deviations, and one for the upper half only.

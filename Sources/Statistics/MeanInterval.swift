@@ -1,8 +1,8 @@
 /// A confidence interval for the mean of bounded values that may be read at any time: the predictable plug-in empirical
 /// Bernstein interval (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, 2023, theorem 2).
 ///
-/// With X in 0 ... 1, the running mean m, λ and v = 4(X − m)² of which m and λ come from earlier values only, and
-/// ψ(λ) = (−ln(1 − λ) − λ)/4:
+/// The interval is the following, where X is a value scaled to 0 ... 1, m is the running mean and λ the bet, both computed
+/// from earlier values only, v = 4(X − m)², and ψ(λ) = (−ln(1 − λ) − λ)/4:
 ///
 ///     Σ λX/Σ λ ± (ln(2/α) + Σ v ψ(λ))/Σ λ
 public struct MeanInterval: Hashable, Codable, Sendable {

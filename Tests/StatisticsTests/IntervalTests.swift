@@ -44,7 +44,7 @@ import Testing
         interval.observe(stratum, seconds: 30)
         let difference = try #require(interval.difference)
         #expect(difference.contains(0) && difference.lowerBound > -0.01 && difference.upperBound < 0.01)
-        // What clusters tells less.
+        // Clustered requests tell less.
         var clustered = OddsInterval()
         clustered.observe(stratum, seconds: 30, discount: 0.1)
         #expect(try #require(clustered.difference).upperBound > 5 * difference.upperBound)

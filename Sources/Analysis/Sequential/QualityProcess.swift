@@ -278,7 +278,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         var best: (value: Double, part: String) = (-.infinity, "")
         var sum = -Double.infinity
         var atStake = 0.0
-        // By index, since a copy of a group would retain all its arrays.
+        // The loops go by index, since a copy of a group would retain all its arrays.
         for i in groups.indices {
             for j in groups[i].bounds.indices {
                 let value = evidence(of: groups[i].bounds[j], in: groups[i])

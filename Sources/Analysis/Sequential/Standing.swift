@@ -18,7 +18,7 @@ extension SequentialJudge {
     /// out.
     public var standing: Standing {
         var standing = Standing()
-        // By index, since a copy of a state would retain all its arrays.
+        // The loop goes by index, since a copy of a state would retain all its arrays.
         for i in states.indices where states[i].check.action.isRequired && !states[i].process.isQuality {
             if states[i].process.evidence.value >= threshold(states[i]) {
                 switch states[i].check.action {
