@@ -1,35 +1,42 @@
-/// Evidence against the null hypothesis that the candidate's latency is nowhere longer than the baseline's allows, from the
-/// order of all requests of a stratum.
+/// Evidence against the null hypothesis that the candidate's latency is nowhere longer than the baseline's allows, from
+/// the order of all requests of a stratum.
 ///
-/// A request's place is its latency, for the baseline multiplied by the allowed increase. Going from the slowest place to
-/// the fastest, the next request is the candidate's with probability w n_c/(w n_c + n_b) if the bet is right, n_c and n_b
-/// being the requests of the arms that are left and w the weight of the place, and with n_c/(n_c + n_b) if the arms are
-/// alike. The product of these ratios is the bet's value E. The weights are at least 1 and do not fall toward slower places.
+/// A request's place is its latency, for the baseline multiplied by the allowed increase. Going from the slowest place
+/// to the fastest, the next request is the candidate's with probability w n_c/(w n_c + n_b) if the bet is right, n_c
+/// and n_b being the requests of the arms that are left and w the weight of the place, and with n_c/(n_c + n_b) if the
+/// arms are alike. The product of these ratios is the bet's value E. The weights are at least 1 and do not fall toward
+/// slower places.
 ///
-/// **Why the mean of E is at most 1.** For arms that are alike, every order of the arms over the places is equally likely,
-/// and E is a likelihood ratio. Let the candidate be faster: there are places Y of its requests and Y′ ≥ Y that are
-/// distributed as the baseline's, independently of those. It remains to see that E does not fall if a request of the
-/// candidate becomes slower. If it only gets to a place of more weight, its own factor w(n_c + n_b)/(w n_c + n_b) grows. If
-/// it changes places with the next slower request, of the baseline, the product of their two factors is multiplied by
+/// **Why the mean of E is at most 1.** For arms that are alike, every order of the arms over the places is equally
+/// likely, and E is a likelihood ratio. Let the candidate be faster: there are places Y of its requests and Y′ ≥ Y that
+/// are distributed as the baseline's, independently of those. It remains to see that E does not fall if a request of
+/// the candidate becomes slower. If it only gets to a place of more weight, its own factor w(n_c + n_b)/(w n_c + n_b)
+/// grows. If it changes places with the next slower request, of the baseline, the product of their two factors is
+/// multiplied by
 ///
 ///     (w′/w) (w n_c + n_b − 1)/(w n_c + n_b − w)
 ///
-/// with w′ ≥ w ≥ 1 the weights of the slower and the faster place, which is at least 1. So E(Y) ≤ E(Y′), whose mean is 1.
-/// The baseline's requests count as slower than the candidate's in the same place, which gives the smallest E of all
-/// orders among them. The same holds for the powers of E that discount clustered data (`Bank`).
+/// with w′ ≥ w ≥ 1 the weights of the slower and the faster place. This factor is at least 1, so E(Y) ≤ E(Y′), whose
+/// mean is 1. The baseline's requests count as slower than the candidate's in the same place, which gives the smallest
+/// E of all orders among them. The same holds for the powers of E that discount clustered data (`Bank`).
 public struct LatencyOrderProcess: Hashable, Codable, Sendable {
-    /// The weights below the baseline's P50, from there to its P90, to its P99, and beyond, of each bet: those of normal
-    /// latencies that are shifted by .15 to 1.5 standard deviations, and one for the upper half only.
+    /// The weights of each bet below the baseline's P50, from there to its P90, to its P99, and beyond. Five bets fit
+    /// normal latencies that are shifted by .15 to 1.5 standard deviations; the last is on the upper half only.
     static let weights: [[Double]] = [
         [1.1, 1.2, 1.3, 1.4], [1.15, 1.4, 1.8, 2.2], [1.3, 1.7, 2.2, 3], [1.5, 2.5, 4, 6], [2, 4, 8, 15],
         [1, 1.3, 1.8, 2.5],
     ]
-    /// The same by class of place, for all bets at once; unused lanes bet on nothing.
+    /// The weights of all bets at once, for each of the four classes of places. Unused lanes have the weight 1, which
+    /// bets on nothing.
     private static let lanes: [SIMD8<Double>] = (0..<4).map { place in
         var lanes = SIMD8<Double>(repeating: 1)
         for (i, bet) in weights.enumerated() { lanes[i] = bet[place] }
         return lanes
     }
+
+    /// The number of requests of one arm above which a stratum without requests of the other is dropped. Such a stratum
+    /// is no evidence, and may last for as long as the candidate gets no traffic.
+    static let mostOfOneArm = 1 << 17
 
     private var bank: Bank
     private var builder = StratumBuilder()
@@ -45,10 +52,13 @@ public struct LatencyOrderProcess: Hashable, Codable, Sendable {
     }
 
     public var logEvidence: Double { bank.logEvidence }
+    /// The number of requests in the open stratum.
+    var openRequests: Int { baseline.count + candidate.count }
 
     /// Takes one tick.
     /// - Parameters:
-    ///   - baseline: the places of its requests, ascending; likewise of the candidate's.
+    ///   - baseline: the places of the baseline's requests, ascending.
+    ///   - candidate: the places of the candidate's requests, ascending.
     ///   - knots: the places of the baseline's P50, P90 and P99 in earlier data.
     public mutating func observe(
         baseline: [UInt16], candidate: [UInt16], knots: [UInt16], seconds: Int = 1, discount: Double = 1
@@ -61,7 +71,11 @@ public struct LatencyOrderProcess: Hashable, Codable, Sendable {
             self.candidate += candidate
         }
         let tick = Stratum(candidate: Tally(0, of: candidate.count), baseline: Tally(0, of: baseline.count))
-        if builder.add([tick], seconds: seconds, discount: discount) { close() }
+        if builder.add([tick], seconds: seconds, discount: discount) {
+            close()
+        } else if !builder.isWhole, openRequests > Self.mostOfOneArm {
+            clear()
+        }
     }
 
     /// Ends the open stratum because the split changed; an incomplete one is dropped.
@@ -110,7 +124,7 @@ public struct LatencyOrderProcess: Hashable, Codable, Sendable {
                 numerator = SIMD8(repeating: 1)
                 denominator = numerator
             }
-            // A value may be out of range halfway and come back.
+            // A product may leave the range of a Double halfway and return to it, so its logarithm is kept.
             if factors % 256 == 0 {
                 for i in weights.indices { logarithm[i] += ln(value[i]) }
                 value = SIMD8(repeating: 1)

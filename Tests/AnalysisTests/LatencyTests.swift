@@ -36,6 +36,21 @@ import Testing
         }
     }
 
+    @Test(
+        "in the order of requests a candidate within the allowed increase is never the slower one",
+        arguments: [0.1, 0.15, 0.3])
+    func places(increase: Double) {
+        let process = LatencyProcess(
+            LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: increase), mode: .counts(discount: 1))
+        for microseconds in Self.samples where microseconds > 0 && microseconds < 1 << 31 {
+            let allowed = UInt32((Double(microseconds) * (1 + increase)).rounded(.down))
+            let place = process.place(ofBaseline: LatencyBuckets.index(microseconds), increase)
+            #expect(LatencyBuckets.index(allowed) <= place, "\(microseconds) µs")
+            // The rounding costs at most two buckets.
+            #expect(place <= LatencyBuckets.index(allowed) + 2, "\(microseconds) µs")
+        }
+    }
+
     @Test("a bucket is at most 1/64 of its lower bound wide") func width() {
         for bucket in 64..<LatencyBuckets.count {
             let low = LatencyBuckets.lowerBound(bucket)

@@ -42,6 +42,21 @@ import Testing
         }
     }
 
+    @Test("a stratum of one arm is bounded, and evidence comes after it")
+    func oneArm() {
+        var process = LatencyOrderProcess()
+        for _ in 0..<100 {
+            process.observe(baseline: [UInt16](repeating: 5, count: 10_000), candidate: [], knots: Self.knots)
+        }
+        #expect(process.openRequests <= LatencyOrderProcess.mostOfOneArm)
+        for _ in 0..<100 {
+            process.observe(
+                baseline: [UInt16](repeating: 2, count: 20), candidate: [UInt16](repeating: 9, count: 20),
+                knots: Self.knots)
+        }
+        #expect(process.logEvidence > 10)
+    }
+
     @Test("long strata neither overflow nor lose what comes back")
     func range() {
         // All of the candidate's requests slower, then all faster, interleaved blocks of 300.

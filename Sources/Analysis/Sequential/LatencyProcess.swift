@@ -11,20 +11,20 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     private var ceiling: RateProcess?
     /// The evidence that the candidate is slower than the baseline allows.
     private var ratio: LatencyRatioProcess?
-    /// The same from the order of all requests, for a distribution; it has half of the wealth. Nil for a quantile, and in
-    /// the mode `ticks`.
+    /// The evidence from the order of all requests, for a check of the distribution, where it and `ratio` have half of
+    /// the wealth each. Nil for a check of a quantile, and in the mode `ticks`.
     private var order: LatencyOrderProcess?
     /// The evidence that replaces that of `ratio` if the mode is `ticks`, because slow requests cluster strongly.
     private var ratioByTick: TickProcess?
     /// A summand of ln E, at most 0: what was lost before the mode of betting changed, or, under sticky routing, the
     /// logarithm of the present cohort's share of the risk.
     private var carried = 0.0
-    /// The interval of the ratio of the arms' quantiles at `shown`; nil where traffic is assigned by key, and without
-    /// `maxIncrease`.
+    /// The interval of the ratio of the arms' quantiles; nil if traffic is assigned by key, and without `maxIncrease`.
     private var interval: QuantileInterval?
-    /// The baseline's quantile at which `interval` compares, as a bucket, and the candidate's at each of its ratios.
+    /// The buckets at which `interval` compares the arms: that of the baseline's quantile, and those of its multiples
+    /// by `QuantileInterval.ratios` for the candidate.
     private var intervalPoint: Int?
-    private var intervalLimits: [Int] = []
+    private var intervalLimits: [Int]?
     private var mode: CountingMode
     private var proof: LatencyProof
     private var step: UInt16?
@@ -156,20 +156,23 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         func append(_ bucket: Int, _ requests: Int, to places: inout [UInt16]) {
             places += repeatElement(bucket < LatencyBuckets.count ? UInt16(bucket) : .max, count: requests)
         }
-        // A request that is not known to the end speaks for the candidate: its own was as fast as it can have been, and
-        // the baseline's as slow. The same within a bucket.
+        // A request of which only a lower bound is known counts in the candidate's favor: the candidate's as that fast,
+        // the baseline's as slower than all others. Within a bucket the baseline's requests count as slower as well.
         counts.forEachBucket(.candidate, outlived: false) { append($0, $1, to: &candidate) }
         let known = candidate.count
         counts.forEachBucket(.candidate, outlived: true) { append($0, $1, to: &candidate) }
         if candidate.count > known { candidate.sort() }
-        counts.forEachBucket(.baseline, outlived: false) { bucket, requests in
-            let isError = bucket == LatencyBuckets.count
-            append(isError ? bucket : limit(of: bucket, increase) + 1, requests, to: &baseline)
-        }
+        counts.forEachBucket(.baseline, outlived: false) { append(place(ofBaseline: $0, increase), $1, to: &baseline) }
         counts.forEachBucket(.baseline, outlived: true) { append(LatencyBuckets.count, $1, to: &baseline) }
         order?.observe(
             baseline: baseline, candidate: candidate, knots: points.map { UInt16($0.revert) }, seconds: seconds,
             discount: mode.proofDiscount)
+    }
+
+    /// The place of the baseline's requests in a bucket: that of the longest latency that the candidate may have instead
+    /// of any of them.
+    func place(ofBaseline bucket: Int, _ increase: Double) -> Int {
+        bucket + 1 < LatencyBuckets.count ? limit(of: bucket + 1, increase) : LatencyBuckets.count
     }
 
     private mutating func observeInterval(_ counts: LatencyCounts, seconds: Int) {
@@ -182,11 +185,11 @@ struct LatencyProcess: Hashable, Codable, Sendable {
                 LatencyBuckets.index(UInt32(saturating: (microseconds * $0).rounded(.down)))
             }
         }
-        guard let baseline = intervalPoint else { return }
+        guard let baseline = intervalPoint, let limits = intervalLimits else { return }
         let theirs = counts.tally(.baseline, baseline)
         interval?.observe(seconds: seconds, discount: mode.proofDiscount) {
             // Requests in the bucket of a point may be on either side of it.
-            let limit = intervalLimits[$0]
+            let limit = limits[$0]
             return (
                 Stratum(candidate: counts.tally(.candidate, limit + 1), baseline: theirs),
                 Stratum(candidate: counts.tally(.candidate, limit), baseline: theirs)
@@ -194,7 +197,8 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// The candidate's quantile less the baseline's at the check's quantile, in seconds.
+    /// The interval of the candidate's quantile less the baseline's, in seconds, at the quantile that the check names
+    /// or by which a distribution is shown.
     /// - Parameter seconds: the baseline's quantile.
     func difference(baseline seconds: Double?) -> DifferenceInterval? {
         guard let interval, let seconds, seconds.isFinite else { return nil }
@@ -204,7 +208,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     }
 
     /// The index of the quantile of a distribution that is shown, and that the mode `ticks` judges.
-    private static let shown = 1
+    private static let shown = LatencyRatioProcess.quantiles.firstIndex(of: LatencyCheck.shownOfDistribution) ?? 0
     /// The number of a distribution's quantiles that have to be proven. The last is left out, since too few requests
     /// are beyond it.
     static let proven = 2
