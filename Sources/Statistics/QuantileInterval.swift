@@ -1,10 +1,10 @@
 /// A confidence interval for the ratio of the candidate's quantile to the baseline's, which may be read at any time.
 ///
-/// For each ratio r of a grid, the candidate's requests beyond r·x are compared with the baseline's beyond x, its quantile
-/// in earlier data (`OddsRatio`, against odds of 1). A ratio is too low once the candidate is proven to be beyond r·x more
-/// often than the baseline beyond x, and too high once it is proven to be so more seldom, each with half of α. Fewer of the
-/// candidate's requests are beyond a higher r, so what proves a ratio too low proves all lower ones: the interval holds for
-/// all ratios at once.
+/// For each ratio r of a grid, the candidate's requests beyond r·x are compared with the baseline's beyond x, its
+/// quantile in earlier data (`OddsRatio`, against odds of 1). A ratio is too low once the candidate is proven to be
+/// beyond r·x more often than the baseline beyond x, and too high once it is proven to be so less often, each with half
+/// of α. Fewer of the candidate's requests are beyond r·x for a higher r, so what proves a ratio too low proves all
+/// lower ones too low: the interval holds for all ratios at once.
 public struct QuantileInterval: Hashable, Codable, Sendable {
     /// The ratios, ascending, .6 to 4, and closer to each other around 1.
     public static let ratios: [Double] = [
@@ -14,22 +14,25 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
     /// The odds ratios that are bet on, and their inverses.
     private static let alternatives = [1.3, 2, 5]
     private static let inverses = alternatives.map { 1 / $0 }
+    /// The length of a stratum in seconds.
     private static let seconds = 30
     /// The probability that the true ratio is ever excluded.
     private static let alpha = 0.05
     /// ln E from which a ratio is excluded.
     private static let needed = -ln(alpha / 2)
 
-    /// The open stratum at each ratio, once for each of the two bounds.
+    /// The open stratum at each ratio: for bets that the ratio is too low with the candidate's requests that are surely
+    /// beyond the point, and for bets that it is too high with those that may be.
     private var higher: [Stratum]
     private var lower: [Stratum]
     private var age = 0
     private var discount = 1.0
-    /// The log wealth of each bet at each ratio.
+    /// The log wealth of each bet at each ratio, in units of `OddsInterval.scale`; the index is that of the ratio times
+    /// the number of bets, plus that of the bet.
     private var tooLow: [Int]
     private var tooHigh: [Int]
-    /// True for each ratio that is proven too low or too high a million times over. Bets on it have ended, which does no harm
-    /// to validity; after a few strata few ratios are left.
+    /// True for each ratio whose evidence is a million times what excludes it. It is not bet on any more, which keeps
+    /// the bets valid and saves time, since few other ratios remain after some strata.
     private var isSettled = [Bool](repeating: false, count: ratios.count)
 
     public init() {
@@ -43,13 +46,13 @@ public struct QuantileInterval: Hashable, Codable, Sendable {
     public private(set) var lowest: Double?
     public private(set) var highest: Double?
 
-    /// True between two strata, when the points may move.
+    /// True between two strata, when the points at which requests are counted may change.
     public var isBetweenStrata: Bool { age == 0 }
 
     /// Takes one tick.
     /// - Parameters:
-    ///   - tick: the requests beyond the points of a ratio, by its index in `ratios`: with those of the candidate that are
-    ///     surely beyond it, then with those that may be.
+    ///   - tick: returns the requests beyond the points of a ratio, which is given by its index in `ratios`: once with
+    ///     the candidate's requests that are surely beyond its point, and once with those that may be.
     ///   - discount: η, the discount for clustered data, 0 < η ≤ 1.
     public mutating func observe(
         seconds: Int = 1, discount: Double = 1, _ tick: (_ ratio: Int) -> (surely: Stratum, maybe: Stratum)

@@ -126,6 +126,78 @@ struct RenamedKeysTests {
         }
     }
 
+    /// Removes a key and its value, wherever they stand, if the value is an object or a list as given.
+    private func removing(_ key: String, _ opening: Character, from text: String) -> String {
+        var bytes = Array(text.utf8)
+        let wanted = Array("\"\(key)\":\(opening)".utf8)
+        var place = 0
+        while place + wanted.count <= bytes.count {
+            guard bytes[place..<place + wanted.count].elementsEqual(wanted) else {
+                place += 1
+                continue
+            }
+            var end = place + wanted.count
+            var depth = 1
+            while depth > 0 || !",}]".utf8.contains(bytes[end]) {
+                if "{[".utf8.contains(bytes[end]) { depth += 1 }
+                if "}]".utf8.contains(bytes[end]) { depth -= 1 }
+                end += 1
+            }
+            if bytes[end] == UInt8(ascii: ",") { end += 1 } else if bytes[place - 1] == UInt8(ascii: ",") { place -= 1 }
+            bytes.removeSubrange(place..<end)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    @Test("The judge of a build without intervals and late labels goes on")
+    func beforeIntervals() throws {
+        var scene = Scene()
+        var change = scene.start()
+        let policy = Policy(
+            name: "p",
+            checks: [
+                Check(name: "errors", kind: .errors(ErrorsCheck(max: 0.1))),
+                Check(name: "latency", kind: .latency(LatencyCheck(quantile: 0.5, maxIncrease: 0.2))),
+                Check(name: "recall", kind: .quality(QualityCheck(measure: .recall, maxDrop: 0.05))),
+            ])
+        var judge = SequentialJudge([policy], risk: Risk(), isKeyed: false)
+        for second in Int64(0)..<40 {
+            var tick = ErrorTick(second: second, step: 1)
+            tick.trials = [UInt32](repeating: 3, count: 2 * ErrorTick.shards)
+            judge.take(.errors(tick))
+            judge.take(
+                .rows(
+                    [Arm.baseline, .candidate].map {
+                        QualityRow(arm: $0, step: 1, label: 1, prediction: 1, score: nil, groups: [])
+                    }))
+        }
+        var evidence = scene.evidence(requests: 7)
+        evidence.judge = .sequential(judge)
+        change.evidence = evidence
+        do { try SQLiteStore(directory: directory.path).commit([change]) }
+        let queue = try DatabaseQueue(path: directory.file())
+        try queue.write { db in
+            let stored = try #require(try String.fetchOne(db, sql: "SELECT evidence FROM evidence"))
+            let added: [(String, Character)] = [
+                ("odds", "{"), ("interval", "{"), ("intervalLimits", "["), ("order", "{"), ("late", "["),
+                ("lateness", "{"),
+            ]
+            let text = added.reduce(stored) { removing($1.0, $1.1, from: $0) }
+            #expect(text.utf8.count < stored.utf8.count && !text.contains("\"lateness\":"))
+            try db.execute(
+                sql: "UPDATE evidence SET evidence = ?, evidence_checksum = ?", arguments: [text, Checksum.of(text)])
+        }
+        try queue.close()
+        let agent = try SQLiteStore(directory: directory.path).load()
+        #expect(agent.unreadable.isEmpty)
+        guard case .sequential(let read) = try #require(agent.services.first?.evidence).judge else {
+            Issue.record("the judge is not sequential")
+            return
+        }
+        #expect(read.items == judge.items)
+        #expect(read.evidence.map(\.evidence.value) == judge.evidence.map(\.evidence.value))
+    }
+
     @Test("A state that was damaged before is still found to be damaged")
     func damaged() throws {
         _ = try earlierDatabase()
