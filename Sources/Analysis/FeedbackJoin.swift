@@ -85,10 +85,11 @@ public struct FeedbackJoin: Sendable {
     /// The newest requests, and the generation before them.
     private var recent: [UInt64: Seen] = [:]
     private var earlier: [UInt64: Seen] = [:]
-    /// When `earlier` was replaced last, in monotonic nanoseconds.
+    /// The end of the request with which `earlier` was last replaced, in monotonic nanoseconds; nil before the first
+    /// replacement.
     private var renewedAt: Int64?
-    /// The time for which requests were remembered when the oldest were forgotten last; nil if none was forgotten yet.
-    public private(set) var memory: Duration?
+    /// The time for which requests had been remembered when some were last forgotten; nil if none has been forgotten.
+    private var lastMemory: Duration?
     /// Rows to be joined by the next `settle`, in the order in which they became known.
     private var ready = RowQueue<Feedback>()
     /// Rows whose requests are unknown, by request.
@@ -113,8 +114,9 @@ public struct FeedbackJoin: Sendable {
         switch self[o.requestHash] {
         case nil:
             if recent.count >= capacity {
-                if let renewedAt { memory = .nanoseconds(o.startedAt &- renewedAt) }
-                renewedAt = o.startedAt
+                let ended = o.startedAt &+ Int64(o.total) * 1_000
+                if let renewedAt { lastMemory = .nanoseconds(max(ended &- renewedAt, 0)) }
+                renewedAt = ended
                 earlier = recent
                 recent = [:]
             }
@@ -129,6 +131,14 @@ public struct FeedbackJoin: Sendable {
             if slot != o.slot || arm != o.arm { self[o.requestHash] = .ambiguous }
         case .labeled, .ambiguous: break
         }
+    }
+
+    /// The time for which requests are remembered at least; nil if none was forgotten yet. Since the last were forgotten no
+    /// request was, so after a peak of traffic the time grows again.
+    /// - Parameter now: in monotonic nanoseconds.
+    public func memory(now: Int64) -> Duration? {
+        guard let lastMemory, let renewedAt else { return nil }
+        return max(lastMemory, .nanoseconds(now &- renewedAt))
     }
 
     /// Notes a judged request that is not remembered, because no check asks for labels.

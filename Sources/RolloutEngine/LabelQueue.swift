@@ -3,7 +3,7 @@ import Analysis
 /// Holds labels back until a fixed time after the start of their request, so that at release the requests of one period
 /// have all had the same time for their labels to come. Labels of the earliest requests are released first.
 struct LabelQueue: Sendable {
-    /// The largest number of labels that wait.
+    /// The maximum number of waiting labels.
     static let capacity = 1 << 18
     /// The length in nanoseconds of a span whose requests' labels are released together.
     private static let grain: Int64 = 10_000_000_000

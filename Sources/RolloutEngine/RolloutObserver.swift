@@ -174,10 +174,10 @@ extension RolloutObserver {
         return take(feed.mature(now: now, latencyMaturity: judge.latencyMaturity) + judged(labels))
     }
 
-    /// Adds labels that were joined with their requests. Labels that no check asks for are dropped. Where a check
-    /// declares a maturity, labels wait for it, so that the labels of all requests of a time are compared together; one
-    /// that comes later is counted as late. Labels that wait are not stored: after a restart of the agent the requests
-    /// of that time are not known any more, and the labels that came early would be all that is compared of them.
+    /// Adds labels that were joined with their requests. Labels that no check asks for are dropped. If a check declares
+    /// a maturity, labels wait until their requests are that old, so that all labels of the same time are compared
+    /// together; a label that comes later is counted as late. Waiting labels are not stored: a restarted agent does not
+    /// know the requests of that time, so only their early labels would be compared.
     public mutating func add(_ labels: [JoinedFeedback], now: Int64) -> TakenItems {
         guard !labels.isEmpty, audience == .rollout else { return TakenItems() }
         guard labelMaturity > .zero else { return take(judged(labels)) }
@@ -196,8 +196,9 @@ extension RolloutObserver {
         return taken
     }
 
-    /// Notes for how long requests are remembered for their labels. A time shorter than the maturity of a check loses the
-    /// labels that come last.
+    /// Makes the agent blind if requests are remembered for a shorter time than labels are waited for, because the
+    /// labels that come last are then lost.
+    /// - Parameter memory: the time for which requests are remembered.
     public mutating func noteMemory(_ memory: Duration) {
         guard audience == .rollout, memory < labelMaturity else { return }
         recordBlindness(

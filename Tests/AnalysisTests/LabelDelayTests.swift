@@ -76,7 +76,9 @@ import Testing
         for _ in 0..<900 { take(.candidate, label: 0, prediction: 1, isLate: true) }
         #expect(result().proven == (late < 10))
         #expect(result().missing.contains("later than") == (late >= 10), "\(result().missing)")
-        #expect(result().measurements[0].candidate == 1, "late rows are not compared")
+        let measurement = result().measurements[0]
+        #expect(measurement.candidate == 1, "late rows are not compared")
+        #expect(measurement.verdict == (late < 10 ? .pass : .noData) && measurement.notes.isEmpty == (late < 10))
         // With the next step labels are counted anew.
         judge.take(.errors(ErrorTick(second: 1, step: 1)))
         for i in 0..<2_000 {
