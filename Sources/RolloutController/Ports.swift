@@ -78,6 +78,9 @@ public protocol StateStore: AnyObject {
     func load() throws -> StoredAgent
     /// Commits the states, evidence and events of services in one transaction, which is on disk when this returns.
     func commit(_ changes: [StateChange]) throws
+    /// True if an error of `commit` has nothing to do with the changes, so that it is of no use to try each in its own
+    /// transaction: a lock that another program holds would be waited for once for each.
+    func concernsEveryCommit(_ error: any Error) -> Bool
     /// Makes a stop without `markStopped` an unclean one from now on.
     func markRunning() throws
     /// Marks the agent as stopped cleanly.

@@ -35,7 +35,8 @@ extension RolloutController {
             let (runtime, new) = (move.runtime, move.transition.state)
             if new == runtime.state, move.transition.events.isEmpty { continue }
             if move.transition.events.isEmpty, new.generation == runtime.state.generation {
-                // Only time has passed, or the plan of a waiting rollout was replaced: `flush` writes it.
+                // Only time has passed, a failure has changed, or the plan of a waiting rollout was replaced: `flush`
+                // writes it.
                 putInForce(new, runtime)
                 runtime.ledger.recordChange()
                 continue
@@ -102,8 +103,13 @@ extension RolloutController {
         } catch {
             guard changes.count > 1 else { return [error] }
             // A change of one service that cannot be written must not keep those of others from the disk.
+            var common = store.concernsEveryCommit(error) ? error : nil
             return changes.map { change in
-                do { try writeTogether([change], now: now) } catch { return error }
+                if let common { return common }
+                do { try writeTogether([change], now: now) } catch {
+                    if store.concernsEveryCommit(error) { common = error }
+                    return error
+                }
                 return nil
             }
         }

@@ -157,7 +157,8 @@ extension RolloutController {
         }
     }
 
-    /// The largest number stands for infinity, which JSON does not have.
+    /// The value that is exported for a stored one, in which `.greatestFiniteMagnitude` stands for infinity, because
+    /// JSON has none.
     private static func exported(_ value: Double) -> Double {
         value.magnitude < .greatestFiniteMagnitude ? value : value < 0 ? -.infinity : .infinity
     }
@@ -188,7 +189,7 @@ extension RolloutController {
             "The value that is compared with the bound: a ratio, seconds, or as exported.")
         eachMeasurement { if let value = $1.value { w.sample("canaryd_check_value", $0, value: Self.exported(value)) } }
         w.family("canaryd_check_threshold", .gauge, "The bound with which the value is compared.")
-        eachMeasurement { w.sample("canaryd_check_threshold", $0, value: $1.bound) }
+        eachMeasurement { w.sample("canaryd_check_threshold", $0, value: Self.exported($1.bound)) }
         w.family(
             "canaryd_check_difference", .gauge,
             "Ends of the 95 % interval of the candidate's value less the baseline's.")

@@ -211,7 +211,7 @@ final class ServiceRuntime {
 
     /// Hands the judge everything that is complete by now, in monotonic nanoseconds.
     func advance(now: Int64) {
-        if let memory = join.memory { observer.noteMemory(memory) }
+        if let memory = join.memory(now: now) { observer.noteMemory(memory) }
         keep(observer.mature(now: now))
         guard join.counts.pending > 0 else { return }
         let taken = observer.add(join.settle(slot: slot, for: observer.audience, now: now), now: now)

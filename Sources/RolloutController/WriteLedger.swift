@@ -16,7 +16,7 @@ struct WriteLedger {
     /// The interval at which the judge is written between rollouts, when only the profile of the serving version
     /// changes, and that over hours.
     static let profileInterval: Duration = .seconds(600)
-    /// The maximum number of deferred events. A disk can be full for days, and memory must not grow as long.
+    /// The maximum number of deferred events. A disk can be full for days, and memory must not grow for that long.
     static let maximumDeferred = 1_000
 
     /// The events of changes that are in force and not written yet, oldest first.

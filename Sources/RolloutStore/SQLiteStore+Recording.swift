@@ -65,9 +65,12 @@ extension SQLiteStore {
                     INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
                     """, arguments: [service, rollout, at, head, Checksum.of(head)])
             // Parts that an earlier recording left under this name do not continue from the new head.
-            for table in ["recording", "recent"] {
+            try db.execute(
+                sql: "DELETE FROM recording WHERE service = ? AND rollout = ?", arguments: [service, rollout])
+            // What was moved may still be in `recent`, which has no index.
+            if db.changesCount > 0 {
                 try db.execute(
-                    sql: "DELETE FROM \(table) WHERE service = ? AND rollout = ?", arguments: [service, rollout])
+                    sql: "DELETE FROM recent WHERE service = ? AND rollout = ?", arguments: [service, rollout])
             }
         }
         guard !part.items.isEmpty else { return }
@@ -117,8 +120,8 @@ extension SQLiteStore {
         }
     }
 
-    /// Reads into `gathered` the rows of `recent` that are not in `recording` yet. Rows that were moved stay in `recent`
-    /// while an older row of another service is not moved.
+    /// Reads into `gathered` the rows of `recent` that are not in `recording` yet. Rows that were moved stay in
+    /// `recent` while an older row of another service is not moved.
     func gather(_ db: Database) throws {
         gathered = [:]
         var settled: [String: [String: Int]] = [:]

@@ -124,6 +124,13 @@ public final class SQLiteStore: StateStore {
         return state
     }
 
+    public func concernsEveryCommit(_ error: any Error) -> Bool {
+        switch (error as? StoreError)?.code {
+        case .busy, .damaged, .unusable: true
+        case .inUse, .newerSchema, .full, .unreadable, .io, nil: false
+        }
+    }
+
     public func markRunning() throws {
         isRunningMarkPending = true
         try transaction { try $0.execute(sql: "UPDATE agent SET stopped_cleanly = 0 WHERE stopped_cleanly <> 0") }

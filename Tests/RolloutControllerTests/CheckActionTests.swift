@@ -64,7 +64,7 @@ struct CheckActionTests {
         #expect(judge.evidence.map(\.evidence) == evaluation.results.compactMap(\.evidence))
     }
 
-    @Test("after a resume what is known does not pause again, and what comes does when it fails the check by itself")
+    @Test("after a resume, known evidence does not pause again; new evidence does once it fails the check by itself")
     func again() throws {
         let agent = try paused()
         let known = try #require(agent.state().rollout?.failures.first?.extent.evidence)

@@ -57,7 +57,22 @@ import Testing
         #expect(written.count == Self.names.count && most < Self.names.count)
     }
 
-    @Test("a service that cannot be written keeps those that are due with it from nothing")
+    @Test("a lock on the database is waited for once in a turn, and not once for each service")
+    func locked() throws {
+        let agent = try Agent.started(Self.configuration(candidate: "v2"))
+        agent.run(10)
+        let before = agent.disk.transactions
+        agent.disk.isLocked = true
+        agent.run(5)
+        #expect(agent.disk.transactions == before + 5)
+        agent.disk.isLocked = false
+        agent.log.removeAll()
+        agent.run(5)
+        let written = agent.log.actions.compactMap { if case .committed(let name, _, _) = $0 { name } else { nil } }
+        #expect(Set(written) == Set(Self.names))
+    }
+
+    @Test("a service that cannot be written does not keep the others that are due from the disk")
     func oneIsRefusedInTurn() throws {
         let agent = try Agent.started(Self.configuration(candidate: "v2"))
         agent.run(10)

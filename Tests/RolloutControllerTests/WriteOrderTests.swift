@@ -48,8 +48,10 @@ import Testing
         agent.run(30)
         let alarms = agent.listener.messages(of: .alarm)
         #expect(alarms == ["the state cannot be written: no space left on device"])
+        #expect(agent.listener.deferredWrites == 0)
         agent.disk.isFull = false
-        agent.run(1)
+        agent.run(5)
+        #expect(agent.listener.deferredWrites == 1, "with the first write, and with no later one")
         #expect(agent.stored == agent.state())
         #expect(agent.marker.states.isEmpty)
         #expect(agent.controller.view(of: "income")?.isDurable == true)

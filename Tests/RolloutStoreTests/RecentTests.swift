@@ -58,7 +58,8 @@ import Testing
         #expect(try items(next, change.state.service, rollout) == (0..<4).map { tick($0) })
     }
 
-    @Test("what was moved of one service is not read again while rows of another wait", arguments: [false, true])
+    @Test(
+        "rows of one service that were moved are not read again while rows of another wait", arguments: [false, true])
     func moved(isRestarted: Bool) throws {
         var (first, second) = (Scene("income"), Scene("fraud"))
         var opened: SQLiteStore? = try SQLiteStore(directory: directory.path)
@@ -86,6 +87,55 @@ import Testing
         #expect(try items(store, "income", other) == [tick(0)])
         let page = try store.recordingPage(service: "fraud", rollout: rollout, after: 0, limit: 1 << 20)
         #expect(page?.isWhole == true && page?.count == 3)
+    }
+
+    @Test("parts of an earlier recording under a rollout's name do not come back after a restart")
+    func secondHead() throws {
+        var (first, second) = (Scene("income"), Scene("fraud"))
+        var opened: SQLiteStore? = try SQLiteStore(directory: directory.path)
+        var store: SQLiteStore { opened! }
+        var (waiting, change) = (try begin(store, &first), try begin(store, &second))
+        let rollout = try #require(change.recording[0].rollout)
+        // A row of another service that waits keeps the moved ones in the common table.
+        let other = try #require(waiting.recording[0].rollout)
+        waiting.recording = [RecordingPart(rollout: other, items: [tick(9)], first: 0)]
+        try store.commit(waiting)
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(0), tick(1)], first: 0)]
+        change.evidence = second.evidence(requests: 2)
+        try store.commit(change)
+        let head = Judge.sequential(SequentialJudge([], risk: Risk(), isKeyed: false))
+        change.recording = [RecordingPart(rollout: rollout, head: head, items: [tick(5)], first: 0)]
+        change.evidence = nil
+        try store.commit(change)
+        opened = nil
+        opened = try SQLiteStore(directory: directory.path)
+        _ = try store.load()
+        #expect(try items(store, "fraud", rollout) == [tick(5)])
+    }
+
+    @Test("a recording that holds a part twice is not whole")
+    func repeated() throws {
+        var scene = Scene()
+        let store = try SQLiteStore(directory: directory.path)
+        var change = try begin(store, &scene)
+        let rollout = try #require(change.recording[0].rollout)
+        for second in 0..<2 as Range<Int64> {
+            change.recording = [RecordingPart(rollout: rollout, items: [tick(second)], first: Int(second))]
+            change.evidence = scene.evidence(requests: UInt64(second) + 2)
+            try store.commit(change)
+        }
+        func isWhole() throws -> Bool? {
+            try store.recordingPage(service: change.state.service, rollout: rollout, after: 0, limit: 1 << 20)?.isWhole
+        }
+        #expect(try isWhole() == true)
+        try store.queue.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO recording (service, rollout, at, first, count, has_gap, body, checksum)
+                    SELECT service, rollout, at, first, count, has_gap, body, checksum FROM recording WHERE first = 1
+                    """)
+        }
+        #expect(try isWhole() == false)
     }
 
     /// Changes the last byte of a body into another number, which can still be decoded.

@@ -25,6 +25,8 @@ public final class SimulatedDisk {
     public var unreadable: [String: String] = [:]
     /// What goes on while a change is written: a slow disk lets time pass.
     public var onCommit: (StateChange) -> Void = { _ in }
+    /// Another program holds a lock: no commit succeeds.
+    public var isLocked = false
     /// Services whose changes cannot be written, whatever else can.
     public var refused: Set<String> = []
     /// That were tried.
@@ -62,8 +64,11 @@ public final class SimulatedStore: StateStore {
             stoppedCleanly: disk.stoppedCleanly, unreadable: disk.unreadable)
     }
 
+    public func concernsEveryCommit(_ error: any Error) -> Bool { disk.isLocked }
+
     public func commit(_ changes: [StateChange]) throws {
         disk.transactions += 1
+        if disk.isLocked { throw DiskFull() }
         if changes.contains(where: { disk.refused.contains($0.state.service) }) { throw DiskFull() }
         for change in changes { try commit(one: change) }
     }
@@ -191,8 +196,12 @@ public final class RecordingListener: EventListener {
         public var isDurable: Bool
     }
     public var told: [Told] = []
+    /// How often deferred events were said to be in the journal.
+    public private(set) var deferredWrites = 0
 
     public init() {}
+
+    public func deferredEventsWritten() { deferredWrites += 1 }
 
     public func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
         told.append(Told(event: event, service: service, isDurable: isDurable))
