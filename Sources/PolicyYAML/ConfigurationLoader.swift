@@ -87,6 +87,10 @@ private struct LintRun {
         do {
             let files = try Files.configurations(in: file, tests: true)
             files.forEach { takeFile($0) }
+            guard files.isEmpty else { return }
+            let report = FileReport(file: file)
+            report.error(nil, "no .yaml file in this folder: name the folders that hold the policies and services")
+            reports.append(report)
         } catch {
             let report = FileReport(file: file)
             report.error(nil, error.message)

@@ -58,15 +58,26 @@ enum CrossChecks {
         }
     }
 
-    /// A rule that can never match looks like one that does.
+    /// Warns of matches that never apply and of sticky keys that no request has, because the agent trusts nobody.
     private static func trust(_ drafts: [ServiceDraft], agent: AgentSettings) {
         guard agent.trusted == TrustedNetworks() else { return }
         for draft in drafts {
-            guard let match = draft.service?.traffic.match.first(where: \.trusted) else { continue }
-            draft.report.warning(
-                draft.matchMark ?? Mark(line: 1, column: 1),
-                "a match on \(match.header) needs a trusted client, and the agent trusts nobody: name networks in its "
-                    + "trustedNetworks, or write trusted: false in the match")
+            guard let traffic = draft.service?.traffic else { continue }
+            func warn(_ subject: String, _ fix: String) {
+                draft.report.warning(
+                    draft.matchMark ?? Mark(line: 1, column: 1),
+                    "\(subject) needs a trusted client, and the agent trusts nobody: name networks in its "
+                        + "trustedNetworks, or \(fix)")
+            }
+            if let match = traffic.match.first(where: \.needsTrust) {
+                warn(
+                    "a match on \(match.header)",
+                    ReservedFields.isForwarding(match.header)
+                        ? "match another header" : "write trusted: false in the match")
+            }
+            if case .header(let name) = traffic.sticky, ReservedFields.contains(name) {
+                warn("the sticky key \(name)", "take another header; without it every request is assigned at random")
+            }
         }
     }
 

@@ -24,7 +24,7 @@ struct InitTests {
         "the floor is one that the traffic can prove in a working day",
         arguments: [
             (50.0, 0.0033, 0.005, false), (0.5, 0.0033, 0.0075, true), (0.02, 0.0033, 0.03, true),
-            (50, 0, 0.002, false),
+            (50, 0, 0.002, false), (50, 0.4, 0.375, false), (0.05, 0, 0.0075, true),
         ])
     func floors(rate: Double, errors: Double, floor: Double, isRaised: Bool) {
         let requests = max(rate * 600, 300)
@@ -32,7 +32,16 @@ struct InitTests {
         (sample.requests, sample.errors) = (requests, requests * errors)
         let bounds = ProposedBounds(sample)
         #expect(bounds.errorFloor == floor && bounds.isRaised == isRaised, "\(bounds)")
-        #expect(bounds.maxErrors >= floor)
+        #expect(bounds.maxErrors > floor, "the reader refuses a ceiling that is the floor")
+    }
+
+    @Test(
+        "the ceiling of the latency leaves room for the way through the proxy",
+        arguments: [(0.00048, 5_500), (0.01, 15_000), (0.04, 52_000), (2, 2_600_000)])
+    func ceilings(p95: Double, microseconds: Int) {
+        var sample = BaselineSample(seconds: 60)
+        (sample.requests, sample.p95) = (3_000, p95)
+        #expect(ProposedBounds(sample).p95 == .microseconds(microseconds))
     }
 
     @Test("a server is named by host and port, with or without http")

@@ -47,8 +47,12 @@ struct PlanningTests {
         let folder = NSTemporaryDirectory() + "lint-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        let run = CommandRun(all: ["policy", "lint", folder])
-        #expect(run.status == 1 && run.errors.contains("no .yaml file in \(folder)"), "\(run.errors)")
+        for files in [[folder], [standard, folder]] {
+            let run = CommandRun(all: ["policy", "lint"] + files)
+            #expect(run.status == 1, "\(files)")
+            let all = run.output + run.errors
+            #expect(all.contains("\(folder)") && all.contains("no .yaml file in this folder"), "\(all)")
+        }
     }
 
     @Test(

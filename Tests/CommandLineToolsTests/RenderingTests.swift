@@ -7,6 +7,24 @@ import Vocabulary
 
 @Suite("Rendering", .timeLimit(.minutes(15)))
 struct RenderingTests {
+    @Test(
+        "an interval of a difference has a sign at each end, and one unit",
+        arguments: [
+            (MeasureUnit.ratio, 0.021, 0.04, nil, "+2.1 to +4 points"),
+            (.points, -0.213, 0.05, nil, "-21.3 to +5 points"),
+            (.seconds, 0.044, .infinity, nil, "+44 to any ms"), (.seconds, -0.2, 1.5, nil, "-0.2 to +1.5 s"),
+            (.seconds, 0.001, 0.002, 0.99, "+1 to +2 ms at P99"), (.score, -3, 0, nil, "-3 to 0"),
+        ] as [(MeasureUnit, Double, Double, Double?, String)])
+    func differences(unit: MeasureUnit, low: Double, high: Double, quantile: Double?, words: String) {
+        let m = MeasurementStatus(
+            subject: "s", unit: unit, candidate: nil, baseline: nil, candidateSamples: 1, baselineSamples: 1,
+            value: nil,
+            bound: Figure(0), atMost: true, verdict: .pass,
+            difference: MeasurementStatus.Difference(low: Figure(low), high: Figure(high), quantile: quantile),
+            notes: [])
+        #expect(Words.difference(m) == words)
+    }
+
     @Test("Columns line up, numbers to the right, without trailing spaces, with colors or without")
     func table() {
         var table = Table(("NAME", .left), ("COUNT", .right), ("NOTE", .left))

@@ -78,4 +78,45 @@ struct HeaderValuesTests {
         let said = loaded.diagnostics.first.map(\.description) ?? ""
         #expect(said.contains("headers.good.yaml:6:1: warning: a match on x-canary needs a trusted client") != trusts)
     }
+
+    @Test(
+        "If the agent trusts nobody, a match on a client's address and a reserved sticky key are warned of with a way out"
+    )
+    func nobodyForwards() throws {
+        var template = Array("/tmp/canaryd-trust-XXXXXX".utf8CString)
+        let folder = String(cString: try #require(mkdtemp(&template)))
+        let texts = [
+            ("canaryd.yaml", "services: \(folder)/s.yaml\npolicies: []\ntrustedNetworks: []\n"),
+            (
+                "s.yaml",
+                """
+                service: s
+                listen: 127.0.0.1:8080
+                versions:
+                  a: {servers: http://127.0.0.1:9001}
+                baseline: a
+                traffic:
+                  sticky: {header: X-Real-IP}
+                  match:
+                    - {header: X-Real-IP, equals: 10.0.0.1, to: candidate}
+
+                """
+            ),
+        ]
+        defer {
+            for (name, _) in texts { unlink("\(folder)/\(name)") }
+            rmdir(folder)
+        }
+        for (name, text) in texts {
+            let file = try #require(fopen("\(folder)/\(name)", "w"))
+            fputs(text, file)
+            fclose(file)
+        }
+        let said = ConfigurationLoader.load(agentFile: "\(folder)/canaryd.yaml").diagnostics.map(\.description)
+        #expect(said.count == 2, "\(said)")
+        #expect(
+            said.contains { $0.contains("a match on x-real-ip needs a trusted") && $0.contains("match another header") }
+        )
+        #expect(said.contains { $0.contains("the sticky key x-real-ip needs a trusted client") })
+    }
 }

@@ -94,7 +94,7 @@ struct InitCommand: ParsableCommand {
         let bounds = ProposedBounds(sample)
         let texts = files(sample, bounds)
         let policy = try Self.checked(texts)
-        for (path, text) in zip(paths, texts) { try NewFiles.write(text, to: path) }
+        try NewFiles.write(zip(paths, texts).map { (path: $0, text: $1) })
 
         console.line()
         console.line("wrote \(paths[0]) and \(paths[1])")

@@ -54,12 +54,6 @@ struct PolicyLintCommand: ParsableCommand {
         if errors > 0 {
             throw Failure(ExitStatus.failed, "\(Words.count(errors, "error")), \(Words.count(warnings, "warning"))")
         }
-        guard result.value != 0 else {
-            throw Failure(
-                ExitStatus.failed,
-                "no .yaml file in \(files.joined(separator: ", ")): name the folders that hold the policies and services"
-            )
-        }
         let read = Words.count(result.value ?? 0, "file")
         console.line(warnings > 0 ? "\(read) fine, \(Words.count(warnings, "warning"))" : "\(read) fine")
         if let rps { for line in try forecast(rps) { console.line(line) } }

@@ -107,12 +107,13 @@ struct ProposedBounds {
                 return .nanoseconds(Int64(saturating: Self.roundedUp(ceiling) * 1e9))
             } : nil
         maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
-        errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), maxErrors) : 0.01
+        errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), 0.75 * maxErrors) : 0.01
         guard isKnown else { return }
         let provable = Self.provableRate(atLeast: errorFloor, sample)
         isRaised = provable > errorFloor
         errorFloor = provable
-        maxErrors = max(maxErrors, provable)
+        // A ceiling has to be above the floor.
+        if isRaised { maxErrors = max(maxErrors, Self.roundedUp(provable * 1.5)) }
     }
 
     /// True if `errorFloor` was raised because a lower one cannot be proven with this traffic.

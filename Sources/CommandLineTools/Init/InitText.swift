@@ -43,9 +43,10 @@ struct InitFiles {
     /// Pads a line of YAML so that its comment is aligned with those of the lines around it.
     private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
 
+    /// A second comment line for a floor that was raised; empty for others.
     private var floorReason: String {
         bounds.isRaised
-            ? "\n" + String(repeating: " ", count: 22) + "# the least that this traffic proves in a working day" : ""
+            ? "\n" + String(repeating: " ", count: 27) + "# the least that this traffic proves in a working day" : ""
     }
 
     var policy: String {

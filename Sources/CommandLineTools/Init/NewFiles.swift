@@ -35,6 +35,20 @@ enum NewFiles {
         }
     }
 
+    /// Writes several files, or none of them.
+    static func write(_ files: [(path: String, text: String)]) throws {
+        var written: [String] = []
+        do {
+            for (path, text) in files {
+                try write(text, to: path)
+                written.append(path)
+            }
+        } catch {
+            for path in written { unlink(path) }
+            throw error
+        }
+    }
+
     /// Creates a folder unless it exists.
     static func folder(_ path: String) throws {
         guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
