@@ -384,10 +384,12 @@ private struct Scene {
         var join = FeedbackJoin(capacity: 10)
         for second in 0..<30 as Range<Int64> {
             var o = ended(UInt64(second) + 1)
-            o.startedAt = second * 1_000_000_000
+            (o.startedAt, o.total) = (second * 1_000_000_000, 0)
             join.record(o)
-            #expect(join.memory == (second < 20 ? nil : .seconds(10)))
+            #expect(join.memory(now: o.startedAt) == (second < 20 ? nil : .seconds(10)))
         }
+        // The last were forgotten at 20 s. A quiet time after that remembers all of them.
+        #expect(join.memory(now: 300_000_000_000) == .seconds(280))
     }
 
     @Test("labels that come after the maturity hold a promotion, under thresholds too") func lateLabels() {

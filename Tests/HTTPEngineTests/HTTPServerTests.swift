@@ -326,7 +326,7 @@ struct HTTPServerTests {
             let client = RawClient(path: path)
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             #expect(client.receiveResponse().text == "\(getpid())")
-            // On such a socket an end of input is never mistaken for a client that left.
+            // On a Unix socket an end of input is never mistaken for a client that left.
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             client.finishWriting()
             #expect(client.receiveResponse().text == "\(getpid())")

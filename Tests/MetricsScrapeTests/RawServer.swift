@@ -1,6 +1,7 @@
 import Glibc
 import PolicyModel
 import Synchronization
+import TestSupport
 
 /// A server on loopback that sends exactly the bytes that a test wants: one thread, one connection at a time.
 final class RawServer: Sendable {
@@ -26,19 +27,9 @@ final class RawServer: Sendable {
 
     /// The last reply serves all further connections.
     init(_ replies: Reply...) throws {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                precondition(bind(descriptor, $0, length) == 0 && listen(descriptor, 16) == 0)
-                precondition(getsockname(descriptor, $0, &length) == 0)
-            }
-        }
-        listener = descriptor
-        endpoint = Endpoint(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port))
+        let socket = LoopbackSocket(backlog: 16)
+        listener = socket.descriptor
+        endpoint = Endpoint(host: "127.0.0.1", port: socket.port)
         state.withLock { $0.replies = replies }
         var thread = pthread_t()
         let failure = pthread_create(
@@ -51,10 +42,10 @@ final class RawServer: Sendable {
         pthread_detach(thread)
     }
 
-    /// Ends the thread and with it this server's hold on itself.
+    /// Ends the thread, which retains the server.
     func close() { shutdown(listener, Int32(SHUT_RDWR)) }
 
-    /// What the clients sent, up to the empty line.
+    /// The heads of the requests, up to the empty line.
     var heads: [String] { state.withLock { $0.heads } }
 
     private func serve() {

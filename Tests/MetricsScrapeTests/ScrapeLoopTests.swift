@@ -19,8 +19,9 @@ struct ScrapeLoopTests {
             queries: [SeriesQuery(selector: "x", kind: .gauge)])
     }
 
-    /// Scrapes until there are as many results, and gives the first ones in order. Waits on the test's own thread: while an
-    /// asynchronous wait stood behind a thousand other tests, the loop would scrape every 100 ms.
+    /// Scrapes a target until there are `results` results, and returns them in order. The wait blocks the test's
+    /// thread, since the loop would go on scraping every 100 ms while an asynchronous wait is queued behind other
+    /// tests.
     private func scrape(
         _ target: ScrapeTarget, results: Int = 1, limits: ScrapeLimits = ScrapeLimits(pending: 1_000)
     ) throws -> [ScrapeResult] {
@@ -32,6 +33,7 @@ struct ScrapeLoopTests {
             collected += loop.drain()
             return collected.count >= results
         }
+        try #require(collected.count >= results)
         return Array(collected.prefix(results))
     }
 

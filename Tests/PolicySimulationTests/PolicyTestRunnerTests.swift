@@ -51,6 +51,9 @@ import Testing
         let outcome = run(pausing, candidate: slow, expected: expected)
         #expect(outcome.isMet && outcome.decision == .pause && outcome.check == "p95", "\(outcome.line)")
         #expect(outcome.line.hasPrefix("paused by p95 after "), "\(outcome.line)")
+        // The candidate's requests until the pause, of 12.5 a second.
+        let seconds = outcome.at!.seconds
+        #expect(abs(Double(outcome.candidateRequests) - seconds * 12.5) < 5 * (seconds * 12.5).squareRoot())
         #expect(!run(pausing, candidate: slow, expected: ExpectedDecision(decision: .hold)).isMet)
         let sooner = ExpectedDecision(decision: .pause, check: "p95", within: .seconds(2))
         #expect(!run(pausing, candidate: slow, expected: sooner).isMet)

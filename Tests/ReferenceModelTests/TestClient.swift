@@ -8,7 +8,7 @@ final class TestClient {
         /// Names in lower case.
         var headers: [String: String]
         var body: [UInt8]
-        /// Whether the body came whole.
+        /// True if the body is complete.
         var isComplete: Bool
 
         var text: String { String(decoding: body, as: UTF8.self) }
@@ -48,7 +48,7 @@ final class TestClient {
         }
     }
 
-    /// Nil when the connection ended before a head.
+    /// Receives a response; nil if the connection ended before its head was complete.
     func receive() -> Reply? {
         var bytes: [UInt8] = []
         while bytes.count < 4 || Array(bytes.suffix(4)) != [13, 10, 13, 10] {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Statistics
 
-/// Intervals that may be read after every stratum: the share of runs in which they ever miss the truth, and their width.
+/// Intervals that may be read after every stratum: in how many runs they ever miss the truth, and how wide they are.
 @Suite(.timeLimit(.minutes(15))) struct IntervalTests {
     private static let runs: UInt64 = 200
 
@@ -11,7 +11,7 @@ import Testing
         Tally((0..<trials).count { _ in random.chance(rate) }, of: trials)
     }
 
-    // The rates drift, and the odds ratio stays.
+    // The rates change, and the odds ratio does not.
     @Test("the odds ratio is hardly ever outside its interval, however often it is read", arguments: [0.5, 1, 3])
     func odds(truth: Double) {
         var misses = 0
@@ -91,6 +91,24 @@ import Testing
         }
         #expect(try #require(odds.difference).contains(0.899))
         #expect(quantile.lowest == QuantileInterval.ratios.last)
+    }
+
+    @Test("the discount of clustered requests widens every interval")
+    func discounts() {
+        let stratum = Stratum(candidate: Tally(40, of: 100), baseline: Tally(20, of: 100))
+        func intervals(_ discount: Double) -> (odds: Double, lowest: Double?) {
+            var odds = OddsInterval()
+            var quantile = QuantileInterval()
+            for _ in 0..<10 {
+                odds.observe(stratum, seconds: 30, discount: discount)
+                quantile.observe(seconds: 30, discount: discount) { _ in (stratum, stratum) }
+            }
+            let (low, high) = odds.odds(alpha: 0.05)
+            return (high / low, quantile.lowest)
+        }
+        let (plain, clustered) = (intervals(1), intervals(0.05))
+        #expect(clustered.odds > 2 * plain.odds)
+        #expect(plain.lowest == QuantileInterval.ratios.last && clustered.lowest == nil)
     }
 
     @Test("an open stratum counts once it ends, by time or with the split")

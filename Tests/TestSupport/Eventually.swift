@@ -23,21 +23,3 @@ public func eventually(
         usleep(500)
     }
 }
-
-/// Waits as `eventually` does, in asynchronous tests: the thread is free meanwhile.
-@discardableResult
-public func eventuallyAsync(
-    within limit: Duration = .seconds(30), _ what: @autoclosure () -> String = "the condition holds",
-    at location: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
-) async throws -> Bool {
-    let clock = ContinuousClock()
-    let end = clock.now + limit
-    while true {
-        if try condition() { return true }
-        guard clock.now < end else {
-            Issue.record("not within \(limit): \(what())", sourceLocation: location)
-            return false
-        }
-        try await Task.sleep(for: .milliseconds(5))
-    }
-}

@@ -8,7 +8,7 @@ import Testing
 
 @testable import TrafficProxy
 
-/// What scripts/test --faults does for minutes and with figures, in small and without a clock.
+/// Short versions of the faults of scripts/test --faults, which runs for minutes and measures.
 @Suite("Faults in small", .timeLimit(.minutes(15)))
 struct FaultTests {
     private static let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -253,7 +253,7 @@ struct MirrorTests {
         #expect(client.receiveResponse(toHead: true).status == 200)
         #expect(client.receiveResponse().text == "b POST /infer body")
         #expect(counts(fixture, 3) == MirrorCounts(completed: 3))
-        // They may reach the candidate over several connections, and so in any order.
+        // Mirrored requests may reach the candidate over several connections, and so in any order.
         let bodies = fixture.proxy.drainMirrored().map { String(decoding: $0.mirrored.body, as: UTF8.self) }
         #expect(bodies.sorted() == ["", "c POST /infer body", "c POST /infer body"])
     }

@@ -14,7 +14,7 @@ final class ProxyFixture {
     var plan: RoutingPlan
     let port: UInt16
     private var gathered: [Observation] = []
-    /// What `drain` said of failed requests, as far as this fixture asked.
+    /// The failed requests that `drain` has reported to this fixture.
     private(set) var failures: [FailureCount] = []
     private static let listener = ListenAddress.tcp(host: "127.0.0.1", port: 0)
 

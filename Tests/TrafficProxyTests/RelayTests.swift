@@ -172,7 +172,7 @@ struct BodyTests {
         }
         let response = client.receiveResponse()
         #expect(response["transfer-encoding"] == (chunked ? "chunked" : nil))
-        // Not in the expectation itself: a failure would print all of it.
+        // The bodies are compared outside the expectation, which would print them at a failure.
         let isSame = response.isComplete && response.body == bytes
         #expect(isSame)
     }

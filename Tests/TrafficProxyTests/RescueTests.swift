@@ -64,7 +64,7 @@ struct RescueTests {
         #expect(fixture.baseline.requests.count == 1)
         let batch = fixture.proxy.proxy.drain()
         #expect(batch.ended.map(\.outcome) == [outcome])
-        // Of the candidate's response, not of what the client got.
+        // The observed status is that of the candidate's response, not of the one that the client got.
         if outcome == .serverError { #expect(reply.contains("HTTP/1.1 \(batch.ended[0].status) ")) }
         #expect(batch.ended.map(\.arm) == [.candidate])
         #expect(batch.ended.map(\.flags) == [[.judged, .rescued]])
@@ -85,7 +85,7 @@ struct RescueTests {
         #expect(seen.map(\.outcome) == [.timeout])
         #expect(seen[0].total >= 100_000)
         #expect(seen[0].firstByte == .max)
-        // Its connection was let go, not kept.
+        // The candidate's connection was closed and not kept.
         eventually { release.withLock({ $0 }) }
     }
 

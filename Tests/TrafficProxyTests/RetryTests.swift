@@ -51,7 +51,7 @@ struct RetryTests {
         #expect(response.status == 504)
         #expect(response.text.contains("\"connect_timeout\""))
         #expect(alone.observations(1)[0].outcome == .connectFailure)
-        // It holds the port to the end.
+        // The full backlog keeps its port until the end of the test.
         withExtendedLifetime(full) {}
     }
 
@@ -95,32 +95,18 @@ struct RetryTests {
     }
 }
 
-/// A listener that takes no more connections: what comes is left without an answer.
+/// A listener whose backlog is full: attempts to connect get no response.
 final class FullBacklog {
     let port: UInt16
     private let listener: Int32
     private var waiting: [Int32] = []
 
     init() {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let descriptor = listener
-        withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                precondition(bind(descriptor, $0, length) == 0)
-                precondition(listen(descriptor, 0) == 0)
-                precondition(getsockname(descriptor, $0, &length) == 0)
-            }
-        }
-        port = UInt16(bigEndian: address.sin_port)
+        let socket = LoopbackSocket(backlog: 0)
+        (port, listener) = (socket.port, socket.descriptor)
         for _ in 0..<4 {
-            let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
-            withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = connect(fd, $0, length) }
-            }
+            let fd = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+            _ = LoopbackSocket.connect(fd, port: port)
             waiting.append(fd)
         }
     }

@@ -195,15 +195,7 @@ struct RouteTests {
         proxy.publish(RoutingPlan(services: [one]))
         #expect(proxy.boundAddress(of: .tcp(host: "127.0.0.1", port: 0)) == nil)
         let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
+        let status = LoopbackSocket.connect(fd, port: port)
         #expect(status == -1 && errno == ECONNREFUSED)
         close(fd)
         let client = RawClient(path: path)

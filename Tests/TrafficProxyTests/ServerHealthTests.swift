@@ -3,7 +3,7 @@ import Testing
 
 @testable import TrafficProxy
 
-/// What happens to a server, a line each, and how it stands after it.
+/// Sequences of events, each with the state of the server after it.
 @Suite("A server's health", .timeLimit(.minutes(15)))
 struct ServerHealthTests {
     enum Event {
@@ -15,7 +15,7 @@ struct ServerHealthTests {
 
     struct Story: CustomTestStringConvertible, Sendable {
         let name: String
-        /// Seconds, what happens then, and the standing after it.
+        /// The time of each event in seconds, the event, and the state of the server after it.
         let lines: [(Double, Event, ServerHealth.State)]
         var rules = OutlierDetection()
         var testDescription: String { name }

@@ -84,9 +84,9 @@ struct ServerTests {
         for _ in 0..<3 { #expect(arm.pick(0) == 0) }
         #expect(arm.pick(0, besides: [0]) == 1)
         #expect(arm.pick(0, besides: [0, 1]) == 2)
-        // Its back-off is over: it is better than all that is left.
+        // The back-off of server 2 is over, so it is preferred to the others.
         for _ in 0..<3 { #expect(arm.pick(second) == 2) }
-        // So are those whose ejection is over.
+        // The ejection of server 0 is over, and server 2 has more outstanding requests.
         arm.servers[2].pointee.outstanding = 1
         for _ in 0..<3 { #expect(arm.pick(40 * second) == 0) }
     }

@@ -88,7 +88,7 @@ struct ServiceLimitTests {
             baseline: [server.port], traffic: TrafficRules(limits: TrafficLimits(connections: 2)), loops: 2)
         let first = fixture.client()
         let second = fixture.client()
-        // What has not asked for anything is nobody's.
+        // A connection without a request belongs to no service.
         let silent = fixture.client()
         for _ in 0..<3 {
             for client in [first, second] {
@@ -165,7 +165,7 @@ struct ServiceLimitTests {
         let limit = 3 * BufferPool.bufferSize
         let fixture = try ProxyFixture(
             baseline: [server.port], traffic: TrafficRules(limits: TrafficLimits(buffer: limit)), loops: 2)
-        // They do not read what comes.
+        // These clients do not read their responses.
         var slow: [RawClient] = []
         while settledBytes(fixture) < limit {
             try #require(slow.count < 16)

@@ -192,7 +192,7 @@ private final class Flag: Sendable {
 }
 
 extension ProxyFixture {
-    /// Of a proxy with one.
+    /// The only loop of a proxy with one.
     fileprivate var loop: EventLoop { proxy.onLoops { $0.loop }[0] }
 }
 

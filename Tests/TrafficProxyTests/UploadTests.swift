@@ -157,7 +157,7 @@ struct UploadTests {
             self.full = full
         }
 
-        /// Whether nothing but a 200 will do: the body cannot have reached a server that failed, or it was kept.
+        /// True if only a 200 is right: the body cannot have reached a server that failed, or it was kept.
         func mustArrive(_ upload: Upload) -> Bool {
             switch way {
             case .direct, .refusedThenReused, .refusedThenNew, .timedOutThenReused, .timedOutThenNew, .candidateRefuses,
@@ -209,7 +209,7 @@ struct UploadTests {
 
         func add() { count.add(1, ordering: .relaxed) }
 
-        /// At most 20 s, as any read of the tests.
+        /// Waits until the value is beyond an earlier one.
         func wait(beyond before: Int) {
             eventually("more than \(before); it is \(value)") { value > before }
         }
@@ -223,7 +223,7 @@ struct SlowSideTests {
         var clock = BodyClock()
         func deadline(_ bytes: Int64) -> Int64 { clock.deadline(bytes: bytes, rate: 10, grace: 5) }
         let second: Int64 = 1_000_000_000
-        // It waits for a connection from 100 on, and has one at 130.
+        // The request waits for a connection from 100 on, and has one at 130.
         clock.pause(at: 100)
         clock.pause(at: 110)
         clock.resume(at: 130)
@@ -271,7 +271,7 @@ struct SlowSideTests {
         let uploaded = client.sendUntilFull(body) { responded.load(ordering: .relaxed) }
         mayRead.store(true, ordering: .releasing)
         #expect(uploaded < size && responded.load(ordering: .relaxed) < size)
-        // Its response is read only when all is sent.
+        // The client reads the response only after it has sent everything.
         let isSent = client.send(Array(body.dropFirst(uploaded)))
         #expect(isSent)
         let response = client.receiveResponse()
@@ -348,7 +348,7 @@ final class UploadReader {
 
     init(_ peer: RawClient) { self.peer = peer }
 
-    /// What came of one request; nil where the connection ended before.
+    /// Reads one request; nil if the connection ended before its head was complete.
     func read(_ headCame: () -> Void) -> String? {
         let head = RawResponse(head: peer.receive(until: "\r\n\r\n"))
         guard !head.head.isEmpty else { return nil }

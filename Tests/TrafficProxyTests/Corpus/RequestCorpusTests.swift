@@ -8,11 +8,11 @@ import Testing
 @Suite("Corpus of requests", .timeLimit(.minutes(15)))
 struct RequestCorpusTests {
     enum Verdict: Equatable {
-        /// The status, and then the end: nothing of it or behind it reached a server.
+        /// The response has this status and ends the connection; neither the request nor bytes after it reach a server.
         case refused(Int)
-        /// So many requests reached the server, and each was answered.
+        /// This number of requests reach the server, and each gets a response.
         case passed(Int)
-        /// It reached the server, and its body was refused afterwards.
+        /// The request reaches the server, and its body is refused afterwards.
         case broken
     }
 
@@ -47,7 +47,7 @@ struct RequestCorpusTests {
             let client = fixture.client()
             let bytes = latin1(row.bytes)
             if inSingleBytes { for byte in bytes { client.send([byte]) } } else { client.send(bytes) }
-            // What came behind a refusal must not be taken for a request; what came behind a reply must.
+            // Bytes after a refused request must not be read as a request; those after a response must be.
             let mark = Array("GET /mark HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".utf8)
             switch row.verdict {
             case .refused(let status):
