@@ -3,8 +3,8 @@ import PolicyModel
 
 /// Simulates many independent rollouts of one kind, to show what a policy would decide, how often, and after how many
 /// requests. Each second of traffic goes through the judge that the agent runs. Of the state machine, the parts that
-/// advance a rollout without incidents are simulated: holds, the fewest requests of a step, proof, revert and pause. Quality
-/// and scraped series are neither simulated nor waited for.
+/// advance a rollout without incidents are simulated: holds, the fewest requests of a step, proof, revert and pause.
+/// Quality and scraped series are neither simulated nor waited for.
 public struct RolloutSimulation: Sendable {
     public var policies: [Policy]
     public var risk = Risk()

@@ -62,8 +62,8 @@ struct ScenarioRun {
     private var trafficBefore: ScenarioTraffic?
     /// The instant at which the first step began.
     private var steppedAt: Int64?
-    /// The pause by a check, if there was one.
-    private var pause: (check: String?, at: Int64, reason: String)?
+    /// The pause by a check; nil if there was none.
+    private var pause: (check: String?, at: Int64, reason: String, evaluation: Evaluation)?
 
     /// - Parameter lead: the time for which the baseline is observed before the rollout.
     init(_ test: PolicyTest, _ scenario: TestScenario, seed: UInt64, lead: Duration = usualLead) {
@@ -124,16 +124,16 @@ struct ScenarioRun {
                         .revert, check: evaluation.failing(.revert)?.check, reason: event.message, evaluation)
                 }
                 if event.kind == .paused, observer.state.rollout?.pause?.cause == .check {
-                    pause = (evaluation.failing(.pause)?.check, now.monotonic, event.message)
+                    pause = (evaluation.failing(.pause)?.check, now.monotonic, event.message, evaluation)
                 }
                 if event.kind == .bakeStarted || event.kind == .promoted {
                     return outcome(.promote, check: nil, reason: event.message, evaluation)
                 }
             }
         }
-        // Nobody resumes it.
+        // A policy test has no person who resumes the rollout, so a pause is the decision unless a check reverts later.
         if let pause {
-            return outcome(.pause, check: pause.check, reason: pause.reason, observer.evaluation, at: pause.at)
+            return outcome(.pause, check: pause.check, reason: pause.reason, pause.evaluation, at: pause.at)
         }
         let outlook = Outlook(observer.state, observer.evaluation)
         let waits = outlook.waitsFor.isEmpty ? "the traffic ended before the next step" : "waits for "

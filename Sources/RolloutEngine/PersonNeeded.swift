@@ -1,8 +1,8 @@
 import PolicyModel
 import Vocabulary
 
-/// The command of a person without which a rollout does not continue. It may still end by itself: a failed check
-/// reverts it.
+/// The command of a person without which a rollout does not continue. The rollout may still end by itself, if a check
+/// with `action: revert` fails.
 public struct PersonNeeded: Hashable, Sendable {
     public var action: PersonAction
     /// The reason why the rollout does not continue without the command.

@@ -66,8 +66,8 @@ public struct Rollout: Hashable, Codable, Sendable {
         }
     }
 
-    /// The failure for which the rollout is paused, or will be once it is resumed from another pause; nil if there is
-    /// none.
+    /// The first failure for which the rollout is paused, or will be once it is resumed from another pause; nil if
+    /// there is none.
     public var failureToDecide: ReportedFailure? { failures.first { $0.action == .pause && $0.acceptedBy == nil } }
 
     /// The checks, as `policy/check`, whose failure someone has accepted.
@@ -100,8 +100,9 @@ public struct Rollout: Hashable, Codable, Sendable {
     private var steplessWeight: Weight { (plan.strategy.bake ?? Bake(duration: .zero)).control.complement }
 }
 
-/// The phase of a rollout. From every phase the rollout can also be reverted: manually, by a failing check, or by an
-/// edit of the service's file. It can be paused, frozen or recovering without leaving its phase.
+/// The phase of a rollout. From every phase the rollout can also be reverted: manually, by a failing check with
+/// `action: revert`, or by an edit of the service's file. It can be paused, frozen or recovering without leaving its
+/// phase.
 public enum Phase: Hashable, Codable, Sendable {
     /// The rollout has not started; the candidate gets no traffic. It leaves to `warmup` or `step` when started by
     /// `canaryctl start`, or by itself if the strategy says so.
@@ -109,8 +110,8 @@ public enum Phase: Hashable, Codable, Sendable {
     /// The candidate serves its first requests, at the first step's weight. It leaves to step 0 after enough responses.
     case warmup
     /// The rollout is in the strategy's step of this index. It leaves to the next step, or after the last one to
-    /// `proving`, when the hold is over, no check fails and there are enough samples. A pause step ends by time or by
-    /// `canaryctl resume`.
+    /// `proving`, when the hold is over, there are enough samples and no check fails, except one whose failure someone
+    /// has accepted. A pause step ends by time or by `canaryctl resume`.
     case step(Int)
     /// All steps are done and the last weight stays until every required check is proven. It leaves to `ready`,
     /// `baking` or promotion.
@@ -118,7 +119,7 @@ public enum Phase: Hashable, Codable, Sendable {
     /// The candidate is proven and waits for `canaryctl promote`. It leaves to `baking` or promotion.
     case ready
     /// The candidate has all traffic except the control group's. It leaves to promotion when the bake's time is over
-    /// and no check fails.
+    /// and no check fails, except one whose failure someone has accepted.
     case baking
 
     /// The phase without its step.
@@ -153,8 +154,8 @@ public struct ReportedFailure: Hashable, Codable, Sendable {
     public var action: CheckAction
     /// The failing check in one line.
     public var summary: String
-    /// How far the failure had gone when it was reported or accepted; while the rollout is paused for it, at the newest
-    /// evaluation.
+    /// How far the failure had gone when it was reported. For `action: pause` it is updated with every evaluation until
+    /// someone accepts the failure.
     public var extent: FailureExtent
     /// The name of the person who let the rollout go on although the check fails. Nil until then, and for
     /// `action: notify`, which stops nothing.

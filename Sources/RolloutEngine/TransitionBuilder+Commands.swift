@@ -139,8 +139,8 @@ extension TransitionBuilder {
         }
     }
 
-    /// Notes who lets the rollout go on although checks fail, so that these checks do not pause it again for what is
-    /// known of them.
+    /// Records who lets the rollout go on although checks fail, so that these checks do not pause it again for the same
+    /// evidence.
     /// - Returns: the checks, as `policy/check`.
     @discardableResult
     private mutating func acceptFailures(by person: String) -> [String] {
@@ -232,7 +232,7 @@ extension TransitionBuilder {
         createRollout(refused.identity)
         let times = refused.times == 1 ? "1 revert" : "\(refused.times) reverts"
         emit(.retried, "\(refused.identity) is tried again after \(times)", by: command.by)
-        succeed("\(state.rollout?.id ?? "") tries \(refused.identity) again; each retry spends its risk afresh")
+        succeed("\(state.rollout?.id ?? "") tries \(refused.identity) again; each try has the full risk")
     }
 
     private mutating func restart(_ command: Command) {

@@ -63,9 +63,10 @@ extension TransitionBuilder {
         emit(.recovered, "first healthy evaluation after the restart: the split is in force again", by: "agent")
     }
 
-    /// Raises an alarm for each failure of a check that does not revert, and pauses the rollout for those of checks with
-    /// `action: pause`. A failure is reported once, until nothing is left of it. One that someone has accepted is
-    /// reported again when the check has failed again since then.
+    /// Raises an alarm for each failure of a check that does not revert, and pauses the rollout for those of checks
+    /// with `action: pause`. A failure is reported once, until nothing is left of it. One that someone has accepted is
+    /// reported again when the check has failed again since then; one of `action: notify`, when it spreads to another
+    /// group.
     private mutating func reportFailures(_ e: Evaluation) {
         guard var failures = state.rollout?.failures else { return }
         var alarms: [(result: CheckResult, groups: [String])] = []
