@@ -4,8 +4,9 @@ import PackageDescription
 // One module a target; docs/ARCHITECTURE.md says what each is for and scripts/check-layers holds the
 // imports to the arrows drawn here.
 
-// What the judge computes is optimized in debug builds too: most of the tests' time is spent there. Preconditions and checks
-// for overflow stay. To step through it in a debugger, build with CANARYD_DEBUG_JUDGE=1.
+// The modules that compute the judge's results are optimized in debug builds too, since the tests spend most of their
+// time there. Preconditions and checks for overflow stay; `assert` is compiled out. To step through these modules in a
+// debugger, build with CANARYD_DEBUG_JUDGE=1.
 let optimized: [SwiftSetting] =
     Context.environment["CANARYD_DEBUG_JUDGE"] == nil ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : []
 

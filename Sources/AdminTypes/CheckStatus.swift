@@ -92,7 +92,7 @@ public struct CheckStatus: Hashable, Codable, Sendable {
     public var missing: String
     /// The result in one line.
     public var summary: String
-    /// The evidence of the sequential judge; absent for checks without a share of the risk and for other judges.
+    /// The evidence of the sequential judge; absent for checks on scraped data and for other judges.
     public var evidence: EvidenceStatus?
 
     public init(

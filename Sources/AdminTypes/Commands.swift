@@ -85,7 +85,8 @@ public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var ambiguous: UInt64
     /// Rows with whose id no request was seen in time.
     public var unmatched: UInt64
-    /// Rows whose request belongs to a rollout that is over.
+    /// Rows whose request belongs to a rollout that is over or to a time in which no check used labels, and rows that
+    /// came later than the longest maturity of the quality checks.
     public var late: UInt64
     /// Rows that arrived while no rollout was running, so that there was nothing to compare.
     public var noRollout: UInt64

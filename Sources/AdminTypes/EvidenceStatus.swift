@@ -1,13 +1,14 @@
 /// The sequential judge's evidence for and against a candidate in one check. E is the wealth of a gambler who bets that
 /// the candidate is not sound, at odds that are fair if it is. It is given as a natural logarithm, so it starts at 0.
 public struct EvidenceStatus: Hashable, Codable, Sendable {
-    /// ln E for a revert, and the threshold at which the check reverts.
+    /// ln E against the candidate, and the threshold at which the check fails.
     public var logEvidence: Figure
     public var revertAt: Figure
     /// ln E for a promotion, and the threshold that it has to reach.
     public var proof: Figure
     public var promoteAt: Figure
-    /// The check's share of the policy's risk, 0 ... 1.
+    /// The check's share of the policy's risk, 0 ... 1; 1 for a check with `action: notify`, which has none and is
+    /// compared with the whole risk.
     public var share: Double
     /// The bound or the group that has the strongest evidence: `ceiling`, `increase`, `keys`, `sex=Female`; empty if
     /// none has any.

@@ -252,8 +252,9 @@ public struct FailureExtent: Hashable, Codable, Sendable {
 }
 
 extension CheckResult {
+    /// How far the failure of the check has gone now.
     public var extent: FailureExtent {
-        // Values of quality alone are differences of the two arms.
+        // Only the measurements of quality checks have values that are differences.
         let groups = measurements.filter { $0.verdict == .fail && $0.unit.isDifference }.map(\.subject)
         return FailureExtent(evidence: evidence?.value, failures: failures, groups: groups)
     }

@@ -1,7 +1,7 @@
 /// A value on the heap that its copies share until one of them changes. A copy costs one reference, however large the
 /// value is.
 struct CopyOnWrite<Value: Hashable & Sendable>: Hashable, Sendable {
-    /// Changed only by its single owner.
+    /// The shared value. It is changed only while a single copy refers to it, so no other thread can be reading it.
     private final class Storage: @unchecked Sendable {
         var value: Value
         init(_ value: Value) { self.value = value }

@@ -30,7 +30,9 @@ public struct Evaluation: Hashable, Codable, Sendable {
     /// of a check that only the promotion waits for does not count.
     public var verdict: Verdict { verdict(accepting: []) }
 
-    /// - Parameter accepted: checks, as `policy/check`, whose failure does not count.
+    /// The most severe verdict as in `verdict`, without failures that an operator has accepted.
+    /// - Parameter accepted: the paths, `policy/check`, of checks whose failure does not count if their action is
+    ///   `pause`.
     public func verdict(accepting accepted: [String]) -> Verdict {
         let required = results.filter {
             $0.isRequired && !($0.verdict == .fail && $0.action == .pause && accepted.contains($0.path))

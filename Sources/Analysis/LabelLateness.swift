@@ -1,14 +1,16 @@
 import PolicyModel
 
-/// How many of the labels of a measure's population came within the check's maturity, and how many later, by arm.
+/// The numbers of labels of a measure that came in time and of those that came late, by arm. A label is late if it came
+/// after the longest maturity of the quality checks.
 ///
-/// Late labels are not compared, and they may differ from the others: where missed positives are labeled last, the labels
+/// Late labels are not compared, and they may differ from the others: if missed positives are labeled last, the labels
 /// in time show none. An arm's mean over all labels differs from that over the labels in time by at most the share of
 /// late ones.
 public struct LabelLateness: Hashable, Codable, Sendable {
-    /// The part of a bound that late labels may hide, both arms together.
+    /// The part of a bound that the late shares of both arms may reach together before a promotion waits.
     static let tolerated = 0.2
 
+    /// The numbers of labels by arm.
     public private(set) var inTime = SIMD2<Int>()
     public private(set) var late = SIMD2<Int>()
 
@@ -35,7 +37,8 @@ public struct LabelLateness: Hashable, Codable, Sendable {
 }
 
 extension [Measurement] {
-    /// Makes measurements that pass wait, because late labels may hide a difference. One that fails stays as it is.
+    /// Turns the verdict of measurements that pass into noData, because late labels may hide a difference. Other
+    /// verdicts stay as they are.
     mutating func hold(for note: MeasurementNote) {
         for i in indices where self[i].verdict == .pass {
             self[i].verdict = .noData

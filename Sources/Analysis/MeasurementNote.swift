@@ -57,7 +57,8 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
     case unusableSeries(String)
     case splitMismatch
     case labelMismatch
-    /// The shares of the arms' labels that came later than the longest maturity of a quality check, 0 ... 1.
+    /// So many labels came after the longest maturity of the quality checks that they may hide a difference: their
+    /// shares of each arm's labels, 0 ... 1.
     case lateLabels(candidate: Double, baseline: Double)
     /// The text of a stored note that was written before notes had kinds.
     case other(String)

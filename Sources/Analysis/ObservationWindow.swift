@@ -61,8 +61,8 @@ public struct ObservationWindow: Sendable {
         self.sinceStep = sinceStep
     }
 
-    /// Restricts the latencies that count to those of requests that begin at or after `instant`; `.max` for none. Errors
-    /// always count, or a crash loop would stay hidden in the warm-up.
+    /// Restricts the latencies that count to those of requests that begin at or after `instant`; `.max` for none.
+    /// Errors always count, or a crash loop would stay hidden in the warm-up.
     public mutating func judgeLatency(from instant: Int64) { latencyFrom = instant }
 
     /// Begins a step, to which the requests that begin at or after `instant` belong.

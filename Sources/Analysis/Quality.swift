@@ -97,7 +97,7 @@ public struct QualityTable: Hashable, Codable, Sendable {
 
     /// The counts of all rows, by arm.
     public private(set) var whole: [GroupCounts] = [GroupCounts(), GroupCounts()]
-    /// The rows that came after the checks' maturity and are compared nowhere, by arm.
+    /// The counts of the rows that came after the longest maturity of the checks, by arm. They are not compared.
     public private(set) var late: [GroupCounts] = [GroupCounts(), GroupCounts()]
     /// The counts by attribute and value, then by arm.
     public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
@@ -107,11 +107,12 @@ public struct QualityTable: Hashable, Codable, Sendable {
 
     public init() {}
 
-    /// Counts a row that came after the checks' maturity.
+    /// Counts a row that came after the longest maturity of the checks.
     public mutating func addLate(_ row: Feedback, arm: Arm, scores range: ScoreRange?) {
         late[Int(arm.rawValue)].add(row, scores: range)
     }
 
+    /// The numbers of rows that came in time and of late ones, among those that a check's measure uses.
     func lateness(_ check: QualityCheck) -> LabelLateness {
         func samples(_ counts: GroupCounts) -> Int {
             Int(clamping: counts.measure(check.measure, scores: check.range ?? .unit)?.samples ?? 0)

@@ -120,7 +120,8 @@ extension WindowSnapshot {
             let until = known.map(\.until).min(), let scrapes = known.map(\.scrapes).min(),
             scrapes >= MissingSeries.patience
         else { return nil }
-        // Requests count from the second after the first of these scrapes, so that those which it already showed do not.
+        // Requests count from the second after the first of these scrapes, so that those which it already showed do
+        // not.
         let second = ObservationWindow.cohortLength
         let answered = observations.counts(arm, since: since + 2 * second, until: until).success
         return answered >= Self.tellingRequests ? (answered, scrapes) : nil

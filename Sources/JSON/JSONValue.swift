@@ -26,7 +26,7 @@ public enum JSONValue: Hashable, Sendable {
         return members.first { $0.key.hasSameBytes(as: key) }?.value
     }
 
-    /// What it is, for messages.
+    /// The kind of value, as messages name it.
     public var kind: String {
         switch self {
         case .null: "null"
@@ -80,8 +80,8 @@ extension JSONReader {
     /// The number of keys up to which a search is faster than a table.
     private static let fewKeys = 16
 
-    /// Whether an object has a key already, byte by byte as RFC 8259 (8.3) asks. Over all keys of an object this takes
-    /// time linear in their bytes.
+    /// True if an object has a key already, compared byte by byte as RFC 8259 (8.3) asks. Over all keys of an object
+    /// this takes time linear in their bytes.
     /// - Parameter table: holds the keys once they are many; empty before.
     private static func repeats(_ key: String, _ members: [JSONValue.Member], _ table: inout Set<[UInt8]>) -> Bool {
         guard members.count >= fewKeys else { return members.contains { $0.key.hasSameBytes(as: key) } }

@@ -31,7 +31,8 @@ public struct SampleReader: Sendable {
     }
 
     /// Reads a sample from a page. A page on which a request counter or a latency bucket is no count is refused as a
-    /// whole, since clamping the value or leaving it out would give a false verdict.
+    /// whole, since clamping the value or leaving it out would give a false verdict. Of a series that is written twice only
+    /// the first sample is looked at.
     ///
     /// - Parameters:
     ///   - time: the start of the scrape, in monotonic nanoseconds.
@@ -105,8 +106,9 @@ public struct SampleReader: Sendable {
         var sum = 0.0
         for series in series {
             let selector = selector(series)
-            if repeated == nil, exposition.repeats(selector) { repeated = selector.description }
-            for sample in exposition.select(selector) {
+            let selected = exposition.select(selector)
+            if repeated == nil, exposition.repeats(selector, selected) { repeated = selector.description }
+            for sample in selected {
                 if let why = impossibleCount(sample.value, selector.description) {
                     throw UnusableScrape(description: why)
                 }

@@ -37,7 +37,8 @@ extension Unicode.Scalar {
 }
 
 extension String {
-    /// What tables, messages and logs show: each scalar that steers the display is a dot. The result is one line.
+    /// The text as tables, messages and logs show it: one line, in which each scalar that controls the display is
+    /// replaced by a dot.
     public var displayable: String {
         guard unicodeScalars.contains(where: \.steersDisplay) else { return self }
         return String(UnicodeScalarView(unicodeScalars.map { $0.steersDisplay ? "·" : $0 }))
@@ -67,7 +68,7 @@ extension String {
 }
 
 extension String {
-    /// Whether two texts have the same UTF-8 bytes, in time linear in their length. `==` and hashing bring both into
+    /// True if two texts have the same UTF-8 bytes, in time linear in their length. `==` and hashing bring both into
     /// Unicode's normal form first, and that takes quadratic time on a long run of combining marks: text from outside
     /// whose length has no small bound is compared with this.
     public func hasSameBytes(as other: String) -> Bool {

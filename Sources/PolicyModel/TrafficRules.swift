@@ -46,8 +46,10 @@ public struct HeaderMatch: Hashable, Codable, Sendable {
     public var header: String
     public var equals: String
     public var to: Arm
-    /// True if the rule applies to trusted clients only. A rule on a field that describes the client always does.
+    /// True if the file, or its default, restricts the rule to trusted clients.
     public var trusted: Bool
+    /// True if the rule applies to trusted clients only: as declared, and always for a field that describes the client.
+    public var needsTrust: Bool { trusted || ReservedFields.isForwarding(header) }
 
     /// - Parameter trusted: whether the rule applies to trusted clients only; nil for true if the header is one of
     ///   `ReservedFields`, and false otherwise.

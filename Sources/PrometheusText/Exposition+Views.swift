@@ -51,9 +51,11 @@ extension Exposition {
     }
 
     /// Whether a series that matches is written twice.
-    public func repeats(_ selector: SeriesSelector) -> Bool {
-        let matching = samples(named: selector.name).count { selector.matches($0) }
-        return matching > 1 && matching > select(selector).count
+    public func repeats(_ selector: SeriesSelector) -> Bool { repeats(selector, select(selector)) }
+
+    /// - Parameter selected: what `select` returned.
+    public func repeats(_ selector: SeriesSelector, _ selected: [Sample]) -> Bool {
+        samples(named: selector.name).count { selector.matches($0) } > selected.count
     }
 
     /// The type of the family of samples with a name; nil without a TYPE line.

@@ -34,7 +34,7 @@ enum Datatype: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether a number is a value of this type. Numbers are read as doubles, so that one within 512 of the upper end
+    /// True if a number is a value of this type. Numbers are read as doubles, so that one within 512 of the upper end
     /// of INT64, or within 1,024 of that of UINT64, counts as inside.
     func holds(_ value: Double) -> Bool {
         switch self {
@@ -57,7 +57,7 @@ enum Datatype: String, CaseIterable, Sendable {
         value == value.rounded(.towardZero) && value >= least && value <= most
     }
 
-    /// What its values are, for messages.
+    /// The values of the type, as messages describe them.
     var range: String {
         switch self {
         case .bool: "true, false, 1 or 0"

@@ -1,19 +1,23 @@
 /// A confidence interval for the mean of bounded values that may be read at any time: the predictable plug-in empirical
-/// Bernstein interval (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, 2023, theorem 2).
+/// Bernstein interval (Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, 2023, theorem
+/// 2).
 ///
-/// The interval is the following, where X is a value scaled to 0 ... 1, m is the running mean and λ the bet, both computed
-/// from earlier values only, v = 4(X − m)², and ψ(λ) = (−ln(1 − λ) − λ)/4:
+/// The interval is the following, where X is a value scaled to 0 ... 1, m is the running mean and λ the bet, both
+/// computed from earlier values only, v = 4(X − m)², and ψ(λ) = (−ln(1 − λ) − λ)/4:
 ///
 ///     Σ λX/Σ λ ± (ln(2/α) + Σ v ψ(λ))/Σ λ
 public struct MeanInterval: Hashable, Codable, Sendable {
-    /// The probability that the mean is ever outside.
+    /// The probability that the true mean is ever outside the interval.
     public static let alpha = 0.05
     /// The largest bet λ.
     private static let cap = 0.5
 
+    /// Σ λ, Σ λX and Σ v ψ(λ).
     private var bets = 0.0
     private var weighted = 0.0
     private var variation = 0.0
+    /// The number of values, their sum, and the sum of their squared distances from the running mean, from which the
+    /// next bet is computed.
     private var count = 0.0
     private var sum = 0.0
     private var squares = 0.0

@@ -1,14 +1,15 @@
 /// A confidence interval for the odds ratio of two arms that may be read at any time, and as often as one likes.
 ///
-/// The likelihood is that of the candidate's hits given the margins of each stratum (`OddsRatio`), so drifting rates that
-/// both arms share cancel. An odds ratio ψ is excluded once the mean likelihood of all ratios on a grid is 1/α times as large
-/// as its own:
+/// The likelihood is that of the candidate's hits given the margins of each stratum (`OddsRatio`), so drifting rates
+/// that both arms share cancel. An odds ratio ψ is excluded once the mean likelihood of all ratios on a grid is 1/α
+/// times as large as its own:
 ///
 ///     Σ_j L(ψ_j)/J ≥ L(ψ)/α
 ///
-/// The left side divided by L(ψ) is a supermartingale that starts at 1 while ψ is true, so by Ville's inequality the true
-/// ratio is ever excluded with a probability of at most α (the method of mixtures; Robbins 1970). The logarithm of L is
-/// concave in ln ψ, so what is excluded lies outside an interval, and the nearest excluded points of the grid bound it.
+/// If ψ is the true ratio, the left side divided by L(ψ) is a supermartingale that starts at 1, so by Ville's
+/// inequality the true ratio is ever excluded with a probability of at most α (the method of mixtures; Robbins 1970).
+/// The logarithm of L is concave in ln ψ, so the ratios that are not excluded form an interval. It is shown with the
+/// nearest excluded points of the grid as its ends.
 public struct OddsInterval: Hashable, Codable, Sendable {
     /// ln ψ of the grid, ascending: dense around 0, up to a factor of 3,000.
     static let grid: [Double] = {
@@ -19,28 +20,31 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         return positive.reversed().map { -$0 } + [0] + positive
     }()
     private static let odds = grid.map(exp)
-    /// The longest stratum in seconds. The first ones are as long as all before them, so that an interval is soon shown.
+    /// The length of the longest strata in seconds. At first each stratum is as long as all before it together, so that
+    /// an interval is shown soon.
     static let seconds = 30
 
     private var open = Stratum()
     private var age = 0
-    /// The seconds in whole strata.
+    /// The length of all whole strata together, in seconds, at most `seconds`.
     private var elapsed = 0
     /// The discount of the open stratum.
     private var discount = 1.0
-    /// ln L of the points of the grid up to a constant, in units of `scale`; empty before the first informative stratum.
-    /// Whole numbers are stored in a third of the space.
+    /// ln L of the points of the grid up to a constant, in units of `scale`; empty before the first informative
+    /// stratum. Whole numbers take a third of the space in JSON.
     private var likelihood: [Int] = []
     static let scale = 1.0 / 1_024
-    /// The largest change of a logarithm that a stratum makes.
+    /// The largest change of a logarithm by one stratum.
     private static let largestChange = 600.0
 
-    /// A change of a logarithm in units of `scale`. A stratum may win less than it could, and what it loses beyond `largestChange`
-    /// changes nothing that can be seen.
+    /// A change of a logarithm in units of `scale`, limited to `largestChange` in both directions. The limit never adds
+    /// more than e^−600 to what the stratum multiplies evidence by.
     static func steps(_ logarithm: Double) -> Int {
         Int((min(max(logarithm, -largestChange), largestChange) / scale).rounded())
     }
-    /// An arm's hits and requests in whole strata, each raised to its discount, and the rates that they leave.
+
+    /// An arm's hits and requests in whole strata, each stratum multiplied by its discount, and the smallest and the
+    /// largest rate that they do not exclude.
     private struct OwnRate: Hashable, Codable, Sendable {
         private(set) var hits = 0.0
         private(set) var trials = 0.0
@@ -57,7 +61,7 @@ public struct OddsInterval: Hashable, Codable, Sendable {
     }
     private var baseline = OwnRate()
     private var candidate = OwnRate()
-    /// The odds ratios between which the true one lies after the last whole stratum; nil for no upper end.
+    /// The ends of the interval of odds ratios after the last whole stratum: 0 for no lower end, nil for no upper end.
     private var lowest = 0.0
     private var highest: Double?
 
@@ -76,7 +80,7 @@ public struct OddsInterval: Hashable, Codable, Sendable {
     public mutating func weightChanged() { close() }
 
     private mutating func close() {
-        // The odds and each arm's own rate have a third of the risk each.
+        // The odds ratio and the two arms' own rates have a third of α each.
         let alpha = MeanInterval.alpha / 3
         baseline.add(open.baseline, discount: discount, alpha: alpha)
         candidate.add(open.candidate, discount: discount, alpha: alpha)
@@ -94,7 +98,7 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         age = 0
     }
 
-    /// The odds ratios that are not excluded, from 0 to infinity.
+    /// The ends of the interval of odds ratios that are not excluded: 0 for no lower end, infinite for no upper end.
     /// - Parameter alpha: the probability that the true one is ever excluded, 0 < α < 1.
     func odds(alpha: Double) -> (low: Double, high: Double) {
         guard let best = likelihood.indices.max(by: { likelihood[$0] < likelihood[$1] }) else { return (0, .infinity) }
@@ -105,11 +109,12 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         return (low.map { Self.odds[$0] } ?? 0, high.map { Self.odds[$0] } ?? .infinity)
     }
 
-    /// The candidate's rate less the baseline's: what the odds leave for the baseline's possible rates, and what the
-    /// possible rates of both arms leave. Nil before a stratum with requests of both arms has ended.
+    /// The interval of the candidate's rate less the baseline's: the differences that neither the odds ratios nor the
+    /// arms' own rates exclude. Nil before a stratum with requests of both arms has ended.
     public var difference: ClosedRange<Double>? {
         guard baseline.trials > 0, candidate.trials > 0 else { return nil }
-        /// The least and the greatest difference at these odds. It is 0 at rates of 0 and 1 and extreme at 1/(1 + √ψ).
+        /// The smallest and the largest difference that an odds ratio ψ allows over the baseline's possible rates. The
+        /// difference is 0 at rates of 0 and 1 and extreme at 1/(1 + √ψ).
         func shifts(_ odds: Double) -> (least: Double, greatest: Double) {
             let extreme = min(max(1 / (1 + odds.squareRoot()), baseline.low), baseline.high)
             let all = [baseline.low, extreme, baseline.high].map { rate in
@@ -122,7 +127,7 @@ public struct OddsInterval: Hashable, Codable, Sendable {
         return min(low, high)...high
     }
 
-    /// The largest p that the hits leave, by the same method with a Beta(½, ½) mixture over the rates.
+    /// The largest rate that the hits do not exclude, by the same method with a Beta(½, ½) mixture over the rates.
     static func greatestRate(hits: Double, trials: Double, alpha: Double) -> Double {
         let misses = max(trials - hits, 0)
         let mixture = logBeta(hits + 0.5, misses + 0.5) - logBeta(0.5, 0.5)

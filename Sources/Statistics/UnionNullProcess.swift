@@ -23,9 +23,9 @@
 /// that of the odds, went through an incident that both arms share. Therefore R may lose but not win while the baseline
 /// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. That it
 /// notices every incident in time is not a theorem: what an incident brings R before its second failure of the baseline
-/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore what R wins in a
-/// tick is also at most `rateWinLimit` times what the tick is worth to the best alternative of O, in nats and before O's
-/// discount: failures of both arms alike are worth little to O. Simulation says how little remains.
+/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore what R wins
+/// in a tick is also at most `rateWinLimit` times what the tick is worth to the best alternative of O, in nats and
+/// before O's discount: failures of both arms alike are worth little to O. Simulation says how little remains.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
     public let rateBound: Double
     public let oddsBound: Double

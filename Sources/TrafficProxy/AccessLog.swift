@@ -47,7 +47,7 @@ final class AccessLog: @unchecked Sendable {
     /// The time for which lines are collected before they are written in one call.
     private static let interval = Duration.milliseconds(50)
     /// The longest time for writing the remaining lines when the agent stops.
-    private static let patience = Duration.seconds(1)
+    private static let stopTimeout = Duration.seconds(1)
 
     init(_ settings: AccessLogSettings, loops: Int) throws {
         self.settings = settings
@@ -102,7 +102,7 @@ final class AccessLog: @unchecked Sendable {
             gate.arrive()
         }
         // A pipe without a reader would block forever. The thread then ends with the process.
-        guard gate.wait(timeout: Self.patience) else { return }
+        guard gate.wait(timeout: Self.stopTimeout) else { return }
         loop.stop()
         loop.join()
         bell.log = nil

@@ -234,7 +234,7 @@ extension ByteSlice {
     mutating func appendSwitchHead(_ response: ResponseMessage, versionLine: Bytes, id: InlineText) {
         appendResponseHead(
             response, framing: .none, statedLength: -1, versionLine: versionLine, id: id, connection: .kept)
-        // Behind the empty line that ends the head.
+        // The empty line that ends the head is removed, so that fields can follow.
         end -= 2
         append("connection: upgrade\r\nupgrade: websocket\r\n\r\n")
     }

@@ -129,10 +129,8 @@ final class RouteTable {
             }
         let matches = array(
             traffic.match.map {
-                let header = lowercase($0.header)
-                return MatchPlan(
-                    name: bytes(header), value: bytes($0.equals), arm: $0.to,
-                    needsTrust: $0.trusted || ReservedFields.isForwarding(header))
+                MatchPlan(
+                    name: bytes(lowercase($0.header)), value: bytes($0.equals), arm: $0.to, needsTrust: $0.needsTrust)
             })
         let methods = array(service.judged.methods.map(bytes))
         let paths = array(service.judged.paths.map(bytes))

@@ -22,7 +22,7 @@ public final class TrafficProxy: @unchecked Sendable {
 
     /// The time that the control thread waits for the loops. Turns take microseconds; a loop that takes longer is
     /// stuck.
-    private static let patience = Duration.seconds(5)
+    private static let loopTimeout = Duration.seconds(5)
 
     /// The time that `prepare` waits for names that were never looked up, and `unresolved` for names without an
     /// address.
@@ -59,9 +59,9 @@ public final class TrafficProxy: @unchecked Sendable {
                 access: log.map { AccessRecorder($0, loop: index) })
         }
         self.workers = workers
-        let tell: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readHealth() } } }
-        resolver = Resolver(registry: registry, times: times, lookUp: lookUp, changed: tell)
-        prober = try Prober(registry: registry, changed: tell)
+        let notifyLoops: @Sendable () -> Void = { for worker in workers { worker.loop.post { worker.readHealth() } } }
+        resolver = Resolver(registry: registry, times: times, lookUp: lookUp, changed: notifyLoops)
+        prober = try Prober(registry: registry, changed: notifyLoops)
         for worker in workers {
             worker.peers = workers
             worker.loop.driver = worker
@@ -261,7 +261,7 @@ public final class TrafficProxy: @unchecked Sendable {
     private func waitForLoops() {
         let gate = Countdown(workers.count)
         for worker in workers { worker.loop.post { gate.arrive() } }
-        gate.wait(timeout: Self.patience)
+        gate.wait(timeout: Self.loopTimeout)
     }
 
     private func endpoints(_ plan: RoutingPlan) -> Set<Endpoint> {

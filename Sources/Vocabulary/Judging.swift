@@ -100,7 +100,7 @@ public enum NoteKind: String, CaseIterable, Codable, Sendable {
     case splitMismatch
     /// Labels come for one arm more often than for the other.
     case labelMismatch
-    /// More labels came after the check's maturity than its bounds tolerate.
+    /// More labels came after the longest maturity of the quality checks than the check's bounds tolerate.
     case lateLabels
     /// The note of an evaluation from before notes had kinds.
     case other

@@ -80,8 +80,8 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     /// - Parameter policies: the policies whose checks determine the sets of statuses whose clustering is learned.
     public init(_ policies: [Policy] = []) { learn(policies) }
 
-    /// Selects the statuses whose clustering is learned: those that the checks of these policies count. That of other sets is
-    /// forgotten.
+    /// Selects the statuses whose clustering is learned: those that the checks of these policies count. That of other
+    /// sets is forgotten.
     public mutating func learn(_ policies: [Policy]) {
         let sets = [Self.usualErrors] + Policy.counted(policies).filter { $0 != Self.usualErrors }
         guard sets != counted.map(\.set) else { return }

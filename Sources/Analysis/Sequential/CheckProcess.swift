@@ -112,7 +112,8 @@ enum CheckProcess: Hashable, Sendable {
 
     // MARK: - Observations
 
-    // Each method consumes the enum and puts it together again, so that the process has a single owner and is not copied.
+    // Each method consumes the enum and puts it together again, so that the process has a single owner and is not
+    // copied.
 
     /// - Parameter firsts: see `ErrorsProcess.observe`.
     mutating func observe(_ tick: ErrorTick, firsts: [KeyedResponse]?) {

@@ -17,7 +17,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// ln E from before the mode of betting changed, at most 0. The mode follows the baseline's profile.
     private var carried = 0.0
     private var proof: RateProof
-    /// The interval of the difference of the arms; nil where traffic is assigned by key, since requests of one key are no
+    /// The interval of the difference of the arms; nil if traffic is assigned by key, since requests of one key are not
     /// independent observations.
     private var odds: OddsInterval?
     private var step: UInt16?
@@ -119,7 +119,7 @@ struct ErrorsProcess: Hashable, Codable, Sendable {
     /// The number of the candidate's requests after which its recent hits and trials are halved.
     private static let recentTrials = 2000.0
 
-    /// The candidate's rate less the baseline's.
+    /// The interval of the candidate's rate less the baseline's.
     var difference: DifferenceInterval? {
         odds?.difference.map { DifferenceInterval($0) }
     }

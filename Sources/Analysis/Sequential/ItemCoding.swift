@@ -130,6 +130,7 @@ public enum ItemCoding {
                 write(UInt64(row.step))
                 write(optional: row.label)
                 write(optional: row.prediction)
+                // The low bit says whether a score follows, the next one whether the row is late.
                 write((row.score == nil ? 0 : 1) | (row.isLate ? 2 : 0))
                 if let score = row.score {
                     for i in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: score.bitPattern >> (8 * UInt64(i)))) }

@@ -50,7 +50,7 @@ struct LatencyCounts {
             baseline: tally(0, baseline, outlived: baseline))
     }
 
-    /// The requests of an arm in this bucket and above, of those of which it can be told.
+    /// Counts an arm's requests in a bucket or above, among those that are known to be above or below.
     func tally(_ arm: Arm, _ bucket: Int) -> Tally { tally(Int(arm.rawValue), bucket, outlived: bucket) }
 
     private func tally(_ arm: Int, _ bucket: Int, outlived from: Int) -> Tally {

@@ -25,6 +25,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     private var step: UInt16?
     /// The open blocks of the newest steps, ascending.
     private var open: [Block] = []
+    /// The interval of the mean drop, or of the mean rise if that is bounded.
     private var interval = MeanInterval()
     private(set) var sinceStart = Sums()
     private(set) var sinceStep = Sums()
@@ -123,7 +124,7 @@ struct QualityProcess: Hashable, Codable, Sendable {
     var evidence: Double { process.logEvidence }
     var proofEvidence: Double { proof.logEvidence }
 
-    /// The candidate's mean less the baseline's, in the measure's own unit.
+    /// The interval of the candidate's mean less the baseline's, in the measure's own unit.
     var difference: DifferenceInterval? {
         interval.interval.map {
             let width = (range ?? .unit).width
@@ -182,7 +183,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
     private var cohorts = 0
     private(set) var groups: [GroupProcess] = []
     private(set) var overflow = false
-    /// The labels of the current step's requests.
+    /// The numbers of labels in time and late ones, for requests of the step `latenessStep`, which is the current one.
     private(set) var lateness = LabelLateness()
     private var latenessStep: UInt16?
     /// The number of values found so far for each of the check's selectors; 0 for those of a single value.
@@ -198,7 +199,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         }
     }
 
-    /// Takes rows, in time linear in the rows and their groups.
+    /// Takes rows, in time linear in the rows and their groups. Late rows are only counted.
     /// - Parameter current: the running step.
     mutating func observe(_ all: [QualityRow], current: UInt16) {
         count(all, current: current)
@@ -224,6 +225,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         }
     }
 
+    /// Counts the rows of the current step in `lateness`.
     private mutating func count(_ rows: [QualityRow], current: UInt16) {
         if latenessStep != current { (latenessStep, lateness) = (current, LabelLateness()) }
         for row in rows where row.step == current && row.value(check.measure, scores: check.range ?? .unit) != nil {

@@ -156,7 +156,7 @@ public struct QualityRow: Hashable, Sendable {
     public var groups: [String]
     /// The key of its request if traffic is assigned by key; otherwise nil.
     public var key: UInt32?
-    /// True if the row came after its check's maturity. Late rows are counted and not compared.
+    /// True if the row came after the longest maturity of the quality checks. Late rows are counted but not compared.
     public var isLate: Bool
 
     public init(
@@ -177,7 +177,7 @@ public struct QualityRow: Hashable, Sendable {
     ///   - attributes: the attributes that checks name; others are left out.
     ///   - step: the number of the step in which its request began.
     ///   - isKeyed: true if traffic is assigned by key.
-    ///   - isLate: true if it came after its check's maturity.
+    ///   - isLate: true if it came after the longest maturity of the quality checks.
     public init(
         _ joined: JoinedFeedback, attributes: Set<String>, step: UInt16, isKeyed: Bool = false, isLate: Bool = false
     ) {

@@ -73,7 +73,7 @@ static inline ssize_t ce_send(int fd, const void *from, size_t count, int more) 
     return n < 0 ? -errno : n;
 }
 
-// Non-blocking, close-on-exec.
+// Accepts a connection as a non-blocking, close-on-exec socket.
 int ce_accept(int fd);
 // An address as 128 bits, IPv4 mapped into IPv6 (RFC 4291, 2.5.5.2), both halves in the order of the host.
 typedef struct {
@@ -84,13 +84,13 @@ typedef struct {
 
 // The same, with the peer's address as text (nothing for Unix sockets; IPv4 that came in over IPv6 as IPv4) and as bits.
 int ce_accept_from(int fd, uint8_t *text, int capacity, int *length, ce_ip *ip);
-// Whether a connection at rest still stands: nothing has come, not even an end.
+// True if an idle connection is still open and has no input, neither bytes nor the end of the stream.
 int ce_is_quiet(int fd);
-// Whether bytes wait to be read; an end of the stream is none.
+// True if bytes wait to be read; the end of the stream does not count.
 int ce_has_input(int fd);
 static inline int ce_shutdown_write(int fd) { return ce_result(shutdown(fd, SHUT_WR)); }
 
-// Fills it from the kernel's generator.
+// Fills a buffer with random bytes from the kernel.
 void ce_random(void *out, size_t count);
 void ce_name_thread(const char *name);
 int ce_eventfd(void);
@@ -105,13 +105,13 @@ typedef struct {
 
 // Returns how many addresses were written (at most capacity), or -EAI_… (the resolver's codes, made negative).
 int ce_resolve(const char *host, uint16_t port, int passive, ce_address *out, int capacity);
-// The same for what is no name; never blocks.
+// The same for an address in text form instead of a name; never blocks.
 int ce_resolve_literal(const char *host, uint16_t port, ce_address *out);
 const char *ce_resolve_error(int code);
-// -ENAMETOOLONG where the path does not fit.
+// Returns -ENAMETOOLONG if the path does not fit.
 int ce_unix_address(const char *path, ce_address *out);
 int ce_family(const ce_address *address);
-// Non-blocking, close-on-exec.
+// Opens a stream socket that is non-blocking and close-on-exec.
 int ce_socket(int family);
 int ce_bind(int fd, const ce_address *address);
 int ce_listen(int fd, int backlog);
@@ -122,13 +122,13 @@ int ce_set_reuse_address(int fd);
 int ce_set_reuse_port(int fd);
 int ce_set_no_delay(int fd);
 int ce_set_nonblocking(int fd);
-// A close sends RST and drops what was not sent.
+// Makes close send a reset and discard the bytes that were not sent.
 int ce_set_reset_on_close(int fd);
 int ce_set_buffers(int fd, int send, int receive);
 int ce_local_address(int fd, ce_address *out);
-// Host without brackets; port 0 for Unix sockets. -1 where it is neither.
+// Writes the host without brackets, and the port, 0 for Unix sockets. Returns -1 for other families.
 int ce_describe(const ce_address *address, char *host, size_t capacity, uint16_t *port);
-// Who is at the other end of a Unix socket.
+// The process and user at the other end of a Unix socket.
 int ce_peer_credentials(int fd, int32_t *pid, uint32_t *uid);
 int ce_is_listening(int fd);
 

@@ -65,6 +65,7 @@ enum PairRollout {
         }
     }
 
+    /// - Returns: the number of pairs until a revert for disagreement; nil if there is none.
     private static func pairs(disagreeing rate: Double, _ random: inout Random) -> Int? {
         var bank = Bank(BankSettings(alternatives: Alternatives.worse.count))
         return (1...most).first { _ in

@@ -208,7 +208,7 @@ struct TrafficRollout {
             row(
                 name, rate: parameters.rate,
                 (0..<runs).map { _ in
-                    // A history of its own: rollouts after the same one would not be independent of each other.
+                    // Each rollout has a history of its own: rollouts with the same one would not be independent.
                     TrafficRollout(
                         kind: kind, parameters: parameters, policy: policy,
                         profile: history(kind, parameters, policy, random: &random), harm: harm
