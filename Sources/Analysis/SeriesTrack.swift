@@ -108,7 +108,8 @@ extension SeriesWindow {
     }
 
     /// True if a counter that the arm does not show is known to be 0, because its family was shown with the same label
-    /// names. A counter without labels whose family has disappeared as well was renamed, or belongs to another server.
+    /// names. Without label conditions, the page must still show or declare the family: otherwise the counter was
+    /// renamed, or belongs to another server.
     func isKnownFamily(_ query: SeriesQuery, of arm: Arm) -> Bool {
         let tracks = histories[arm]!.values.filter(\.isCurrent).compactMap { $0.tracks[query] }
         guard query.hasLabelConditions || tracks.allSatisfy({ $0.presence == .shown || $0.presence == .declared })

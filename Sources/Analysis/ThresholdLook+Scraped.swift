@@ -59,7 +59,8 @@ extension ThresholdLook {
         return compare(latency, candidate: ScrapedLatency(candidate), baseline: ScrapedLatency(baseline))
     }
 
-    /// The error of a growth that is no count. The rollout is held; clamping the number would give a false verdict.
+    /// The error for counters whose growth cannot be a number of requests. The rollout is held; clamping the growth
+    /// would give a false verdict.
     private func uncountable(
         _ subject: String, _ unit: MeasureUnit, bound: Double, _ arm: Arm, _ requests: Double
     ) -> Measurement {
@@ -182,7 +183,8 @@ extension ThresholdLook {
     }
 
     /// Makes a verdict inconclusive if it does not hold for the whole bucket of the quantile. A comparison with the
-    /// baseline that passes is kept, since both arms' values were estimated in the same way.
+    /// baseline that passes is kept, since both arms' values were estimated in the same way. A quantile above the
+    /// highest finite edge fails an upper bound at that edge.
     private func restrict(_ m: inout Measurement, to estimate: QuantileEstimate, of histogram: CumulativeHistogram) {
         if !m.atMost, m.verdict == .fail, estimate.upper.isFinite, histogram.span(around: m.bound) == nil,
             histogram.edge(atOrAbove: m.bound) == histogram.edge(atOrAbove: estimate.upper)
@@ -223,7 +225,8 @@ extension ThresholdLook {
             if let baseline {
                 let bound = max(baseline + abs(baseline) * increase, metric.floor ?? -.infinity)
                 var m = measurement(Self.increase, bound, atMost: true) { $0 > bound }
-                // The reader requires a floor, but rollouts that began before it did may have none.
+                // Policy files must set a floor for a rate, but not for a quantile, and a rollout that an older canaryd
+                // started may have none.
                 if m.verdict == .fail, baseline == 0, metric.floor == nil {
                     m.verdict = .inconclusive
                     m.notes = [.baselineIsZero]
@@ -266,10 +269,10 @@ extension ThresholdLook {
                     notes: [.notScraped(arm)])
             }
             let isStale = servers.allSatisfy { ($0.lastSuccess ?? .min) < since && $0.consecutiveFailures > 0 }
-            if isStale, let worst = servers.first {
+            if isStale, let server = servers.first {
                 return Measurement(
                     subject: subject, unit: unit, bound: bound, verdict: .error,
-                    notes: [.scrapesFail(server: "\(worst.server)", reason: worst.lastFailure ?? "")])
+                    notes: [.scrapesFail(server: "\(server.server)", reason: server.lastFailure ?? "")])
             }
         }
         return Measurement(

@@ -11,7 +11,8 @@ struct ThresholdLook {
     let now: Int64
     /// The start, in monotonic nanoseconds, of the requests that count; nil for all of the check's window.
     var startedFrom: Int64?
-    /// A counted failure: only the data after it count, however few they are. Nil for all of the check's window.
+    /// The check's last counted failure, if only the data after it are measured, however few they are; nil for all of
+    /// the check's window.
     var after: CountedFailure?
     /// The smallest age of a request in nanoseconds at which it is known whether it was slower than the bound; 0 unless
     /// latencies are judged after a counted failure.

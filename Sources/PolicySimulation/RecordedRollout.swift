@@ -14,7 +14,8 @@ public enum RecordedRollout {
         public var seconds: Int64
         /// The requests of the candidate in that time.
         public var requests: Int
-        /// The step in which the decision fell, counted from 1.
+        /// The judge's number of the step in which the decision was made. It counts from 1, a warm-up included; 0 is
+        /// the time before the first step.
         public var step: UInt16
         /// The proofs that were missing for a promotion at the end, as text; empty if there was a decision.
         public var missing: [String]

@@ -74,7 +74,7 @@ struct LatencySampler {
     /// The 95th percentile of the standard normal distribution.
     static let normalP95 = 1.6448536269514722
 
-    /// A latency in microseconds, at most the largest that an observation can hold.
+    /// A latency in microseconds, at most 4e9, so that it fits into an observation.
     func draw(_ random: inout SeededGenerator) -> UInt32 {
         UInt32(saturating: min(max(cmath_exp(logMedian + sigma * random.normal()) * 1e6, 1), 4e9).rounded(.down))
     }

@@ -84,16 +84,16 @@ final class EventReader {
         var mark = Mark(parser.pointee.problem_mark)
         var message = "no YAML: \(problem)"
         if let context = parser.pointee.context.map({ String(cString: $0) }) {
-            let begun = Mark(parser.pointee.context_mark)
+            let start = Mark(parser.pointee.context_mark)
             message += " \(context)"
             if isBlank(line: mark.line) {
-                // The beginning of what was not ended says more than the end of the file.
-                mark = begun
-            } else if begun.line != mark.line {
-                message += " (begun at line \(begun.line))"
+                // At the end of the file, the place where the unfinished part starts helps more.
+                mark = start
+            } else if start.line != mark.line {
+                message += " (begun at line \(start.line))"
             }
         }
-        if let mend = Self.mends.first(where: { problem.contains($0.problem) })?.mend { message += "; \(mend)" }
+        if let hint = Self.hints.first(where: { problem.contains($0.problem) })?.hint { message += "; \(hint)" }
         return SyntaxError(mark: mark, message: message)
     }
 
@@ -111,7 +111,7 @@ final class EventReader {
     }
 
     /// The most likely fixes for errors of the parser, by part of its message.
-    private static let mends: [(problem: String, mend: String)] = [
+    private static let hints: [(problem: String, hint: String)] = [
         (
             "cannot start any token",
             "indent with spaces, not tabs, and put quotes around a value that starts with % @ or `"

@@ -1,7 +1,8 @@
 import PolicyModel
 
 extension ServiceReader {
-    /// Reads the rules for fields that describe the client: `forwarded` and `requestId`.
+    /// Reads `forwarded` and `requestId`: the rules for the header fields that tell the servers who the client is, and
+    /// the id of the request.
     func headers(_ part: Section) -> HeaderRules {
         var rules = HeaderRules()
         rules.requestID = part.choice("requestId", RequestIDRule.self) ?? rules.requestID

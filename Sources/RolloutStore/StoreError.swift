@@ -15,7 +15,7 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
         case busy
         /// The database was found damaged, moved or deleted while in use.
         case damaged
-        /// A value could not be written down or read back.
+        /// A value could not be encoded or decoded.
         case unreadable
         /// The system refused to read or write.
         case io

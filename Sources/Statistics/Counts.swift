@@ -45,7 +45,7 @@ public struct Stratum: Hashable, Codable, Sendable {
 
 /// The alternatives that are bet on against a null that bounds an odds ratio, as multiples of the bound.
 public enum Alternatives {
-    /// A wide range, from a third above the bound to a hundred times the bound.
+    /// A wide range, from 1.3 to 100 times the bound.
     public static let worse: [Double] = [1.3, 1.7, 2.2, 3.2, 5, 8, 14, 30, 100]
     /// The alternatives for error rates. They are dense from five to ten times the bound, where a few nats are a large
     /// part of the evidence that is needed; any of them detects a far larger regression after a handful of failures.

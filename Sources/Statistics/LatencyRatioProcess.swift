@@ -1,5 +1,6 @@
-/// Evidence against the null hypothesis that the candidate's latency, divided by r, is nowhere in the upper part of the
-/// distribution longer than the baseline's: a bank of odds-ratio bets at several quantiles at once.
+/// Evidence against the null hypothesis that nowhere in the upper part of the distribution the candidate's latency is
+/// more than r times the baseline's, where r is the ratio that the check allows. It is a bank of odds-ratio bets at
+/// several quantiles at once.
 ///
 /// For each quantile q, x_q is the baseline's quantile in *earlier* data. A stratum compares the candidate's requests
 /// slower than r·x_q with the baseline's requests slower than x_q, and tests an odds ratio of at most 1. The test is
@@ -50,12 +51,12 @@ public struct LatencyRatioProcess: Hashable, Codable, Sendable {
 
     /// Takes one tick.
     /// - Parameter slower: for each point, the requests of either arm that were slower than it.
-    /// - Precondition: the same requests at each point.
+    ///   The trials are the same at each point.
     public mutating func observe(_ slower: [Stratum], seconds: Int = 1, discount: Double = 1) {
         if builder.add(slower, seconds: seconds, discount: discount) { close() }
     }
 
-    /// Ends the open stratum because the split changed; an incomplete one is dropped.
+    /// Ends the open stratum because the split changed; it is dropped if an arm has no requests in it.
     public mutating func weightChanged() {
         if builder.isWhole { close() } else { builder.clear() }
     }

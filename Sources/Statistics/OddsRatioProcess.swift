@@ -20,9 +20,9 @@ public struct OddsRatioProcess: Hashable, Codable, Sendable {
     public var logEvidence: Double { bank.logEvidence }
     public var strata: Int { bank.strata }
 
-    /// Takes one stratum. A stratum that is not informative changes nothing and is not counted. Whether it is follows
-    /// from its margins, on which the test is conditional, so skipping it does not select by outcome. This way a
-    /// service with few errors pays for few restarts.
+    /// Takes one stratum. A stratum that is not informative changes nothing and is not counted. The margins alone, on
+    /// which the test is conditional, decide whether a stratum is informative, so skipping one does not select by
+    /// outcome. This way a service with few errors pays for few restarts.
     public mutating func observe(_ stratum: Stratum, discount: Double = 1) {
         guard stratum.isInformative else { return }
         let values = OddsRatio.eValues(stratum, against: bound, alternatives)

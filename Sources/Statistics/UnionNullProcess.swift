@@ -21,9 +21,9 @@
 ///
 /// The null that holds would change within a block if a candidate that is within the bound of the rate, but not within
 /// that of the odds, went through an incident that both arms share. Therefore R may lose but not win while the baseline
-/// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. That it
-/// notices every incident in time is not a theorem: what an incident brings R before its second failure of the baseline
-/// is what remains. It is large where the baseline has few requests, as in a last step of 90 %. Therefore what R wins
+/// alone shows an incident (`IncidentWatch`). Winning less is always valid, so the rule costs no validity. But no
+/// theorem says that it notices every incident in time: what R wins in an incident before the baseline's failures show
+/// it remains, and that is much where the baseline has few requests, as in a last step of 90 %. Therefore what R wins
 /// in a tick is also at most `rateWinLimit` times what the tick is worth to the best alternative of O, in nats and
 /// before O's discount: failures of both arms alike are worth little to O. Simulation says how little remains.
 public struct UnionNullProcess: Hashable, Codable, Sendable {
@@ -77,7 +77,8 @@ public struct UnionNullProcess: Hashable, Codable, Sendable {
     /// the best alternative of the gambler on the odds before its discount.
     static let rateWinLimit = 1.5
 
-    /// Takes one tick. A tick in which an arm has no requests adds only its time.
+    /// Takes one tick. In a tick in which an arm has no requests, no bet is made; only its time and the baseline's
+    /// requests, for `IncidentWatch`, are counted.
     public mutating func observe(_ tick: Stratum, seconds length: Int = 1, discount: Double = 1) {
         seconds += length
         secondsSinceRestart += length

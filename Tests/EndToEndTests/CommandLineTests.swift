@@ -111,7 +111,7 @@ struct CommandLineTests {
         var findings: [Finding]
     }
 
-    @Test("doctor finds nothing wrong with a sound agent, and names a baseline line that is out of date")
+    @Test("doctor finds nothing wrong with a sound agent, and tells what an outdated baseline in the file should be")
     func doctor() async throws {
         let scene = try scene()
         try await scene.start()
@@ -145,7 +145,7 @@ struct CommandLineTests {
         try await scene.start()
         try await scene.wait("the first step") { $0.candidateWeight.basisPoints == 2_000 }
         let wal = scene.path("state/canaryd.sqlite-wal")
-        // No file of the agent may grow beyond what the log of the store has now.
+        // No file of the agent may grow beyond the present size of the store's write-ahead log.
         let size: Int = try #require(Files.size(wal))
         try await scene.limitFiles(to: size)
         let more = try await scene.ctl("advance")

@@ -9,7 +9,7 @@ struct ChunkDecoderTests {
         case failed
     }
 
-    /// Feeds the bytes in pieces of a size and puts the content together.
+    /// Feeds the bytes in pieces of `pieces` bytes and concatenates the content.
     static func decode(_ text: String, pieces: Int) -> Verdict {
         var decoder = ChunkDecoder()
         var content: [UInt8] = []
@@ -33,7 +33,7 @@ struct ChunkDecoderTests {
     }
 
     @Test(
-        "what is well-formed",
+        "bodies are decoded alike in pieces of any size; a rest of -1 stands for a malformed body",
         arguments: [
             ("0\r\n\r\n", "", 0), ("3\r\nabc\r\n0\r\n\r\n", "abc", 0), ("3\r\nabc\r\n0\r\n\r\nGET", "abc", 3),
             ("a\r\n0123456789\r\nB\r\n0123456789a\r\n00\r\n\r\n", "01234567890123456789a", 0),
@@ -48,7 +48,7 @@ struct ChunkDecoderTests {
     }
 
     @Test(
-        "what is not",
+        "malformed bodies are refused",
         arguments: [
             "\r\n", "x\r\n", "-1\r\n", "+3\r\nabc\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "3\t\r\nabc\r\n",
             "0x3\r\nabc\r\n",

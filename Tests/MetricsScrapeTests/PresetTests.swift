@@ -37,7 +37,7 @@ struct PresetTests {
         #expect(latency.quantile(0.95, slower: 5)?.isLowerBound == true)
     }
 
-    @Test("MLServer with several models: its histogram cannot tell them apart, and says so")
+    @Test("MLServer with several models: the histogram does not name the model, so the latency is unavailable")
     func severalModels() throws {
         let text = """
             model_infer_request_success_total{model="a"} 4
@@ -85,7 +85,7 @@ struct PresetTests {
         #expect(latency.total == 12)
     }
 
-    @Test("Triton: 41 success and 13 failures; a latency it cannot tell", arguments: [nil, "income"])
+    @Test("Triton: 41 successes and 13 failures; its page has no latency histogram", arguments: [nil, "income"])
     func triton(model: String?) throws {
         let sample = try sample("triton", "triton.txt", model: model)
         #expect(sample.requests == 54 && sample.errors == 13 && sample.queue == 0 && sample.saturation == nil)
@@ -127,7 +127,7 @@ struct PresetTests {
             sample.latency == .histogram(CumulativeHistogram(bounds: [0.01, 0.1, .infinity], counts: [90, 95, 95])))
     }
 
-    @Test("an idle server and a model that is not there have no data, which is not zero")
+    @Test("an idle server has no data, which is not zero")
     func idle() throws {
         let idle = try sample("mlserver", [UInt8]("# TYPE model_infer_request_success_total counter\n".utf8))
         #expect(idle.requests == nil && idle.errors == nil && idle.latency == .noData && idle.queue == nil)
@@ -146,7 +146,7 @@ struct PresetTests {
                 == "the server shows no model x, but m0, m1, m2, m3, m4, …")
     }
 
-    @Test("of a preset's series that stands twice the first counts, and it is named")
+    @Test("if a page repeats a series of the preset, the first counts, and the series is named")
     func repeated() throws {
         let page = """
             nv_inference_request_success{model="m",version="1"} 5

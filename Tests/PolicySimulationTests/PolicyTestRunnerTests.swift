@@ -42,7 +42,7 @@ import Testing
         #expect(abs(Double(outcome.candidateRequests) - seconds * 12.5) < 5 * (seconds * 12.5).squareRoot())
     }
 
-    @Test("a check that pauses decides if nothing reverts afterwards, at the time of the pause")
+    @Test("a check with action: pause decides, at the time of the pause, unless a revert follows")
     func pauses() {
         let latency = LatencyCheck(quantile: 0.95, max: .milliseconds(80))
         let pausing = policy([errors, Check(name: "p95", kind: .latency(latency), action: .pause)])
@@ -119,7 +119,7 @@ import Testing
         #expect(run(ceiling(0.95, .milliseconds(105)), candidate: slow).decision == .revert)
     }
 
-    @Test("without traffic, and with servers that nobody can scrape, it holds")
+    @Test("without traffic, and with servers that cannot be scraped, the rollout is held")
     func holds() {
         let silent = run(policy([errors]), rate: 0)
         #expect(silent.decision == .hold)

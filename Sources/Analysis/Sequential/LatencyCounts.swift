@@ -1,12 +1,12 @@
 import PolicyModel
 import Statistics
 
-/// The number of a tick's requests in each bucket or above, by arm. The counts are computed in one pass, because
-/// several checks ask for them at several points.
+/// The number of a tick's requests in each bucket or above, by arm. The counts are computed once for all buckets,
+/// because several checks ask for them at several points.
 struct LatencyCounts {
-    /// The requests in a bucket or above, in rows of `places`: the baseline's and the candidate's requests of known
-    /// latency, then, if there are any, the baseline's and the candidate's of which only a lower bound is known. A row
-    /// begins with bucket `first`, the first that has a request, and ends with a place for errors.
+    /// Rows of `places` counts, each of the requests in a bucket or above. The first two rows are for the baseline's
+    /// and the candidate's requests of known latency; two more follow if only a lower bound of any latency is known. A
+    /// row starts with bucket `first`, the lowest that has a request of either arm, and ends with the errors.
     private let beyond: [UInt32]
     private let first: Int
     private let places: Int

@@ -3,7 +3,8 @@ import Statistics
 
 /// The recent latencies of an arm, counted by bucket of `LatencyBuckets`. Older counts fade.
 public struct LatencyProfile: Hashable, Sendable {
-    /// The number of requests at which all counts are halved; at 100 requests/s that is every five to ten minutes.
+    /// The number of requests at which all counts are halved: at 100 requests/s, first after ten minutes and then every
+    /// five.
     static let fading: UInt32 = 60_000
 
     /// First the counts of each doubling of the latency, then those of each bucket, 64 to a doubling. Buckets are

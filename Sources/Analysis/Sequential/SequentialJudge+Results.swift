@@ -3,7 +3,7 @@ import Statistics
 import Vocabulary
 
 extension SequentialJudge {
-    /// The evidence of each check, with its path `policy/check`. A replay is compared by these.
+    /// The evidence of each check, with its path `policy/check`. A replay compares these with the stored ones.
     public var evidence: [(path: String, evidence: CheckEvidence)] {
         states.compactMap { state in
             let policy = String(state.path.prefix { $0 != "/" })
@@ -55,8 +55,8 @@ extension SequentialJudge {
         return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
     }
 
-    /// True if the candidate has the requests of a step, but so many of its responses are 4xx, which are not timed,
-    /// that the others are too few.
+    /// True if the candidate has as many requests as a step needs, but so many of its responses are 4xx, which are not
+    /// timed, that the others are too few.
     private func hasNothingToTime(_ state: CheckState) -> Bool {
         guard state.measure != nil, inStep.step == step,
             state.process.sinceStep.candidate.trials < Self.fewestInStep

@@ -58,7 +58,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     }
     /// The second of the last update of modes and estimates.
     private var lookedAt: Int64?
-    /// The judge of checks that have no share of the risk: those on scraped data.
+    /// The judge of the checks on scraped data, which have no share of the risk.
     var bounds = ThresholdJudge()
     /// The number of seconds after which an open request counts as slow.
     public private(set) var latencyMaturity: Int64 = 2
@@ -88,7 +88,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         updateMaturity()
     }
 
-    /// The source of the risk budget that a check belongs to; nil for checks that have no share of the risk.
+    /// The source of the risk budget that a check belongs to if its action is `revert` or `pause`; nil for checks on
+    /// scraped data, which `bounds` judges.
     static func source(_ check: Check) -> RiskBudget.Source? {
         switch check.kind {
         case .errors(let errors): errors.from == .proxy ? .errors : nil

@@ -75,7 +75,7 @@ struct InitCommand: ParsableCommand {
         }
         let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
         let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
-        // Report files that cannot be written before the server is watched, which takes minutes, and not after it.
+        // Watching the server takes minutes, so report before it whether the files cannot be written.
         for path in paths { try NewFiles.refuse(path) }
         try NewFiles.folder(out)
         for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }

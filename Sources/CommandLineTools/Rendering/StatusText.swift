@@ -79,8 +79,8 @@ enum StatusText {
         return table
     }
 
-    /// True from the last step on. A proof counts the requests of one step only, so an estimate of when it is complete
-    /// says little in earlier steps.
+    /// True during the last step, and after it while proofs are missing. A proof counts the requests of one step only,
+    /// so an estimate of when it is complete says little in earlier steps.
     static func isInLastStep(_ status: ServiceStatus) -> Bool {
         switch status.phase {
         case .proving: true
