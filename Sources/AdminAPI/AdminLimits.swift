@@ -15,7 +15,7 @@ public enum AdminLimits {
     static let fieldName = 32
     /// The length of a number in bytes. The longest text that a double needs has 25.
     static let number = 64
-    /// The length of an inference id in bytes, which is that of an `x-request-id`.
+    /// The length of an inference id in bytes. The proxy's request ids have at most 128.
     public static let inferenceID = 256
     /// The length of a group's attribute or value in bytes.
     public static let groupText = 128

@@ -94,7 +94,7 @@ enum MediaType: String {
     @discardableResult
     static func require(_ request: HTTPRequest, _ types: [MediaType]) throws(Refusal) -> MediaType {
         guard let header = request.headers["content-type"] else { return types[0] }
-        // Bytes are compared and not characters, which takes quadratic time for a long run of combining marks.
+        // Bytes are compared, since comparing characters takes quadratic time for a long run of combining marks.
         var bytes = header.utf8.prefix { $0 != UInt8(ascii: ";") }.map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 }
         while bytes.last == UInt8(ascii: " ") || bytes.last == UInt8(ascii: "\t") { bytes.removeLast() }
         func isNamed(_ name: String) -> Bool { bytes.elementsEqual(name.utf8) }

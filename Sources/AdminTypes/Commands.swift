@@ -81,9 +81,9 @@ public struct FeedbackCountsStatus: Hashable, Codable, Sendable {
     public var joined: UInt64
     /// Rows whose id had been labeled before.
     public var duplicate: UInt64
-    /// Rows whose id was seen on both arms.
+    /// Rows whose id was seen on both arms, or in two rollouts.
     public var ambiguous: UInt64
-    /// Rows with whose id no request was seen in time.
+    /// Rows for whose id no request was seen in time.
     public var unmatched: UInt64
     /// Rows whose request belongs to a rollout that is over or to a time in which no check used labels, and rows that
     /// came later than the longest maturity of the quality checks.

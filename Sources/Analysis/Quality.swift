@@ -34,7 +34,7 @@ public struct GroupCounts: Hashable, Codable, Sendable {
     public var predictions: UInt64 = 0
     public var selected: UInt64 = 0
     /// The number of scores, and the sums of their positions in their range, 0 ... 1, and of the squares of these.
-    /// Positions keep the sums exact whatever the range is.
+    /// Unlike sums of the scores themselves, these lose no precision if the range is narrow and far from 0.
     public var scores: UInt64 = 0
     public var scoreSum: Double = 0
     public var scoreSquares: Double = 0
@@ -63,7 +63,7 @@ public struct GroupCounts: Hashable, Codable, Sendable {
 
     /// The value of a measure, its number of samples, and the variance of one sample (p(1 − p) for a proportion); nil
     /// without samples.
-    /// - Parameter range: the range of scores, whose value and variance are in the scores' own unit.
+    /// - Parameter range: the range of scores. The value and the variance of `.score` are in the unit of this range.
     public func measure(
         _ measure: QualityMeasure, scores range: ScoreRange = .unit
     ) -> (value: Double, samples: UInt64, variance: Double)? {
@@ -101,7 +101,8 @@ public struct QualityTable: Hashable, Codable, Sendable {
     public private(set) var late: [GroupCounts] = [GroupCounts(), GroupCounts()]
     /// The counts by attribute and value, then by arm.
     public private(set) var groups: [String: [String: [GroupCounts]]] = [:]
-    /// The number of rows whose group was not kept because there were too many groups.
+    /// The number of times that a row was not counted in a group because there were too many groups. A row with
+    /// several attributes may count several times.
     public private(set) var overflow: UInt64 = 0
     private var kept = 0
 

@@ -34,7 +34,8 @@ public enum SeriesIncrease: Hashable, Sendable {
 extension SeriesWindow {
     /// The growth of one arm; nil if no server has two scrapes in the interval.
     ///
-    /// - Parameter seen: a scrape of each server, by its time; the growth up to it is left out.
+    /// - Parameter seen: for each server, the time of the scrape up to which growth is left out. Without a time, growth
+    ///   counts from the start of the interval.
     public func delta(of arm: Arm, from start: Int64, to end: Int64, after seen: [Endpoint: Int64] = [:])
         -> SeriesDelta?
     {

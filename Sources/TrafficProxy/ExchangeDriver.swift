@@ -122,7 +122,7 @@ extension ExchangeDriver {
         perform(action, c)
     }
 
-    /// The part of the request that could be sent again.
+    /// Whether the request could be sent again, and whether the baseline could take it.
     func kept(_ c: Client) -> KeptRequest {
         guard let service = c.service, c.toServer.base != nil else { return KeptRequest() }
         let body = c.exchange.requestBytes.addingReportingOverflow(c.codec.requestBody.reader.remaining)

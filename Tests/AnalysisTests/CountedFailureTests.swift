@@ -34,10 +34,10 @@ private struct Course {
                     startedAt: now - Self.second / 2, requestHash: 0, firstByte: 500,
                     total: UInt32((arm == .candidate ? milliseconds : 20) * 1000)))
         }
-        look()
+        evaluate()
     }
 
-    mutating func look() {
+    mutating func evaluate() {
         window.expire(now: now)
         result =
             judge.evaluate(
@@ -65,7 +65,8 @@ struct CountedFailureTests {
         #expect((1...2).contains(course.failures))
     }
 
-    @Test("a burst across a new step counts no more often: the look that the step asks for counts toward no limit")
+    @Test(
+        "a burst across a new step counts no more often: the evaluation that the step asks for counts toward no limit")
     func steps() {
         var course = Course(Self.errors)
         for second in 0..<240 {
@@ -75,7 +76,7 @@ struct CountedFailureTests {
         }
     }
 
-    @Test("errors that last revert within three measurements", arguments: [0.1, 0.3, 1])
+    @Test("lasting errors revert within three measurements", arguments: [0.1, 0.3, 1])
     func lasting(rate: Double) {
         var course = Course(Self.errors)
         for _ in 0..<120 { course.advance(errors: 0) }
@@ -187,7 +188,7 @@ struct CountedFailureTests {
                 scrape(&course, .baseline, [metric.query: .values(["": baseline * place])])
                 scrape(&course, .candidate, [metric.query: .values(["": candidate * place])])
             }
-            course.look()
+            course.evaluate()
             return course.result?.measured
         }
         func check(_ floor: Double?) -> MetricCheck {

@@ -34,7 +34,8 @@ struct TickFeedTests {
     }
 
     @Test(
-        "Every request is handed out once, seconds ascend, and nothing is added to one that is out", arguments: 0..<12)
+        "Every request is emitted once, seconds ascend, and nothing is added to a second that was emitted",
+        arguments: 0..<12)
     func once(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var feed = TickFeed(now: 0, isKeyed: true)
@@ -79,8 +80,8 @@ struct TickFeedTests {
             #expect(tallies.reduce(0) { $0 + $1.hits } == judged.count { $0.outcome.isError })
             let refused = errors(out).reduce(0) { $0 + $1.tally(arm, .clientErrors).hits }
             #expect(refused == judged.count { $0.outcome == .clientError })
-            let dealt = latencies(out).reduce(0) { $0 + Int($1.assigned[Int(arm.rawValue)]) }
-            #expect(dealt == all.count { $0.arm == arm })
+            let assigned = latencies(out).reduce(0) { $0 + Int($1.assigned[Int(arm.rawValue)]) }
+            #expect(assigned == all.count { $0.arm == arm })
         }
         #expect(
             errors(out).reduce(0) { $0 + $1.keys.count }
@@ -89,7 +90,7 @@ struct TickFeedTests {
                 })
     }
 
-    @Test("A second is out half a second after its end, not before")
+    @Test("A second is emitted half a second after its end, not before")
     func settles() {
         var feed = TickFeed(now: 0, isKeyed: false)
         feed.record(request(5.2))
@@ -118,7 +119,7 @@ struct TickFeedTests {
         #expect(!latencies(third).contains { $0.second == 5 })
     }
 
-    @Test("An error that shows late counts in the second that it is waited for, once")
+    @Test("An error that ends late counts once, in the second five seconds before its end")
     func late() {
         var feed = TickFeed(now: 0, isKeyed: false)
         feed.record(request(2.1))
@@ -129,7 +130,7 @@ struct TickFeedTests {
         #expect(items[0].tally(.candidate, .errors) == Tally(1, of: 1))
     }
 
-    @Test("What shows late is left out, of either arm and whatever it is, where the split has changed since it began")
+    @Test("A request of either arm that ends late is left out if the split has changed since it began")
     func lateAcrossAChange() {
         for isStep in [true, false] {
             var feed = TickFeed(now: 0, isKeyed: false)
@@ -150,7 +151,7 @@ struct TickFeedTests {
         }
     }
 
-    @Test("An error whose second is out already counts in the next that is not")
+    @Test("An error whose second was already emitted counts in the next second that was not")
     func afterwards() {
         var feed = TickFeed(now: 0, isKeyed: false)
         _ = mature(&feed, 30)
@@ -158,7 +159,7 @@ struct TickFeedTests {
         #expect(errors(mature(&feed, 40)).map(\.second) == [29])
     }
 
-    @Test("A step's requests are those that began in a second after it did, however late they end")
+    @Test("A step's requests are those that began in a later second than the step, however late they end")
     func steps() {
         var feed = TickFeed(now: 0, isKeyed: false)
         feed.beginStep(share: Weight(clamping: 1_000), now: 3_400_000_000)
@@ -169,16 +170,16 @@ struct TickFeedTests {
         feed.record(request(8.1))
         let out = mature(&feed, 20)
         #expect(errors(out).map(\.step) == [0, 1, 1, 2])
-        // The second in which the split changed was dealt by both.
+        // Both splits assigned the requests of a second in which the split changed, so its share is 0.
         #expect(latencies(out).map(\.share.basisPoints) == [0, 1_000, 0, 5_000])
         #expect(feed.step == 2 && feed.step(at: 4 * Self.second) == 1 && feed.step(at: 3 * Self.second) == 0)
     }
 
-    @Test("After a restart steps are counted on, and no second from before is handed out")
+    @Test("After a restart the numbers of steps continue, and no second from before is emitted")
     func restart() {
         var feed = TickFeed(now: 100 * Self.second, isKeyed: false)
         feed.resume(step: 4, share: Weight(clamping: 2_500))
-        // It began under the process before: nobody knows what else that second held.
+        // This request began before the restart. The other requests of its second are unknown.
         feed.record(request(98, lasted: 3, .serverError))
         feed.record(request(100.5))
         feed.beginStep(share: Weight(clamping: 5_000), now: 101 * Self.second)
@@ -202,7 +203,7 @@ struct TickFeedTests {
         #expect(errors(mature(&keyed, 5))[0].keys == expected)
     }
 
-    @Test("Requests of the warm-up are dealt, and their latency does not count")
+    @Test("Requests of the warm-up count as assigned, but their latency is not judged")
     func warmup() {
         var feed = TickFeed(now: 0, isKeyed: false)
         feed.judgeLatency(from: .max)

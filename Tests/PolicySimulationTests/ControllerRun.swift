@@ -102,12 +102,13 @@ struct ControllerRun {
         }
         if !tick.labels.isEmpty { _ = controller.feedback(tick.labels.map(\.row), service: "test") }
         controller.tick()
-        // Only decisions are compared, and what is recorded of a long rollout takes time to copy.
+        // Recordings are discarded, since only decisions are compared and long recordings take time to copy.
         disk.recordings = [:]
         disk.services["test"]?.tail = []
     }
 
-    /// The events of the state machine; those of the controller itself tell of changed checks and of problems.
+    /// Returns the evaluation and the state machine's events of the last tick, and clears the listener. Events of the
+    /// controller itself are left out; they report changed checks and problems.
     private func record() -> TickRecord {
         defer { listener.told = [] }
         let events = listener.told.map(\.event).filter {

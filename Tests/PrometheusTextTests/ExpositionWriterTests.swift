@@ -80,7 +80,7 @@ struct ExpositionWriterTests {
     }
 }
 
-/// Seeded, so that a failure can be seen again.
+/// A seeded generator, so that a failure can be reproduced.
 struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 

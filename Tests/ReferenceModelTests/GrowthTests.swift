@@ -63,7 +63,7 @@ struct GrowthTests {
         #expect(factor <= Growth.limit)
     }
 
-    @Test("rows of a data set, and rows that are wrong")
+    @Test("rows of a data set")
     func rows() throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "growth-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

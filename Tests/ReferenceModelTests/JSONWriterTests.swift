@@ -3,7 +3,7 @@ import Testing
 @testable import ReferenceModel
 
 @Suite(.timeLimit(.minutes(15))) struct JSONWriterTests {
-    @Test("The writer's output reads back")
+    @Test("The writer escapes keys and separates values with commas")
     func writer() throws {
         var writer = JSONWriter()
         writer.object { writer in

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
 
-/// Every file in `Transcripts` says what has to come of what. To write down what comes of changed inputs, run with
-/// `REWRITE_TRANSCRIPTS=1` and read the difference.
+/// Every file in `Transcripts` contains inputs of the state machine and the outputs that are expected after each. To
+/// replace these by the current outputs, run with `REWRITE_TRANSCRIPTS=1`, and review the diff.
 @Suite(.timeLimit(.minutes(15))) struct TranscriptTests {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Transcripts")
     static let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.sorted() ?? []

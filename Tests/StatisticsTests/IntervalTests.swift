@@ -80,7 +80,7 @@ import Testing
         #expect(try #require(interval.difference).lowerBound > 0.7)
     }
 
-    @Test("strata of any size are taken, and what is plain is seen")
+    @Test("strata of any size are accepted, and an obvious difference is found")
     func large() throws {
         var odds = OddsInterval()
         var quantile = QuantileInterval()
@@ -130,7 +130,8 @@ import Testing
             var interval = QuantileInterval()
             var hasMissed = false
             for _ in 0..<30 {
-                // Latencies are uniform in 0 ... 1, and in 0 ... `truth`; compared at the median.
+                // The baseline's latencies are uniform in 0 ... 1, so that half of them exceed its median 0.5; the
+                // candidate's are uniform in 0 ... `truth`.
                 let candidate = (0..<60).map { _ in Double.random(in: 0..<truth, using: &random) }
                 let baseline = Self.tally(60, 0.5, &random)
                 interval.observe(seconds: 30) { i in

@@ -57,9 +57,9 @@ import Testing
         #expect(process.logEvidence > 10)
     }
 
-    @Test("long strata neither overflow nor lose what comes back")
+    @Test("long strata are exact, even if the product leaves the range of a Double halfway")
     func range() {
-        // All of the candidate's requests slower, then all faster, interleaved blocks of 300.
+        // Blocks of 300 requests at one place, alternating between the arms.
         let blocks = (0..<20 as Range<UInt16>)
         let odd = blocks.filter { $0 % 2 == 1 }.flatMap { [UInt16](repeating: 10 * $0, count: 300) }
         let even = blocks.filter { $0 % 2 == 0 }.flatMap { [UInt16](repeating: 10 * $0, count: 300) }
@@ -74,7 +74,7 @@ import Testing
         #expect(Self.bets.allSatisfy { process[$0] > 1e100 && !process[$0].isNaN })
     }
 
-    /// ln of the values, factor by factor.
+    /// The logarithms of the e-values, added factor by factor.
     private static func logarithms(baseline: [UInt16], candidate: [UInt16], knots: [UInt16]) -> [Double] {
         var all = baseline.map { (place: $0, isCandidate: false) } + candidate.map { (place: $0, isCandidate: true) }
         all.sort { $0.place != $1.place ? $0.place > $1.place : !$0.isCandidate && $1.isCandidate }

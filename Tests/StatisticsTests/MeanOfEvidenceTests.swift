@@ -5,7 +5,8 @@ import Testing
 /// Exact means by enumeration of every outcome: under the null, the evidence is at most 1 on average however one
 /// stops, so also under the best of all stopping rules (and under a reader who knows every future probability).
 @Suite(.timeLimit(.minutes(15))) struct MeanOfEvidenceTests {
-    /// The largest mean of E over all stopping rules, at most `steps` strata: max(E now, mean of the same one later).
+    /// The largest mean of E over all rules that stop after at most `steps` strata: the larger of E now, if one stops,
+    /// and of the mean over the outcomes of the next stratum, each followed by the best rule for the remaining strata.
     static func bestMean<Process>(
         _ process: Process, steps: Int, outcomes: [(probability: Double, apply: (inout Process) -> Void)],
         logEvidence: (Process) -> Double
@@ -108,7 +109,8 @@ import Testing
 
     @Test("The evidence of latency at several points, where the candidate is nowhere slower")
     func latencyRatio() {
-        // Two points that half and a tenth of either arm's requests are slower than; errors count at both.
+        // On either arm, half of the requests are slower than the first of two points, and a tenth are slower than the
+        // second as well. Errors count as slower than both. The levels are the shares of the requests in between.
         let levels: [Double] = [0.5, 0.4, 0.1]
         func counts(_ n: Int) -> [(Double, [Int])] {
             var all: [(Double, [Int])] = [(1, [0, 0])]
@@ -141,7 +143,7 @@ import Testing
     @Test("Bets on differences, for a revert and for a promotion")
     func boundedMean() {
         for null in [BoundedMeanProcess.Null.atMost, .atLeast] {
-            // Values −1, 0, 1 and a mean at the margin of .1.
+            // The values are −1, 0 and 1, and their mean is the margin, 0.1.
             for spread in [0.1, 0.4, 1.0] {
                 let outcomes: [(Double, Double)] = [
                     ((spread - 0.1) / 2, -1), (1 - spread, 0), ((spread + 0.1) / 2, 1),
@@ -179,7 +181,7 @@ import Testing
 
     @Test("Whichever users fail, and whenever, a fair assignment of users gives no evidence on average")
     func firstFailures() {
-        // The stratum in which each of eight users fails; the first fails in every one.
+        // The strata in which each of eight users fails; the first user fails in all four.
         let failsAt: [Set<Int>] = [[0, 1, 2, 3], [1], [2, 3], [], [3], [0], [], [1, 2]]
         for share in [0.2, 0.5] {
             var mean = 0.0

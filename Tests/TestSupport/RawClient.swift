@@ -1,23 +1,23 @@
 import Glibc
 
-/// A blocking TCP or Unix client that sends bytes as they are and reads what comes, each read bounded in time.
+/// A blocking TCP or Unix client that sends and receives raw bytes. Every read and every write has a time limit.
 public final class RawClient: @unchecked Sendable {
     public let descriptor: Int32
 
-    /// How long any read waits before the test fails; far beyond what a loaded machine needs.
-    private static let patience: Int = 20
+    /// The time limit of a read or a write in seconds; far beyond what a loaded machine needs.
+    private static let timeout = 20
 
     public init(port: UInt16) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let status = LoopbackSocket.connect(descriptor, port: port)
         precondition(status == 0, "cannot connect to port \(port)")
-        setPatience()
+        setTimeouts()
     }
 
     /// Takes over a connected descriptor.
     public init(descriptor: Int32) {
         self.descriptor = descriptor
-        setPatience()
+        setTimeouts()
     }
 
     public init(path: String) {
@@ -31,15 +31,15 @@ public final class RawClient: @unchecked Sendable {
             }
         }
         precondition(status == 0, "cannot connect to \(path)")
-        setPatience()
+        setTimeouts()
     }
 
     deinit { close() }
 
     private var isOpen = true
 
-    private func setPatience() {
-        var limit = timeval(tv_sec: Self.patience, tv_usec: 0)
+    private func setTimeouts() {
+        var limit = timeval(tv_sec: Self.timeout, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
@@ -61,7 +61,8 @@ public final class RawClient: @unchecked Sendable {
 
     public func send(_ text: String) { send(Array(text.utf8)) }
 
-    /// False when the other side no longer takes anything.
+    /// Sends bytes.
+    /// - Returns: false if the connection broke, or if the peer did not read in time.
     @discardableResult
     public func send(_ bytes: [UInt8]) -> Bool {
         var sent = 0
@@ -75,7 +76,8 @@ public final class RawClient: @unchecked Sendable {
         return true
     }
 
-    /// What one read gives; nil at the end, at a reset, or when patience ran out.
+    /// Returns the bytes of one read; nil at the end, at a reset, or after the time limit. Bytes that other functions
+    /// have read but not returned are not among them.
     public func receive(_ most: Int = 65_536) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: most)
         let n = recv(descriptor, &buffer, most, 0)
@@ -83,10 +85,10 @@ public final class RawClient: @unchecked Sendable {
         return Array(buffer[..<n])
     }
 
-    /// Bytes that came and were not asked for yet.
+    /// Bytes that were read and not returned yet.
     private var pending: [UInt8] = []
 
-    /// Exactly so many bytes, or fewer where the connection ends.
+    /// Returns the next `count` bytes, or fewer if the connection ends before.
     public func receive(exactly count: Int) -> [UInt8] {
         while pending.count < count, let more = receive() { pending += more }
         let taken = Array(pending.prefix(count))
@@ -94,7 +96,7 @@ public final class RawClient: @unchecked Sendable {
         return taken
     }
 
-    /// Everything up to and with the given text, or what came before the end.
+    /// Returns everything up to and including a text; all that is left if the connection ends before.
     public func receive(until end: String) -> String {
         let mark = Array(end.utf8)
         var from = 0
@@ -116,14 +118,15 @@ public final class RawClient: @unchecked Sendable {
         return String(decoding: pending, as: UTF8.self)
     }
 
-    /// Everything until the other side closes.
+    /// Returns everything until the peer closes the connection.
     public func receiveAll() -> String {
         while let more = receive() { pending += more }
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
     }
 
-    /// One response with Content-Length, chunked, or bodiless.
+    /// Receives one response, whose body ends by Content-Length, by chunked coding or with the connection.
+    /// - Parameter toHead: true if the request was HEAD, so that the response has no body.
     public func receiveResponse(toHead: Bool = false) -> RawResponse {
         let head = receive(until: "\r\n\r\n")
         var response = RawResponse(head: head)
@@ -155,7 +158,7 @@ public final class RawClient: @unchecked Sendable {
 public struct RawResponse {
     public let head: String
     public var body: [UInt8] = []
-    /// False where the framing promised more than came.
+    /// False if the connection ended before the body was complete by its framing.
     public var isComplete = true
 
     public init(head: String) { self.head = head }
@@ -163,7 +166,7 @@ public struct RawResponse {
     public var status: Int { Int(head.split(separator: " ", maxSplits: 2).dropFirst().first ?? "") ?? 0 }
     public var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// The first of that name.
+    /// The value of the first field with this name, which is given in lower case.
     public subscript(name: String) -> String? { all(name).first }
 
     public func all(_ name: String) -> [String] {

@@ -50,7 +50,7 @@ final class TerminalScreen {
     }
 
     /// Waits until the time has passed, a key was typed or a signal arrived.
-    /// - Returns: false after Ctrl-C, or if `q` was typed; otherwise true.
+    /// - Returns: false after a signal that terminates, such as that of Ctrl-C, or if `q` was typed; otherwise true.
     func pause(milliseconds: Int32) -> Bool {
         if Self.stop != 0 { return false }
         guard hasPrevious else {
