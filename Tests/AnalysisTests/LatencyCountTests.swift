@@ -13,7 +13,7 @@ import Testing
         return (0..<count).map { _ in
             LatencyEntry(
                 next(2) == 0 ? .baseline : .candidate, shard: next(8),
-                total: next(5) == 0 ? LatencyEntry.slowest : 600 + next(90), isOutlived: next(7) == 0 && seed % 2 == 0,
+                total: next(5) == 0 ? LatencyEntry.slowest : 600 + next(90), isCensored: next(7) == 0 && seed % 2 == 0,
                 firstByte: 200 + next(10))
         }
     }
@@ -25,8 +25,8 @@ import Testing
         let counts = LatencyCounts(tick, .total)
         for bucket in [0, 599, 600, 640, 689, 690, LatencyBuckets.count] {
             func tally(_ arm: Arm, _ outlived: Int) -> Tally {
-                let known = tick.entries.filter { $0.arm == arm && !$0.bucket(.total).isOutlived }
-                let open = tick.entries.filter { $0.arm == arm && $0.bucket(.total).isOutlived }
+                let known = tick.entries.filter { $0.arm == arm && !$0.bucket(.total).isCensored }
+                let open = tick.entries.filter { $0.arm == arm && $0.bucket(.total).isCensored }
                     .count { min($0.bucket(.total).bucket, LatencyBuckets.count) >= outlived }
                 let slower = known.count { min($0.bucket(.total).bucket, LatencyBuckets.count) >= bucket }
                 return Tally(slower + open, of: known.count + open)
@@ -43,7 +43,7 @@ import Testing
         var plain = [Int](repeating: 0, count: LatencyBuckets.count + 1)
         for (i, entry) in Self.entries(Int(LatencyProfile.fading) + 500, seed: 8).enumerated() {
             let bucket = i % 50 == 0 ? i % LatencyBuckets.count : entry.bucket(.total).bucket
-            profile.record(bucket)
+            profile.record([LatencyEntry(.baseline, shard: 0, total: bucket)], of: .baseline, .total)
             plain[min(bucket, LatencyBuckets.count)] += 1
             if i + 1 == Int(LatencyProfile.fading) { plain = plain.map { $0 / 2 } }
         }
@@ -60,8 +60,8 @@ import Testing
     @Test("after an outage the tail's quantile is an error, that of what succeeded is not")
     func outage() {
         var profile = LatencyProfile()
-        for i in 0..<980 { profile.record(600 + i / 98) }
-        for _ in 0..<20 { profile.record(LatencyEntry.slowest) }
+        let buckets = (0..<980).map { 600 + $0 / 98 } + [Int](repeating: LatencyEntry.slowest, count: 20)
+        profile.record(buckets.map { LatencyEntry(.baseline, shard: 0, total: $0) }, of: .baseline, .total)
         #expect(profile.quantile(0.99) == nil && profile.quantileOfSuccesses(0.99) == 609)
         #expect(profile.quantile(0.5) == 605 && profile.quantileOfSuccesses(0.5) == 604)
         #expect(LatencyProfile().quantileOfSuccesses(0.99) == nil)

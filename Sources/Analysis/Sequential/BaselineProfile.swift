@@ -141,17 +141,26 @@ public struct BaselineProfile: Hashable, Codable, Sendable {
     }
 
     public mutating func observe(_ tick: LatencyTick) {
-        var shards = slow.map { _ in [Tally](repeating: Tally(), count: ErrorTick.shards) }
         firsts.begin(step: tick.step, second: tick.second)
-        for (place, entry) in tick.entries.enumerated() where entry.arm == .baseline {
-            let (bucket, isOutlived) = entry.bucket(.total)
-            if !isOutlived {
-                total.record(bucket)
-                guard tick.keys.isEmpty || firsts.isFirst(tick.keys[place]) else { continue }
-                for i in slow.indices { shards[i][entry.shard] += Tally(bucket >= slow[i] ? 1 : 0, of: 1) }
+        total.record(tick.entries, of: .baseline, .total)
+        firstByte.record(tick.entries, of: .baseline, .firstByte)
+        let counted =
+            tick.keys.isEmpty
+            ? tick.entries
+            : zip(tick.entries, tick.keys).filter { entry, key in
+                entry.arm == .baseline && !entry.bucket(.total).isCensored && firsts.isFirst(key)
+            }.map(\.0)
+        var shards = slow.map { _ in [Tally](repeating: Tally(), count: ErrorTick.shards) }
+        for i in slow.indices {
+            let limit = slow[i]
+            shards[i].withUnsafeMutableBufferPointer { shards in
+                for entry in counted where entry.arm == .baseline {
+                    let (bucket, isCensored) = entry.bucket(.total)
+                    if isCensored { continue }
+                    shards[entry.shard].trials += 1
+                    if bucket >= limit { shards[entry.shard].hits += 1 }
+                }
             }
-            let (first, isFirstOutlived) = entry.bucket(.firstByte)
-            if !isFirstOutlived { firstByte.record(first) }
         }
         let gap = max(1, tick.second - (latencySecond ?? tick.second - 1))
         latencySecond = tick.second

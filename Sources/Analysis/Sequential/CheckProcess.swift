@@ -38,36 +38,6 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// ln E for a promotion; 0 for quality, whose groups are proven one by one.
-    var proof: Double {
-        switch self {
-        case .errors(let process): process.value.proofEvidence
-        case .clientErrors(let process): process.value.proofEvidence
-        case .latency(let process): process.value.proofEvidence
-        case .quality: 0
-        }
-    }
-
-    /// The requests that were judged in the current step; empty for quality, which counts rows.
-    var sinceStep: Stratum {
-        switch self {
-        case .errors(let process): process.value.sinceStep
-        case .clientErrors(let process): process.value.clientErrors.sinceStep
-        case .latency(let process): process.value.sinceStep
-        case .quality: Stratum()
-        }
-    }
-
-    /// The number of seconds of the current step that were judged.
-    var secondsInStep: Int64 {
-        switch self {
-        case .errors(let process): process.value.secondsInStep
-        case .clientErrors(let process): process.value.clientErrors.secondsInStep
-        case .latency(let process): process.value.secondsInStep
-        case .quality: 0
-        }
-    }
-
     /// An estimate of how many more requests of the candidate its proof needs; nil if no number suffices, and for
     /// quality.
     func requestsNeeded(logThreshold: Double) -> Double? {
@@ -87,14 +57,6 @@ enum CheckProcess: Hashable, Sendable {
         }
     }
 
-    /// False while a latency check does not know the baseline's quantiles yet.
-    var isReady: Bool {
-        switch self {
-        case .latency(let process): process.value.isReady
-        case .errors, .clientErrors, .quality: true
-        }
-    }
-
     var isQuality: Bool { if case .quality = self { true } else { false } }
 
     /// The bound with the weakest proof, and whether the baseline itself is too close to the ceiling for it to be
@@ -109,6 +71,16 @@ enum CheckProcess: Hashable, Sendable {
 
     /// The process if the check is one of latency; otherwise nil.
     var latency: LatencyProcess? { if case .latency(let process) = self { process.value } else { nil } }
+
+    /// What the evidence of the check says now; nil for quality, whose groups are judged one by one.
+    var progress: CheckProgress? {
+        switch self {
+        case .errors(let process): CheckProgress(process.value)
+        case .clientErrors(let process): CheckProgress(process.value)
+        case .latency(let process): CheckProgress(process.value)
+        case .quality: nil
+        }
+    }
 
     // MARK: - Observations
 

@@ -35,7 +35,7 @@ struct CheckState: Hashable, Sendable {
     mutating func trace(at second: Int64) { trace.record(process.evidence.value, at: second) }
 
     mutating func estimate(logThreshold: Double) {
-        neededFrom = process.sinceStep.candidate.trials
+        neededFrom = process.progress?.requests ?? 0
         needed = process.requestsNeeded(logThreshold: logThreshold)
     }
 }

@@ -305,20 +305,20 @@ extension LatencyEntry {
     /// The entry as a number by which similar entries are close together: from the top, arm, shard, bucket of the total
     /// latency, flags, and the distance from there to the bucket of the first byte.
     var sortable: UInt64 {
-        let (total, isOutlived) = bucket(.total)
-        let (first, isFirstOutlived) = bucket(.firstByte)
+        let (total, isCensored) = bucket(.total)
+        let (first, isFirstCensored) = bucket(.firstByte)
         let head = UInt64(arm.rawValue) << 3 | UInt64(shard)
         // The distance is mostly 0.
         let distance = UInt64((total - first) & 0x7ff)
-        return head << 24 | UInt64(total) << 13 | UInt64(isOutlived ? 1 : 0) << 12
-            | UInt64(isFirstOutlived ? 1 : 0) << 11 | distance
+        return head << 24 | UInt64(total) << 13 | UInt64(isCensored ? 1 : 0) << 12
+            | UInt64(isFirstCensored ? 1 : 0) << 11 | distance
     }
 
     fileprivate init(sortable v: UInt64) {
         let total = Int(v >> 13 & 0x7ff)
         self.init(
             v >> 27 & 1 == 0 ? .baseline : .candidate, shard: Int(v >> 24 & 7), total: total,
-            isOutlived: v >> 12 & 1 == 1, firstByte: (total - Int(v & 0x7ff)) & 0x7ff,
-            isFirstByteOutlived: v >> 11 & 1 == 1)
+            isCensored: v >> 12 & 1 == 1, firstByte: (total - Int(v & 0x7ff)) & 0x7ff,
+            isFirstByteCensored: v >> 11 & 1 == 1)
     }
 }

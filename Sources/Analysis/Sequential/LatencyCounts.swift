@@ -12,26 +12,28 @@ struct LatencyCounts {
     private let places: Int
 
     init(_ tick: LatencyTick, _ measure: LatencyMeasure) {
-        var anyOutlived = false
+        var anyCensored = false
         var (low, high) = (LatencyBuckets.count, 0)
         for entry in tick.entries {
-            let (bucket, isOutlived) = entry.bucket(measure)
-            anyOutlived = anyOutlived || isOutlived
+            let (bucket, isCensored) = entry.bucket(measure)
+            anyCensored = anyCensored || isCensored
             if bucket < LatencyBuckets.count { (low, high) = (min(low, bucket), max(high, bucket + 1)) }
         }
         let (first, places) = (min(low, high), max(high - low, 0) + 1)
         (self.first, self.places) = (first, places)
-        let size = (anyOutlived ? 4 : 2) * places
+        let size = (anyCensored ? 4 : 2) * places
         beyond = [UInt32](unsafeUninitializedCapacity: size) { counts, filled in
             counts.initialize(repeating: 0)
             for entry in tick.entries {
-                let (bucket, isOutlived) = entry.bucket(measure)
-                let row = (isOutlived ? 2 : 0) + Int(entry.arm.rawValue)
+                let (bucket, isCensored) = entry.bucket(measure)
+                let row = (isCensored ? 2 : 0) + Int(entry.arm.rawValue)
                 counts[row * places + min(bucket - first, places - 1)] += 1
             }
             for row in 0..<size / places {
                 var sum: UInt32 = 0
-                for i in (row * places..<(row + 1) * places).reversed() {
+                var i = (row + 1) * places
+                while i > row * places {
+                    i -= 1
                     sum += counts[i]
                     counts[i] = sum
                 }
@@ -41,27 +43,27 @@ struct LatencyCounts {
     }
 
     /// Counts the requests in a bucket or above, among those that are known to be above or below.
-    /// - Parameter outlived: the bucket from which on a request of the candidate that did not end counts as slow; nil
+    /// - Parameter censored: the bucket from which on a request of the candidate that did not end counts as slow; nil
     ///   for `candidate`. A proof uses the baseline's bucket, or clients that give up between the two buckets would
     ///   make the candidate seem fast.
-    func beyond(candidate: Int, baseline: Int, outlived: Int? = nil) -> Stratum {
+    func beyond(candidate: Int, baseline: Int, censored: Int? = nil) -> Stratum {
         Stratum(
-            candidate: tally(1, candidate, outlived: outlived ?? candidate),
-            baseline: tally(0, baseline, outlived: baseline))
+            candidate: tally(1, candidate, censored: censored ?? candidate),
+            baseline: tally(0, baseline, censored: baseline))
     }
 
     /// Counts an arm's requests in a bucket or above, among those that are known to be above or below.
-    func tally(_ arm: Arm, _ bucket: Int) -> Tally { tally(Int(arm.rawValue), bucket, outlived: bucket) }
+    func tally(_ arm: Arm, _ bucket: Int) -> Tally { tally(Int(arm.rawValue), bucket, censored: bucket) }
 
-    private func tally(_ arm: Int, _ bucket: Int, outlived from: Int) -> Tally {
+    private func tally(_ arm: Int, _ bucket: Int, censored from: Int) -> Tally {
         let longer = beyond.count > 2 * places ? self[2 + arm, from] : 0
         return Tally(self[arm, bucket] + longer, of: self[arm, first] + longer)
     }
 
     /// The requests of an arm by bucket, ascending; errors are in the bucket `LatencyBuckets.count`.
     /// - Parameter body: takes the bucket and the number of requests in it, which is never 0.
-    func forEachBucket(_ arm: Arm, outlived: Bool, _ body: (_ bucket: Int, _ requests: Int) -> Void) {
-        let row = (outlived ? 2 : 0) + Int(arm.rawValue)
+    func forEachBucket(_ arm: Arm, censored: Bool, _ body: (_ bucket: Int, _ requests: Int) -> Void) {
+        let row = (censored ? 2 : 0) + Int(arm.rawValue)
         guard row < beyond.count / places else { return }
         for place in 0..<places {
             let next = place + 1 < places ? beyond[row * places + place + 1] : 0

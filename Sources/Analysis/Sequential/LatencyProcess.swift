@@ -25,7 +25,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
     /// by `QuantileInterval.ratios` for the candidate.
     private var intervalPoint: Int?
     private var intervalLimits: [Int]?
-    private var mode: CountingMode
+    private(set) var mode: CountingMode
     private var proof: LatencyProof
     private var step: UInt16?
     private var second: Int64?
@@ -144,7 +144,7 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         observeInterval(counts, seconds: gap)
         guard check.maxIncrease == nil || !points.isEmpty else { return }
         let relative = points.prefix(Self.proven).map {
-            proofCounts.beyond(candidate: $0.proof, baseline: $0.baseline, outlived: $0.baseline)
+            proofCounts.beyond(candidate: $0.proof, baseline: $0.baseline, censored: $0.baseline)
         }
         proof.observe(relative, absolute, seconds: gap, discount: mode.proofDiscount)
     }
@@ -158,12 +158,12 @@ struct LatencyProcess: Hashable, Codable, Sendable {
         }
         // A request of which only a lower bound is known counts in the candidate's favor: the candidate's as that fast,
         // the baseline's as slower than all others. Within a bucket the baseline's requests count as slower as well.
-        counts.forEachBucket(.candidate, outlived: false) { append($0, $1, to: &candidate) }
+        counts.forEachBucket(.candidate, censored: false) { append($0, $1, to: &candidate) }
         let known = candidate.count
-        counts.forEachBucket(.candidate, outlived: true) { append($0, $1, to: &candidate) }
+        counts.forEachBucket(.candidate, censored: true) { append($0, $1, to: &candidate) }
         if candidate.count > known { candidate.sort() }
-        counts.forEachBucket(.baseline, outlived: false) { append(place(ofBaseline: $0, increase), $1, to: &baseline) }
-        counts.forEachBucket(.baseline, outlived: true) { append(LatencyBuckets.count, $1, to: &baseline) }
+        counts.forEachBucket(.baseline, censored: false) { append(place(ofBaseline: $0, increase), $1, to: &baseline) }
+        counts.forEachBucket(.baseline, censored: true) { append(LatencyBuckets.count, $1, to: &baseline) }
         order?.observe(
             baseline: baseline, candidate: candidate, knots: points.map { UInt16($0.revert) }, seconds: seconds,
             discount: mode.proofDiscount)

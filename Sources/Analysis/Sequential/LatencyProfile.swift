@@ -19,15 +19,43 @@ public struct LatencyProfile: Hashable, Sendable {
 
     public init() {}
 
-    /// - Parameter bucket: an index of `LatencyBuckets`, or `LatencyEntry.slowest` for an error.
-    public mutating func record(_ bucket: Int) {
-        if bucket < LatencyBuckets.count {
-            add(1, to: bucket)
-        } else {
-            failed += 1
-            total += 1
+    /// Counts the requests of an arm whose latency is known.
+    mutating func record(_ entries: [LatencyEntry], of arm: Arm, _ measure: LatencyMeasure) {
+        switch measure {
+        case .total: recordEach(entries, of: arm, .total)
+        case .firstByte: recordEach(entries, of: arm, .firstByte)
         }
-        if total >= Self.fading { fade() }
+        while total >= Self.fading { fade() }
+    }
+
+    /// It is inlined with a constant measure, since it runs for every request.
+    @inline(__always)
+    private mutating func recordEach(_ entries: [LatencyEntry], of arm: Arm, _ measure: LatencyMeasure) {
+        var next = 0
+        var (recorded, errors): (UInt32, UInt32) = (0, 0)
+        while next < entries.count {
+            let (shift, end) = (place(of: 0), counts.count)
+            counts.withUnsafeMutableBufferPointer { counts in
+                while next < entries.count {
+                    let (bucket, isCensored) = entries[next].bucket(measure)
+                    if entries[next].arm == arm, !isCensored {
+                        if bucket < LatencyBuckets.count {
+                            // The buckets of the doubling have no place yet.
+                            guard (Self.doublings..<end).contains(shift + bucket) else { break }
+                            counts[shift + bucket] += 1
+                            counts[bucket >> 6] += 1
+                        } else {
+                            errors += 1
+                        }
+                        recorded += 1
+                    }
+                    next += 1
+                }
+            }
+            if next < entries.count { hold(entries[next].bucket(measure).bucket >> 6) }
+        }
+        failed += errors
+        total += recorded
     }
 
     private mutating func fade() {
@@ -43,7 +71,7 @@ public struct LatencyProfile: Hashable, Sendable {
 
     private mutating func add(_ count: UInt32, to bucket: Int) {
         guard count > 0 else { return }
-        if !(Self.doublings..<counts.count).contains(place(of: bucket)) { widen(to: bucket >> 6) }
+        hold(bucket >> 6)
         let place = place(of: bucket)
         counts.withUnsafeMutableBufferPointer {
             $0[place] += count
@@ -52,7 +80,9 @@ public struct LatencyProfile: Hashable, Sendable {
         total += count
     }
 
-    private mutating func widen(to doubling: Int) {
+    /// Makes room for the buckets of a doubling.
+    private mutating func hold(_ doubling: Int) {
+        if (Self.doublings..<counts.count).contains(place(of: doubling << 6)) { return }
         if counts.count == Self.doublings { first = doubling }
         if doubling < first {
             let fresh = repeatElement(0 as UInt32, count: (first - doubling) << 6)
@@ -73,20 +103,22 @@ public struct LatencyProfile: Hashable, Sendable {
         guard all > 0 else { return nil }
         // Counts are whole numbers, so the limit may be rounded down.
         let limit = UInt32(saturating: ((1 - p) * Double(all)).rounded(.down))
-        var slower = all
-        for doubling in 0..<Self.doublings {
-            guard slower - counts[doubling] <= limit else {
-                slower -= counts[doubling]
-                continue
-            }
+        if all <= limit { return 0 }
+        return counts.withUnsafeBufferPointer { counts in
+            var slower = all
             // Nothing is in doublings before the first one.
-            guard doubling >= first else { return doubling << 6 }
-            for bucket in doubling << 6..<(doubling + 1) << 6 {
-                slower -= counts[place(of: bucket)]
-                if slower <= limit { return bucket }
+            for doubling in first..<Self.doublings {
+                guard slower - counts[doubling] <= limit else {
+                    slower -= counts[doubling]
+                    continue
+                }
+                for bucket in doubling << 6..<(doubling + 1) << 6 {
+                    slower -= counts[place(of: bucket)]
+                    if slower <= limit { return bucket }
+                }
             }
+            return nil
         }
-        return nil
     }
 
     var failedShare: Double { Double(failed) / Double(max(total, 1)) }
@@ -111,12 +143,12 @@ extension LatencyProfile: Codable {
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        failed = try values.decode(UInt32.self, forKey: .failed)
+        failed = min(try values.decode(UInt32.self, forKey: .failed), Self.fading)
         total = failed
         let buckets = try values.decode([Int].self, forKey: .buckets)
         let stored = try values.decode([UInt32].self, forKey: .counts)
         for (bucket, count) in zip(buckets, stored)
-        where (0..<LatencyBuckets.count).contains(bucket) && count < Self.fading {
+        where (0..<LatencyBuckets.count).contains(bucket) && count < Self.fading && total < 2 * Self.fading {
             add(count, to: bucket)
         }
     }

@@ -210,6 +210,7 @@ struct GroupsProcess: Hashable, Codable, Sendable {
         }
         // The indices of the known groups; nil for those that are not judged.
         var places: [String: Int?] = [:]
+        places.reserveCapacity(groups.count)
         for (i, group) in groups.enumerated() { places[group.name] = i }
         for row in rows {
             for name in row.groups {

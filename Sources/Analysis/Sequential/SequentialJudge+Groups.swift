@@ -67,7 +67,7 @@ extension SequentialJudge {
             policy: policy, check: state.check.name, action: state.check.action, verdict: verdict, measured: verdict,
             measurements: measurements, proven: verdict == .pass && missing.isEmpty,
             missing: missing.joined(separator: "; "), waitsOnlyForPromotion: true)
-        result.evidence = evidence(of: state, proof: weakest.proof.isFinite ? weakest.proof : 0)
+        result.evidence = evidence(of: state, strongest, proof: weakest.proof.isFinite ? weakest.proof : 0)
         return result
     }
 

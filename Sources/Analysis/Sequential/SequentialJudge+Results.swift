@@ -12,55 +12,75 @@ extension SequentialJudge {
     }
 
     func result(of state: CheckState, policy: String) -> CheckResult {
-        if case .quality(let quality) = state.process { return result(of: quality.value, state, policy) }
-        let measurements = measure(state)
-        var evidence = evidence(of: state, proof: state.process.proof)
+        switch state.process {
+        case .errors(let shared):
+            let process = shared.value
+            return result(of: state, policy, CheckProgress(process), measure(process))
+        case .clientErrors(let shared):
+            let process = shared.value
+            return result(of: state, policy, CheckProgress(process), measure(process))
+        case .latency(let shared):
+            let process = shared.value
+            return result(of: state, policy, CheckProgress(process), measure(process))
+        case .quality(let shared): return result(of: shared.value, state, policy)
+        }
+    }
+
+    private func result(
+        of state: CheckState, _ policy: String, _ progress: CheckProgress, _ measurements: consuming [Measurement]
+    ) -> CheckResult {
+        var evidence = evidence(of: state, progress.evidence, proof: progress.proof)
         let fails = evidence.value >= evidence.revertAt
-        let seen = state.process.sinceStep.candidate.trials
-        let verdict: Verdict =
-            fails ? .fail : !state.process.isReady || seen < Self.fewestInStep ? .noData : .pass
+        let seen = progress.requests
+        let verdict: Verdict = fails ? .fail : !progress.isReady || seen < Self.fewestInStep ? .noData : .pass
         evidence.requestsNeeded = state.needed
-        let seconds = state.process.secondsInStep
-        if let needed = state.needed, seen > 0, seconds > 0 {
-            evidence.secondsNeeded = needed * Double(seconds) / Double(seen)
+        if let needed = state.needed, seen > 0, progress.seconds > 0 {
+            evidence.secondsNeeded = needed * Double(progress.seconds) / Double(seen)
         }
         let isProven = evidence.proof >= proofThreshold && verdict == .pass
-        let missing = isProven ? "" : missing(state, evidence, seen)
-        var result = finish(state, policy, verdict, measurements, evidence, isProven, missing)
-        result.needsMoreThanTraffic = verdict == .noData && (hasNothingToTime(state) || hasNoQuantile(state))
+        for i in measurements.indices {
+            let isDecisive =
+                measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
+            measurements[i].verdict = verdict == .fail && !isDecisive ? .pass : verdict
+            if verdict == .fail, isDecisive { measurements[i].notes = notes(state, measurements[i], evidence) }
+        }
+        var result = CheckResult(
+            policy: policy, check: state.check.name, action: state.check.action, verdict: verdict, measured: verdict,
+            measurements: measurements, proven: isProven, missing: isProven ? "" : missing(state, progress, evidence))
+        result.evidence = evidence
+        result.needsMoreThanTraffic =
+            verdict == .noData && (hasNothingToTime(state, progress) || hasNoQuantile(state, progress))
         return result
     }
 
-    private func missing(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
-        if let latency = state.process.latency, !latency.isReady {
+    private func missing(_ state: CheckState, _ progress: CheckProgress, _ evidence: CheckEvidence) -> String {
+        if !progress.isReady, let latency = state.process.latency {
             let known = profile[latency.check.of].total
             if known < BaselineProfile.fewestSamples {
                 return "\(known) of \(BaselineProfile.fewestSamples) requests of the baseline"
             }
-            return hasNoQuantile(state)
+            return hasNoQuantile(state, progress)
                 ? "so many of the baseline's requests fail that this quantile of it is an error"
                 : "the baseline's \(latency.check.quantileName) is known, and is looked up with the next requests"
         }
-        if hasNothingToTime(state) { return untimed }
-        guard seen >= Self.fewestInStep else {
-            return "\(seen) of \(Self.fewestInStep) requests on the candidate in this step"
+        if hasNothingToTime(state, progress) { return untimed }
+        guard progress.requests >= Self.fewestInStep else {
+            return "\(progress.requests) of \(Self.fewestInStep) requests on the candidate in this step"
         }
-        return needs(state, evidence, seen)
+        return needs(state, evidence, progress.requests)
     }
 
     /// True if the baseline's quantile, which a latency check compares with, lies among its errors.
-    private func hasNoQuantile(_ state: CheckState) -> Bool {
-        guard let latency = state.process.latency, !latency.isReady else { return false }
+    private func hasNoQuantile(_ state: CheckState, _ progress: CheckProgress) -> Bool {
+        guard !progress.isReady, let latency = state.process.latency else { return false }
         let profile = profile[latency.check.of]
         return profile.total >= BaselineProfile.fewestSamples && profile.quantile(latency.check.quantile) == nil
     }
 
     /// True if the candidate has as many requests as a step needs, but so many of its responses are 4xx, which are not
     /// timed, that the others are too few.
-    private func hasNothingToTime(_ state: CheckState) -> Bool {
-        guard state.measure != nil, inStep.step == step,
-            state.process.sinceStep.candidate.trials < Self.fewestInStep
-        else { return false }
+    private func hasNothingToTime(_ state: CheckState, _ progress: CheckProgress) -> Bool {
+        guard state.measure != nil, inStep.step == step, progress.requests < Self.fewestInStep else { return false }
         let timed = inStep.requests - inStep.responses.count(.untimed)
         return inStep.requests >= Self.fewestInStep && timed < Self.fewestInStep
     }
@@ -69,8 +89,9 @@ extension SequentialJudge {
         inStep.responses.untimed(of: inStep.requests, arm: .candidate)
     }
 
-    func evidence(of state: CheckState, proof: Double) -> CheckEvidence {
-        let strongest = state.process.evidence
+    func evidence(
+        of state: CheckState, _ strongest: (value: Double, part: String), proof: Double
+    ) -> CheckEvidence {
         var evidence = CheckEvidence(
             value: strongest.value, revertAt: threshold(state), proof: proof, promoteAt: proofThreshold,
             weight: state.weight, part: strongest.part, trace: state.trace)
@@ -82,35 +103,18 @@ extension SequentialJudge {
         case .clientErrors(let clientErrors):
             let part = clientErrors.value[clientErrors.value.strongest]
             (evidence.mode, evidence.overdispersion) = (part.mode, profile.overdispersion(of: part.counted))
-        case .latency: (evidence.mode, evidence.overdispersion) = (profile.latencyMode, profile.latencyOverdispersion)
+        case .latency(let latency):
+            (evidence.mode, evidence.overdispersion) = (latency.value.mode, profile.latencyOverdispersion)
         case .quality: break
         }
         return evidence
-    }
-
-    private func finish(
-        _ state: CheckState, _ policy: String, _ verdict: Verdict, _ measurements: [Measurement],
-        _ evidence: CheckEvidence, _ isProven: Bool, _ missing: String
-    ) -> CheckResult {
-        var measurements = measurements
-        for i in measurements.indices {
-            let isDecisive =
-                measurements.count == 1 || measurements[i].subject == evidence.part || evidence.part == "keys"
-            measurements[i].verdict = verdict == .fail && !isDecisive ? .pass : verdict
-            if verdict == .fail, isDecisive { measurements[i].notes = notes(state, measurements[i], evidence) }
-        }
-        var result = CheckResult(
-            policy: policy, check: state.check.name, action: state.check.action, verdict: verdict, measured: verdict,
-            measurements: measurements, proven: isProven, missing: missing)
-        result.evidence = evidence
-        return result
     }
 
     /// What a proof still needs, as text, such as `about 2,300 more requests, 14 min at this rate`.
     private func needs(_ state: CheckState, _ evidence: CheckEvidence, _ seen: Int) -> String {
         guard let requests = evidence.requestsNeeded else {
             // An estimate from few requests, or from an earlier step, says nothing yet.
-            if min(seen, state.neededFrom) < Self.fewestToTell {
+            if min(seen, state.neededFrom) < Self.fewestForNoEnd {
                 return "\(seen) requests in this step, too few to say how many more"
             }
             return "no end in sight at this rate: " + reasonWithoutEnd(state)
@@ -140,15 +144,6 @@ extension SequentialJudge {
     }
 
     // MARK: - What was measured
-
-    private func measure(_ state: CheckState) -> [Measurement] {
-        switch state.process {
-        case .errors(let errors): measure(errors.value)
-        case .clientErrors(let clientErrors): measure(clientErrors.value)
-        case .latency(let latency): measure(latency.value)
-        case .quality: []
-        }
-    }
 
     private func measure(_ errors: ErrorsProcess) -> [Measurement] {
         let (c, b) = (errors.sinceStart.candidate, errors.sinceStart.baseline)

@@ -9,9 +9,9 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     public static let fewestInStep = 20
     /// The number of the candidate's requests in a step before a proof is reported to be out of reach, since a few slow
     /// requests among the first hundred may be chance.
-    static let fewestToTell = 1000
+    static let fewestForNoEnd = 1000
     /// The number of seconds between two updates of the counting modes and of the estimates of what is still needed.
-    static let lookInterval: Int64 = 10
+    static let updateInterval: Int64 = 10
     /// The level at which a sample ratio mismatch is reported. A mismatch blocks a promotion and never reverts.
     static let mismatchAlpha = 0.001
 
@@ -123,10 +123,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             observeLatencies(tick)
             profile.observe(tick)
             for (i, measure) in LatencyMeasure.allCases.enumerated() {
-                for entry in tick.entries where entry.arm == .candidate {
-                    let (bucket, isOutlived) = entry.bucket(measure)
-                    if !isOutlived { candidate[i].record(bucket) }
-                }
+                candidate[i].record(tick.entries, of: .candidate, measure)
             }
             if tick.share > .zero { noteShare(tick.share, of: tick.step) }
             if !isKeyed, tick.share > .zero {
@@ -196,10 +193,10 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         }
     }
 
-    /// Updates the counting modes and the estimates of what is still needed, every `lookInterval` seconds.
+    /// Updates the counting modes and the estimates of what is still needed, every `updateInterval` seconds.
     private mutating func updateModes(at second: Int64) {
         // The monotonic clock restarts when the machine does.
-        guard lookedAt.map({ second < $0 || second - $0 >= Self.lookInterval }) ?? true else { return }
+        guard lookedAt.map({ second < $0 || second - $0 >= Self.updateInterval }) ?? true else { return }
         lookedAt = second
         let promoteAt = proofThreshold
         for i in states.indices {
@@ -225,11 +222,11 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     }
 
     public mutating func evaluate(_ policies: [Policy], _ snapshot: WindowSnapshot, now: Int64) -> [CheckResult] {
-        let others = policies.map { policy in
+        let others = policies.filter { $0.checks.contains { Self.source($0) == nil } }.map { policy in
             var policy = policy
             policy.checks.removeAll { Self.source($0) != nil }
             return policy
-        }.filter { !$0.checks.isEmpty }
+        }
         return results(policies, others.isEmpty ? [] : bounds.evaluate(others, snapshot, now: now))
     }
 
@@ -252,23 +249,22 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     /// Inconclusive results that hold the rollout because the arms cannot be compared: requests are not split as
     /// intended, or one arm's responses are labeled less often.
     private var mismatches: [CheckResult] {
-        func mismatch(
-            _ check: String, _ process: SampleRatioProcess, _ subject: String, _ note: MeasurementNote
-        ) -> CheckResult? {
-            let bound = -ln(Self.mismatchAlpha)
-            guard process.logEvidence >= bound else { return nil }
+        let bound = -ln(Self.mismatchAlpha)
+        let found = (requests: sampleRatio.logEvidence, labels: labelRatio.logEvidence)
+        guard found.requests >= bound || found.labels >= bound else { return [] }
+        func mismatch(_ check: String, _ evidence: Double, _ subject: String, _ note: MeasurementNote) -> CheckResult? {
+            guard evidence >= bound else { return nil }
             let m = Measurement(
-                subject: subject, unit: .plain, bound: bound, value: process.logEvidence, verdict: .inconclusive,
-                notes: [note])
+                subject: subject, unit: .plain, bound: bound, value: evidence, verdict: .inconclusive, notes: [note])
             return CheckResult(
                 policy: "canaryd", check: check, action: .revert, verdict: .inconclusive, measured: .inconclusive,
                 measurements: [m], missing: note.words)
         }
         return [
             mismatch(
-                "sample-ratio", sampleRatio, "evidence that requests are not split as intended", .splitMismatch),
+                "sample-ratio", found.requests, "evidence that requests are not split as intended", .splitMismatch),
             mismatch(
-                "label-ratio", labelRatio, "evidence that one arm's responses are labeled less often", .labelMismatch),
+                "label-ratio", found.labels, "evidence that one arm's responses are labeled less often", .labelMismatch),
         ].compactMap(\.self)
     }
 }

@@ -117,14 +117,14 @@ public struct LatencyEntry: Hashable, Sendable {
 
     /// - Parameters:
     ///   - total: the bucket of the total latency; `slowest` for an error.
-    ///   - isOutlived: true if `total` is only a lower bound, because the request was still open or its client left.
+    ///   - isCensored: true if `total` is only a lower bound, because the request was still open or its client left.
     ///   - firstByte: the bucket of the latency to the first byte; nil for that of `total`.
-    ///   - isFirstByteOutlived: true if `firstByte` is only a lower bound.
+    ///   - isFirstByteCensored: true if `firstByte` is only a lower bound.
     public init(
-        _ arm: Arm, shard: Int, total: Int, isOutlived: Bool = false, firstByte: Int? = nil,
-        isFirstByteOutlived: Bool = false
+        _ arm: Arm, shard: Int, total: Int, isCensored: Bool = false, firstByte: Int? = nil,
+        isFirstByteCensored: Bool = false
     ) {
-        let flags: UInt32 = (isOutlived ? 1 << 22 : 0) | (isFirstByteOutlived ? 1 << 23 : 0)
+        let flags: UInt32 = (isCensored ? 1 << 22 : 0) | (isFirstByteCensored ? 1 << 23 : 0)
         bits =
             UInt32(arm.rawValue) << 27 | UInt32(shard) << 24 | flags | UInt32(firstByte ?? total) << 11 | UInt32(total)
     }
@@ -136,7 +136,7 @@ public struct LatencyEntry: Hashable, Sendable {
     public var shard: Int { Int(bits >> 24 & 7) }
 
     /// The bucket of a latency, and whether it is only a lower bound.
-    @inline(__always) public func bucket(_ measure: LatencyMeasure) -> (bucket: Int, isOutlived: Bool) {
+    @inline(__always) public func bucket(_ measure: LatencyMeasure) -> (bucket: Int, isCensored: Bool) {
         switch measure {
         case .total: (Int(bits & 0x7ff), bits & 1 << 22 != 0)
         case .firstByte: (Int(bits >> 11 & 0x7ff), bits & 1 << 23 != 0)

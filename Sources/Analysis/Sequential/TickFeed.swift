@@ -136,8 +136,8 @@ public struct TickFeed: Sendable {
         case .success: return LatencyEntry(o.arm, shard: shard, total: total, firstByte: first)
         case .clientClosed, .open:
             return LatencyEntry(
-                o.arm, shard: shard, total: total, isOutlived: true, firstByte: first,
-                isFirstByteOutlived: o.firstByte == .max)
+                o.arm, shard: shard, total: total, isCensored: true, firstByte: first,
+                isFirstByteCensored: o.firstByte == .max)
         case .serverError, .connectFailure, .timeout, .truncated:
             return LatencyEntry(o.arm, shard: shard, total: LatencyEntry.slowest)
         case .clientError, .clientTimeout, .rejected: return nil
