@@ -13,6 +13,9 @@ public enum AdminLimits {
     public static let groupsOfRow = 16
     /// The length of a field's name in bytes. A longer name is refused as unknown without a comparison.
     static let fieldName = 32
+    /// The length in bytes of the version that a revert names: `NAME` or `NAME@REVISION`, whose revision has at most 128
+    /// characters.
+    static let version = 64 + 4 * 128
     /// The length of a number in bytes. The longest text that a double needs has 25.
     static let number = 64
     /// The length of an inference id in bytes. The proxy's request ids have at most 128.

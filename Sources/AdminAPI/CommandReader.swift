@@ -22,7 +22,7 @@ extension Command {
                     throw .badField("force is true or false, not \(member.value.kind)")
                 }
                 fields.force = value
-            case "to" where verb.takesTarget: fields.to = try Self.text(member, limit: AdminLimits.by)
+            case "to" where verb.takesTarget: fields.to = try Self.text(member, limit: AdminLimits.version)
             default:
                 let known =
                     ["reason", "by", "generation"]
@@ -73,7 +73,7 @@ extension Command {
         }
         guard !hasControls(text) else { throw .badField("\(member.key) has control characters; write plain text") }
         guard !text.isEmpty || member.key == "reason" else {
-            throw .badField("\(member.key) is empty; leave it out or say it")
+            throw .badField("\(member.key) is empty; leave it out or give a value")
         }
         return text
     }

@@ -2,7 +2,7 @@ import PolicyModel
 import Vocabulary
 
 /// Checks whose data come from the servers' own metrics.
-extension ThresholdLook {
+extension ThresholdMeasurement {
     /// The growth of both arms' counters over the window. After a counted failure the candidate's is the growth since
     /// then, while the baseline's is still that of the whole window.
     private var deltas: (baseline: SeriesDelta, candidate: SeriesDelta)? {
@@ -126,7 +126,7 @@ extension ThresholdLook {
             case .histogram, .unavailable: return nil
             }
         }
-        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] {
+        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] where arms.contains(arm) {
             if case .unavailable(let why) = delta.series[metric.query] {
                 return [unusable(metric, "\(arm.name): \(why)")]
             }
@@ -154,7 +154,7 @@ extension ThresholdLook {
         func histogram(_ delta: SeriesDelta) -> CumulativeHistogram? {
             if case .histogram(let histogram) = delta.series[metric.query] { histogram } else { nil }
         }
-        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] {
+        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] where arms.contains(arm) {
             if case .unavailable(let why) = delta.series[metric.query] {
                 return [unusable(metric, "\(arm.name): \(why)")]
             }
@@ -165,7 +165,8 @@ extension ThresholdLook {
         }
         let counts = [candidate.total, baseline?.total ?? 0].map { Proportion(counted: 0, of: $0)?.trials }
         guard let mine = counts[0], let theirs = counts[1] else {
-            return [unusable(metric, "\(metric.series) grew by \(candidate.total), which cannot be counted")]
+            let (arm, total) = counts[0] == nil ? (Arm.candidate, candidate.total) : (.baseline, baseline?.total ?? 0)
+            return [unusable(metric, "\(arm.name): \(metric.series) grew by \(total), which cannot be counted")]
         }
         let few = fewSamples(mine, metric.maxIncrease == nil ? nil : theirs)
         guard few == nil, let estimate = candidate.quantile(quantile) else {
@@ -255,7 +256,7 @@ extension ThresholdLook {
             let missing = arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
         else { return m }
         m.notes = [.missingSeries(missing.words)]
-        if missing.scrapes >= MissingSeries.patience { m.verdict = .error }
+        if missing.scrapes >= MissingSeries.scrapesUntilMissing { m.verdict = .error }
         return m
     }
 

@@ -35,10 +35,10 @@ extension ServiceReader {
         guard
             let part = Section(entry.value, what, keys: ["servers", "revision", "metrics", "upstream"], report: report)
         else { return nil }
-        let revision = part.read("revision", "\"2026-11-20\"") { (text) throws(Mend) -> String in
-            guard !text.isEmpty, text.count <= 128,
-                text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7f })
-            else { throw Mend("is no revision: write up to 128 characters without spaces") }
+        let revision = part.read("revision", "\"2026-11-20\"") { (text) throws(InvalidValue) -> String in
+            guard !text.isEmpty, text.unicodeScalars.count <= 128,
+                text.unicodeScalars.allSatisfy({ $0.value > 0x20 && !(0x7f...0x9f).contains($0.value) })
+            else { throw InvalidValue("is no revision: write up to 128 characters without spaces") }
             return text
         }
         return Version(
@@ -58,13 +58,13 @@ extension ServiceReader {
         if items.isEmpty { report.error(part.mark("servers"), "'servers' is empty: write at least one") }
         var seen: Set<ServerAddress> = []
         return items.compactMap { item in
-            report.read(item, "http://127.0.0.1:9001") { (text) throws(Mend) -> ServerAddress in
+            report.read(item, "http://127.0.0.1:9001") { (text) throws(InvalidValue) -> ServerAddress in
                 let server = try Addresses.server(text, base: base)
-                guard seen.insert(server).inserted else { throw Mend("is repeated: remove one of them") }
+                guard seen.insert(server).inserted else { throw InvalidValue("is repeated: remove one of them") }
                 if case .http(let host, let port) = server,
                     listen.contains(where: { $0.value == .tcp(host: host, port: port) })
                 {
-                    throw Mend("is where this service itself listens: requests would go round in a circle")
+                    throw InvalidValue("is where this service itself listens: requests would go round in a circle")
                 }
                 return server
             }
@@ -77,12 +77,14 @@ extension ServiceReader {
         if !part.has("preset"), !part.has("path") {
             report.error(part.mark, "metrics need a preset, or a path: write {preset: triton} or {path: /metrics}")
         }
-        let path = part.read("path", "/metrics") { (text) throws(Mend) -> String in
+        let path = part.read("path", "/metrics") { (text) throws(InvalidValue) -> String in
             try Self.path(text)
             return text
         }
-        let model = part.read("model", "income") { (text) throws(Mend) -> String in
-            guard !text.isEmpty, text.count <= 256 else { throw Mend("is no model name: write up to 256 characters") }
+        let model = part.read("model", "income") { (text) throws(InvalidValue) -> String in
+            guard !text.isEmpty, text.count <= 256 else {
+                throw InvalidValue("is no model name: write up to 256 characters")
+            }
             return text
         }
         let source = MetricsSource(

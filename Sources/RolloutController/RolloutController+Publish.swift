@@ -9,7 +9,12 @@ extension RolloutController {
         needsPublication = false
         let plan = RoutingPlan(services: serviceNames.compactMap { services[$0].flatMap { plans.route($0) } })
         // A candidate's servers may be new to the data plane.
-        do { try plane.prepare(plan) } catch { prepareEach(plan) }
+        do {
+            try plane.prepare(plan)
+            for service in plan.services { _ = services[service.name]?.recordPreparation(failure: nil) }
+        } catch {
+            prepareEach(plan)
+        }
         plane.publish(plan)
         counters.publications += 1
         updateScrapeTargets()

@@ -214,7 +214,7 @@ final class ServiceRuntime {
         if let memory = join.memory(now: now) { observer.noteMemory(memory) }
         keep(observer.mature(now: now))
         guard join.counts.pending > 0 else { return }
-        let taken = observer.add(join.settle(slot: slot, for: observer.audience, now: now), now: now)
+        let taken = observer.add(join.takeJoined(slot: slot, for: observer.audience, now: now), now: now)
         join.countLate(taken.lateLabels)
         keep(taken)
     }

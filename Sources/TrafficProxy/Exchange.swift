@@ -169,7 +169,7 @@ extension Exchange {
 extension Exchange {
     /// Handles an interim response, which ends a wait for 100 Continue. Returns nil if it is to be relayed.
     mutating func interimResponse(limit: Int, now: Int64, _ kept: KeptRequest) -> Action? {
-        guard interim.add(limit: limit, now: now) else { return failed(.interimStorm, .truncated, kept) }
+        guard interim.add(limit: limit, now: now) else { return failed(.tooManyInterim, .truncated, kept) }
         if request == .awaitsContinue { request = .receiving }
         return nil
     }

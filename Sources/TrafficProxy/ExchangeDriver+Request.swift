@@ -25,7 +25,7 @@ extension ExchangeDriver {
         c.exchange.requestHash = c.exchange.id.withBytes { RequestIdentifier.hash($0) }
         if logsAccess { c.exchange.note = access.unsafelyUnwrapped.note(head, message.base, &random) }
 
-        if head.kind == .connect { return respond(c, .connectRefused, close: true) }
+        if head.kind == .connect { return respond(c, .connectMethod, close: true) }
         if head.fields.expectsOther { return respond(c, .expectation, close: true) }
         guard let service else { return respond(c, .noService, close: false) }
         if service.pointee.hasLimits || c.pointee.gauge != nil, let error = AdmissionControl.admit(c, service) {

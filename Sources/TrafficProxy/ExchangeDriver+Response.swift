@@ -68,7 +68,7 @@ extension ExchangeDriver {
         if c.exchange.traits.contains(.upgrade), message.switchesToWebSocket {
             startTunnel(c, u, message)
         } else {
-            fail(c, .unaskedSwitch, .truncated)
+            fail(c, .unexpectedSwitch, .truncated)
         }
         return false
     }

@@ -99,10 +99,16 @@ extension LoopWorker {
     func adopt(_ plan: RoutingPlan, opened: [ListenAddress: OpenSocket]) {
         let table = servers.adopt(plan)
         for (address, socket) in opened { acceptor.open(address, socket) }
+        var idleTimeouts: [ListenAddress: Int64] = [:]
+        for service in plan.services {
+            for address in service.listen where idleTimeouts[address] == nil {
+                idleTimeouts[address] = service.traffic.timeouts.idle.nanoseconds
+            }
+        }
         acceptor.forEach { address, listener in
-            if let service = plan.services.first(where: { $0.listen.contains(address) }) {
+            if let idleTimeout = idleTimeouts[address] {
                 listener.pointee.routes = table.routes(of: address)
-                listener.pointee.idleTimeout = service.traffic.timeouts.idle.nanoseconds
+                listener.pointee.idleTimeout = idleTimeout
             } else {
                 acceptor.close(address, acceptWaiting: acceptBacklog)
             }

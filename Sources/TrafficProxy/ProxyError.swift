@@ -15,8 +15,8 @@ enum ProxyError: Hashable, Sendable {
     case connectFailed
     case connectTimeout
     case upstreamClosed
-    case unaskedSwitch
-    case interimStorm
+    case unexpectedSwitch
+    case tooManyInterim
     /// The response's chunked coding is malformed.
     case responseCoding
     /// The response ended before its framing says so.
@@ -25,7 +25,7 @@ enum ProxyError: Hashable, Sendable {
     case bodyTimeout
     case badBody
     case requestTimeout
-    case connectRefused
+    case connectMethod
     case expectation
     case tooManyConnections
     case tooManyRequests
@@ -37,19 +37,19 @@ enum ProxyError: Hashable, Sendable {
         case .noService: 404
         case .noServer, .connectFailed, .tooManyConnections, .tooManyRequests, .tooMuchBuffered: 503
         case .connectTimeout, .responseTimeout: 504
-        case .upstreamClosed, .response, .unaskedSwitch, .interimStorm, .responseCoding, .responseCut: 502
+        case .upstreamClosed, .response, .unexpectedSwitch, .tooManyInterim, .responseCoding, .responseCut: 502
         case .bodyTimeout, .requestTimeout: 408
         case .badBody: 400
-        case .connectRefused: 501
+        case .connectMethod: 501
         case .expectation: 417
         }
     }
 
     var stage: FailureStage {
         switch self {
-        case .request, .noService, .bodyTimeout, .badBody, .requestTimeout, .connectRefused, .expectation: .request
+        case .request, .noService, .bodyTimeout, .badBody, .requestTimeout, .connectMethod, .expectation: .request
         case .noServer, .connectFailed, .connectTimeout, .upstreamClosed: .server
-        case .response, .unaskedSwitch, .interimStorm, .responseCoding, .responseCut, .responseTimeout: .response
+        case .response, .unexpectedSwitch, .tooManyInterim, .responseCoding, .responseCut, .responseTimeout: .response
         case .tooManyConnections, .tooManyRequests, .tooMuchBuffered: .limit
         }
     }
@@ -63,12 +63,12 @@ enum ProxyError: Hashable, Sendable {
         case .connectFailed: "connect_failed"
         case .connectTimeout: "connect_timeout"
         case .upstreamClosed: "upstream_closed"
-        case .response, .unaskedSwitch, .interimStorm, .responseCoding, .responseCut: "upstream_garbage"
+        case .response, .unexpectedSwitch, .tooManyInterim, .responseCoding, .responseCut: "upstream_garbage"
         case .responseTimeout: "response_timeout"
         case .bodyTimeout: "body_timeout"
         case .badBody: "bad_body"
         case .requestTimeout: "request_timeout"
-        case .connectRefused: "connect_refused"
+        case .connectMethod: "connect_refused"
         case .expectation: "unknown_expectation"
         case .tooManyConnections: "too_many_connections"
         case .tooManyRequests: "too_many_requests"
@@ -93,15 +93,15 @@ enum ProxyError: Hashable, Sendable {
         case .connectFailed: Token(name: "connect-failed")
         case .connectTimeout: Token(name: "connect-timeout")
         case .upstreamClosed: Token(name: "upstream-closed")
-        case .unaskedSwitch: Token(name: "response-unexpected-101")
-        case .interimStorm: Token(name: "response-too-many-interim")
+        case .unexpectedSwitch: Token(name: "response-unexpected-101")
+        case .tooManyInterim: Token(name: "response-too-many-interim")
         case .responseCoding: Token(name: "response-broken-chunks")
         case .responseCut: Token(name: "response-incomplete")
         case .responseTimeout: Token(name: "response-timeout")
         case .bodyTimeout: Token(name: "request-body-timeout")
         case .badBody: Token(name: "request-broken-chunks")
         case .requestTimeout: Token(name: "request-timeout")
-        case .connectRefused: Token(name: "request-connect")
+        case .connectMethod: Token(name: "request-connect")
         case .expectation: Token(name: "request-unknown-expectation")
         case .tooManyConnections: Token(name: "too-many-connections")
         case .tooManyRequests: Token(name: "too-many-requests")
@@ -118,15 +118,15 @@ enum ProxyError: Hashable, Sendable {
         case .connectFailed: "the servers of this version refuse connections"
         case .connectTimeout: "the server did not take the connection in time"
         case .upstreamClosed: "the server closed the connection before it answered"
-        case .unaskedSwitch: "the server switched to a protocol that was not asked for"
-        case .interimStorm: "the server sent too many interim responses within a second"
+        case .unexpectedSwitch: "the server switched to a protocol that was not asked for"
+        case .tooManyInterim: "the server sent too many interim responses within a second"
         case .responseCoding: "the chunked coding of the server's response is broken"
         case .responseCut: "the server's response ended before it was complete"
         case .responseTimeout: "the server did not answer in time"
         case .bodyTimeout: "the request's body came too slowly"
         case .badBody: "the request's chunked coding is broken"
         case .requestTimeout: "the request did not come in time"
-        case .connectRefused: "CONNECT is not served here"
+        case .connectMethod: "CONNECT is not served here"
         case .expectation: "only Expect: 100-continue is known"
         case .tooManyConnections: "the service has as many connections as it may have"
         case .tooManyRequests: "the service has as many requests under way as it may have"

@@ -13,7 +13,7 @@ final class Resolver: Sendable {
         var retry = Duration.seconds(5)
     }
 
-    enum Answer: Sendable {
+    enum LookUpResult: Sendable {
         /// The addresses of the name, at least one.
         case addresses([ce_address])
         case failure(String)
@@ -28,14 +28,14 @@ final class Resolver: Sendable {
         /// The time of the next look-up, in monotonic nanoseconds.
         var dueAt: Int64 = 0
         var askedAt: Int64 = .min / 2
-        var isAsked = false
+        var isLookUpRunning = false
         /// The number of look-ups that ended.
         var answers = 0
     }
 
     private let registry: HealthRegistry
     private let times: Times
-    private let lookUp: @Sendable (Endpoint) -> Answer
+    private let lookUp: @Sendable (Endpoint) -> LookUpResult
     /// Called on a thread of the resolver after the registry was changed.
     private let changed: @Sendable () -> Void
     private let shared = Monitor(Shared())
@@ -49,7 +49,7 @@ final class Resolver: Sendable {
 
     init(
         registry: HealthRegistry, times: Times = Times(),
-        lookUp: @escaping @Sendable (Endpoint) -> Answer = Resolver.system,
+        lookUp: @escaping @Sendable (Endpoint) -> LookUpResult = Resolver.system,
         changed: @escaping @Sendable () -> Void
     ) {
         self.registry = registry
@@ -59,7 +59,7 @@ final class Resolver: Sendable {
     }
 
     /// Looks a name up with getaddrinfo(3).
-    static let system: @Sendable (Endpoint) -> Answer = { endpoint in
+    static let system: @Sendable (Endpoint) -> LookUpResult = { endpoint in
         withUnsafeTemporaryAllocation(of: ce_address.self, capacity: addressesOfName) { found in
             let count = ce_resolve(endpoint.host, endpoint.port, 0, found.baseAddress!, Int32(addressesOfName))
             guard count > 0 else { return .failure(String(cString: ce_resolve_error(count))) }
@@ -106,7 +106,7 @@ final class Resolver: Sendable {
     }
 
     /// Repeats the look-up of those endpoints that have no address.
-    func askAgain(_ endpoints: Set<Endpoint>) {
+    func repeatLookUps(_ endpoints: Set<Endpoint>) {
         let known = registry.snapshot.addresses
         shared.update { shared in
             for endpoint in endpoints where known[endpoint] == nil {
@@ -132,17 +132,18 @@ final class Resolver: Sendable {
     /// Starts the threads, if they are not running. There are none as long as all servers are written as addresses.
     private func start(_ shared: inout Shared) {
         guard !shared.isStarted, !shared.isStopping else { return }
-        shared.isStarted = true
         for _ in 0..<Self.threads {
+            // Without any thread the next call tries again.
             guard let thread = try? WorkerThread(named: "resolver", { self.run() }) else { return }
             thread.detach()
+            shared.isStarted = true
         }
     }
 
     private func run() {
         while let endpoint = next() {
             let answer = lookUp(endpoint)
-            if takeIn(answer, endpoint) { changed() }
+            if record(answer, endpoint) { changed() }
         }
     }
 
@@ -150,17 +151,17 @@ final class Resolver: Sendable {
     private func next() -> Endpoint? {
         shared.wait { shared in
             if shared.isStopping { return .done(nil) }
-            let first = shared.entries.filter { !$0.value.isAsked }.min { $0.value.dueAt < $1.value.dueAt }
+            let first = shared.entries.lazy.filter { !$0.value.isLookUpRunning }.min { $0.value.dueAt < $1.value.dueAt }
             let now = ce_monotonic()
             guard let first, first.value.dueAt <= now else { return .wait(until: first?.value.dueAt ?? .max) }
-            shared.entries[first.key]?.isAsked = true
+            shared.entries[first.key]?.isLookUpRunning = true
             shared.entries[first.key]?.askedAt = now
             return .done(first.key)
         }
     }
 
     /// - Returns: true if anything changed for the loops.
-    private func takeIn(_ answer: Answer, _ endpoint: Endpoint) -> Bool {
+    private func record(_ answer: LookUpResult, _ endpoint: Endpoint) -> Bool {
         shared.update { shared in
             guard shared.entries[endpoint] != nil else { return false }
             var isNew = false
@@ -178,7 +179,7 @@ final class Resolver: Sendable {
                     wait = min(times.retry, times.refresh)
                 }
             }
-            shared.entries[endpoint]?.isAsked = false
+            shared.entries[endpoint]?.isLookUpRunning = false
             shared.entries[endpoint]?.answers += 1
             shared.entries[endpoint]?.dueAt = ce_monotonic() + wait.nanoseconds
             return isNew

@@ -26,8 +26,8 @@ public final class TrafficProxy: @unchecked Sendable {
 
     /// The time that `prepare` waits for names that were never looked up, and `unresolved` for names without an
     /// address.
-    static let lookUpPatience = Duration.seconds(1)
-    static let questionPatience = Duration.seconds(3)
+    static let startTimeout = Duration.seconds(1)
+    static let lookUpTimeout = Duration.seconds(3)
 
     /// - Parameters:
     ///   - loops: the number of event loops, ≥ 1, each with a thread of its own; one per core is right.
@@ -88,7 +88,7 @@ public final class TrafficProxy: @unchecked Sendable {
         fresh.formUnion(opened.keys)
         let servers = endpoints(plan)
         resolver.add(servers)
-        resolver.wait(for: servers, timeout: Self.lookUpPatience)
+        resolver.wait(for: servers, timeout: Self.startTimeout)
     }
 
     /// The servers of a plan that have no address, each with the reason, after their look-up was repeated with a short
@@ -96,11 +96,11 @@ public final class TrafficProxy: @unchecked Sendable {
     public func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] {
         let servers = endpoints(plan)
         resolver.add(servers)
-        resolver.askAgain(servers)
-        resolver.wait(for: servers, timeout: Self.questionPatience)
+        resolver.repeatLookUps(servers)
+        resolver.wait(for: servers, timeout: Self.lookUpTimeout)
         let content = registry.snapshot
         return servers.filter { content.addresses[$0] == nil }.sorted { $0.description < $1.description }.map {
-            ($0, content.unresolved[$0] ?? "no answer within \(Self.questionPatience.written)")
+            ($0, content.unresolved[$0] ?? "no answer within \(Self.lookUpTimeout.written)")
         }
     }
 

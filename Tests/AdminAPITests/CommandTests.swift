@@ -101,7 +101,7 @@ struct CommandTests {
             (#"{"force": true}"#, "pause has no field \"force\"; it takes reason, by, generation"),
             (#"{"reason": 3}"#, "reason is a string, not a number"),
             (#"{"reason": "a\u001b[2J"}"#, "reason has control characters; write plain text"),
-            (#"{"by": ""}"#, "by is empty; leave it out or say it"),
+            (#"{"by": ""}"#, "by is empty; leave it out or give a value"),
             (#"{"generation": -1}"#, "generation is a whole number, not a number; canaryctl status shows it"),
             (#"{"generation": "1"}"#, "generation is a whole number, not a string; canaryctl status shows it"),
             (#"{"reason": "a", "reason": "b"}"#, "the body is not JSON: line 1: key \"reason\" is repeated"),
