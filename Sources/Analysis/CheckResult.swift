@@ -132,13 +132,16 @@ public struct CheckEvidence: Hashable, Codable, Sendable {
 
     /// A number with a comma before every three digits, such as `12,345`.
     public static func grouped(_ n: UInt64) -> String {
-        var digits = Array(String(n))
-        var i = digits.count - 3
-        while i > 0 {
-            digits.insert(",", at: i)
-            i -= 3
+        let digits = String(n).utf8
+        guard digits.count > 3 else { return String(n) }
+        var text = ""
+        var left = digits.count
+        for digit in digits {
+            text.unicodeScalars.append(Unicode.Scalar(digit))
+            left -= 1
+            if left > 0, left % 3 == 0 { text.append(",") }
         }
-        return String(digits)
+        return text
     }
 }
 

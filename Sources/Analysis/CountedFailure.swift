@@ -21,7 +21,7 @@ struct CountedFailure {
     }
 }
 
-extension ThresholdLook {
+extension ThresholdMeasurement {
     /// The data that this measurement has seen: everything up to now.
     var position: CountedFailure {
         CountedFailure(endedUpTo: now, startedUpTo: now, scrapes: snapshot.series.newestScrapes(of: .candidate))

@@ -17,7 +17,7 @@ public struct FeedbackCounts: Hashable, Codable, Sendable {
     public var noRollout: UInt64 = 0
     /// Rows that came during a rollout none of whose checks asks for labels.
     public var noCheck: UInt64 = 0
-    /// Rows that wait for their request to end, or for the next `settle`.
+    /// Rows that wait for their request to end, or for the next `takeJoined`.
     public var pending: UInt64 = 0
 
     public init() {}
@@ -42,7 +42,7 @@ public struct JoinedFeedback: Sendable {
 
 /// Joins feedback with the arm that responded. Requests and feedback may come in either order; both sides are bounded.
 ///
-/// A row whose request is known waits only for the next `settle`. Rows whose ids are unknown have places of their own,
+/// A row whose request is known waits only for the next `takeJoined`. Rows whose ids are unknown have places of their own,
 /// so that however many of them are posted, they do not take those of rows whose requests are known. The work of a call
 /// is linear in the rows and requests that it brings, however many are waiting.
 public struct FeedbackJoin: Sendable {
@@ -51,16 +51,16 @@ public struct FeedbackJoin: Sendable {
     /// load factor of 3/4: with 24 bytes a slot, 6 MiB for each of the two.
     public static let capacity = 196_608
     private let capacity: Int
-    /// The largest number of rows whose requests are not known yet, and that of rows that wait for the next `settle`.
+    /// The largest number of rows whose requests are not known yet, and that of rows that wait for the next `takeJoined`.
     public static let maximumPending = 50_000
     /// The largest memory that the rows of either kind may take, in bytes, estimated. Rows with many groups reach it
     /// before `maximumPending`.
     public static let maximumBytes = 16 << 20
-    /// The largest number of rows that one `settle` joins, since the control thread also judges them: a row takes about
+    /// The largest number of rows that one `takeJoined` joins, since the control thread also judges them: a row takes about
     /// 1 µs with two groups, and 5 µs for each check with sixteen.
-    public static let maximumSettled = 10_000
+    public static let maximumJoined = 10_000
     /// The time for which a row waits for its request. The data plane reports requests once a tick, after their end.
-    public static let patience: Duration = .seconds(30)
+    public static let matchTimeout: Duration = .seconds(30)
 
     /// The time after the last unremembered request (`skip`) during which rows of unknown requests count as late and
     /// not as unmatched, because they may be labels of such requests.
@@ -90,7 +90,7 @@ public struct FeedbackJoin: Sendable {
     private var renewedAt: Int64?
     /// The time for which requests had been remembered when some were last forgotten; nil if none has been forgotten.
     private var lastMemory: Duration?
-    /// Rows to be joined by the next `settle`, in the order in which they became known.
+    /// Rows to be joined by the next `takeJoined`, in the order in which they became known.
     private var ready = RowQueue<Feedback>()
     /// Rows whose requests are unknown, by request.
     private var waiting: [UInt64: (row: Feedback, since: Int64)] = [:]
@@ -144,7 +144,7 @@ public struct FeedbackJoin: Sendable {
     /// Notes a judged request that is not remembered, because no check asks for labels.
     public mutating func skip(_ o: Observation) { lastSkipped = max(lastSkipped ?? o.startedAt, o.startedAt) }
 
-    /// Accepts a row, to be joined by `settle`.
+    /// Accepts a row, to be joined by `takeJoined`.
     /// - Returns: false if too much is waiting, so that the row was refused.
     public mutating func submit(_ row: Feedback, for audience: Audience = .rollout, now: Int64) -> Bool {
         let bytes = row.footprint
@@ -172,12 +172,12 @@ public struct FeedbackJoin: Sendable {
         return true
     }
 
-    /// Joins the rows that can be joined now, at most `maximumSettled`. Call it after the requests of a tick were
+    /// Joins the rows that can be joined now, at most `maximumJoined`. Call it after the requests of a tick were
     /// recorded.
     /// - Parameter slot: the slot of the running rollout; nil without one.
-    public mutating func settle(slot: UInt32?, for audience: Audience = .rollout, now: Int64) -> [JoinedFeedback] {
+    public mutating func takeJoined(slot: UInt32?, for audience: Audience = .rollout, now: Int64) -> [JoinedFeedback] {
         var joined: [JoinedFeedback] = []
-        for _ in 0..<Self.maximumSettled {
+        for _ in 0..<Self.maximumJoined {
             guard let row = ready.popFirst(bytes: \.footprint) else { break }
             // The request was known when the row was queued, but may have been forgotten since.
             switch self[row.requestHash] {
@@ -213,7 +213,7 @@ public struct FeedbackJoin: Sendable {
     }
 
     private mutating func expire(now: Int64) {
-        while let oldest = arrivals.first, now - oldest.since > Self.patience.nanoseconds {
+        while let oldest = arrivals.first, now - oldest.since > Self.matchTimeout.nanoseconds {
             _ = arrivals.popFirst()
             guard let entry = waiting[oldest.hash], entry.since == oldest.since else { continue }
             waiting[oldest.hash] = nil

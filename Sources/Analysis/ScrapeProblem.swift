@@ -86,7 +86,7 @@ extension WindowSnapshot {
     func stalledPage(of arm: Arm) -> StalledPage? {
         let current = series.currentHistories(of: arm)
         for (server, history) in current {
-            if let still = history.timestamp, still.scrapes >= MissingSeries.patience,
+            if let still = history.timestamp, still.scrapes >= MissingSeries.scrapesUntilMissing,
                 still.until - still.since >= Self.longestStill
             {
                 return .timestamps(
@@ -118,7 +118,7 @@ extension WindowSnapshot {
         let known = spans.compactMap(\.self)
         guard !known.isEmpty, known.count == spans.count, let since = known.map(\.since).max(),
             let until = known.map(\.until).min(), let scrapes = known.map(\.scrapes).min(),
-            scrapes >= MissingSeries.patience
+            scrapes >= MissingSeries.scrapesUntilMissing
         else { return nil }
         // Requests count from the second after the first of these scrapes, so that those which it already showed do
         // not.
@@ -202,10 +202,10 @@ extension WindowSnapshot {
         let isZero = metric.absent == .zero || (query.kind == .counter && series.isKnownFamily(query, of: arm))
         if !isZero {
             if let missing = series.missing(query, of: arm) {
-                if missing.scrapes >= MissingSeries.patience { add(.missing(query, nil), missing.words) }
+                if missing.scrapes >= MissingSeries.scrapesUntilMissing { add(.missing(query, nil), missing.words) }
             }
             for (server, missing) in series.partlyMissing(query, of: arm)
-            where missing.scrapes >= MissingSeries.patience {
+            where missing.scrapes >= MissingSeries.scrapesUntilMissing {
                 add(.missing(query, server), missing.words)
             }
         }

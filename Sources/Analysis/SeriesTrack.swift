@@ -64,7 +64,7 @@ struct MissingSeries {
     var server: String?
 
     /// The number of scrapes after which a series that was not shown counts as missing, or as 0 if its family is shown.
-    static let patience = 3
+    static let scrapesUntilMissing = 3
 
     /// A sentence such as `no series vllm:num_request_waiting in 12 scrapes of new; did you mean
     /// vllm:num_requests_waiting?`
@@ -116,7 +116,7 @@ extension SeriesWindow {
         else {
             return false
         }
-        return tracks.map(\.scrapesOfFamily).reduce(0, +) >= MissingSeries.patience
+        return tracks.map(\.scrapesOfFamily).reduce(0, +) >= MissingSeries.scrapesUntilMissing
     }
 
     /// The number of scrapes in which a gauge was not a number, and the number of all scrapes, among those that are

@@ -47,8 +47,8 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
                 let last = latest[path]
                 let isDue = last.map { now >= $0.nextAt } ?? true
                 if let last, !isDue, !last.isOutdated { return last.result }
-                let look = ThresholdLook(check: check, snapshot: snapshot, sets: sets, now: now)
-                let result = judge(look, policy: policy.name, counts: isDue)
+                let measuring = ThresholdMeasurement(check: check, snapshot: snapshot, sets: sets, now: now)
+                let result = judge(measuring, policy: policy.name, counts: isDue)
                 let nextAt = isDue ? now + check.limits.interval.nanoseconds : last?.nextAt ?? now
                 latest[path] = Latest(result: result, nextAt: nextAt)
                 return result
@@ -58,15 +58,15 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
 
     /// Makes the next `evaluate` measure every check again, because a new step has begun. A measurement that comes
     /// before its interval is over does not count toward any limit.
-    public mutating func lookAgain() { for path in latest.keys { latest[path]?.isOutdated = true } }
+    public mutating func measureAgain() { for path in latest.keys { latest[path]?.isOutdated = true } }
 
     /// - Parameter counts: true if the measurement is due and counts toward the limits.
-    private mutating func judge(_ look: ThresholdLook, policy: String, counts: Bool) -> CheckResult {
-        let check = look.check
+    private mutating func judge(_ measuring: ThresholdMeasurement, policy: String, counts: Bool) -> CheckResult {
+        let check = measuring.check
         let path = "\(policy)/\(check.name)"
-        var measurements = look.measure()
+        var measurements = measuring.measure()
         let measured = Self.worst(measurements.map(\.verdict))
-        if counts { count(measured, &measurements, path, look) }
+        if counts { count(measured, &measurements, path, measuring) }
         let tally = tallies[path] ?? Tally()
         let verdict: Verdict =
             switch measured {
@@ -83,26 +83,28 @@ public struct ThresholdJudge: Hashable, Codable, Sendable {
             inconclusives: tally.inconclusives, consecutiveErrors: tally.consecutiveErrors)
         result.isOverInconclusiveLimit = tally.inconclusives > check.limits.inconclusiveLimit
         if case .quality = check.kind { result.waitsOnlyForPromotion = true }
-        result.missing = look.missing(measured: measured, measurements: measurements)
-        result.needsMoreThanTraffic = verdict == .noData && look.hasNothingToTime
+        result.missing = measuring.missing(measured: measured, measurements: measurements)
+        result.needsMoreThanTraffic = verdict == .noData && measuring.hasNothingToTime
         result.proven = verdict == .pass && result.missing.isEmpty
         return result
     }
 
     private mutating func count(
-        _ measured: Verdict, _ measurements: inout [Measurement], _ path: String, _ look: ThresholdLook
+        _ measured: Verdict, _ measurements: inout [Measurement], _ path: String, _ measuring: ThresholdMeasurement
     ) {
         var tally = tallies[path] ?? Tally()
         switch measured {
         case .fail:
             let failed = measurements.filter { $0.verdict == .fail }
             let last = counted[path] ?? tally.countedRows.map { CountedFailure(rows: $0) }
-            let fresh = failed.compactMap { failure in last.map { look.repeated(failure, after: $0) } ?? look.position }
+            let fresh = failed.compactMap { failure in
+                last.map { measuring.repeated(failure, after: $0) } ?? measuring.position
+            }
             if let first = fresh.first {
                 tally.failures += 1
                 var position = first
                 position.startedUpTo = fresh.map(\.startedUpTo).min() ?? first.startedUpTo
-                position.rows = look.rows(of: failed)
+                position.rows = measuring.rows(of: failed)
                 tally.countedRows = position.rows.isEmpty ? nil : position.rows
                 counted[path] = position
             } else {

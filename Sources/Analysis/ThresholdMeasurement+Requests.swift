@@ -2,7 +2,7 @@ import PolicyModel
 import Statistics
 import Vocabulary
 
-extension ThresholdLook {
+extension ThresholdMeasurement {
     func measure(_ errors: ErrorsCheck) -> [Measurement] {
         guard errors.from == .proxy else { return measureScraped(errors) }
         return compare(

@@ -3,7 +3,7 @@ import Statistics
 import Vocabulary
 
 /// One measurement of one check against its bounds.
-struct ThresholdLook {
+struct ThresholdMeasurement {
     let check: Check
     let snapshot: WindowSnapshot
     /// The statuses that checks on client errors count.
@@ -54,8 +54,8 @@ struct ThresholdLook {
         let second = ObservationWindow.cohortLength
         let step = (snapshot.observations.stepStartedAt + second - 1) / second * second
         guard startedFrom == nil, step > since else { return "" }
-        let look = ThresholdLook(check: check, snapshot: snapshot, sets: sets, now: now, startedFrom: step)
-        let measurements = look.measure()
+        let measuring = ThresholdMeasurement(check: check, snapshot: snapshot, sets: sets, now: now, startedFrom: step)
+        let measurements = measuring.measure()
         let measured = ThresholdJudge.worst(measurements.map(\.verdict))
         return measured == .pass ? "" : "in this step: " + reason(measurements, measured)
     }

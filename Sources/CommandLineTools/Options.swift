@@ -40,7 +40,9 @@ func chooseOnly(_ client: AdminClient) throws -> String {
     let names = try client.services().map(\.service)
     if names.count == 1 { return names[0] }
     if names.isEmpty {
-        throw Failure(ExitStatus.failed, "the agent has no service; put one into its services folder and reload it")
+        throw Failure(
+            ExitStatus.failed,
+            "the agent has no service; put one into its services folder and run systemctl reload canaryd")
     }
     throw Failure(ExitStatus.usage, "the agent has several services; say which: \(names.joined(separator: ", "))")
 }

@@ -1,4 +1,4 @@
-/// The fields that describe the client to the servers, and whose values of them are accepted.
+/// The header fields that describe the client to the servers, and the clients whose values of them are accepted.
 public struct HeaderRules: Hashable, Codable, Sendable {
     public var forwarded: ForwardedMode
     /// True if the `Forwarded` field of RFC 7239 is sent as well.

@@ -150,7 +150,7 @@ public struct BaselineHistory: Sendable {
             case .rows: break
             }
             let isEvaluated = index + 1 == items.count || items[index + 1].beginsSecond
-            if isEvaluated, let end = judge.standing.end {
+            if isEvaluated, let end = judge.requiredChecks.end {
                 return SimulatedRollout(end: end, seconds: second - begin + 1, requests: requests)
             }
         }

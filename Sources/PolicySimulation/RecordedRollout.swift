@@ -5,7 +5,7 @@ import Vocabulary
 /// Judges the recording of a rollout again, by other policies.
 public enum RecordedRollout {
     /// The decision of the policies on the recorded traffic.
-    public struct Verdict: Sendable {
+    public struct Decision: Sendable {
         /// The result of the first check that would have reverted or paused the rollout; nil if none would.
         public var fails: CheckResult?
         /// True if every required check was proven in the last recorded step.
@@ -26,7 +26,7 @@ public enum RecordedRollout {
     ///   - profile: the profile of the baseline at the beginning of the rollout.
     public static func judge(
         _ items: [JudgedItem], by policies: [Policy], risk: Risk, profile: BaselineProfile, isKeyed: Bool
-    ) -> Verdict {
+    ) -> Decision {
         var judge = SequentialJudge(policies, risk: risk, isKeyed: isKeyed, profile: profile)
         let nothing = WindowSnapshot(observations: ObservationWindow(retention: .seconds(1), startedAt: 0))
         let last = items.compactMap(\.step).max() ?? 1
@@ -34,9 +34,9 @@ public enum RecordedRollout {
         var now: Int64 = 0
         var requests = 0
         var results: [CheckResult] = []
-        func verdict(_ fails: CheckResult?, _ isProven: Bool) -> Verdict {
+        func verdict(_ fails: CheckResult?, _ isProven: Bool) -> Decision {
             let missing = results.filter { $0.isRequired && !$0.proven }.map { "\($0.path): \($0.missing)" }
-            return Verdict(
+            return Decision(
                 fails: fails, isProven: isProven, seconds: begin.map { now - $0 + 1 } ?? 0, requests: requests,
                 step: judge.step, missing: fails == nil && !isProven ? missing : [])
         }

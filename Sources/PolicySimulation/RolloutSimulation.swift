@@ -86,15 +86,15 @@ public struct RolloutSimulation: Sendable {
             requests += tick.errors.requests(.candidate)
             judge.take(.errors(tick.errors))
             if let latencies = tick.latencies { judge.take(.latencies(latencies)) }
-            let standing = judge.standing
-            if let end = standing.end { return SimulatedRollout(end: end, seconds: second + 1, requests: requests) }
+            let required = judge.requiredChecks
+            if let end = required.end { return SimulatedRollout(end: end, seconds: second + 1, requests: requests) }
             held += 1
-            if step < steps.count, held >= Int64(steps[step].hold.seconds), standing.isReady {
+            if step < steps.count, held >= Int64(steps[step].hold.seconds), required.isReady {
                 step += 1
                 // The proof is made at the last step's weight and continues with the evidence of that step.
                 held = 0
             }
-            if step == steps.count, standing.isProven {
+            if step == steps.count, required.isProven {
                 return SimulatedRollout(end: .promoted, seconds: second + 1, requests: requests)
             }
         }
@@ -120,7 +120,7 @@ public struct SimulatedRollout: Hashable, Sendable {
     public var requests: Int
 }
 
-extension Standing {
-    /// The end of a rollout whose judge has this standing; nil if no check has failed.
+extension RequiredChecksState {
+    /// The end of a rollout whose required checks are in this state; nil if no check has failed.
     var end: SimulatedRollout.End? { reverts.map { .reverted(by: $0) } ?? pauses.map { .paused(by: $0) } }
 }

@@ -3,31 +3,33 @@ import PolicyModel
 /// Reads listen addresses and server addresses of configurations.
 enum Addresses {
     /// Reads `127.0.0.1:8080`, `[::1]:8080`, `unix:PATH` or `systemd:NAME`. Unix paths are relative to `base`.
-    static func listen(_ text: String, base: String) throws(Mend) -> ListenAddress {
+    static func listen(_ text: String, base: String) throws(InvalidValue) -> ListenAddress {
         if text.hasPrefix("unix:") {
             return .unix(path: try socketPath(String(text.dropFirst(5)), base: base))
         }
         if text.hasPrefix("systemd:") {
             let name = String(text.dropFirst(8))
             guard !name.isEmpty, name.count <= 255, name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x3a })
-            else { throw Mend("names no socket: write systemd: and the unit's FileDescriptorName=") }
+            else { throw InvalidValue("names no socket: write systemd: and the unit's FileDescriptorName=") }
             return .systemd(name: name)
         }
-        if text.contains("://") { throw Mend("is a URL: write host and port alone, such as 127.0.0.1:8080") }
+        if text.contains("://") { throw InvalidValue("is a URL: write host and port alone, such as 127.0.0.1:8080") }
         if text.hasPrefix(":"), !text.hasPrefix("::") {
-            throw Mend("has no host: write 0.0.0.0\(text) for all, 127.0.0.1\(text) for local")
+            throw InvalidValue("has no host: write 0.0.0.0\(text) for all, 127.0.0.1\(text) for local")
         }
-        if UInt16(text) != nil { throw Mend("has no host: write 0.0.0.0:\(text) for all, 127.0.0.1:\(text) for local") }
+        if UInt16(text) != nil {
+            throw InvalidValue("has no host: write 0.0.0.0:\(text) for all, 127.0.0.1:\(text) for local")
+        }
         let (host, port) = try hostAndPort(text, example: "127.0.0.1:8080")
-        guard let port else { throw Mend("has no port: write \(text):8080") }
+        guard let port else { throw InvalidValue("has no port: write \(text):8080") }
         return .tcp(host: host, port: port)
     }
 
-    static func socketPath(_ path: String, base: String) throws(Mend) -> String {
-        guard !path.isEmpty else { throw Mend("has no path: write one such as /run/canaryd/admin.sock") }
+    static func socketPath(_ path: String, base: String) throws(InvalidValue) -> String {
+        guard !path.isEmpty else { throw InvalidValue("has no path: write one such as /run/canaryd/admin.sock") }
         let full = FilePaths.absolute(path, base: base)
         guard full.utf8.count <= ConfigurationLimits.socketPath else {
-            throw Mend(
+            throw InvalidValue(
                 "is \(full.utf8.count) bytes long in full: a socket's path has at most \(ConfigurationLimits.socketPath)"
             )
         }
@@ -35,66 +37,74 @@ enum Addresses {
     }
 
     /// Reads `http://127.0.0.1:9001`, or `reference:fp32` for the embedded server. An artifact with a `/` is a path.
-    static func server(_ text: String, base: String) throws(Mend) -> ServerAddress {
+    static func server(_ text: String, base: String) throws(InvalidValue) -> ServerAddress {
         if text.hasPrefix("reference:") {
             let artifact = String(text.dropFirst(10))
-            guard !artifact.isEmpty else { throw Mend("names no artifact: write reference:NAME") }
+            guard !artifact.isEmpty else { throw InvalidValue("names no artifact: write reference:NAME") }
             if artifact.contains("/") { return .reference(artifact: FilePaths.absolute(artifact, base: base)) }
             return .reference(artifact: try Names.checked(artifact))
         }
         if text.hasPrefix("https://") {
-            throw Mend("asks for TLS, which comes with a later release: write http:// and keep it on a trusted network")
+            throw InvalidValue(
+                "asks for TLS, which comes with a later release: write http:// and keep it on a trusted network")
         }
         guard text.hasPrefix("http://") else {
             let start = text.contains("://") ? "is no http server" : "has no scheme"
-            throw Mend("\(start): write http://HOST:PORT or reference:NAME")
+            throw InvalidValue("\(start): write http://HOST:PORT or reference:NAME")
         }
         let authority = text.dropFirst(7)
         if let cut = authority.firstIndex(where: { "/?#".contains($0) }) {
-            throw Mend("has a path: requests keep the path that the client sent; write http://\(authority[..<cut])")
+            throw InvalidValue(
+                "has a path: requests keep the path that the client sent; write http://\(authority[..<cut])")
         }
         if let at = authority.lastIndex(of: "@") {
-            throw Mend("has a user in it: write http://\(authority[authority.index(after: at)...])")
+            throw InvalidValue("has a user in it: write http://\(authority[authority.index(after: at)...])")
         }
         let (host, port) = try hostAndPort(String(authority), example: "http://127.0.0.1:9001")
-        if port == 0 { throw Mend("has port 0: write the port that the server listens on") }
+        if port == 0 { throw InvalidValue("has port 0: write the port that the server listens on") }
         return .http(host: host, port: port ?? 80)
     }
 
-    private static func hostAndPort(_ text: String, example: String) throws(Mend) -> (host: String, port: UInt16?) {
+    private static func hostAndPort(_ text: String, example: String) throws(InvalidValue) -> (
+        host: String, port: UInt16?
+    ) {
         var host = Substring(text)
         var digits: Substring?
         if text.hasPrefix("[") {
-            guard let close = text.firstIndex(of: "]") else { throw Mend("has no closing ']': write \(example)") }
+            guard let close = text.firstIndex(of: "]") else {
+                throw InvalidValue("has no closing ']': write \(example)")
+            }
             let after = text[text.index(after: close)...]
             host = text[text.index(after: text.startIndex)..<close]
             guard host.contains(":"), host.utf8.allSatisfy({ isHexadecimal($0) || $0 == 0x3a || $0 == 0x2e }) else {
-                throw Mend("holds no IPv6 address in its brackets: write [::1]:8080")
+                throw InvalidValue("holds no IPv6 address in its brackets: write [::1]:8080")
             }
             if !after.isEmpty {
-                guard after.hasPrefix(":") else { throw Mend("goes on after the ']': write [\(host)]:8080") }
+                guard after.hasPrefix(":") else { throw InvalidValue("goes on after the ']': write [\(host)]:8080") }
                 digits = after.dropFirst()
             }
         } else if let colon = text.lastIndex(of: ":") {
             host = text[..<colon]
             digits = text[text.index(after: colon)...]
-            if host.contains(":") { throw Mend("is ambiguous: put the IPv6 address in brackets, as in [::1]:8080") }
+            if host.contains(":") {
+                throw InvalidValue("is ambiguous: put the IPv6 address in brackets, as in [::1]:8080")
+            }
         }
         guard !host.isEmpty, host.utf8.count <= 253,
             host.utf8.allSatisfy({ Names.isAlphanumeric($0) || ":.-_".utf8.contains($0) })
-        else { throw Mend("has no valid host: write \(example)") }
+        else { throw InvalidValue("has no valid host: write \(example)") }
         if host.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2e }) { try checkIPv4(host, example: example) }
         guard let digits else { return (host.lowercased(), nil) }
         guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits) else {
-            throw Mend("has no valid port: write a number from 0 to 65535, as in \(example)")
+            throw InvalidValue("has no valid port: write a number from 0 to 65535, as in \(example)")
         }
         return (host.lowercased(), port)
     }
 
-    private static func checkIPv4(_ host: Substring, example: String) throws(Mend) {
+    private static func checkIPv4(_ host: Substring, example: String) throws(InvalidValue) {
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 4, parts.allSatisfy({ $0.count <= 3 && UInt8($0) != nil }) else {
-            throw Mend("is no IPv4 address: write \(example)")
+            throw InvalidValue("is no IPv4 address: write \(example)")
         }
     }
 

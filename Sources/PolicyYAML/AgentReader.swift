@@ -25,7 +25,7 @@ struct AgentReader {
             "state", "services", "policies", "admin", "feedback", "loops", "log", "trustedNetworks", "accessLog",
         ]
         guard let section = Section(root, "the agent's file", keys: keys, report: report) else { return draft }
-        if let state = section.read("state", "/var/lib/canaryd", { (text) throws(Mend) in try path(text) }) {
+        if let state = section.read("state", "/var/lib/canaryd", { (text) throws(InvalidValue) in try path(text) }) {
             draft.settings.stateDirectory = FilePaths.absolute(state, base: base)
         }
         draft.services = sources("services", section)
@@ -44,10 +44,10 @@ struct AgentReader {
                 "admin and feedback share a socket, so label jobs could promote: give them one each")
         }
         draft.settings.loops =
-            section.read("loops", "auto") { (text) throws(Mend) -> Int? in
+            section.read("loops", "auto") { (text) throws(InvalidValue) -> Int? in
                 if text == "auto" { return nil }
                 let value = try Units.integer(text)
-                guard (1...256).contains(value) else { throw Mend("is out of range: write auto, or 1 to 256") }
+                guard (1...256).contains(value) else { throw InvalidValue("is out of range: write auto, or 1 to 256") }
                 return value
             } ?? nil
         if let log = section.section("log", "log", keys: ["level", "format"]) {
@@ -63,7 +63,7 @@ struct AgentReader {
         let keys = ["path", "sample", "errors", "query"]
         guard let part = section.section("accessLog", "accessLog", keys: keys) else { return nil }
         part.require("path", "path: /var/log/canaryd/access.log, or path: stderr")
-        let destination = part.read("path", "stderr") { (text) throws(Mend) -> AccessLogSettings.Destination in
+        let destination = part.read("path", "stderr") { (text) throws(InvalidValue) -> AccessLogSettings.Destination in
             text == "stderr" ? .stderr : .file(FilePaths.absolute(try path(text), base: base))
         }
         var settings = AccessLogSettings(destination: destination ?? .stderr)
@@ -73,8 +73,8 @@ struct AgentReader {
         return settings
     }
 
-    private func path(_ text: String) throws(Mend) -> String {
-        guard !text.isEmpty, !text.utf8.contains(0) else { throw Mend("is no path") }
+    private func path(_ text: String) throws(InvalidValue) -> String {
+        guard !text.isEmpty, !text.utf8.contains(0) else { throw InvalidValue("is no path") }
         return text
     }
 
@@ -83,7 +83,7 @@ struct AgentReader {
         guard section.has(key) else { return nil }
         let items = section.list(key, "'\(key)'", atMost: ConfigurationLimits.files, orOne: true) ?? []
         return items.compactMap { item in
-            report.read(item, "\(key)/") { (text) throws(Mend) in try path(text) }
+            report.read(item, "\(key)/") { (text) throws(InvalidValue) in try path(text) }
                 .map { Located(value: $0, mark: item.mark) }
         }
     }
@@ -102,18 +102,20 @@ struct AgentReader {
 
     private func socket(_ key: String, _ part: Section) -> ListenAddress? {
         part.require("socket", "socket: /run/canaryd/\(key).sock")
-        return part.read("socket", "/run/canaryd/\(key).sock") { (text) throws(Mend) -> ListenAddress in
-            if text.hasPrefix("unix:") { throw Mend("is a path already by its key: write \(text.dropFirst(5))") }
+        return part.read("socket", "/run/canaryd/\(key).sock") { (text) throws(InvalidValue) -> ListenAddress in
+            if text.hasPrefix("unix:") {
+                throw InvalidValue("is a path already by its key: write \(text.dropFirst(5))")
+            }
             return .unix(path: try Addresses.socketPath(text, base: base))
         }
     }
 
     /// Whether it exists is a matter of the host: the agent looks when it opens the socket.
     private func group(_ part: Section) -> String? {
-        part.read("group", "canaryd-admin") { (text) throws(Mend) -> String in
+        part.read("group", "canaryd-admin") { (text) throws(InvalidValue) -> String in
             guard let first = text.utf8.first, text.utf8.count <= 31, Names.isAlphanumeric(first) || first == 0x5f,
                 text.utf8.allSatisfy({ Names.isAlphanumeric($0) || "_-.".utf8.contains($0) })
-            else { throw Mend("is no group name: write one that `getent group` knows, such as canaryd-admin") }
+            else { throw InvalidValue("is no group name: write one that `getent group` knows, such as canaryd-admin") }
             return text
         }
     }

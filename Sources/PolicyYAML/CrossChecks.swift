@@ -140,11 +140,11 @@ enum CrossChecks {
             for version in arms {
                 let metrics = version.metrics
                 if metrics == nil || (needsPreset && metrics?.preset == nil) {
-                    let mend = needsPreset ? "metrics: {preset: NAME}" : "metrics: {preset: NAME} or {path: /metrics}"
+                    let preset = needsPreset ? "metrics: {preset: NAME}" : "metrics: {preset: NAME} or {path: /metrics}"
                     draft.report.error(
                         mark,
                         "check '\(check.name)' of policy '\(policy.name)' reads scrapes, and version"
-                            + " '\(version.name)' has none: give it \(mend)")
+                            + " '\(version.name)' has none: give it \(preset)")
                     return
                 }
             }

@@ -42,7 +42,7 @@ final class FileReport {
 }
 
 /// The error of a single value: what is wrong with it and how to fix it. Messages put this text after the quoted value.
-struct Mend: Error {
+struct InvalidValue: Error {
     var message: String
 
     init(_ message: String) { self.message = message }

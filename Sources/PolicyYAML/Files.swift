@@ -48,29 +48,29 @@ enum Files {
     }
 
     /// The text of a file of at most `ConfigurationLimits.fileBytes`.
-    static func read(_ path: String) throws(Mend) -> String {
+    static func read(_ path: String) throws(InvalidValue) -> String {
         var bytes: [UInt8]
         do throws(FileReader.Problem) {
             bytes = try FileReader.read(path, limit: ConfigurationLimits.fileBytes)
         } catch {
             switch error {
-            case .system(let code): throw Mend(explanation(code))
-            case .notRegular: throw Mend("is not a regular file: name a YAML file")
-            case .tooLarge: throw Mend("is larger than 1 MiB, the most that is read: split it up")
+            case .system(let code): throw InvalidValue(explanation(code))
+            case .notRegular: throw InvalidValue("is not a regular file: name a YAML file")
+            case .tooLarge: throw InvalidValue("is larger than 1 MiB, the most that is read: split it up")
             }
         }
         // Some editors begin a file with a byte order mark.
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw Mend("is not UTF-8 text: save it as UTF-8")
+            throw InvalidValue("is not UTF-8 text: save it as UTF-8")
         }
         return text
     }
 
     /// The paths of the configuration files in a folder, sorted: `*.yaml` and `*.yml`, without hidden files.
     /// - Parameter tests: true to include policy tests, `*.test.yaml`.
-    static func configurations(in folder: String, tests: Bool = false) throws(Mend) -> [String] {
-        guard let directory = opendir(folder) else { throw Mend(explanation(errno)) }
+    static func configurations(in folder: String, tests: Bool = false) throws(InvalidValue) -> [String] {
+        guard let directory = opendir(folder) else { throw InvalidValue(explanation(errno)) }
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {
@@ -81,7 +81,7 @@ enum Files {
             else { continue }
             names.append(name)
             guard names.count <= ConfigurationLimits.files else {
-                throw Mend("holds more than \(ConfigurationLimits.files) files: split it up")
+                throw InvalidValue("holds more than \(ConfigurationLimits.files) files: split it up")
             }
         }
         return names.sorted().map { FilePaths.join(folder.hasSuffix("/") ? String(folder.dropLast()) : folder, $0) }

@@ -9,15 +9,15 @@ enum Networks {
         let items = section.list(
             "trustedNetworks", "'trustedNetworks'", atMost: ConfigurationLimits.trustedNetworks)
         for item in items ?? [] {
-            _ = report.read(item, "10.0.0.0/8") { (text) throws(Mend) in
+            _ = report.read(item, "10.0.0.0/8") { (text) throws(InvalidValue) in
                 if text == "unix" {
-                    if trusted.includesUnix { throw Mend("is repeated: remove one of them") }
+                    if trusted.includesUnix { throw InvalidValue("is repeated: remove one of them") }
                     trusted.includesUnix = true
                     return
                 }
                 let networks = text == "loopback" ? TrustedNetworks.host.networks : [try network(text)]
                 for network in networks where trusted.networks.contains(network) {
-                    throw Mend("is repeated: remove one of them")
+                    throw InvalidValue("is repeated: remove one of them")
                 }
                 trusted.networks += networks
             }
@@ -27,25 +27,27 @@ enum Networks {
 
     /// Reads `10.0.0.0/8`, `::1/128`, or a single address. Bits after the prefix are refused, since they are most
     /// likely a mistake.
-    static func network(_ text: String) throws(Mend) -> TrustedNetworks.Network {
+    static func network(_ text: String) throws(InvalidValue) -> TrustedNetworks.Network {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         let address = String(parts[0])
         let isIPv4 = !address.contains(":")
         guard let (high, low) = bits(address, isIPv4: isIPv4) else {
-            throw Mend("is no range of addresses: write one such as 10.0.0.0/8 or fd00::/8, or loopback, or unix")
+            throw InvalidValue(
+                "is no range of addresses: write one such as 10.0.0.0/8 or fd00::/8, or loopback, or unix")
         }
         let width = isIPv4 ? 32 : 128
         var length = width
         if parts.count > 1 {
             guard let given = Int(parts[1]), (0...width).contains(given), parts[1].utf8.allSatisfy({ $0 != 0x2b })
             else {
-                throw Mend("has no valid length: write /0 to /\(width)")
+                throw InvalidValue("has no valid length: write /0 to /\(width)")
             }
             length = given
         }
         let network = TrustedNetworks.Network(high: high, low: low, prefix: isIPv4 ? length + 96 : length)
         guard network == network.base else {
-            throw Mend("has address bits behind its prefix: write \(written(network.base, isIPv4: isIPv4))/\(length)")
+            throw InvalidValue(
+                "has address bits behind its prefix: write \(written(network.base, isIPv4: isIPv4))/\(length)")
         }
         return network
     }

@@ -6,9 +6,10 @@ extension PhaseReader {
     func feedback(_ part: Section, before: FeedbackTraffic?) -> FeedbackTraffic? {
         guard let node = part.node("feedback") else { return before }
         if case .scalar = node.content {
-            _ = report.read(node, "{delay: 5s, positives: 25%, baseline: {recall: 60%}}") { (text) throws(Mend) in
+            _ = report.read(node, "{delay: 5s, positives: 25%, baseline: {recall: 60%}}") {
+                (text) throws(InvalidValue) in
                 if text != "none" {
-                    throw Mend("is not known here: write none, or a mapping with baseline and candidate")
+                    throw InvalidValue("is not known here: write none, or a mapping with baseline and candidate")
                 }
             }
             return nil
@@ -83,10 +84,12 @@ extension PhaseReader {
 
     private func score(_ part: Section) -> Double? {
         guard scores != .unit else { return part.fraction("score") }
-        return part.read("score", "60") { (text) throws(Mend) -> Double in
-            guard let value = Units.number(Substring(text)) else { throw Mend("is no number: write one such as 60") }
+        return part.read("score", "60") { (text) throws(InvalidValue) -> Double in
+            guard let value = Units.number(Substring(text)) else {
+                throw InvalidValue("is no number: write one such as 60")
+            }
             guard scores.contains(value) else {
-                throw Mend("is outside the range that the policy declares: write a score of \(scores)")
+                throw InvalidValue("is outside the range that the policy declares: write a score of \(scores)")
             }
             return value
         }

@@ -25,9 +25,11 @@ struct PhaseReader {
     }
 
     private func rate(_ part: Section) -> Double? {
-        part.read("rate", "20/s") { (text) throws(Mend) -> Double in
+        part.read("rate", "20/s") { (text) throws(InvalidValue) -> Double in
             let value = try Units.rate(text)
-            guard value <= 10_000 else { throw Mend("is more than 10000/s: a lower rate shows the same sooner") }
+            guard value <= 10_000 else {
+                throw InvalidValue("is more than 10000/s: a lower rate shows the same sooner")
+            }
             return value
         }
     }
@@ -89,9 +91,11 @@ struct PhaseReader {
                     entry.key, "'\(entry.name)' is no status that a test may give: write 300 to 599, such as 404")
                 return nil
             }
-            return report.read(entry.value, "30%") { (text) throws(Mend) -> StatusShare in
+            return report.read(entry.value, "30%") { (text) throws(InvalidValue) -> StatusShare in
                 let share = try Units.fraction(text)
-                guard (0...1).contains(share) else { throw Mend("is out of range: write a share from 0% to 100%") }
+                guard (0...1).contains(share) else {
+                    throw InvalidValue("is out of range: write a share from 0% to 100%")
+                }
                 return StatusShare(status: status, share: share)
             }
         }

@@ -35,10 +35,10 @@ extension PolicyReader {
         }
         var statuses = ResponseSet()
         for item in items {
-            let range = report.read(item, "5xx or 429") { (text) throws(Mend) -> ClosedRange<UInt16> in
+            let range = report.read(item, "5xx or 429") { (text) throws(InvalidValue) -> ClosedRange<UInt16> in
                 let range = try Self.status(text)
                 guard !range.allSatisfy({ statuses.contains(ResponseCode(rawValue: $0)) }) else {
-                    throw Mend("is repeated, or part of what stands before it: remove it")
+                    throw InvalidValue("is repeated, or part of what stands before it: remove it")
                 }
                 return range
             }
@@ -52,16 +52,16 @@ extension PolicyReader {
         return statuses
     }
 
-    private static func status(_ text: String) throws(Mend) -> ClosedRange<UInt16> {
+    private static func status(_ text: String) throws(InvalidValue) -> ClosedRange<UInt16> {
         let classes: [String: ClosedRange<UInt16>] = ["3xx": 300...399, "4xx": 400...499, "5xx": 500...599]
         if let range = classes[text.lowercased()] { return range }
         if let code = UInt16(text), text.utf8.count == 3 {
             guard (300...599).contains(code) else {
-                throw Mend("is out of range: write statuses from 300 to 599")
+                throw InvalidValue("is out of range: write statuses from 300 to 599")
             }
             return code...code
         }
-        throw Mend("is no status: write a class such as 5xx, or a code such as 429")
+        throw InvalidValue("is no status: write a class such as 5xx, or a code such as 429")
     }
 
     func clientErrors(_ check: Section) -> ClientErrorsCheck? {
@@ -148,11 +148,11 @@ extension PolicyReader {
         let bound = { (key: String) -> Double? in
             // In which unit a bound is written is not known then.
             guard !isRangeBroken else { return nil }
-            return part.read(key, range == nil ? "5pp" : "5") { (text) throws(Mend) -> Double in
+            return part.read(key, range == nil ? "5pp" : "5") { (text) throws(InvalidValue) -> Double in
                 if let range { return try Self.bound(text, of: range) }
                 let value = try Units.points(text)
                 guard value > 0, value <= 1 else {
-                    throw Mend("is out of range: write more than 0pp and at most 100pp")
+                    throw InvalidValue("is out of range: write more than 0pp and at most 100pp")
                 }
                 return value
             }
@@ -178,9 +178,9 @@ extension PolicyReader {
     private func scoreRange(_ part: Section) -> ScoreRange? {
         guard let items = part.list("range", "'range'", atMost: 2) else { return nil }
         let bounds = items.compactMap { item in
-            report.read(item, "100") { (text) throws(Mend) -> Double in
+            report.read(item, "100") { (text) throws(InvalidValue) -> Double in
                 guard let value = Units.number(Substring(text)) else {
-                    throw Mend("is no number: write one such as 100")
+                    throw InvalidValue("is no number: write one such as 100")
                 }
                 return value
             }
@@ -196,13 +196,13 @@ extension PolicyReader {
     }
 
     /// A bound on scores of a declared range, in their own unit.
-    private static func bound(_ text: String, of range: ScoreRange) throws(Mend) -> Double {
+    private static func bound(_ text: String, of range: ScoreRange) throws(InvalidValue) -> Double {
         if text.hasSuffix("%") || text.hasSuffix("pp") {
-            throw Mend("has a unit, and scores of \(range) have their own: write a number such as 5")
+            throw InvalidValue("has a unit, and scores of \(range) have their own: write a number such as 5")
         }
-        guard let value = Units.number(Substring(text)) else { throw Mend("is no number: write one such as 5") }
+        guard let value = Units.number(Substring(text)) else { throw InvalidValue("is no number: write one such as 5") }
         guard value > 0, value <= range.width else {
-            throw Mend("is out of range: write more than 0 and at most \(Units.decimal(range.width))")
+            throw InvalidValue("is out of range: write more than 0 and at most \(Units.decimal(range.width))")
         }
         return value
     }
@@ -230,15 +230,15 @@ extension PolicyReader {
         }
         var seen: [GroupSelector] = []
         for item in items {
-            let selector = report.read(item, "sex or sex=Female") { (text) throws(Mend) -> GroupSelector in
+            let selector = report.read(item, "sex or sex=Female") { (text) throws(InvalidValue) -> GroupSelector in
                 let selector = try Self.group(text)
-                if seen.contains(selector) { throw Mend("is repeated: remove one of them") }
+                if seen.contains(selector) { throw InvalidValue("is repeated: remove one of them") }
                 let whole = GroupSelector(attribute: selector.attribute)
                 if selector.value != nil, seen.contains(whole) {
-                    throw Mend("is part of '\(whole)', written before it: remove one of them")
+                    throw InvalidValue("is part of '\(whole)', written before it: remove one of them")
                 }
                 if selector.value == nil, let value = seen.first(where: { $0.attribute == selector.attribute }) {
-                    throw Mend("holds '\(value)', written before it: remove one of them")
+                    throw InvalidValue("holds '\(value)', written before it: remove one of them")
                 }
                 return selector
             }
@@ -247,13 +247,15 @@ extension PolicyReader {
         return seen
     }
 
-    private static func group(_ text: String) throws(Mend) -> GroupSelector {
+    private static func group(_ text: String) throws(InvalidValue) -> GroupSelector {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let tidy = parts.allSatisfy { part in
             !part.isEmpty && part.count <= 128 && part.first != " " && part.last != " "
                 && part.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
         }
-        guard tidy else { throw Mend("is no group: write an attribute such as sex, or one value such as sex=Female") }
+        guard tidy else {
+            throw InvalidValue("is no group: write an attribute such as sex, or one value such as sex=Female")
+        }
         return GroupSelector(attribute: parts[0], value: parts.count == 2 ? parts[1] : nil)
     }
 
@@ -317,24 +319,24 @@ extension PolicyReader {
     }
 
     private func scrapes(_ part: Section) -> Int {
-        part.read("for", "3") { (text) throws(Mend) -> Int in
+        part.read("for", "3") { (text) throws(InvalidValue) -> Int in
             if Double(text) == nil, (try? Units.duration(text)) != nil {
-                throw Mend("is a time, and this counts scrapes in a row: write 3")
+                throw InvalidValue("is a time, and this counts scrapes in a row: write 3")
             }
             let value = try Units.integer(text)
-            guard (1...1000).contains(value) else { throw Mend("is out of range: write 1 to 1000 scrapes") }
+            guard (1...1000).contains(value) else { throw InvalidValue("is out of range: write 1 to 1000 scrapes") }
             return value
         } ?? 1
     }
 
-    private static func aggregate(_ text: String) throws(Mend) -> MetricAggregate {
+    private static func aggregate(_ text: String) throws(InvalidValue) -> MetricAggregate {
         let plain: [(String, MetricAggregate)] = [
             ("max", .max), ("min", .min), ("sum", .sum), ("mean", .mean), ("rate", .rate),
         ]
         if let match = plain.first(where: { $0.0 == text }) { return match.1 }
-        if text == "avg" { throw Mend("is not known here: did you mean 'mean'?") }
+        if text == "avg" { throw InvalidValue("is not known here: did you mean 'mean'?") }
         if text.hasPrefix("p"), text.dropFirst().first?.isNumber == true { return .quantile(try Units.quantile(text)) }
         if Units.number(Substring(text)) != nil { return .quantile(try Units.quantile(text)) }
-        throw Mend("is not known here: \(Suggestion.hint(for: text, among: plain.map(\.0) + ["p95"]))")
+        throw InvalidValue("is not known here: \(Suggestion.hint(for: text, among: plain.map(\.0) + ["p95"]))")
     }
 }

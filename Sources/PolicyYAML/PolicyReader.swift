@@ -36,10 +36,10 @@ struct PolicyReader {
     private func noDataRule(_ section: Section) -> NoDataRule {
         guard let node = section.node("onNoData") else { return .hold }
         guard case .mapping = node.content else {
-            return report.read(node, "hold") { (text) throws(Mend) -> NoDataRule in
+            return report.read(node, "hold") { (text) throws(InvalidValue) -> NoDataRule in
                 if text == "hold" { return .hold }
-                if text == "revert" { throw Mend("needs a time: write {then: revert, after: 10m}") }
-                throw Mend("is not known here: write hold, or {then: revert, after: 10m}")
+                if text == "revert" { throw InvalidValue("needs a time: write {then: revert, after: 10m}") }
+                throw InvalidValue("is not known here: write hold, or {then: revert, after: 10m}")
             } ?? .hold
         }
         guard let rule = Section(node, "onNoData", keys: ["then", "after"], report: report) else { return .hold }
@@ -96,10 +96,10 @@ struct PolicyReader {
                     name.mark, "a second check '\(name.value)', first at line \(first.line): rename one of them")
             }
             let action = check.choice("action", CheckAction.self) ?? .revert
-            let share = check.read("share", "1") { (text) throws(Mend) in
+            let share = check.read("share", "1") { (text) throws(InvalidValue) in
                 let value = try Units.quantity(text)
                 guard value > 0, value <= 1000 else {
-                    throw Mend("is out of range: write a number above 0, at most 1000")
+                    throw InvalidValue("is out of range: write a number above 0, at most 1000")
                 }
                 return value
             }

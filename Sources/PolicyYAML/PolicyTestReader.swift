@@ -84,9 +84,9 @@ struct ScenarioReader {
         guard let part = scenario.section("expect", "expect", keys: keys) else { return nil }
         part.require("decision", "decision: promote")
         guard let decision = part.choice("decision", ExpectedDecision.Decision.self) else { return nil }
-        let check = part.read("check", "error-rate") { (text) throws(Mend) -> String in
+        let check = part.read("check", "error-rate") { (text) throws(InvalidValue) -> String in
             guard let checks, !checks.contains(where: { $0.name == text }) else { return text }
-            throw Mend("is no check of the policy: \(Suggestion.hint(for: text, among: checks.map(\.name)))")
+            throw InvalidValue("is no check of the policy: \(Suggestion.hint(for: text, among: checks.map(\.name)))")
         }
         let action: CheckAction? =
             switch decision {

@@ -6,15 +6,15 @@ enum SeriesSelector {
         "is no series: write its name as the scrape shows it, such as nv_gpu_memory_used_bytes, or {\"my.metric\"}"
 
     /// Returns the text if it is well-formed.
-    static func checked(_ text: String) throws(Mend) -> String {
-        guard text.utf8.count <= longest else { throw Mend("is longer than \(longest) bytes: shorten it") }
+    static func checked(_ text: String) throws(InvalidValue) -> String {
+        guard text.utf8.count <= longest else { throw InvalidValue("is longer than \(longest) bytes: shorten it") }
         var rest = Substring(text)
         let name = rest.removePrefix { $0 != "{" }
-        guard isName(name, colons: true) || (name.isEmpty && !rest.isEmpty) else { throw Mend(noSeries) }
+        guard isName(name, colons: true) || (name.isEmpty && !rest.isEmpty) else { throw InvalidValue(noSeries) }
         if rest.isEmpty { return text }
         let broken =
             "has matchers that cannot be read: write them as in \(name.isEmpty ? "my_metric" : name){gpu=\"0\"}"
-        guard rest.hasSuffix("}") else { throw Mend(broken) }
+        guard rest.hasSuffix("}") else { throw InvalidValue(broken) }
         rest = rest.dropFirst().dropLast()
         var hasName = !name.isEmpty
         while !rest.isEmpty {
@@ -22,34 +22,37 @@ enum SeriesSelector {
             let isQuoted = rest.hasPrefix("\"")
             if isQuoted {
                 label = try quoted(&rest, broken)
-                guard !label.isEmpty else { throw Mend(broken) }
+                guard !label.isEmpty else { throw InvalidValue(broken) }
             } else {
                 label = rest.removePrefix { $0 != "=" && $0 != "!" }
             }
             if isQuoted, rest.isEmpty || rest.hasPrefix(",") {
-                guard !hasName else { throw Mend("names two series, the second \"\(label)\": remove one") }
+                guard !hasName else { throw InvalidValue("names two series, the second \"\(label)\": remove one") }
                 hasName = true
             } else {
                 if rest.hasPrefix("!~") || rest.hasPrefix("=~") {
-                    throw Mend("has a regular expression, which is not read: write label=\"value\" or label!=\"value\"")
+                    throw InvalidValue(
+                        "has a regular expression, which is not read: write label=\"value\" or label!=\"value\"")
                 }
                 if rest.hasPrefix("!") { rest = rest.dropFirst() }
-                guard isQuoted || isName(label, colons: false), rest.hasPrefix("=\"") else { throw Mend(broken) }
+                guard isQuoted || isName(label, colons: false), rest.hasPrefix("=\"") else {
+                    throw InvalidValue(broken)
+                }
                 rest = rest.dropFirst()
                 _ = try quoted(&rest, broken)
             }
-            if rest.hasPrefix(",") { rest = rest.dropFirst() } else if !rest.isEmpty { throw Mend(broken) }
+            if rest.hasPrefix(",") { rest = rest.dropFirst() } else if !rest.isEmpty { throw InvalidValue(broken) }
         }
-        guard hasName else { throw Mend(noSeries) }
+        guard hasName else { throw InvalidValue(noSeries) }
         return text
     }
 
     /// Removes a quoted text from the start of `rest`, which begins with a quote, and returns it without quotes.
-    private static func quoted(_ rest: inout Substring, _ broken: String) throws(Mend) -> Substring {
+    private static func quoted(_ rest: inout Substring, _ broken: String) throws(InvalidValue) -> Substring {
         let inner = rest.dropFirst()
-        guard let close = inner.firstIndex(of: "\"") else { throw Mend(broken) }
+        guard let close = inner.firstIndex(of: "\"") else { throw InvalidValue(broken) }
         let text = inner[..<close]
-        if text.contains("\\") { throw Mend("has a backslash in quotes, which is not read") }
+        if text.contains("\\") { throw InvalidValue("has a backslash in quotes, which is not read") }
         rest = inner[inner.index(after: close)...]
         return text
     }

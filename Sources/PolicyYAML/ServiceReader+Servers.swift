@@ -7,7 +7,7 @@ extension ServiceReader {
         let keys = ["path", "interval", "timeout", "unhealthyThreshold", "healthyThreshold", "expectedStatus"]
         guard let part = part.section("healthCheck", "healthCheck", keys: keys) else { return nil }
         let defaults = HealthCheck()
-        let path = part.read("path", "/v2/health/ready") { (text) throws(Mend) -> String in
+        let path = part.read("path", "/v2/health/ready") { (text) throws(InvalidValue) -> String in
             try Self.path(text)
             return text
         }
@@ -36,11 +36,11 @@ extension ServiceReader {
     }
 
     /// Reads one status (`200`) or a range of statuses (`200-299`).
-    private static func statuses(_ text: String) throws(Mend) -> ClosedRange<Int> {
+    private static func statuses(_ text: String) throws(InvalidValue) -> ClosedRange<Int> {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
         guard parts.count <= 2, let first = parts[0], let last = parts.last ?? nil, (200...599).contains(first),
             (first...max(first, 599)).contains(last)
-        else { throw Mend("is no status: write one from 200 to 599, or a range such as 200-299") }
+        else { throw InvalidValue("is no status: write one from 200 to 599, or a range such as 200-299") }
         return first...last
     }
 
@@ -79,10 +79,10 @@ extension ServiceReader {
         let most = 1...ConfigurationLimits.connections
         return TrafficLimits(
             connections: part.integer("connections", in: most), requests: part.integer("requests", in: most),
-            buffer: part.read("buffer", "64MiB") { (text) throws(Mend) -> Int in
+            buffer: part.read("buffer", "64MiB") { (text) throws(InvalidValue) -> Int in
                 let bytes = try Units.quantity(text)
                 guard bytes >= 1_048_576, bytes <= Double(ConfigurationLimits.buffer) else {
-                    throw Mend("is out of range: write a size from 1MiB to 1TiB")
+                    throw InvalidValue("is out of range: write a size from 1MiB to 1TiB")
                 }
                 return Int(bytes)
             })

@@ -16,9 +16,9 @@ extension ServiceReader {
     private func sticky(_ part: Section) -> StickyKey {
         guard let node = part.node("sticky") else { return .none }
         if case .scalar = node.content {
-            _ = report.read(node, "{header: x-user-id}") { (text) throws(Mend) in
+            _ = report.read(node, "{header: x-user-id}") { (text) throws(InvalidValue) in
                 if text == "none" { return }
-                throw Mend("is not known here: write none, {header: x-user-id} or {cookie: session}")
+                throw InvalidValue("is not known here: write none, {header: x-user-id} or {cookie: session}")
             }
             return .none
         }
@@ -29,8 +29,10 @@ extension ServiceReader {
         case (true, false):
             if let name = key.read("header", "x-user-id", Self.headerName) { return .header(name) }
         case (false, true):
-            let name = key.read("cookie", "session") { (text) throws(Mend) -> String in
-                guard Names.isToken(text) else { throw Mend("is no name of a cookie: write one such as session") }
+            let name = key.read("cookie", "session") { (text) throws(InvalidValue) -> String in
+                guard Names.isToken(text) else {
+                    throw InvalidValue("is no name of a cookie: write one such as session")
+                }
                 return text
             }
             if let name { return .cookie(name) }
@@ -40,8 +42,8 @@ extension ServiceReader {
         return .none
     }
 
-    private static func headerName(_ text: String) throws(Mend) -> String {
-        guard Names.isToken(text) else { throw Mend("is no name of a header: write one such as x-user-id") }
+    private static func headerName(_ text: String) throws(InvalidValue) -> String {
+        guard Names.isToken(text) else { throw InvalidValue("is no name of a header: write one such as x-user-id") }
         return text.lowercased()
     }
 
@@ -94,9 +96,11 @@ extension ServiceReader {
     private func risk(_ part: Section) -> Risk {
         guard let part = part.section("risk", "risk", keys: ["falseRevert", "falsePromote"]) else { return Risk() }
         let chance = { (key: String, initial: Double) in
-            part.read(key, "1%") { (text) throws(Mend) -> Double in
+            part.read(key, "1%") { (text) throws(InvalidValue) -> Double in
                 let value = try Units.fraction(text)
-                guard value > 0, value < 1 else { throw Mend("is out of range: write more than 0% and less than 100%") }
+                guard value > 0, value < 1 else {
+                    throw InvalidValue("is out of range: write more than 0% and less than 100%")
+                }
                 return value
             } ?? initial
         }
@@ -115,10 +119,10 @@ extension ServiceReader {
 
     func methods(_ part: Section) -> [String]? {
         part.list("methods", "'methods'", atMost: ConfigurationLimits.judged)?.compactMap { item in
-            report.read(item, "POST") { (text) throws(Mend) -> String in
-                guard Names.isToken(text) else { throw Mend("is no method: write one such as POST") }
+            report.read(item, "POST") { (text) throws(InvalidValue) -> String in
+                guard Names.isToken(text) else { throw InvalidValue("is no method: write one such as POST") }
                 if text != text.uppercased() {
-                    throw Mend("is not upper case as on the wire: write \(text.uppercased())")
+                    throw InvalidValue("is not upper case as on the wire: write \(text.uppercased())")
                 }
                 return text
             }
@@ -127,11 +131,11 @@ extension ServiceReader {
 
     func paths(_ part: Section, route: Route) -> [String]? {
         part.list("paths", "'paths'", atMost: ConfigurationLimits.judged)?.compactMap { item in
-            report.read(item, "/v2/models/income/infer") { (text) throws(Mend) -> String in
+            report.read(item, "/v2/models/income/infer") { (text) throws(InvalidValue) -> String in
                 try Self.path(text)
                 let inside = route.path == "/" || text == route.path || text.hasPrefix(route.path + "/")
                 guard inside else {
-                    throw Mend("lies outside the route \(route.path), so it is never seen: correct one of them")
+                    throw InvalidValue("lies outside the route \(route.path), so it is never seen: correct one of them")
                 }
                 return text
             }

@@ -64,9 +64,9 @@ struct ServiceReader {
         if items.isEmpty { report.error(section.mark("listen"), "'listen' is empty: write at least one address") }
         var seen: [ListenAddress] = []
         return items.compactMap { item in
-            let address = report.read(item, "127.0.0.1:8080") { (text) throws(Mend) -> ListenAddress in
+            let address = report.read(item, "127.0.0.1:8080") { (text) throws(InvalidValue) -> ListenAddress in
                 let address = try Addresses.listen(text, base: base)
-                if seen.contains(address) { throw Mend("is repeated: remove one of them") }
+                if seen.contains(address) { throw InvalidValue("is repeated: remove one of them") }
                 return address
             }
             guard let address else { return nil }
@@ -77,28 +77,30 @@ struct ServiceReader {
 
     private func route(_ section: Section) -> (Route, Mark?) {
         guard let part = section.section("route", "route", keys: ["host", "path"]) else { return (Route(), nil) }
-        let host = part.read("host", "models.example") { (text) throws(Mend) -> String in
-            if text.contains(":") { throw Mend("has a port or scheme in it: write the host name alone") }
+        let host = part.read("host", "models.example") { (text) throws(InvalidValue) -> String in
+            if text.contains(":") { throw InvalidValue("has a port or scheme in it: write the host name alone") }
             guard !text.isEmpty, text.utf8.count <= 253,
                 text.utf8.allSatisfy({ Names.isAlphanumeric($0) || ".-_".utf8.contains($0) })
-            else { throw Mend("is no host name: write one such as models.example; wildcards are not matched") }
+            else { throw InvalidValue("is no host name: write one such as models.example; wildcards are not matched") }
             return text.lowercased()
         }
-        let path = part.read("path", "/v2/models/income") { (text) throws(Mend) -> String in
+        let path = part.read("path", "/v2/models/income") { (text) throws(InvalidValue) -> String in
             try Self.path(text)
             if text.count > 1, text.hasSuffix("/") {
-                throw Mend("ends with '/': whole segments are matched anyway; write \(text.dropLast())")
+                throw InvalidValue("ends with '/': whole segments are matched anyway; write \(text.dropLast())")
             }
             return text
         }
         return (Route(host: host, path: path ?? "/"), section.mark("route"))
     }
 
-    static func path(_ text: String) throws(Mend) {
-        guard text.hasPrefix("/") else { throw Mend("does not start with '/': write /\(text)") }
-        if text.contains(where: { "?#".contains($0) }) { throw Mend("has a query or fragment: write the path alone") }
+    static func path(_ text: String) throws(InvalidValue) {
+        guard text.hasPrefix("/") else { throw InvalidValue("does not start with '/': write /\(text)") }
+        if text.contains(where: { "?#".contains($0) }) {
+            throw InvalidValue("has a query or fragment: write the path alone")
+        }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
-            throw Mend("holds spaces or other than ASCII: write it percent-encoded, as it is on the wire")
+            throw InvalidValue("holds spaces or other than ASCII: write it percent-encoded, as it is on the wire")
         }
     }
 
@@ -106,9 +108,9 @@ struct ServiceReader {
         guard let items = section.list("policies", "'policies'", atMost: 64) else { return [] }
         var seen: Set<String> = []
         return items.compactMap { item in
-            let name = report.read(item, "standard") { (text) throws(Mend) -> String in
+            let name = report.read(item, "standard") { (text) throws(InvalidValue) -> String in
                 let name = try Names.checked(text)
-                guard seen.insert(name).inserted else { throw Mend("is repeated: remove one of them") }
+                guard seen.insert(name).inserted else { throw InvalidValue("is repeated: remove one of them") }
                 return name
             }
             return name.map { Located(value: $0, mark: item.mark) }
@@ -119,11 +121,11 @@ struct ServiceReader {
     private func versionName(_ key: String, _ section: Section, _ versions: [Located<Version>]?) -> String? {
         if key == "baseline" { section.require(key, "the name of the version that serves first") }
         guard section.has(key) else { return nil }
-        return section.read(key, "fp32-v1") { (text) throws(Mend) -> String in
+        return section.read(key, "fp32-v1") { (text) throws(InvalidValue) -> String in
             guard let versions else { return text }
             if versions.contains(where: { $0.value.name == text }) { return text }
             let hint = Suggestion.hint(for: text, among: versions.map(\.value.name))
-            throw Mend("is not among the versions: \(hint)")
+            throw InvalidValue("is not among the versions: \(hint)")
         }
     }
 }

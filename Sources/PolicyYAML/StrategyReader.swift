@@ -37,9 +37,9 @@ struct StrategyReader {
         var highest: Weight?
         return items.compactMap { item in
             if case .scalar = item.content {
-                return report.read(item, "{weight: 10%, hold: 10m}") { (text) throws(Mend) -> Step in
+                return report.read(item, "{weight: 10%, hold: 10m}") { (text) throws(InvalidValue) -> Step in
                     if text == "pause" { return .pause(nil) }
-                    throw Mend("is no step: write {weight: 10%, hold: 10m}, pause or {pause: 30m}")
+                    throw InvalidValue("is no step: write {weight: 10%, hold: 10m}, pause or {pause: 30m}")
                 }
             }
             guard let step = Section(item, "a step", keys: ["weight", "hold", "pause"], report: report) else {

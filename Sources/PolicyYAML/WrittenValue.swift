@@ -22,7 +22,7 @@ public enum WrittenValue {
     }
 
     private static func read<Value>(
-        _ text: String, _ reader: (String) throws(Mend) -> Value
+        _ text: String, _ reader: (String) throws(InvalidValue) -> Value
     ) throws(Invalid) -> Value {
         do { return try reader(text) } catch { throw Invalid(description: "'\(text)' \(error.message)") }
     }

@@ -73,7 +73,7 @@ public enum ArtifactStore {
             progress(.wrote(name, path: path))
         }
         let testRows = (Int32(data.trainingRows)..<Int32(data.count)).map { $0 }
-        let evaluations = names.map { Evaluation(artifacts[$0]!, data: data, rows: testRows) }
+        let evaluations = names.map { ModelPerformance(artifacts[$0]!, data: data, rows: testRows) }
         return Result(
             artifacts: artifacts, paths: paths, table: EvaluationTable(evaluations),
             traffic: TrafficRows(data: data, rows: builder.split.heldOut + testRows), trained: trained)

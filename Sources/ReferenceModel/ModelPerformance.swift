@@ -1,5 +1,5 @@
 /// The performance of a model on labeled rows, by group.
-public struct Evaluation: Hashable, Sendable {
+public struct ModelPerformance: Hashable, Sendable {
     public struct Group: Hashable, Sendable {
         /// A value of a group column, or `all`.
         public var name: String
@@ -42,7 +42,7 @@ public struct Evaluation: Hashable, Sendable {
     public subscript(group: String) -> Group? { groups.first { $0.name == group } }
 }
 
-extension Evaluation.Group {
+extension ModelPerformance.Group {
     fileprivate mutating func count(label: Bool, prediction: Bool) {
         rows += 1
         if label { positives += 1 }
@@ -59,9 +59,9 @@ enum InferenceRule {
 
 /// Accuracy and recall of several models, side by side.
 public struct EvaluationTable: Sendable {
-    public var evaluations: [Evaluation]
+    public var evaluations: [ModelPerformance]
 
-    public init(_ evaluations: [Evaluation]) { self.evaluations = evaluations }
+    public init(_ evaluations: [ModelPerformance]) { self.evaluations = evaluations }
 
     /// The table as text with a line for each group: the first model in percent, the others as differences from it in
     /// percentage points.
@@ -73,7 +73,7 @@ public struct EvaluationTable: Sendable {
         ]
         for group in reference.groups {
             var line = left(group.name, 19) + right(String(group.positives), 10)
-            for value in [\Evaluation.Group.accuracy, \.recall] {
+            for value in [\ModelPerformance.Group.accuracy, \.recall] {
                 line += "  "
                 for (index, evaluation) in evaluations.enumerated() {
                     line += right(

@@ -22,7 +22,7 @@ public struct Retention: Hashable, Sendable {
 
     /// The largest number of rows of each kind that a commit deletes, or twice the number of its events if that is
     /// larger, so that pruning catches up.
-    static let bite = 64
+    static let batchSize = 64
 
     public init() {}
 
@@ -30,13 +30,13 @@ public struct Retention: Hashable, Sendable {
     /// after a decision.
     /// - Parameter elapsed: the milliseconds since the last call, by a clock that nobody sets.
     func prune(_ db: Database, after change: StateChange, elapsed: Int64) throws {
-        let bite = max(Self.bite, 2 * change.events.count)
+        let batch = max(Self.batchSize, 2 * change.events.count)
         let aged = try ageLimits(db, at: change.at, elapsed: elapsed)
-        try delete(bite, decision: false, before: aged.entries, db, upTo: try newest(db) - Int64(entries))
+        try delete(batch, decision: false, before: aged.entries, db, upTo: try newest(db) - Int64(entries))
         guard change.events.contains(where: \.isDecision) else { return }
         let surplus = try cut(
             "SELECT id FROM journal WHERE decision = 1 ORDER BY id DESC LIMIT 1 OFFSET ?", [decisions], db)
-        try delete(bite, decision: true, before: aged.decisions, db, upTo: surplus)
+        try delete(batch, decision: true, before: aged.decisions, db, upTo: surplus)
         let old = try cut(
             "SELECT number FROM rollouts WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?",
             [change.state.service, rollouts], db)
@@ -45,7 +45,7 @@ public struct Retention: Hashable, Sendable {
                 DELETE FROM rollouts WHERE number IN (
                     SELECT number FROM rollouts WHERE service = ? AND number <= ? AND result <> 'running'
                     ORDER BY number LIMIT ?)
-                """, arguments: [change.state.service, old, bite])
+                """, arguments: [change.state.service, old, batch])
         let unreadable = try cut(
             "SELECT id FROM unreadable_state WHERE service = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
             [change.state.service, unreadableStates], db)
@@ -90,7 +90,7 @@ public struct Retention: Hashable, Sendable {
         try Int64.fetchOne(db.cachedStatement(sql: sql), arguments: arguments) ?? 0
     }
 
-    private func delete(_ bite: Int, decision: Bool, before: Int64, _ db: Database, upTo id: Int64) throws {
+    private func delete(_ batch: Int, decision: Bool, before: Int64, _ db: Database, upTo id: Int64) throws {
         // Only the oldest rows are examined, since ids grow with time.
         try db.cachedStatement(
             sql: """
@@ -98,6 +98,6 @@ public struct Retention: Hashable, Sendable {
                     SELECT id FROM (SELECT id, at FROM journal WHERE decision = ? ORDER BY id LIMIT ?)
                     WHERE id <= ? OR at < ?)
                 """
-        ).execute(arguments: [decision, bite, id, before])
+        ).execute(arguments: [decision, batch, id, before])
     }
 }

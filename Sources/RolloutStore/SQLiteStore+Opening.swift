@@ -89,7 +89,7 @@ extension SQLiteStore {
     }
 
     private static func reworded(_ error: any Error, _ path: String) throws(StoreError) -> StoreError {
-        try wording(path) { throw error }
+        try convertingErrors(at: path) { throw error }
     }
 
     /// Moves a damaged database aside and creates an empty one.

@@ -59,7 +59,7 @@ extension SQLiteStore {
     func record(_ part: RecordingPart, head: String?, of service: String, at: Int64, _ db: Database) throws {
         let rollout = part.rollout ?? ""
         if let head {
-            try settle(service, db)
+            try moveGathered(service, db)
             try db.execute(
                 sql: """
                     INSERT OR REPLACE INTO recording_head (service, rollout, at, judge, checksum) VALUES (?, ?, ?, ?, ?)
@@ -88,17 +88,17 @@ extension SQLiteStore {
             Stretch(
                 id: db.lastInsertedRowID, rollout: rollout, began: at, at: at, first: first, count: part.items.count,
                 hasGap: part.hasGap, body: body), of: service)
-        if gathered[service]?.last?.body.count ?? 0 > Self.stretchLimit { try settle(service, db) }
+        if gathered[service]?.last?.body.count ?? 0 > Self.stretchLimit { try moveGathered(service, db) }
     }
 
     /// The index of the next item in a recording.
     private func next(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         if let last = gathered[service]?.last(where: { $0.rollout == rollout }) { return last.next }
-        return try nextSettled(service, rollout, db)
+        return try nextMoved(service, rollout, db)
     }
 
     /// The index of the item after the last one in `recording`.
-    private func nextSettled(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
+    private func nextMoved(_ service: String, _ rollout: String, _ db: Database) throws -> Int {
         let last = try Row.fetchOne(
             db.cachedStatement(
                 sql: "SELECT first, count FROM recording WHERE service = ? AND rollout = ? ORDER BY id DESC LIMIT 1"),
@@ -124,15 +124,15 @@ extension SQLiteStore {
     /// `recent` while an older row of another service is not moved.
     func gather(_ db: Database) throws {
         gathered = [:]
-        var settled: [String: [String: Int]] = [:]
+        var moved: [String: [String: Int]] = [:]
         let rows = try Row.fetchCursor(db, sql: "SELECT * FROM recent ORDER BY id")
         while let row = try rows.next() {
             var stretch = Stretch(
                 id: row["id"], rollout: row["rollout"], began: row["at"], at: row["at"], first: row["first"],
                 count: row["count"], hasGap: row["has_gap"], body: [UInt8](row["body"] as Data))
             let service: String = row["service"]
-            let known = try settled[service]?[stretch.rollout] ?? nextSettled(service, stretch.rollout, db)
-            settled[service, default: [:]][stretch.rollout] = known
+            let known = try moved[service]?[stretch.rollout] ?? nextMoved(service, stretch.rollout, db)
+            moved[service, default: [:]][stretch.rollout] = known
             if stretch.next <= known { continue }
             do { try Checksum.check(stretch.body, row["checksum"]) } catch { stretch.failedChecksum = row["checksum"] }
             add(stretch, of: service)
@@ -140,7 +140,7 @@ extension SQLiteStore {
     }
 
     /// Moves the gathered stretches of a service to `recording`; `forgetRecent` deletes them from `recent`.
-    func settle(_ service: String, _ db: Database) throws {
+    func moveGathered(_ service: String, _ db: Database) throws {
         guard let stretches = gathered.removeValue(forKey: service) else { return }
         for stretch in stretches {
             try db.cachedStatement(
@@ -162,17 +162,17 @@ extension SQLiteStore {
     /// Moves old stretches to `recording`, and deletes from `recent` the rows before the first that is not moved yet,
     /// so that whole pages become free.
     func forgetRecent(at: Int64, _ db: Database) throws {
-        let settled = at.addingSaturated(-Self.recentAge)
-        for (service, stretches) in gathered where stretches[0].began < settled { try settle(service, db) }
+        let moved = at.addingSaturated(-Self.recentAge)
+        for (service, stretches) in gathered where stretches[0].began < moved { try moveGathered(service, db) }
         let oldest = gathered.values.map { $0[0].id }.min() ?? .max
         try db.cachedStatement(sql: "DELETE FROM recent WHERE id < ?").execute(arguments: [oldest])
     }
 
     /// Moves the stretches of a service to `recording` before it is read. If the disk cannot be written, a reader
     /// misses the last minute.
-    private func settleNow(_ service: String) {
+    private func moveGatheredNow(_ service: String) {
         let before = (gathered, unpruned)
-        do { try transaction { try settle(service, $0) } } catch { (gathered, unpruned) = before }
+        do { try transaction { try moveGathered(service, $0) } } catch { (gathered, unpruned) = before }
     }
 
     private func pruneRecording(of service: String, _ db: Database) throws {
@@ -199,14 +199,14 @@ extension SQLiteStore {
         let service = stored.state.service
         guard let evidence = stored.evidence, !evidence.rollout.isEmpty, case .sequential(let judge) = evidence.judge
         else { return }
-        let settled = try Row.fetchAll(
+        let moved = try Row.fetchAll(
             db.cachedStatement(
                 sql: """
                     SELECT first, has_gap, body, checksum FROM recording
                     WHERE service = ? AND rollout = ? AND first + count > ? ORDER BY id
                     """), arguments: [service, evidence.rollout, judge.items])
         let recent = (gathered[service] ?? []).filter { $0.rollout == evidence.rollout && $0.next > judge.items }
-        var chunks: [(first: Int, hasGap: Bool, body: [UInt8], checksum: Int64?)] = settled.map {
+        var chunks: [(first: Int, hasGap: Bool, body: [UInt8], checksum: Int64?)] = moved.map {
             ($0["first"], $0["has_gap"], [UInt8]($0["body"] as Data), $0["checksum"])
         }
         chunks += recent.map { ($0.first, $0.hasGap, $0.body, $0.failedChecksum) }
@@ -244,7 +244,7 @@ extension SQLiteStore {
     private static let rowsOfPage = 4096
 
     public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
-        settleNow(service)
+        moveGatheredNow(service)
         return try reading { db in
             var page = StoredPage()
             var isHeadSound = true

@@ -60,7 +60,7 @@ public final class SQLiteStore: StateStore {
     // MARK: - Agent
 
     public func load() throws -> StoredAgent {
-        try wording(directory.database) {
+        try convertingErrors(at: directory.database) {
             try queue.read { db in
                 let clean = try Bool.fetchOne(db, sql: "SELECT stopped_cleanly FROM agent") ?? false
                 var agent = StoredAgent(stoppedCleanly: clean)
@@ -196,7 +196,7 @@ public final class SQLiteStore: StateStore {
             for (part, head) in zip(change.recording, text.heads) {
                 try record(part, head: head, of: service, at: change.at, db)
             }
-            if change.evidence != nil { try settle(service, db) }
+            if change.evidence != nil { try moveGathered(service, db) }
             // Nothing in the history changes without an event.
             if !change.events.isEmpty { try recordHistory(of: change, ids: ids, before: before, db) }
             guard !change.events.isEmpty else { continue }
@@ -310,7 +310,7 @@ public final class SQLiteStore: StateStore {
                 .damaged,
                 "\(directory.database): moved or deleted while in use; put it back, or restart the agent to begin anew")
         }
-        try wording(directory.database) {
+        try convertingErrors(at: directory.database) {
             try queue.inTransaction(.immediate) { db in
                 try body(db)
                 return .commit
@@ -319,7 +319,7 @@ public final class SQLiteStore: StateStore {
     }
 
     func reading<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
-        try wording(directory.database) { try queue.read(body) }
+        try convertingErrors(at: directory.database) { try queue.read(body) }
     }
 }
 

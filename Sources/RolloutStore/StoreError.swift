@@ -53,7 +53,7 @@ public struct StoreError: Error, Hashable, CustomStringConvertible {
 }
 
 /// Runs `body` and converts the errors that it throws to `StoreError`.
-func wording<T>(_ path: String, _ body: () throws -> T) throws(StoreError) -> T {
+func convertingErrors<T>(at path: String, _ body: () throws -> T) throws(StoreError) -> T {
     do { return try body() } catch let error as StoreError { throw error } catch let error as DatabaseError {
         throw StoreError(error, path: path)
     } catch {

@@ -45,7 +45,7 @@ import Testing
                 judge.take(.errors(errors))
                 judge.take(.latencies(tick))
                 second += 1
-                if judge.standing.reverts != nil { return false }
+                if judge.requiredChecks.reverts != nil { return false }
             }
             return true
         }
@@ -68,7 +68,7 @@ import Testing
         #expect(isFine)
         #expect(
             traffic.missing.contains("the baseline itself is too close to 'max'") == !isWaived, "\(traffic.missing)")
-        #expect(traffic.judge.standing.isProven == isWaived)
+        #expect(traffic.judge.requiredChecks.isProven == isWaived)
     }
 
     @Test("a candidate that alone is above the ceiling is not promoted, whatever the baseline allows")
@@ -78,7 +78,7 @@ import Testing
         var traffic = Traffic(.latency(check)) { arm, random in Self.uniform(&random) * (arm == .candidate ? 1.0625 : 1)
         }
         var isProven = false
-        for _ in 0..<120 where traffic.run(10) { isProven = isProven || traffic.judge.standing.isProven }
+        for _ in 0..<120 where traffic.run(10) { isProven = isProven || traffic.judge.requiredChecks.isProven }
         #expect(!isProven)
     }
 
@@ -88,7 +88,7 @@ import Testing
         var traffic = Traffic(.latency(check)) { _, random in Self.uniform(&random) }
         let isFine = traffic.run(1_200)
         #expect(isFine)
-        #expect(traffic.judge.standing.isProven)
+        #expect(traffic.judge.requiredChecks.isProven)
     }
 
     /// Half of the requests are hits of a cache, about 5 ms; the others take 40 to 200 ms.

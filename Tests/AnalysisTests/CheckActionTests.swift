@@ -55,7 +55,7 @@ struct CheckActionTests {
             }
             judge.take(.errors(tick))
         }
-        #expect(judge.standing.pauses == "p/errors-0" && judge.standing.reverts == "p/errors-1")
+        #expect(judge.requiredChecks.pauses == "p/errors-0" && judge.requiredChecks.reverts == "p/errors-1")
     }
 
     private func result(_ evidence: Double?, failures: Int = 0, verdict: Verdict = .fail, groups: [String] = [])

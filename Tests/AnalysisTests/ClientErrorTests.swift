@@ -90,7 +90,7 @@ import Testing
             for i in 0..<seconds {
                 tick()
                 // Results with their words cost more than bets, so they are made only when something reverts.
-                guard judge.standing.reverts != nil || i == seconds - 1 else { continue }
+                guard judge.requiredChecks.reverts != nil || i == seconds - 1 else { continue }
                 if let check = policy.checks.first(where: { result($0.name).verdict == .fail }) { return check.name }
             }
             return nil

@@ -71,7 +71,7 @@ struct CountedFailureTests {
         var course = Course(Self.errors)
         for second in 0..<240 {
             course.advance(errors: (58..<63).contains(second) ? 1 : 0)
-            if (55..<70).contains(second) { course.judge.lookAgain() }
+            if (55..<70).contains(second) { course.judge.measureAgain() }
             #expect(course.verdict != .fail)
         }
     }

@@ -19,7 +19,7 @@ import Testing
                     tick.entries += [
                         LatencyEntry(.baseline, shard: i % 8, total: bucket(i < 17 ? 20 : 40)),
                         LatencyEntry(
-                            .candidate, shard: i % 8, total: bucket(i < 14 ? 20 : 50), isOutlived: isGivenUp && i >= 14),
+                            .candidate, shard: i % 8, total: bucket(i < 14 ? 20 : 50), isCensored: isGivenUp && i >= 14),
                     ]
                 }
                 process.observe(tick, LatencyCounts(tick, .total), proof: LatencyCounts(tick, .total), profile)

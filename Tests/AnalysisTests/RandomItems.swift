@@ -63,8 +63,8 @@ struct RandomItems {
                 let first = random.chance(0.5) ? bucket : LatencyBuckets.index(UInt32(whole / 3))
                 tick.entries.append(
                     LatencyEntry(
-                        arm, shard: count(7), total: bucket, isOutlived: random.chance(0.05), firstByte: first,
-                        isFirstByteOutlived: random.chance(0.05)))
+                        arm, shard: count(7), total: bucket, isCensored: random.chance(0.05), firstByte: first,
+                        isFirstByteCensored: random.chance(0.05)))
                 if isKeyed { tick.keys.append(UInt32(count(400)) * 2 + UInt32(arm.rawValue)) }
             }
         }
@@ -113,8 +113,8 @@ struct RandomItems {
                 tick.entries = (0..<count(9)).map { _ in
                     LatencyEntry(
                         random.chance(0.5) ? .baseline : .candidate, shard: count(7), total: count(0x7ff),
-                        isOutlived: random.chance(0.5), firstByte: count(0x7ff),
-                        isFirstByteOutlived: random.chance(0.5))
+                        isCensored: random.chance(0.5), firstByte: count(0x7ff),
+                        isFirstByteCensored: random.chance(0.5))
                 }
                 if random.chance(0.5) {
                     tick.keys = tick.entries.map { _ in UInt32(truncatingIfNeeded: random.next()) }

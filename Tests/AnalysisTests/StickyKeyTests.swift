@@ -78,7 +78,7 @@ import Testing
             }
             judge.take(.errors(errors))
             judge.take(.latencies(tick))
-            if judge.standing.reverts != nil { return (true, keys.count) }
+            if judge.requiredChecks.reverts != nil { return (true, keys.count) }
         }
         return (false, keys.count)
     }

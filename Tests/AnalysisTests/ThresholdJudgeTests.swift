@@ -172,7 +172,7 @@ private struct Scene {
         #expect(late.proven && late.missing.isEmpty)
         // A few errors of this step drown in the step before; not for the proof.
         scene.add(.candidate, 3, .serverError, ago: 15)
-        scene.judge.lookAgain()
+        scene.judge.measureAgain()
         let drowned = scene.look(Self.errors(ErrorsCheck(max: 0.02)), after: 10)
         #expect(drowned.measured == .pass && !drowned.proven)
         #expect(drowned.missing.hasPrefix("in this step: "))
@@ -348,10 +348,10 @@ private struct Scene {
         var join = FeedbackJoin()
         join.record(ended(1, .baseline))
         for hash in [1, 2] as [UInt64] { _ = join.submit(row(hash), now: 0) }
-        #expect(join.settle(slot: 1, now: 0).map(\.arm) == [.baseline])
+        #expect(join.takeJoined(slot: 1, now: 0).map(\.arm) == [.baseline])
         #expect(join.counts.pending == 1)
         join.record(ended(2))
-        #expect(join.settle(slot: 1, now: 1).map(\.arm) == [.candidate])
+        #expect(join.takeJoined(slot: 1, now: 1).map(\.arm) == [.candidate])
         #expect(join.counts.joined == 2 && join.counts.pending == 0)
     }
 
@@ -362,8 +362,8 @@ private struct Scene {
         join.record(ended(2, .candidate))
         join.record(ended(3, slot: 0))
         for hash in [1, 1, 2, 3, 4] as [UInt64] { _ = join.submit(row(hash), now: 0) }
-        #expect(join.settle(slot: 1, now: 0).count == 1)
-        #expect(join.settle(slot: 1, now: FeedbackJoin.patience.nanoseconds + 1).isEmpty)
+        #expect(join.takeJoined(slot: 1, now: 0).count == 1)
+        #expect(join.takeJoined(slot: 1, now: FeedbackJoin.matchTimeout.nanoseconds + 1).isEmpty)
         let c = join.counts
         #expect(c.joined == 1 && c.duplicate == 1 && c.ambiguous == 1 && c.late == 1 && c.unmatched == 1)
         #expect(c.pending == 0)
@@ -373,7 +373,7 @@ private struct Scene {
         var join = FeedbackJoin(capacity: 10)
         for hash in 1...25 as ClosedRange<UInt64> { join.record(ended(hash)) }
         for hash in 1...25 as ClosedRange<UInt64> { _ = join.submit(row(hash), now: 0) }
-        #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(11...25))
+        #expect(join.takeJoined(slot: 1, now: 0).map(\.row.requestHash) == Array(11...25))
         var full = FeedbackJoin()
         for hash in 1...UInt64(FeedbackJoin.maximumPending) { _ = full.submit(row(hash), now: 0) }
         let isTaken = full.submit(row(UInt64(FeedbackJoin.maximumPending) + 1), now: 0)
@@ -428,12 +428,12 @@ private struct Scene {
             let isTaken = join.submit(row(hash), now: 0)
             #expect(isTaken)
         }
-        #expect(join.settle(slot: 1, now: 0).map(\.row.requestHash) == Array(1...10))
+        #expect(join.takeJoined(slot: 1, now: 0).map(\.row.requestHash) == Array(1...10))
         // Whoever was refused is known after its request has ended.
         join.record(ended(unknown))
         let isTaken = join.submit(row(unknown), now: 1)
         #expect(isTaken)
-        #expect(join.settle(slot: 1, now: 1).map(\.row.requestHash) == [unknown])
+        #expect(join.takeJoined(slot: 1, now: 1).map(\.row.requestHash) == [unknown])
     }
 
     @Test("rows that wait are bounded in bytes as well") func bytes() {
@@ -443,7 +443,7 @@ private struct Scene {
         var taken: UInt64 = 0
         while join.submit(Feedback(requestHash: taken + 1, prediction: 1, groups: groups), now: 0) { taken += 1 }
         #expect((2_000..<10_000).contains(taken))
-        #expect(join.settle(slot: 1, now: FeedbackJoin.patience.nanoseconds + 1).isEmpty)
+        #expect(join.takeJoined(slot: 1, now: FeedbackJoin.matchTimeout.nanoseconds + 1).isEmpty)
         #expect(join.counts.unmatched == taken && join.counts.pending == 0)
         let isTaken = join.submit(Feedback(requestHash: 1, prediction: 1, groups: groups), now: 0)
         #expect(isTaken)
@@ -456,7 +456,7 @@ private struct Scene {
         join.record(ended(2, slot: 1))
         for hash in [1, 2, 3] as [UInt64] { _ = join.submit(row(hash), for: .noRollout, now: 0) }
         _ = join.submit(row(4), for: .noCheck, now: 0)
-        #expect(join.settle(slot: 1, for: .noRollout, now: 0).isEmpty)
+        #expect(join.takeJoined(slot: 1, for: .noRollout, now: 0).isEmpty)
         let c = join.counts
         #expect(c.noRollout == 2 && c.noCheck == 1 && c.late == 1 && c.unmatched == 0 && c.pending == 0)
     }
@@ -464,16 +464,16 @@ private struct Scene {
     @Test(
         "labels of requests that nobody remembered, because no check asked for labels then, are late and not unmatched")
     func skipped() {
-        let (patience, lateness) = (FeedbackJoin.patience.nanoseconds, FeedbackJoin.lateness.nanoseconds)
+        let (patience, lateness) = (FeedbackJoin.matchTimeout.nanoseconds, FeedbackJoin.lateness.nanoseconds)
         var join = FeedbackJoin()
         join.skip(ended(1))
         join.record(ended(2))
         for hash in [1, 2] as [UInt64] { _ = join.submit(row(hash), now: lateness) }
-        #expect(join.settle(slot: 1, now: lateness + patience + 1).map(\.row.requestHash) == [2])
+        #expect(join.takeJoined(slot: 1, now: lateness + patience + 1).map(\.row.requestHash) == [2])
         #expect(join.counts.late == 1 && join.counts.unmatched == 0)
         // After that time an unknown id is a mistake of the client that posts it.
         _ = join.submit(row(3), now: lateness + 1)
-        #expect(join.settle(slot: 1, now: lateness + patience + 2).isEmpty)
+        #expect(join.takeJoined(slot: 1, now: lateness + patience + 2).isEmpty)
         #expect(join.counts.late == 1 && join.counts.unmatched == 1 && join.counts.pending == 0)
     }
 
@@ -482,7 +482,7 @@ private struct Scene {
         for _ in 0..<3 { _ = join.submit(row(1), now: 0) }
         #expect(join.counts.pending == 1 && join.counts.duplicate == 2)
         join.record(ended(1))
-        #expect(join.settle(slot: 1, now: 1).count == 1)
+        #expect(join.takeJoined(slot: 1, now: 1).count == 1)
         #expect(join.counts.joined == 1 && join.counts.pending == 0)
     }
 
@@ -493,7 +493,7 @@ private struct Scene {
                 _ = join.submit(row(hash), now: Int64(hash))
                 if hash % 64 == 0 {
                     join.record(ended(hash))
-                    _ = join.settle(slot: 1, now: Int64(hash))
+                    _ = join.takeJoined(slot: 1, now: Int64(hash))
                 }
             }
         }

@@ -112,7 +112,7 @@ struct TickFeedTests {
         let second = mature(&feed, 26.6, latencyMaturity: 20)
         #expect(latencies(second).map(\.second) == [5])
         // It counts as having taken at least that long.
-        #expect(latencies(second)[0].entries.contains { $0.bucket(.total).isOutlived })
+        #expect(latencies(second)[0].entries.contains { $0.bucket(.total).isCensored })
         feed.setOpen([])
         feed.record(request(5.3, lasted: 40, .timeout))
         let third = mature(&feed, 60, latencyMaturity: 20)

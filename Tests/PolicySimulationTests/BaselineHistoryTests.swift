@@ -107,7 +107,7 @@ struct BaselineHistoryTests {
             items.append(.errors(tick.errors))
             if let latencies = tick.latencies { items.append(.latencies(latencies)) }
         }
-        func judge(_ check: ErrorsCheck, action: CheckAction = .revert) -> RecordedRollout.Verdict {
+        func judge(_ check: ErrorsCheck, action: CheckAction = .revert) -> RecordedRollout.Decision {
             RecordedRollout.judge(
                 items, by: [Policy(name: "q", checks: [Check(name: "errors", kind: .errors(check), action: action)])],
                 risk: Risk(),

@@ -66,7 +66,7 @@ struct ControllerRun {
             clock.advance(by: RolloutObserver.tickInterval)
             try advance(&before, reportsHealth: false)
         }
-        listener.told = []
+        listener.emitted = []
         _ = try controller.apply(Self.configuration(test, candidate: ScenarioRun.versions[1]))
         controller.tick()
         var traffic: ScenarioTraffic? = ScenarioTraffic(
@@ -110,8 +110,8 @@ struct ControllerRun {
     /// Returns the evaluation and the state machine's events of the last tick, and clears the listener. Events of the
     /// controller itself are left out; they report changed checks and problems.
     private func record() -> TickRecord {
-        defer { listener.told = [] }
-        let events = listener.told.map(\.event).filter {
+        defer { listener.emitted = [] }
+        let events = listener.emitted.map(\.event).filter {
             $0.kind != .checkChanged && !($0.kind == .alarm && $0.by == "agent")
         }
         return TickRecord(

@@ -34,7 +34,7 @@ enum Fixtures {
 @Suite("Fixtures", .timeLimit(.minutes(15)))
 struct FixtureTests {
     @Test(
-        "A file with mistakes gets every diagnostic at once, each with its place and its mend",
+        "A file with mistakes gets every diagnostic at once, each with its place and how to fix it",
         arguments: Fixtures.files(".bad.yaml"))
     func bad(_ name: String) {
         let loaded = ConfigurationLoader.lint(files: ["\(Fixtures.folder)/\(name)"])

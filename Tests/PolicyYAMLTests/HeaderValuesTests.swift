@@ -38,7 +38,7 @@ struct HeaderValuesTests {
         let full = try agent("accessLog: {path: /a/b.log, sample: 1%, errors: false, query: true}").0.accessLog
         #expect(full == AccessLogSettings(destination: .file("/a/b.log"), sample: 0.01, errors: false, query: true))
         let relative = try #require(try agent("accessLog: {path: b.log}").0.accessLog)
-        guard case .file(let path) = relative.destination else { throw Mend("no file") }
+        guard case .file(let path) = relative.destination else { throw InvalidValue("no file") }
         #expect(path.hasPrefix("/tmp/") && path.hasSuffix("/b.log"))
         #expect(try agent("accessLog: {sample: 2, path: a}").hasErrors && agent("accessLog: {sample: 1%}").hasErrors)
     }

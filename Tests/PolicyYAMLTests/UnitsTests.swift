@@ -28,8 +28,8 @@ struct UnitsTests {
             ("m", "is no duration: write 250ms, 5m or 1h30m"), ("", "is empty: write one such as 5m"),
             ("1.2.3s", "is no duration: write 250ms, 5m or 1h30m"), ("99999999d", "is longer than ten years"),
         ])
-    func badDurations(_ text: String, _ mend: String) {
-        #expect(message { () throws(Mend) in _ = try Units.duration(text) } == mend)
+    func badDurations(_ text: String, _ problem: String) {
+        #expect(message { () throws(InvalidValue) in _ = try Units.duration(text) } == problem)
     }
 
     @Test(
@@ -67,14 +67,14 @@ struct UnitsTests {
 
     @Test("A slip in a quantile is answered with the one that was meant")
     func slip() {
-        let mend = message { () throws(Mend) in _ = try Units.quantile("p59") }
-        #expect(mend == "is no usual quantile: did you mean 'p95'? Write 0.59 where it is meant")
+        let problem = message { () throws(InvalidValue) in _ = try Units.quantile("p59") }
+        #expect(problem == "is no usual quantile: did you mean 'p95'? Write 0.59 where it is meant")
     }
 
     @Test("What no number may be is none", arguments: ["nan", "inf", "0x10", "1_000", "", "1e999", "٣"])
     func noNumbers(_ text: String) {
         #expect(Units.number(Substring(text)) == nil)
-        #expect(message { () throws(Mend) in _ = try Units.fraction(text + "%") } != nil)
+        #expect(message { () throws(InvalidValue) in _ = try Units.fraction(text + "%") } != nil)
     }
 
     @Test(
@@ -97,7 +97,7 @@ struct UnitsTests {
             "m{\"n\"}", "{\"m\",\"n\"}", "{\"m\"a=\"b\"}", "{\"m\"", "{\"m}", "{\"m\",\"a\"=b}", "{\"a\\\"b\"}",
         ])
     func badSeries(_ text: String) {
-        #expect(message { () throws(Mend) in _ = try PolicyYAML.SeriesSelector.checked(text) } != nil)
+        #expect(message { () throws(InvalidValue) in _ = try PolicyYAML.SeriesSelector.checked(text) } != nil)
     }
 
     @Test("Rates per second, minute and hour", arguments: [("20/s", 20), ("1200/m", 20), ("7200/h", 2), ("0/s", 0)])
@@ -119,7 +119,7 @@ struct UnitsTests {
         #expect(EditDistance.between(Array("kitten"), Array("sitting"), atMost: 2) == nil)
     }
 
-    private func message(_ body: () throws(Mend) -> Void) -> String? {
+    private func message(_ body: () throws(InvalidValue) -> Void) -> String? {
         do {
             try body()
             return nil

@@ -108,7 +108,7 @@ import Testing
         let rows = (Int32(data.trainingRows)..<Int32(data.count)).map { $0 }
         let float = try #require(AdultFixture.artifacts[.fp32])
         let integer = try #require(AdultFixture.artifacts[.int8])
-        let evaluation = Evaluation(float, data: data, rows: rows)
+        let evaluation = ModelPerformance(float, data: data, rows: rows)
         let all = try #require(evaluation["all"])
         #expect(try #require(all.accuracy) > 0.8)
         #expect(try #require(all.recall) > 0.4)
@@ -139,7 +139,7 @@ import Testing
 
     @Test("The table shows the first model in percent and the others in points")
     func table() {
-        var reference = Evaluation(
+        var reference = ModelPerformance(
             AdultFixture.artifacts[.fp32]!, data: AdultFixture.subset, rows: [0, 1, 2])
         reference.groups = [.init(name: "all", rows: 200, positives: 50, correct: 170, truePositives: 30)]
         var other = reference

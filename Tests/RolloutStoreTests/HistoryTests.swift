@@ -153,7 +153,7 @@ import Vocabulary
         uptime = store.retention.entryAge + 1
         try decide(.alarm, 1, store, at: later)
         let afterOne = try store.events(service: nil, after: 0, limit: 1_000)
-        #expect(afterOne.count == 104 - Retention.bite)
+        #expect(afterOne.count == 104 - Retention.batchSize)
         try decide(.alarm, 1, store, at: later)
         #expect(try store.events(service: nil, after: 0, limit: 1_000).count == 5)
         uptime = store.retention.decisionAge + 1

@@ -117,6 +117,7 @@ import Testing
         interval.observe(Stratum(), seconds: 30)
         interval.observe(Stratum(candidate: Tally(9, of: 100), baseline: Tally(1, of: 100)), seconds: 29)
         #expect(interval.odds(alpha: 0.05).high == .infinity)
+        #expect(interval.odds(alpha: 0.5).low == 0)
         interval.weightChanged()
         #expect(interval.odds(alpha: 0.5).low > 0)
     }

@@ -188,14 +188,14 @@ public final class SimulatedMarker: LoweringMarker {
     }
 }
 
-/// Keeps what it is told.
+/// Keeps what it is emitted.
 public final class RecordingListener: EventListener {
-    public struct Told: Equatable {
+    public struct EmittedEvent: Equatable {
         public var event: Event
         public var service: String
         public var isDurable: Bool
     }
-    public var told: [Told] = []
+    public var emitted: [EmittedEvent] = []
     /// How often deferred events were said to be in the journal.
     public private(set) var deferredWrites = 0
 
@@ -204,11 +204,11 @@ public final class RecordingListener: EventListener {
     public func deferredEventsWritten() { deferredWrites += 1 }
 
     public func happened(_ event: Event, service: String, at wall: Int64, isDurable: Bool) {
-        told.append(Told(event: event, service: service, isDurable: isDurable))
+        emitted.append(EmittedEvent(event: event, service: service, isDurable: isDurable))
     }
 
-    public var kinds: [EventKind] { told.map(\.event.kind) }
+    public var kinds: [EventKind] { emitted.map(\.event.kind) }
     public func messages(of kind: EventKind) -> [String] {
-        told.filter { $0.event.kind == kind }.map(\.event.message)
+        emitted.filter { $0.event.kind == kind }.map(\.event.message)
     }
 }

@@ -8,7 +8,7 @@ import Testing
     typealias State = Exchange.State
 
     private enum Event: String, CaseIterable {
-        case connected, disconnected, interim, interimStorm, interimWentOut, response, responseGoesOut, responseEnded
+        case connected, disconnected, interim, tooManyInterim, interimWentOut, response, responseGoesOut, responseEnded
         case proxyResponds, serverEnded, failed, requestBroken, expired, switched, rescued, ended
     }
 
@@ -21,7 +21,7 @@ import Testing
     }
 
     private static let columns: [Event] = [
-        .connected, .disconnected, .interim, .interimStorm, .interimWentOut, .response, .responseGoesOut,
+        .connected, .disconnected, .interim, .tooManyInterim, .interimWentOut, .response, .responseGoesOut,
         .responseEnded,
         .proxyResponds, .serverEnded, .failed, .requestBroken, .expired, .switched, .ended,
     ]
@@ -33,7 +33,7 @@ import Testing
         case .connected: return Outcome(state: state == .connecting ? .requesting : state)
         case .disconnected: return Outcome(state: state == .requesting ? .connecting : state)
         case .interim: return isWaiting ? Outcome(state: state) : nil
-        case .interimStorm: return isWaiting ? Outcome(state: state, action: .respond(.interimStorm)) : nil
+        case .tooManyInterim: return isWaiting ? Outcome(state: state, action: .respond(.tooManyInterim)) : nil
         case .interimWentOut: return Outcome(state: state == .requesting ? .interimSent : state)
         case .response:
             guard isWaiting else { return nil }
@@ -94,7 +94,7 @@ import Testing
         case .connected: x.connected()
         case .disconnected: x.disconnected()
         case .interim: action = x.interimResponse(limit: 1, now: 5, kept)
-        case .interimStorm: action = x.interimResponse(limit: 0, now: 5, kept)
+        case .tooManyInterim: action = x.interimResponse(limit: 0, now: 5, kept)
         case .interimWentOut: x.interimWentOut()
         case .response: action = x.response(status: 200, kept)
         case .responseGoesOut: x.responseGoesOut()
@@ -195,7 +195,7 @@ import Testing
         }
         #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == nil)
         for _ in 0..<2 { _ = x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) }
-        #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == .respond(.interimStorm))
+        #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == .respond(.tooManyInterim))
     }
 
     @Test("times of the observation are total, whatever the clock says")

@@ -44,7 +44,9 @@ struct InitCommand: ParsableCommand {
             throw ValidationError("\(bad) is no port of a server's metrics: 1 to 65535")
         }
         if let name, !Self.isName(name) {
-            throw ValidationError("'\(name)' is no name of a service: letters, digits and hyphens, such as my-model")
+            throw ValidationError(
+                "'\(name)' is no name of a service: lowercase letters, digits and inner hyphens, at most 63, such as my-model"
+            )
         }
     }
 
@@ -76,7 +78,7 @@ struct InitCommand: ParsableCommand {
         let name = self.name ?? before.models.first { Self.isName($0) && before.models.count == 1 } ?? "web"
         let paths = ["services", "policies"].map { "\(out)/\($0)/\(name).yaml" }
         // Watching the server takes minutes, so report before it whether the files cannot be written.
-        for path in paths { try NewFiles.refuse(path) }
+        for path in paths { try NewFiles.refuseExisting(path) }
         try NewFiles.folder(out)
         for folder in ["services", "policies"] { try NewFiles.folder("\(out)/\(folder)") }
         func files(_ sample: BaselineSample, _ bounds: ProposedBounds) -> [String] {

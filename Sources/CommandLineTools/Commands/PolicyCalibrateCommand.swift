@@ -70,7 +70,7 @@ struct PolicyCalibrateCommand: ParsableCommand {
             : "\(Words.time(Double(history.seconds))) of \(service) between rollouts "
                 + "\(history.seconds == 1 ? "is" : "are") recorded, no stretch of them long enough"
         return "\(there): a calibration needs \(least) with requests and without a rollout, better a day. Let the "
-            + "service run (a recording is written once a minute) and ask again; canaryctl policy simulate needs no "
+            + "service run (a recording is written every five seconds) and ask again; canaryctl policy simulate needs no "
             + "history"
     }
 }

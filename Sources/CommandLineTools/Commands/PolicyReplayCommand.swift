@@ -90,12 +90,12 @@ struct Replay: Encodable {
     /// The original decision.
     var decided: Decision
     var replayed: Decision
-    /// The number of the step, from 1, that was running at the end of the replay.
+    /// The judge's number of the step at the end of the replay. It counts from 1, a warm-up included.
     var step: Int
     /// The paths of the checks that a replay cannot judge.
     var leftOut: [String]
 
-    init(_ entry: HistoryEntry, _ verdict: RecordedRollout.Verdict, _ policies: [Policy], leftOut: [String]) {
+    init(_ entry: HistoryEntry, _ verdict: RecordedRollout.Decision, _ policies: [Policy], leftOut: [String]) {
         rollout = entry.id
         self.policies = policies.map(\.name)
         let end = entry.endedAt ?? entry.startedAt
@@ -122,7 +122,7 @@ struct Replay: Encodable {
             "after \(Words.time(replayed.seconds)) and \(Words.count(replayed.candidateRequests)) requests to the candidate"
         switch replayed.result {
         case "reverted", "paused":
-            lines.append("  replayed   \(replayed.result) \(cost), in step \(step): \(replayed.reason)")
+            lines.append("  replayed   \(replayed.result) \(cost): \(replayed.reason)")
         case "proven": lines.append("  replayed   nothing fails; every required check is proven \(cost)")
         default:
             lines.append("  replayed   nothing fails, and not everything is proven \(cost)")

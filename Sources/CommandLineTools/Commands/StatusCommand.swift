@@ -19,7 +19,7 @@ struct StatusCommand: ParsableCommand {
         if all.count == 1, output.output == .table { return try show(all[0], console) }
         try console.show(ServiceList(services: all), as: output.output) {
             all.isEmpty
-                ? ["no services; put one into the agent's services folder and reload it"]
+                ? ["no services; put one into the agent's services folder and run systemctl reload canaryd"]
                 : ServiceTable.lines(all, colored: console.isColored)
         }
     }

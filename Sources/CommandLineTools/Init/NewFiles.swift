@@ -5,7 +5,7 @@ import PolicyYAML
 enum NewFiles {
     /// Checks that nothing has this path yet.
     /// - Throws: `Failure` if something has.
-    static func refuse(_ path: String) throws {
+    static func refuseExisting(_ path: String) throws {
         guard access(path, F_OK) != 0 else {
             throw Failure(
                 ExitStatus.failed,
@@ -17,7 +17,7 @@ enum NewFiles {
     static func write(_ text: String, to path: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            if errno == EEXIST { try refuse(path) }
+            if errno == EEXIST { try refuseExisting(path) }
             throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
         }
         let bytes = Array(text.utf8)

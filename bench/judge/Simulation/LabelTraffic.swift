@@ -173,7 +173,7 @@ struct StickyTraffic {
             }
             judge.take(.errors(errors))
             judge.take(.latencies(tick))
-            let standing = judge.standing
+            let standing = judge.requiredChecks
             if let check = standing.reverts {
                 return Ending(kind: .reverted, requests: keys.count, seconds: second, cause: check)
             }

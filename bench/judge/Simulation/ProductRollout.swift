@@ -79,7 +79,7 @@ struct ProductRollout {
             if requests <= Course.cold { ticks.latencies.entries = [] }
             judge.take(.errors(ticks.errors))
             judge.take(.latencies(ticks.latencies))
-            let standing = judge.standing
+            let standing = judge.requiredChecks
             if let check = standing.reverts {
                 return Ending(kind: .reverted, requests: requests, seconds: second, cause: check)
             }

@@ -172,7 +172,7 @@ struct TrafficRollout {
             requests += ticks.errors.requests(.candidate)
             judge.take(.errors(ticks.errors))
             judge.take(.latencies(ticks.latencies))
-            let standing = judge.standing
+            let standing = judge.requiredChecks
             if let check = standing.reverts {
                 return Ending(kind: .reverted, requests: requests, seconds: second, cause: check)
             }
