@@ -234,7 +234,7 @@ extension ExchangeDriver {
             buffers.supply(&c.toServer, for: c.exchange.bufferGauge)
             let isKept = isHeld && (c.exchange.retry.rescue == .replayable || c.exchange.mirror != nil)
             // Chunks may grow a little when they are re-encoded.
-            let least = !isKept ? BufferPool.bufferSize / 2 : isVerbatim ? wanted : wanted + ByteSlice.headSlack
+            let least = isVerbatim ? wanted : isKept ? wanted + ByteSlice.headSlack : BufferPool.bufferSize / 2
             if c.toServer.room < least {
                 c.exchange.traits.remove(.isHeld)
                 c.toServer.clear()

@@ -45,7 +45,7 @@ public final class TrafficProxy: @unchecked Sendable {
 
     init(
         loops: Int, limits: ProxyLimits, trusted: TrustedNetworks, accessLog: AccessLogSettings?,
-        times: Resolver.Times, lookUp: @escaping @Sendable (Endpoint) -> Resolver.Answer
+        times: Resolver.Times, lookUp: @escaping @Sendable (Endpoint) -> Resolver.LookUpResult
     ) throws {
         let loops = max(loops, 1)
         let log = try accessLog.map { try AccessLog($0, loops: loops) }

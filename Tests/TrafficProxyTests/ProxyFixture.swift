@@ -23,7 +23,7 @@ final class ProxyFixture {
         judged: JudgedRequests = JudgedRequests(), route: Route = Route(), loops: Int = 1,
         limits: ProxyLimits = ProxyLimits(), trusted: TrustedNetworks = .host,
         accessLog: AccessLogSettings? = nil, host: String = "127.0.0.1", times: Resolver.Times = Resolver.Times(),
-        lookUp: @escaping @Sendable (Endpoint) -> Resolver.Answer = Resolver.system
+        lookUp: @escaping @Sendable (Endpoint) -> Resolver.LookUpResult = Resolver.system
     ) throws {
         func version(_ name: String, _ ports: [UInt16]) -> RoutedVersion {
             RoutedVersion(

@@ -19,7 +19,7 @@ struct ResolverTests {
         let port = Mutex<UInt16?>(nil)
         let asked = Mutex(0)
 
-        func lookUp(_ endpoint: Endpoint) -> Resolver.Answer {
+        func lookUp(_ endpoint: Endpoint) -> Resolver.LookUpResult {
             asked.withLock { $0 += 1 }
             guard let port = port.withLock({ $0 }) else { return .failure("no such host") }
             var address = ce_address()

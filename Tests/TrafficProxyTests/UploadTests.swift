@@ -186,7 +186,7 @@ struct UploadTests {
                 var sent = 0
                 var isHeldBack = upload.isSlow
                 while sent < upload.size {
-                    let limit = isHeldBack ? min(upload.size / 2, 200_000) : 300_000
+                    let limit = isHeldBack ? min(upload.size * 2 / 3, 200_000) : 300_000
                     let count = min(limit, upload.size - sent)
                     let piece = Array(Pattern.bytes[sent % Pattern.period..<sent % Pattern.period + count])
                     if upload.isChunked, count > 0 { client.send("\(String(count, radix: 16))\r\n") }
