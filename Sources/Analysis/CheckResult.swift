@@ -150,7 +150,7 @@ public struct CheckResult: Hashable, Codable, Sendable {
     enum CodingKeys: String, CodingKey {
         case policy, check, action, verdict, measured, measurements, failures, failureLimit, inconclusives
         case consecutiveErrors, proven, missing, waitsOnlyForPromotion, needsMoreThanTraffic, isOverInconclusiveLimit
-        case evidence
+        case evidence, mostExcessFailures
     }
 
     public var policy: String
@@ -180,6 +180,9 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var isOverInconclusiveLimit = false
     /// The sequential judge's evidence; nil for checks that have no share of the risk, and for the threshold judge.
     public var evidence: CheckEvidence?
+    /// The upper bound on the candidate's failures beyond the baseline's; nil for every result but that of the harm
+    /// budget.
+    public var mostExcessFailures: Double?
 
     public init(
         policy: String, check: String, action: CheckAction, verdict: Verdict, measured: Verdict,
@@ -205,6 +208,8 @@ public struct CheckResult: Hashable, Codable, Sendable {
     public var path: String { "\(policy)/\(check)" }
     /// True if a promotion needs the proof of the check.
     public var isRequired: Bool { action.isRequired }
+    /// True if the check can prove something that a promotion needs. The harm budget only pauses.
+    public var provesForPromotion: Bool { isRequired && mostExcessFailures == nil }
 
     /// The reason why a scraped series gave no value in the newest measurement; nil if it gave one, or if scrapes fail.
     public var fault: MeasurementFault? {
@@ -235,6 +240,7 @@ extension CheckResult {
         needsMoreThanTraffic = try values.decode(Bool.self, forKey: .needsMoreThanTraffic)
         isOverInconclusiveLimit = try values.decode(Bool.self, forKey: .isOverInconclusiveLimit)
         evidence = try values.decodeIfPresent(CheckEvidence.self, forKey: .evidence)
+        mostExcessFailures = try values.decodeIfPresent(Double.self, forKey: .mostExcessFailures)
     }
 }
 
@@ -246,11 +252,16 @@ public struct FailureExtent: Hashable, Codable, Sendable {
     public var failures: Int
     /// The groups that fail, such as `sex=Female`; empty for a check that is not on quality.
     public var groups: [String]
+    /// The excess failures, for the harm budget.
+    public var excessFailures: Double?
 
-    public init(evidence: Double? = nil, failures: Int = 0, groups: [String] = []) {
+    public init(
+        evidence: Double? = nil, failures: Int = 0, groups: [String] = [], excessFailures: Double? = nil
+    ) {
         self.evidence = evidence
         self.failures = failures
         self.groups = groups
+        self.excessFailures = excessFailures
     }
 }
 
@@ -259,7 +270,8 @@ extension CheckResult {
     public var extent: FailureExtent {
         // Only the measurements of quality checks have values that are differences.
         let groups = measurements.filter { $0.verdict == .fail && $0.unit.isDifference }.map(\.subject)
-        return FailureExtent(evidence: evidence?.value, failures: failures, groups: groups)
+        return FailureExtent(
+            evidence: evidence?.value, failures: failures, groups: groups, excessFailures: mostExcessFailures)
     }
 
     /// True if the check has failed once more since its failure had the extent `earlier`: the evidence since then has
@@ -271,6 +283,9 @@ extension CheckResult {
     public func hasFailedAgain(since earlier: FailureExtent) -> Bool {
         guard verdict == .fail else { return false }
         if failsInMoreGroups(than: earlier) { return true }
+        if let mostExcessFailures, let budget = measurements.first?.bound {
+            return mostExcessFailures - (earlier.excessFailures ?? 0) > budget
+        }
         guard let evidence else { return failures - earlier.failures > failureLimit }
         return evidence.value - (earlier.evidence ?? 0) >= evidence.revertAt
     }

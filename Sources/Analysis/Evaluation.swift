@@ -30,6 +30,9 @@ public struct Evaluation: Hashable, Codable, Sendable {
     /// of a check that only the promotion waits for does not count.
     public var verdict: Verdict { verdict(accepting: []) }
 
+    /// The upper bound on the candidate's failures beyond the baseline's; nil if the service limits no harm.
+    public var mostExcessFailures: Double? { results.lazy.compactMap(\.mostExcessFailures).first }
+
     /// The most severe verdict as in `verdict`, without failures that an operator has accepted.
     /// - Parameter accepted: the paths, `policy/check`, of checks whose failure does not count if their action is
     ///   `pause`.

@@ -90,3 +90,11 @@ extension CheckResult {
         return decisive.map { "\(path): \(counted)\($0.words)" } ?? "\(path): no measurement"
     }
 }
+
+extension Measurement {
+    /// An upper bound on excess failures as text, such as `3 excess failures`.
+    public static func failures(_ most: Double) -> String {
+        let count = format(max(most.rounded(.up), 0), .plain)
+        return "\(count) excess failure\(count == "1" ? "" : "s")"
+    }
+}

@@ -79,6 +79,17 @@ public struct Deadline: Hashable, Codable, Sendable {
     }
 }
 
+extension Strategy {
+    /// The candidate's largest share before it is promoted.
+    public var largestWeight: Weight {
+        let weights = steps.compactMap { step -> Weight? in
+            if case .weight(let weight, _) = step { weight } else { nil }
+        }
+        let atEnd = bake?.control.complement ?? (weights.isEmpty ? Bake(duration: .zero).control.complement : .zero)
+        return max(weights.max() ?? .zero, atEnd)
+    }
+}
+
 /// Which requests are judged, and how.
 public struct AnalysisRules: Hashable, Codable, Sendable {
     /// The time between two evaluations.
@@ -122,9 +133,50 @@ public enum JudgeKind: String, CaseIterable, Hashable, Codable, Sendable {
 public struct Risk: Hashable, Codable, Sendable {
     public var falseRevert: Double
     public var falsePromote: Double
+    /// The budget above which a rollout pauses; nil for none.
+    public var harm: HarmBudget?
+    /// When a candidate is promoted without the proofs; nil for never.
+    public var promotion: UnprovenPromotion?
 
-    public init(falseRevert: Double = 0.01, falsePromote: Double = 0.05) {
+    public init(
+        falseRevert: Double = 0.01, falsePromote: Double = 0.05, harm: HarmBudget? = nil,
+        promotion: UnprovenPromotion? = nil
+    ) {
         self.falseRevert = falseRevert
         self.falsePromote = falsePromote
+        self.harm = harm
+        self.promotion = promotion
+    }
+
+    /// True if the excess failures of the candidate are counted.
+    public var limitsHarm: Bool { harm != nil || promotion != nil }
+}
+
+/// A budget of failures of the candidate's requests beyond those that the baseline would have had.
+public struct HarmBudget: Hashable, Codable, Sendable {
+    /// The number of excess failures above which the rollout pauses, at least 1.
+    public var excessFailures: Int
+    /// The probability that the upper bound, which is compared with the budget, is never too low, above 0 and below 1.
+    public var confidence: Double
+
+    public static let usualConfidence = 0.95
+
+    public init(excessFailures: Int, confidence: Double = usualConfidence) {
+        self.excessFailures = excessFailures
+        self.confidence = confidence
+    }
+}
+
+/// A promotion that waives the proofs of errors and latency, for services whose traffic can prove nothing in reasonable
+/// time.
+public struct UnprovenPromotion: Hashable, Codable, Sendable {
+    /// The time of the rollout, without pauses, after which the proofs may be waived.
+    public var after: Duration
+    /// The largest upper bound on the excess failures with which they are waived, at least 0.
+    public var whenExcessFailuresAtMost: Int
+
+    public init(after: Duration, whenExcessFailuresAtMost: Int) {
+        self.after = after
+        self.whenExcessFailuresAtMost = whenExcessFailuresAtMost
     }
 }

@@ -53,7 +53,7 @@ public enum RecordedRollout {
             if let failing = evaluation.failing(.revert) ?? evaluation.failing(.pause) {
                 return verdict(failing, false)
             }
-            let required = results.filter(\.isRequired)
+            let required = results.filter(\.provesForPromotion)
             if judge.step >= last, !required.isEmpty, required.allSatisfy({ $0.proven && $0.verdict == .pass }) {
                 return verdict(nil, true)
             }

@@ -49,12 +49,16 @@ public enum ConfigurationLoader {
     }
 
     /// Checks files of any kind, each recognized by its keys. A folder stands for the policies, services and tests in
-    /// it. The value is the number of files that were read.
-    public static func lint(files: [String]) -> Loaded<Int> {
+    /// it.
+    public static func lint(files: [String]) -> Loaded<LintedFiles> {
         var run = LintRun()
         for file in files { run.take(file) }
         CrossChecks.policyNames(run.policies)
-        return Loaded(run.count, run.reports)
+        var linted = LintedFiles()
+        linted.count = run.count
+        linted.policies = run.policies.compactMap(\.policy)
+        linted.services = run.services
+        return Loaded(linted, run.reports)
     }
 
     static func read(agentFile: String) -> (Configuration?, [FileReport]) {
@@ -76,10 +80,21 @@ public enum ConfigurationLoader {
     }
 }
 
+/// What `lint` read. Only what has no error is complete.
+public struct LintedFiles: Sendable {
+    /// The number of files.
+    public var count = 0
+    public var policies: [Policy] = []
+    public var services: [Service] = []
+
+    public init() {}
+}
+
 /// The state of a run of `lint`.
 private struct LintRun {
     var reports: [FileReport] = []
     var policies: [PolicyDraft] = []
+    var services: [Service] = []
     var count = 0
 
     mutating func take(_ file: String) {
@@ -105,7 +120,9 @@ private struct LintRun {
         guard let root else { return }
         switch Document.kind(of: root, file: file) {
         case .policy: policies.append(PolicyReader.read(root, report: report))
-        case .service: _ = ServiceReader.read(root, base: FilePaths.folder(of: file), report: report)
+        case .service:
+            let draft = ServiceReader.read(root, base: FilePaths.folder(of: file), report: report)
+            if let service = draft.service { services.append(service) }
         case .policyTest: reports += PolicyTestReader.read(root, file: file, report: report).others
         case .agent:
             reports.removeLast()

@@ -87,14 +87,27 @@ extension ServiceReader {
         let keys = ["interval", "requests", "judge", "risk"]
         guard let part = section.section("analysis", "analysis", keys: keys) else { return AnalysisRules() }
         let defaults = AnalysisRules()
+        let judge = part.choice("judge", JudgeKind.self) ?? defaults.judge
+        let risk = risk(part)
+        if judge == .threshold, risk.limitsHarm {
+            report.error(
+                part.mark("risk"),
+                "'harm' and 'promotion' need the sequential judge: remove them, or 'judge: threshold'")
+        }
+        if let budget = risk.harm?.excessFailures, let most = risk.promotion?.whenExcessFailuresAtMost, most > budget {
+            report.error(
+                part.mark("risk"),
+                "proofs would be waived with \(most) excess failures, but the rollout pauses above \(budget): write "
+                    + "whenExcessFailuresAtMost: \(budget) or less")
+        }
         return AnalysisRules(
             interval: part.duration("interval", atLeast: .milliseconds(100), atMost: .seconds(60)) ?? defaults.interval,
-            requests: judged(part, route: route),
-            judge: part.choice("judge", JudgeKind.self) ?? defaults.judge, risk: risk(part))
+            requests: judged(part, route: route), judge: judge, risk: risk)
     }
 
     private func risk(_ part: Section) -> Risk {
-        guard let part = part.section("risk", "risk", keys: ["falseRevert", "falsePromote"]) else { return Risk() }
+        guard let part = part.section("risk", "risk", keys: ["falseRevert", "falsePromote", "harm", "promotion"])
+        else { return Risk() }
         let chance = { (key: String, initial: Double) in
             part.read(key, "1%") { (text) throws(InvalidValue) -> Double in
                 let value = try Units.fraction(text)
@@ -107,7 +120,29 @@ extension ServiceReader {
         let defaults = Risk()
         return Risk(
             falseRevert: chance("falseRevert", defaults.falseRevert),
-            falsePromote: chance("falsePromote", defaults.falsePromote))
+            falsePromote: chance("falsePromote", defaults.falsePromote), harm: harm(part), promotion: promotion(part))
+    }
+
+    /// The largest budget of failures that a file may have.
+    private static let mostFailures = 1_000_000_000
+
+    private func harm(_ part: Section) -> HarmBudget? {
+        guard let part = part.section("harm", "harm", keys: ["excessFailures", "confidence"]) else { return nil }
+        part.require("excessFailures", "excessFailures: 200")
+        let failures = part.integer("excessFailures", in: 1...Self.mostFailures)
+        let confidence = part.fraction("confidence", in: 0.5...0.9999)
+        return failures.map { HarmBudget(excessFailures: $0, confidence: confidence ?? HarmBudget.usualConfidence) }
+    }
+
+    private func promotion(_ part: Section) -> UnprovenPromotion? {
+        let keys = ["after", "whenExcessFailuresAtMost"]
+        guard let part = part.section("promotion", "promotion", keys: keys) else { return nil }
+        part.require("after", "after: 24h")
+        part.require("whenExcessFailuresAtMost", "whenExcessFailuresAtMost: 5")
+        let after = part.duration("after")
+        let failures = part.integer("whenExcessFailuresAtMost", in: 0...Self.mostFailures)
+        guard let after, let failures else { return nil }
+        return UnprovenPromotion(after: after, whenExcessFailuresAtMost: failures)
     }
 
     private func judged(_ part: Section, route: Route) -> JudgedRequests {

@@ -45,7 +45,8 @@ struct ServiceReader {
         if candidate != nil, candidate != baseline, draft.policies.isEmpty, !section.has("policies") {
             report.warning(
                 section.mark("candidate"),
-                "no policy judges this candidate, so it is promoted by time alone: write policies: [standard]")
+                "no policy judges this candidate, so nothing is proven and only a person promotes it: write policies: [standard]"
+            )
         }
         guard let name = draft.name, let versions, let baseline, !report.hasErrors else { return draft }
         draft.service = Service(

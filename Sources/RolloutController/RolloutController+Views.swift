@@ -80,6 +80,7 @@ extension RolloutController {
         if let refused = state.refused, state.rollout == nil {
             notes.append("\(refused.identity) was reverted (\(refused.reason)); canaryctl retry tries it again")
         }
+        if let waived = state.rollout?.waived { notes.append(waived) }
         notes += (state.rollout?.failures ?? []).compactMap { note($0, of: state) }
         let problems = runtime.scrapeProblems.map(\.text)
         notes += problems.prefix(Self.maximumScrapeNotes)

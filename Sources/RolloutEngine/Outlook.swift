@@ -52,6 +52,14 @@ public struct Outlook: Hashable, Sendable {
             if holdLeft == .zero { waitsFor += Self.unsettled(evaluation, rollout) }
         case .proving:
             waitsFor += (evaluation?.unproven ?? []).map { "proof of \($0.path): \($0.missing)" }
+            if let rule = rollout.plan.analysis.risk.promotion {
+                let left = Duration.seconds((rule.after - rollout.active).components.seconds)
+                let most = evaluation?.mostExcessFailures.map { " (now \(Measurement.failures($0)))" } ?? ""
+                waitsFor.append(
+                    "or, for proofs of errors, client errors and latency: "
+                        + (left > .zero ? "\(left.written) more with " : "")
+                        + "at most \(rule.whenExcessFailuresAtMost) excess failures\(most), which waives them")
+            }
             next = strategy.promotion == .manual ? "ready for canaryctl promote" : Self.describeEnd(of: strategy)
         case .ready: next = "canaryctl promote, then " + Self.describeEnd(of: strategy)
         case .baking:

@@ -24,7 +24,11 @@ extension ServiceState {
         case .step(let index):
             guard index < strategy.steps.count, case .pause(nil) = strategy.steps[index] else { return nil }
             return PersonNeeded(action: .resume, reason: "step \(index + 1) is a pause without a time")
-        case .ready: return PersonNeeded(action: .promote, reason: "proven, with promotion: manual")
+        case .ready:
+            let reason =
+                rollout.waived
+                ?? (strategy.promotion == .manual ? "proven, with promotion: manual" : "nothing is proven")
+            return PersonNeeded(action: .promote, reason: reason)
         case .proving:
             return rollout.failures.first { $0.acceptedBy != nil }.map {
                 PersonNeeded(

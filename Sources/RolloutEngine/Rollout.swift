@@ -37,6 +37,8 @@ public struct Rollout: Hashable, Codable, Sendable {
     public var toleratesInconclusive: Bool
     /// The failures of checks that do not revert, in the order in which they were reported.
     public internal(set) var failures: [ReportedFailure]
+    /// The proofs that were waived for the promotion, as text; nil if none was.
+    public internal(set) var waived: String?
 
     init(number: Int, service: String, candidate: VersionIdentity, plan: RolloutPlan, seed: UInt64, at wall: Int64) {
         id = "\(service)-\(number)"

@@ -105,7 +105,8 @@ extension TransitionBuilder {
         if rollout.isRecovering, !force { return refuseRecovering(rollout, "; --force promotes all the same") }
         let note = overrideNote(rollout, command.evaluation)
         acceptFailures(by: command.by)
-        let why = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
+        let byHand = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
+        let why = byHand + waiverNote(rollout, command.evaluation)
         bakeOrPromote(why + note, by: command.by, evaluation: command.evaluation)
         let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
         succeed("\(rollout.candidate) \(now)\(note)")

@@ -169,6 +169,7 @@ extension TransitionBuilder {
 
     /// Enters the next step or phase if the conditions for leaving the current one are met.
     private mutating func advanceIfDue(_ e: Evaluation) {
+        takeBackWaiver(e)
         guard let rollout = state.rollout else { return }
         switch rollout.phase {
         case .waiting: break
@@ -195,17 +196,23 @@ extension TransitionBuilder {
             case .pause(let time): if let time, rollout.held >= time { enterNextStep(by: "policy") }
             }
         case .proving:
-            guard e.verdict == .pass, e.unproven.isEmpty else { return }
+            guard e.verdict == .pass else { return }
+            var why = "every required check is proven"
+            if !e.unproven.isEmpty {
+                guard let waived = waivedProofs(rollout, e) else { return }
+                state.rollout?.waived = waived
+                why = waived
+            }
             clearHold()
-            if !e.results.contains(where: \.isRequired) {
+            if !e.results.contains(where: \.provesForPromotion) {
                 // Absence of evidence never promotes: without a required check, a person decides.
                 enter(.ready)
                 emit(.ready, "no check is required, so nothing is proven; waits for canaryctl promote", evaluation: e)
             } else if rollout.plan.strategy.promotion == .automatic {
-                bakeOrPromote("every required check is proven", by: "policy", evaluation: e)
+                bakeOrPromote(why, by: "policy", evaluation: e)
             } else {
                 enter(.ready)
-                emit(.ready, "every required check is proven; waits for canaryctl promote", evaluation: e)
+                emit(.ready, "\(why); waits for canaryctl promote", evaluation: e)
             }
         case .ready: break
         case .baking:
@@ -214,11 +221,46 @@ extension TransitionBuilder {
             switch e.verdict(accepting: rollout.acceptedChecks) {
             case .pass:
                 let failed = rollout.acceptedChecks.joined(separator: ", ")
-                bakeOrPromote(failed.isEmpty ? "baked" : "baked although \(failed) failed", by: "policy", evaluation: e)
+                let baked = failed.isEmpty ? "baked" : "baked although \(failed) failed"
+                bakeOrPromote(baked + waiverNote(rollout, e), by: "policy", evaluation: e)
             case .noData: holdWithoutData("the bake is over", e)
             case .inconclusive, .error, .fail: clearHold()
             }
         }
+    }
+
+    /// The proofs that are missing and that the service's rule waives, as text; nil if it does not waive all of them.
+    /// Proofs of errors and of latency can be waived, because excess failures are counted. Quality is not counted, and
+    /// checks on scraped data have no proof that could be waived.
+    private func waivedProofs(_ rollout: Rollout, _ e: Evaluation) -> String? {
+        guard let rule = rollout.plan.analysis.risk.promotion, rollout.active >= rule.after,
+            let most = e.mostExcessFailures, most <= Double(rule.whenExcessFailuresAtMost),
+            e.unproven.allSatisfy({ $0.evidence != nil && !$0.waitsOnlyForPromotion })
+        else { return nil }
+        let checks = e.unproven.map { "\($0.path) (\($0.missing))" }.joined(separator: ", ")
+        let time = Duration.seconds(rollout.active.components.seconds)
+        return "proofs waived after \(time.written) with at most \(Measurement.failures(most)): \(checks)"
+    }
+
+    /// The note on waived proofs for a promotion, from the newest evaluation if there is one; empty if none was waived.
+    func waiverNote(_ rollout: Rollout, _ e: Evaluation?) -> String {
+        guard let waived = rollout.waived else { return "" }
+        if let e, e.unproven.isEmpty, !e.results.isEmpty { return "; every required check is proven by now" }
+        return "; " + (e.flatMap { waivedProofs(rollout, $0) } ?? waived)
+    }
+
+    /// Returns a rollout whose proofs were waived to the phase `proving` if more requests may have failed since than the
+    /// rule allows.
+    private mutating func takeBackWaiver(_ e: Evaluation) {
+        guard let rollout = state.rollout, rollout.waived != nil, let rule = rollout.plan.analysis.risk.promotion,
+            let most = e.mostExcessFailures, most > Double(rule.whenExcessFailuresAtMost), !e.unproven.isEmpty
+        else { return }
+        state.rollout?.waived = nil
+        enter(.proving)
+        emit(
+            .proving,
+            "proofs are not waived any more: up to \(Measurement.failures(most)), more than "
+                + "\(rule.whenExcessFailuresAtMost); waits for proof at \(state.split.candidate)", evaluation: e)
     }
 
     /// Holds for the first check without data. A check that more traffic will not help comes before the others.

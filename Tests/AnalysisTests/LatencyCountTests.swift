@@ -24,15 +24,15 @@ import Testing
         tick.entries = Self.entries(count, seed: seed)
         let counts = LatencyCounts(tick, .total)
         for bucket in [0, 599, 600, 640, 689, 690, LatencyBuckets.count] {
-            func tally(_ arm: Arm, _ outlived: Int) -> Tally {
+            func tally(_ arm: Arm, _ censored: Int) -> Tally {
                 let known = tick.entries.filter { $0.arm == arm && !$0.bucket(.total).isCensored }
                 let open = tick.entries.filter { $0.arm == arm && $0.bucket(.total).isCensored }
-                    .count { min($0.bucket(.total).bucket, LatencyBuckets.count) >= outlived }
+                    .count { min($0.bucket(.total).bucket, LatencyBuckets.count) >= censored }
                 let slower = known.count { min($0.bucket(.total).bucket, LatencyBuckets.count) >= bucket }
                 return Tally(slower + open, of: known.count + open)
             }
             let expected = Stratum(candidate: tally(.candidate, 610), baseline: tally(.baseline, bucket))
-            #expect(counts.beyond(candidate: bucket, baseline: bucket, outlived: 610) == expected)
+            #expect(counts.beyond(candidate: bucket, baseline: bucket, censored: 610) == expected)
         }
     }
 

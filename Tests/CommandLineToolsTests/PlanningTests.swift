@@ -42,6 +42,31 @@ struct PlanningTests {
         #expect(idle.status == 2 && idle.errors.contains("go with --rps"), "\(idle.errors)")
     }
 
+    @Test("lint of services with --rps refuses a budget that is used up before the agent can react")
+    func budgets() throws {
+        let file = NSTemporaryDirectory() + "budget-\(UUID().uuidString).yaml"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        func lint(budget: Int) throws -> CommandRun {
+            try """
+            service: s
+            listen: 127.0.0.1:8080
+            versions: {a: {servers: http://127.0.0.1:9001}, b: {servers: http://127.0.0.1:9002}}
+            baseline: a
+            candidate: b
+            policies: [standard]
+            strategy: {steps: [{weight: 10%, hold: 1m}, {weight: 40%, hold: 1m}]}
+            analysis: {risk: {harm: {excessFailures: \(budget)}}}
+            """.write(toFile: file, atomically: true, encoding: .utf8)
+            return CommandRun(all: ["policy", "lint", file, "--rps", "20"])
+        }
+        let small = try lint(budget: 55)
+        #expect(small.status == 1 && small.errors.contains("a harm budget of 55 is too small"), "\(small.errors)")
+        #expect(small.errors.contains("has up to 56 in the 7s"), "\(small.errors)")
+        let large = try lint(budget: 56)
+        #expect(large.status == 0, "\(large.errors)")
+        #expect(large.output.contains("no policy is among the files"), "\(large.output)")
+    }
+
     @Test("lint of a folder without a file is an error")
     func nothingToLint() throws {
         let folder = NSTemporaryDirectory() + "lint-\(UUID().uuidString)"

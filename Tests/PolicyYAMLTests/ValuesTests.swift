@@ -109,6 +109,17 @@ struct ValuesTests {
                     judge: .threshold, risk: Risk(falseRevert: 0.02, falsePromote: 0.1)))
     }
 
+    @Test("A service's budget for harm, and its rule for promotions without proof")
+    func harm() throws {
+        let service = try #require(
+            ConfigurationLoader.load(serviceFile: "\(Fixtures.folder)/risk.good.yaml").value)
+        #expect(
+            service.analysis.risk
+                == Risk(
+                    harm: HarmBudget(excessFailures: 200, confidence: 0.99),
+                    promotion: UnprovenPromotion(after: .seconds(86_400), whenExcessFailuresAtMost: 5)))
+    }
+
     @Test("What a service does not write is as the model's defaults say")
     func defaults() throws {
         let file = "\(Fixtures.root)/examples/minimal/service.yaml"

@@ -9,7 +9,7 @@ extension BetaBinomialMixture {
         precondition(p0 > 0 && p0 < 1, "a rate's bound lies between 0 and 1")
         let variance = p0 * (1 - p0)
         let spread = 2 * ln(1 / (2 * alpha))
-        let rho = trials * variance / (spread + ln1p(spread))
+        let rho = trials * variance / (spread + ln(1 + spread))
         let r = max(rho - variance, 1e-3 * variance)
         self.init(bound: p0, null: null, a: r / (1 - p0), b: r / p0)
     }

@@ -60,6 +60,8 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
     private var lookedAt: Int64?
     /// The judge of the checks on scraped data, which have no share of the risk.
     var bounds = ThresholdJudge()
+    /// The count of excess failures; nil if the service limits no harm.
+    private(set) var harm: HarmProcess?
     /// The number of seconds after which an open request counts as slow.
     public private(set) var latencyMaturity: Int64 = 2
 
@@ -84,6 +86,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             }
         }
         self.states = states
+        harm = risk.limitsHarm ? HarmProcess(isKeyed: isKeyed) : nil
         measures = LatencyMeasure.allCases.filter { measure in states.contains { $0.measure == measure } }
         updateMaturity()
     }
@@ -113,6 +116,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
             if isKeyed, keysInStep.step != tick.step { (keysInStep.step, keysInStep.all) = (tick.step, KeyFilter()) }
             profile.observe(tick)
             observeCandidate(tick)
+            harm?.observe(tick)
             let firsts = isKeyed ? tick.firsts { keysInStep.all.insert(UInt64($0)) } : nil
             for i in states.indices where states[i].process.takesErrors {
                 states[i].process.observe(tick, firsts: firsts)
@@ -121,6 +125,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
         case .latencies(let tick):
             step = max(step, tick.step)
             observeLatencies(tick)
+            harm?.observe(tick)
             profile.observe(tick)
             for (i, measure) in LatencyMeasure.allCases.enumerated() {
                 candidate[i].record(tick.entries, of: .candidate, measure)
@@ -242,6 +247,7 @@ public struct SequentialJudge: Hashable, Codable, Sendable {
                 }
             }
         }
+        if let harmResult { results.append(harmResult) }
         results += mismatches
         return results
     }

@@ -17,9 +17,10 @@ struct PolicyLintCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lint", abstract: "Report all errors in policies, services and policy tests.",
         discussion: """
-            A folder stands for all policies, services and tests in it. The command needs no agent. With --rps, which \
-            takes policy files only, it also says how often a candidate that equals the baseline is promoted: all policies \
-            together, as if one service named them, over the steps of canaryctl policy simulate.
+            A folder stands for all policies, services and tests in it. The command needs no agent. With --rps it also \
+            says how often a candidate that equals the baseline is promoted: for each service, over its own steps and with \
+            those of the policies given that it names. Without a service, all policies count together, over the steps of \
+            canaryctl policy simulate. It refuses a harm budget that is used up before the agent can notice a failure.
             """)
 
     @Argument(help: ArgumentHelp("Files or folders.", valueName: "files"), completion: .file()) var files: [String]
@@ -54,19 +55,73 @@ struct PolicyLintCommand: ParsableCommand {
         if errors > 0 {
             throw Failure(ExitStatus.failed, "\(Words.count(errors, "error")), \(Words.count(warnings, "warning"))")
         }
-        let read = Words.count(result.value ?? 0, "file")
+        let files = result.value ?? LintedFiles()
+        let read = Words.count(files.count, "file")
+        if let rps { try checkBudgets(files.services, rps) }
         console.line(warnings > 0 ? "\(read) fine, \(Words.count(warnings, "warning"))" : "\(read) fine")
-        if let rps { for line in try forecast(rps) { console.line(line) } }
+        guard let rps else { return }
+        if files.policies.isEmpty {
+            console.line("no policy is among the files, so no rollout is simulated")
+        } else if files.services.isEmpty {
+            let steps = StepsValue.standard.steps.map { (weight: $0.weight, hold: $0.hold) }
+            for line in try forecast(files.policies, steps, rps) { console.line(line) }
+        } else {
+            for service in files.services { try forecast(service, files.policies, rps, console) }
+        }
+    }
+
+    /// Simulates rollouts of a service by those of its policies that are among the files.
+    private func forecast(_ service: Service, _ all: [Policy], _ rate: Double, _ console: Console) throws {
+        let steps = service.strategy.steps.compactMap { step -> (weight: Weight, hold: Duration)? in
+            if case .weight(let weight, let hold) = step { (weight, hold) } else { nil }
+        }
+        let policies = all.filter { service.policies.contains($0.name) }
+        let missing = service.policies.filter { name in !policies.contains { $0.name == name } }
+        if !missing.isEmpty {
+            console.line("\(service.name): without \(missing.joined(separator: ", ")), whose files were not given")
+        }
+        guard !steps.isEmpty, !policies.isEmpty else { return }
+        for line in try forecast(policies, steps, rate) { console.line("\(service.name): \(line)") }
+        if service.analysis.risk.limitsHarm {
+            console.line("\(service.name): the budget for harm and waived proofs are not simulated")
+        }
+    }
+
+    /// The time from a failure to the pause that follows from it, in seconds: errors wait for five, and a second is
+    /// complete and evaluated within two more.
+    private static let reactionTime = 7.0
+
+    /// - Throws: `Failure` for budgets that a candidate that fails all of its requests uses up before the agent reacts.
+    private func checkBudgets(_ services: [Service], _ rate: Double) throws {
+        let lines = services.compactMap { service -> String? in
+            guard let budget = service.analysis.risk.harm?.excessFailures else { return nil }
+            let weights = service.strategy.steps.map {
+                if case .weight(let weight, _) = $0 { weight } else { Weight.zero }
+            }
+            let weight = (weights.max() ?? .full).fraction
+            let least = (rate * weight * Self.reactionTime).rounded(.up)
+            guard Double(budget) < least else { return nil }
+            return
+                "\(service.name): a harm budget of \(budget) is too small: at \(Measurement.decimals(rate, 2)) requests/s "
+                + "a candidate with \(Words.percent(weight)) of them has up to \(Words.count(UInt64(least))) in the "
+                + "\(Words.time(Self.reactionTime)) that the agent needs to notice a failure; write "
+                + "excessFailures: \(UInt64(least)) or more, or smaller steps"
+        }
+        guard lines.isEmpty else {
+            throw Failure(ExitStatus.failed, Words.count(lines.count, "harm budget") + " too small", detail: lines)
+        }
     }
 
     /// Simulates rollouts of a candidate that equals the baseline. The lines say how often, and how soon, it is promoted.
-    private func forecast(_ rate: Double) throws -> [String] {
-        let planned = try PlannedPolicies(PlannedPolicies.read(files), quality: false)
+    private func forecast(
+        _ policies: [Policy], _ steps: [(weight: Weight, hold: Duration)], _ rate: Double
+    ) throws -> [String] {
+        let planned = try PlannedPolicies(policies, quality: false)
         let (hours, errors) = (hours ?? 2, errors ?? ShareValue(0.001))
         let traffic = ArmTraffic(
             errors: errors.value, latency: LatencyShape(p50: .milliseconds(40), p95: .milliseconds(90)))
         var plan = RolloutSimulation(
-            policies: planned.policies, steps: StepsValue.standard.steps.map { ($0.weight, $0.hold) }, rate: rate,
+            policies: planned.policies, steps: steps.map { ($0.weight, $0.hold) }, rate: rate,
             baseline: traffic, candidate: traffic)
         plan.maximumDuration = .milliseconds(Int64(hours * 3_600_000))
         plan.baselineHistory = .seconds(2 * 3600)
@@ -83,7 +138,7 @@ struct PolicyLintCommand: ParsableCommand {
             lines.append(
                 "warning: few are promoted in this time: widen the bounds (max, maxIncrease, floor), or allow more time "
                     + "(--hours, and the service's deadline); the simulated steps take "
-                    + "\(Words.time(StepsValue.standard.steps.reduce(0) { $0 + $1.hold.seconds })) before the proof")
+                    + "\(Words.time(steps.reduce(0) { $0 + $1.hold.seconds })) before the proof")
         }
         if let note = planned.note { lines.append(note) }
         return lines

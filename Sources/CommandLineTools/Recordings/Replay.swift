@@ -5,9 +5,25 @@ import Analysis
 /// The evidence of a decision, recomputed from the recorded input of the judge and compared with the stored evidence.
 struct ReplayReport: Codable {
     struct Check: Codable {
+        /// What the two numbers are.
+        enum Quantity: String, Codable {
+            /// ln E against the candidate.
+            case logEvidence
+            /// The upper bound on the excess failures.
+            case excessFailures
+
+            func words(_ value: Figure) -> String {
+                switch self {
+                case .logEvidence: "evidence \(EvidenceText.odds(value))"
+                case .excessFailures: "at most \(Measurement.failures(value.value))"
+                }
+            }
+        }
+
         var check: String
+        var quantity: Quantity
         var same: Bool
-        /// ln E as stored in the journal, and as recomputed; the latter is nil if the judge has no such check.
+        /// The number as stored in the journal, and as recomputed; the latter is nil if the judge has no such check.
         var stored: Figure
         var recomputed: Figure?
         /// The names of the numbers that differ; empty if all are equal.
@@ -43,9 +59,10 @@ struct ReplayReport: Codable {
             let path = "\(check.policy)/\(check.check)"
             let differs = recomputed[path].map { Self.differences(stored, $0) } ?? ["check"]
             return Check(
-                check: path, same: differs.isEmpty, stored: stored.logEvidence,
+                check: path, quantity: .logEvidence, same: differs.isEmpty, stored: stored.logEvidence,
                 recomputed: recomputed[path].map { Figure($0.value) }, differs: differs)
         }
+        if let check = Self.harm(evaluation.checks, judge) { checks.append(check) }
         same = checks.allSatisfy(\.same)
     }
 
@@ -77,6 +94,25 @@ struct ReplayReport: Codable {
         }
         for item in recording.items.prefix(needed) { judge.take(item) }
         return judge
+    }
+
+    /// The comparison of the excess failures; nil if the decision has none.
+    private static func harm(_ checks: [CheckStatus], _ judge: SequentialJudge) -> Check? {
+        let path = SequentialJudge.harmPath
+        guard let stored = checks.first(where: { "\($0.policy)/\($0.check)" == path })?.measurements.first,
+            let value = stored.value
+        else { return nil }
+        let again = judge.harmResult?.measurements.first
+        func isSame(_ a: Figure?, _ b: Double?) -> Bool { a?.value.bitPattern == b.map { Figure($0).value.bitPattern } }
+        var differs: [String] = []
+        if again == nil { differs.append("check") }
+        if let again {
+            if !isSame(value, again.value) { differs.append("excess failures") }
+            if !isSame(stored.bound, again.bound) { differs.append("budget") }
+        }
+        return Check(
+            check: path, quantity: .excessFailures, same: differs.isEmpty, stored: value,
+            recomputed: again?.value.map { Figure($0) }, differs: differs)
     }
 
     /// The names of the numbers that are not the same bit for bit.
@@ -114,11 +150,11 @@ struct ReplayReport: Codable {
         var lines = ["replayed \(Words.count(items)) items of \(plain(rollout))"]
         for check in checks {
             let name = EventText.pad(plain(check.check), width)
-            let recomputed = check.recomputed.map(EvidenceText.odds) ?? "nothing"
+            let recomputed = check.recomputed.map(check.quantity.words) ?? "nothing"
             lines.append(
                 check.same
-                    ? "  \(styled("✓", .green)) \(name)  evidence \(recomputed), the same"
-                    : "  \(styled("✗", .red)) \(name)  NOT THE SAME: evidence \(EvidenceText.odds(check.stored)) in the "
+                    ? "  \(styled("✓", .green)) \(name)  \(recomputed), the same"
+                    : "  \(styled("✗", .red)) \(name)  NOT THE SAME: \(check.quantity.words(check.stored)) in the "
                         + "journal, \(recomputed) from the recording; differs: \(check.differs.joined(separator: ", "))"
             )
         }

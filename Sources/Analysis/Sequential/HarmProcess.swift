@@ -1,0 +1,71 @@
+import PolicyModel
+import Statistics
+import Vocabulary
+
+/// The count of the candidate's failures beyond those that the baseline would have had, from ticks.
+struct HarmProcess: Hashable, Codable, Sendable {
+    /// The number of seconds whose failures of the baseline wait for the share. It is more than latencies are waited
+    /// for.
+    private static let mostWaiting = 600
+
+    private(set) var excess = ExcessFailures()
+    /// The numbers of judged requests.
+    private(set) var candidateRequests: UInt64 = 0
+    private(set) var baselineRequests: UInt64 = 0
+    /// The failures of the baseline whose latency tick, which says how the second's requests were split, has not come
+    /// yet, by second, ascending.
+    private var waiting: [Waiting] = []
+    private struct Waiting: Hashable, Codable, Sendable {
+        var second: Int64
+        var failures: Int
+    }
+    /// True under sticky routing. A user is not assigned anew with each request, so no failure is put down to the
+    /// baseline: all of the candidate's count.
+    private let isKeyed: Bool
+
+    init(isKeyed: Bool) { self.isKeyed = isKeyed }
+
+    mutating func observe(_ tick: ErrorTick) {
+        candidateRequests &+= UInt64(tick.requests(.candidate))
+        baselineRequests &+= UInt64(tick.requests(.baseline))
+        excess.observe(candidate: tick.tally(.candidate, .errors).hits)
+        let failures = tick.tally(.baseline, .errors).hits
+        guard failures > 0, !isKeyed else { return }
+        waiting.append(Waiting(second: tick.second, failures: failures))
+        if waiting.count > Self.mostWaiting { waiting.removeFirst() }
+    }
+
+    mutating func observe(_ tick: LatencyTick) {
+        for entry in waiting where entry.second == tick.second {
+            excess.observe(baseline: entry.failures, share: tick.share.fraction)
+        }
+        waiting.removeAll { $0.second <= tick.second }
+    }
+}
+
+extension SequentialJudge {
+    /// The policy and the name of the result that shows excess failures, and its path.
+    private static let harmNames = (policy: "canaryd", check: "excess-failures")
+    public static let harmPath = "\(harmNames.policy)/\(harmNames.check)"
+
+    /// The result of the harm budget; nil if the service limits no harm.
+    public var harmResult: CheckResult? {
+        guard let harm, let bound = risk.harm?.excessFailures ?? risk.promotion?.whenExcessFailuresAtMost else {
+            return nil
+        }
+        let confidence = risk.harm?.confidence ?? HarmBudget.usualConfidence
+        let most = harm.excess.upperBound(alpha: 1 - confidence, discount: profile.errorMode.proofDiscount)
+        let isBeyond = most > Double(bound)
+        let verdict: Verdict = !isBeyond ? .pass : risk.harm == nil ? .inconclusive : .fail
+        let value = max(most.rounded(.up), 0)
+        let measurement = Measurement(
+            subject: "excess failures", unit: .plain, candidate: value, candidateSamples: harm.candidateRequests,
+            baselineSamples: harm.baselineRequests, bound: Double(bound), value: value, verdict: verdict)
+        var result = CheckResult(
+            policy: Self.harmNames.policy, check: Self.harmNames.check, action: risk.harm == nil ? .notify : .pause,
+            verdict: verdict, measured: verdict, measurements: [measurement], proven: verdict == .pass,
+            missing: isBeyond && risk.harm != nil ? "the budget is used up, so only canaryctl promote promotes" : "")
+        result.mostExcessFailures = most
+        return result
+    }
+}
