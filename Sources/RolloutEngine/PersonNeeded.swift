@@ -25,9 +25,8 @@ extension ServiceState {
             guard index < strategy.steps.count, case .pause(nil) = strategy.steps[index] else { return nil }
             return PersonNeeded(action: .resume, reason: "step \(index + 1) is a pause without a time")
         case .ready:
-            let reason =
-                rollout.waived
-                ?? (strategy.promotion == .manual ? "proven, with promotion: manual" : "nothing is proven")
+            let isProven = rollout.plan.policies.contains { $0.checks.contains { $0.action.isRequired } }
+            let reason = rollout.waived ?? (isProven ? "proven, with promotion: manual" : "no check is required")
             return PersonNeeded(action: .promote, reason: reason)
         case .proving:
             return rollout.failures.first { $0.acceptedBy != nil }.map {
