@@ -149,6 +149,8 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     public var checks: [CheckStatus]
     /// The number of items of the rollout's recording on which the evidence is based; absent if the judge records none.
     public var items: Int?
+    /// True if every required check was proven.
+    public var isProven: Bool { checks.allSatisfy { !$0.isRequired || $0.proven } }
 
     /// The condition of an arm at that moment, independent of the policies.
     public struct ArmCondition: Hashable, Codable, Sendable {

@@ -295,9 +295,12 @@ extension CheckResult {
         verdict == .fail && extent.groups.contains { !earlier.groups.contains($0) }
     }
 
-    /// True if nothing is left of a failure of the check: its evidence is back at 1 : 1 or less, or for a check without
-    /// evidence, it does not fail any more.
-    public var isFailureOver: Bool { evidence.map { $0.value <= 0 } ?? (verdict != .fail) }
+    /// True if nothing is left of a failure of the check: its evidence is back at 1 : 1 or less, there are no excess
+    /// failures, or for a check with neither, it does not fail any more.
+    public var isFailureOver: Bool {
+        if let mostExcessFailures { return mostExcessFailures <= 0 }
+        return evidence.map { $0.value <= 0 } ?? (verdict != .fail)
+    }
 }
 
 extension Measurement: BoundComparison {

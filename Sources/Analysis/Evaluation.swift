@@ -58,6 +58,12 @@ public struct Evaluation: Hashable, Codable, Sendable {
 
     /// The required checks that the promotion still waits for.
     public var unproven: [CheckResult] { results.filter { $0.isRequired && !$0.proven } }
+
+    /// True if every proof that is missing may be waived. Proofs of errors and of latency may be, because excess failures
+    /// are counted. Quality is not counted, and checks on scraped data have no proof that could be waived.
+    public var missesOnlyWaivableProofs: Bool {
+        unproven.allSatisfy { $0.evidence != nil && !$0.waitsOnlyForPromotion }
+    }
 }
 
 /// The condition of an arm at one moment, independent of any policy.

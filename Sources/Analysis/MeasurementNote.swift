@@ -57,8 +57,8 @@ public enum MeasurementNote: Hashable, Codable, Sendable {
     case unusableSeries(String)
     case splitMismatch
     case labelMismatch
-    /// So many labels came after the longest maturity of the quality checks that they may hide a difference: their
-    /// shares of each arm's labels, 0 ... 1.
+    /// Labels came after the longest maturity of the quality checks, so many that the difference between the arms cannot
+    /// be trusted. The values are the shares of each arm's labels that came late, 0 ... 1.
     case lateLabels(candidate: Double, baseline: Double)
     /// The text of a stored note that was written before notes had kinds.
     case other(String)

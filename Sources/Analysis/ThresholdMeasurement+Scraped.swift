@@ -13,6 +13,15 @@ extension ThresholdMeasurement {
         return fresh.map { (both.baseline, $0) }
     }
 
+    /// The growth of the arms' counters as in `deltas`, the baseline's only for a check that compares with it.
+    private func growth(for metric: MetricCheck) -> (candidate: SeriesDelta, baseline: SeriesDelta?)? {
+        guard metric.maxIncrease == nil else { return deltas.map { ($0.candidate, $0.baseline) } }
+        let start = now - check.limits.window.nanoseconds
+        return snapshot.series.delta(of: .candidate, from: start, to: now, after: after?.scrapes ?? [:]).map {
+            ($0, nil)
+        }
+    }
+
     func measureScraped(_ errors: ErrorsCheck) -> [Measurement] {
         let bound = errors.max ?? errors.maxIncrease ?? 0
         guard let (baseline, candidate) = deltas else {
@@ -105,20 +114,17 @@ extension ThresholdMeasurement {
                     metric, "\(metric.series) is not a number (NaN) in \(bad) of the last \(all) scrapes of \(version)")
             ]
         }
-        if values.isEmpty { return [absent(metric, [.candidate])] }
-        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
+        if values.isEmpty { return [absent(metric)] }
+        var m = missingScrapes(metric)
         if m.verdict == .noData { m.notes = [.fewFreshScrapes(seen: values.count, needed: metric.forScrapes)] }
         return [m]
     }
 
     private func measureRate(_ metric: MetricCheck) -> [Measurement] {
-        let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
-        if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
+        if let why = metric.arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
         }
-        guard let deltas else {
-            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
-        }
+        guard let growth = growth(for: metric) else { return [missingScrapes(metric)] }
         func rate(_ delta: SeriesDelta, _ arm: Arm) -> Double? {
             switch delta.series[metric.query] {
             case .counter(_, let perSecond): return perSecond
@@ -126,14 +132,10 @@ extension ThresholdMeasurement {
             case .histogram, .unavailable: return nil
             }
         }
-        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] where arms.contains(arm) {
-            if case .unavailable(let why) = delta.series[metric.query] {
-                return [unusable(metric, "\(arm.name): \(why)")]
-            }
-        }
-        let baseline = rate(deltas.baseline, .baseline)
-        guard let candidate = rate(deltas.candidate, .candidate), baseline != nil || metric.maxIncrease == nil else {
-            return [absent(metric, arms)]
+        if let unusable = unusable(metric, growth.candidate, growth.baseline) { return [unusable] }
+        let baseline = growth.baseline.flatMap { rate($0, .baseline) }
+        guard let candidate = rate(growth.candidate, .candidate), baseline != nil || metric.maxIncrease == nil else {
+            return [absent(metric)]
         }
         return bounds(metric, candidate: [candidate], baseline: baseline)
     }
@@ -144,24 +146,17 @@ extension ThresholdMeasurement {
     }
 
     private func measureQuantile(_ metric: MetricCheck, _ quantile: Double) -> [Measurement] {
-        guard let deltas else {
-            return [missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)]
-        }
-        let arms: [Arm] = metric.maxIncrease == nil ? [.candidate] : [.candidate, .baseline]
-        if let why = arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
+        guard let growth = growth(for: metric) else { return [missingScrapes(metric)] }
+        if let why = metric.arms.lazy.compactMap({ snapshot.stalledPage(of: $0)?.words }).first {
             return [unusable(metric, why)]
         }
         func histogram(_ delta: SeriesDelta) -> CumulativeHistogram? {
             if case .histogram(let histogram) = delta.series[metric.query] { histogram } else { nil }
         }
-        for (arm, delta) in [(Arm.candidate, deltas.candidate), (.baseline, deltas.baseline)] where arms.contains(arm) {
-            if case .unavailable(let why) = delta.series[metric.query] {
-                return [unusable(metric, "\(arm.name): \(why)")]
-            }
-        }
-        let baseline = histogram(deltas.baseline)
-        guard let candidate = histogram(deltas.candidate), baseline != nil || metric.maxIncrease == nil else {
-            return [absent(metric, arms)]
+        if let unusable = unusable(metric, growth.candidate, growth.baseline) { return [unusable] }
+        let baseline = growth.baseline.flatMap(histogram)
+        guard let candidate = histogram(growth.candidate), baseline != nil || metric.maxIncrease == nil else {
+            return [absent(metric)]
         }
         let counts = [candidate.total, baseline?.total ?? 0].map { Proportion(counted: 0, of: $0)?.trials }
         guard let mine = counts[0], let theirs = counts[1] else {
@@ -170,7 +165,7 @@ extension ThresholdMeasurement {
         }
         let few = fewSamples(mine, metric.maxIncrease == nil ? nil : theirs)
         guard few == nil, let estimate = candidate.quantile(quantile) else {
-            var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
+            var m = missingScrapes(metric)
             if m.verdict == .noData { m.notes = [few ?? .noObservations] }
             return [m]
         }
@@ -242,7 +237,17 @@ extension ThresholdMeasurement {
 
     /// The error of a series that is shown but cannot be measured.
     private func unusable(_ metric: MetricCheck, _ why: String) -> Measurement {
-        unusable(metric.series, .plain, metric.max ?? metric.min ?? metric.floor ?? 0, why)
+        unusable(metric.series, .plain, metric.shownBound, why)
+    }
+
+    /// The error if the growth of an arm's series cannot be measured; nil if it can.
+    private func unusable(_ metric: MetricCheck, _ candidate: SeriesDelta, _ baseline: SeriesDelta?) -> Measurement? {
+        for (arm, delta) in [(Arm.candidate, candidate as SeriesDelta?), (.baseline, baseline)] {
+            if case .unavailable(let why) = delta?.series[metric.query] {
+                return unusable(metric, "\(arm.name): \(why)")
+            }
+        }
+        return nil
     }
 
     private func unusable(_ subject: String, _ unit: MeasureUnit, _ bound: Double, _ why: String) -> Measurement {
@@ -250,19 +255,25 @@ extension ThresholdMeasurement {
     }
 
     /// The result without a value: an arm does not show the series, or scrapes are still to come.
-    private func absent(_ metric: MetricCheck, _ arms: [Arm]) -> Measurement {
-        var m = missingScrapes(metric.series, .plain, bound: metric.max ?? metric.min ?? metric.floor ?? 0)
+    private func absent(_ metric: MetricCheck) -> Measurement {
+        var m = missingScrapes(metric)
         guard m.verdict == .noData,
-            let missing = arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
+            let missing = metric.arms.lazy.compactMap({ snapshot.series.missing(metric.query, of: $0) }).first
         else { return m }
         m.notes = [.missingSeries(missing.words)]
         if missing.scrapes >= MissingSeries.scrapesUntilMissing { m.verdict = .error }
         return m
     }
 
-    /// The result without scrapes: noData if they are still to come, an error if they fail.
-    private func missingScrapes(_ subject: String, _ unit: MeasureUnit, bound: Double) -> Measurement {
-        for arm in [Arm.candidate, .baseline] {
+    private func missingScrapes(_ metric: MetricCheck) -> Measurement {
+        missingScrapes(metric.series, .plain, bound: metric.shownBound, of: metric.arms)
+    }
+
+    /// The result without scrapes of these arms: noData if they are still to come, an error if they fail.
+    private func missingScrapes(
+        _ subject: String, _ unit: MeasureUnit, bound: Double, of arms: [Arm] = [.candidate, .baseline]
+    ) -> Measurement {
+        for arm in arms {
             let servers = snapshot.series.freshness(of: arm)
             if servers.isEmpty {
                 return Measurement(
@@ -279,4 +290,12 @@ extension ThresholdMeasurement {
         return Measurement(
             subject: subject, unit: unit, bound: bound, verdict: .noData, notes: [.fewScrapes])
     }
+}
+
+extension MetricCheck {
+    /// The arms whose series the check measures: the baseline's only if it compares with it. Gauges are never compared.
+    fileprivate var arms: [Arm] { maxIncrease == nil ? [.candidate] : [.candidate, .baseline] }
+
+    /// The bound that is shown where nothing was measured.
+    fileprivate var shownBound: Double { max ?? min ?? floor ?? 0 }
 }

@@ -65,7 +65,7 @@ enum CrossChecks {
             guard let traffic = draft.service?.traffic else { continue }
             func warn(_ subject: String, _ fix: String) {
                 draft.report.warning(
-                    draft.matchMark ?? Mark(line: 1, column: 1),
+                    draft.trafficMark ?? Mark(line: 1, column: 1),
                     "\(subject) needs a trusted client, and the agent trusts nobody: name networks in its "
                         + "trustedNetworks, or \(fix)")
             }

@@ -250,11 +250,13 @@ extension PolicyReader {
     private static func group(_ text: String) throws(InvalidValue) -> GroupSelector {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let tidy = parts.allSatisfy { part in
-            !part.isEmpty && part.count <= 128 && part.first != " " && part.last != " "
-                && part.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }
+            !part.isEmpty && part.utf8.count <= 128 && part.first != " " && part.last != " "
+                && part.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }
         }
         guard tidy else {
-            throw InvalidValue("is no group: write an attribute such as sex, or one value such as sex=Female")
+            throw InvalidValue(
+                "is no group: write an attribute such as sex, or one value such as sex=Female, each of at most 128 bytes"
+            )
         }
         return GroupSelector(attribute: parts[0], value: parts.count == 2 ? parts[1] : nil)
     }

@@ -8,7 +8,7 @@ struct ServiceDraft {
     var listen: [Located<ListenAddress>] = []
     var route = Route()
     var routeMark: Mark?
-    var matchMark: Mark?
+    var trafficMark: Mark?
     var policies: [Located<String>] = []
     var report: FileReport
 }
@@ -38,10 +38,16 @@ struct ServiceReader {
         let baseline = versionName("baseline", section, versions)
         let candidate = versionName("candidate", section, versions)
         draft.policies = policies(section)
-        draft.matchMark = section.has("traffic") ? section.mark("traffic") : nil
+        draft.trafficMark = section.has("traffic") ? section.mark("traffic") : nil
         let traffic = traffic(section, route: draft.route, versions: versions ?? [])
         let strategy = section.has("strategy") ? StrategyReader.read(section) : Strategy()
         let analysis = analysis(section, route: draft.route)
+        if let rule = analysis.risk.promotion, let deadline = strategy.deadline, deadline.after <= rule.after {
+            report.error(
+                section.mark("analysis"),
+                "the deadline passes after \(deadline.after.written), before proofs are waived after \(rule.after.written): "
+                    + "write a longer deadline, or a shorter time under 'promotion'")
+        }
         if candidate != nil, candidate != baseline, draft.policies.isEmpty, !section.has("policies") {
             report.warning(
                 section.mark("candidate"),

@@ -22,7 +22,7 @@ public enum ArtifactStore {
         /// The path of each artifact's file.
         public var paths: [ArtifactName: String]
         /// The evaluation of the artifacts on the test set, in the requested order.
-        public var table: EvaluationTable
+        public var table: PerformanceTable
         /// The rows that no model was trained on.
         public var traffic: TrafficRows
         /// The artifacts that had to be made; empty if all were in the directory.
@@ -75,7 +75,7 @@ public enum ArtifactStore {
         let testRows = (Int32(data.trainingRows)..<Int32(data.count)).map { $0 }
         let evaluations = names.map { ModelPerformance(artifacts[$0]!, data: data, rows: testRows) }
         return Result(
-            artifacts: artifacts, paths: paths, table: EvaluationTable(evaluations),
+            artifacts: artifacts, paths: paths, table: PerformanceTable(evaluations),
             traffic: TrafficRows(data: data, rows: builder.split.heldOut + testRows), trained: trained)
     }
 }

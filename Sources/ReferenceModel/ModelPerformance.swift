@@ -58,26 +58,26 @@ enum InferenceRule {
 }
 
 /// Accuracy and recall of several models, side by side.
-public struct EvaluationTable: Sendable {
-    public var evaluations: [ModelPerformance]
+public struct PerformanceTable: Sendable {
+    public var models: [ModelPerformance]
 
-    public init(_ evaluations: [ModelPerformance]) { self.evaluations = evaluations }
+    public init(_ models: [ModelPerformance]) { self.models = models }
 
     /// The table as text with a line for each group: the first model in percent, the others as differences from it in
     /// percentage points.
     public var text: String {
-        guard let reference = evaluations.first else { return "" }
+        guard let reference = models.first else { return "" }
         var lines = [
-            left("", 19) + right("", 10) + "  " + left("accuracy", width * evaluations.count) + "  recall",
+            left("", 19) + right("", 10) + "  " + left("accuracy", width * models.count) + "  recall",
             left("group", 19) + right("positives", 10) + header + header,
         ]
         for group in reference.groups {
             var line = left(group.name, 19) + right(String(group.positives), 10)
             for value in [\ModelPerformance.Group.accuracy, \.recall] {
                 line += "  "
-                for (index, evaluation) in evaluations.enumerated() {
+                for (index, model) in models.enumerated() {
                     line += right(
-                        cell(evaluation[group.name]?[keyPath: value], index == 0 ? nil : group[keyPath: value]), width)
+                        cell(model[group.name]?[keyPath: value], index == 0 ? nil : group[keyPath: value]), width)
                 }
             }
             lines.append(line)
@@ -85,10 +85,10 @@ public struct EvaluationTable: Sendable {
         return lines.map { $0.trimmingTail() }.joined(separator: "\n") + "\n"
     }
 
-    private var header: String { "  " + evaluations.map { right($0.name.description, width) }.joined() }
+    private var header: String { "  " + models.map { right($0.name.description, width) }.joined() }
 
     /// The width of a column: room for the longest name or figure, and a space.
-    private var width: Int { max(6, evaluations.map(\.name.description.count).max() ?? 0) + 1 }
+    private var width: Int { max(6, models.map(\.name.description.count).max() ?? 0) + 1 }
 
     private func cell(_ value: Double?, _ reference: Double?) -> String {
         guard let value else { return "–" }

@@ -52,7 +52,7 @@ public struct Outlook: Hashable, Sendable {
             if holdLeft == .zero { waitsFor += Self.unsettled(evaluation, rollout) }
         case .proving:
             waitsFor += (evaluation?.unproven ?? []).map { "proof of \($0.path): \($0.missing)" }
-            if let rule = rollout.plan.analysis.risk.promotion {
+            if let rule = rollout.plan.analysis.risk.promotion, evaluation?.missesOnlyWaivableProofs == true {
                 let left = Duration.seconds((rule.after - rollout.active).components.seconds)
                 let most = evaluation?.mostExcessFailures.map { " (now \(Measurement.failures($0)))" } ?? ""
                 waitsFor.append(

@@ -107,6 +107,8 @@ extension TransitionBuilder {
         acceptFailures(by: command.by)
         let byHand = command.reason.isEmpty ? "promoted by hand" : "promoted by hand (\(command.reason))"
         let why = byHand + waiverNote(rollout, command.evaluation)
+        // From here on a person answers for the missing proofs: more failures in the bake do not take it back.
+        state.rollout?.waived = nil
         bakeOrPromote(why + note, by: command.by, evaluation: command.evaluation)
         let now = state.rollout == nil ? "serves all" : "bakes at \(state.split.candidate)"
         succeed("\(rollout.candidate) \(now)\(note)")

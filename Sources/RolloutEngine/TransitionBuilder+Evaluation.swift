@@ -20,6 +20,7 @@ extension TransitionBuilder {
         guard applyNoDataLimits(e, elapsed: elapsed) else { return }
         if rollout.isRecovering { return recover(e) }
         guard applyDeadline(e, elapsed: elapsed) else { return }
+        takeBackWaiver(e)
         if let (reason, message) = holdReason(e) { return hold(reason, message, e) }
         if rollout.holdReason != .tooLittleTraffic, rollout.holdReason != .noMeasurement { clearHold() }
         if state.rollout?.pause != nil || state.freeze != nil { return }
@@ -169,7 +170,6 @@ extension TransitionBuilder {
 
     /// Enters the next step or phase if the conditions for leaving the current one are met.
     private mutating func advanceIfDue(_ e: Evaluation) {
-        takeBackWaiver(e)
         guard let rollout = state.rollout else { return }
         switch rollout.phase {
         case .waiting: break
@@ -230,12 +230,10 @@ extension TransitionBuilder {
     }
 
     /// The proofs that are missing and that the service's rule waives, as text; nil if it does not waive all of them.
-    /// Proofs of errors and of latency can be waived, because excess failures are counted. Quality is not counted, and
-    /// checks on scraped data have no proof that could be waived.
     private func waivedProofs(_ rollout: Rollout, _ e: Evaluation) -> String? {
         guard let rule = rollout.plan.analysis.risk.promotion, rollout.active >= rule.after,
             let most = e.mostExcessFailures, most <= Double(rule.whenExcessFailuresAtMost),
-            e.unproven.allSatisfy({ $0.evidence != nil && !$0.waitsOnlyForPromotion })
+            e.missesOnlyWaivableProofs
         else { return nil }
         let checks = e.unproven.map { "\($0.path) (\($0.missing))" }.joined(separator: ", ")
         let time = Duration.seconds(rollout.active.components.seconds)
@@ -250,10 +248,11 @@ extension TransitionBuilder {
     }
 
     /// Returns a rollout whose proofs were waived to the phase `proving` if more requests may have failed since than the
-    /// rule allows.
+    /// rule allows, also while it is paused, frozen or held.
     private mutating func takeBackWaiver(_ e: Evaluation) {
         guard let rollout = state.rollout, rollout.waived != nil, let rule = rollout.plan.analysis.risk.promotion,
-            let most = e.mostExcessFailures, most > Double(rule.whenExcessFailuresAtMost), !e.unproven.isEmpty
+            let most = e.mostExcessFailures, most > Double(rule.whenExcessFailuresAtMost),
+            e.unproven.contains(where: \.provesForPromotion)
         else { return }
         state.rollout?.waived = nil
         enter(.proving)

@@ -52,6 +52,7 @@ final class JSONText {
         if let numbers = same([UInt32].self) { return write(list: numbers) { write(integer: $0) } }
         if let numbers = same([Int].self) { return write(list: numbers) { write(integer: $0) } }
         if let flag = same(Bool.self) { return append(flag ? "true" : "false") }
+        if let flags = same([Bool].self) { return write(list: flags) { append($0 ? "true" : "false") } }
         if let number = same(Int64.self) { return write(integer: number) }
         if let number = same(UInt64.self) { return write(integer: number) }
         if let number = same(UInt32.self) { return write(integer: number) }

@@ -21,7 +21,7 @@ public struct Tally: Hashable, Codable, Sendable {
 }
 
 /// The tallies of both arms over one stratum: the requests that started in one tick or in one block of ticks.
-public struct Stratum: Hashable, Codable, Sendable {
+public struct Stratum: Hashable, Sendable {
     public var candidate: Tally
     public var baseline: Tally
 
@@ -40,6 +40,37 @@ public struct Stratum: Hashable, Codable, Sendable {
     public var isInformative: Bool {
         let hits = candidate.hits + baseline.hits
         return candidate.trials > 0 && baseline.trials > 0 && hits > 0 && hits < candidate.trials + baseline.trials
+    }
+}
+
+// A judge has hundreds of strata, and most of what is stored of it are their numbers. So a stratum is stored as a list of
+// four numbers instead of three objects: the candidate's hits and trials, and the baseline's. Earlier builds stored the
+// objects.
+extension Stratum: Codable {
+    private enum CodingKeys: CodingKey { case candidate, baseline }
+
+    /// - Throws: `DecodingError` also for more hits than trials.
+    public init(from decoder: any Decoder) throws {
+        guard var list = try? decoder.unkeyedContainer() else {
+            let values = try decoder.container(keyedBy: CodingKeys.self)
+            candidate = try values.decode(Tally.self, forKey: .candidate)
+            baseline = try values.decode(Tally.self, forKey: .baseline)
+            return
+        }
+        func tally() throws -> Tally {
+            let (hits, trials) = (try list.decode(Int.self), try list.decode(Int.self))
+            guard hits >= 0, hits <= trials else {
+                throw DecodingError.dataCorruptedError(in: list, debugDescription: "\(hits) hits of \(trials) trials")
+            }
+            return Tally(hits, of: trials)
+        }
+        candidate = try tally()
+        baseline = try tally()
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var list = encoder.singleValueContainer()
+        try list.encode([candidate.hits, candidate.trials, baseline.hits, baseline.trials])
     }
 }
 

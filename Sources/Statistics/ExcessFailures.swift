@@ -12,7 +12,7 @@
 /// whole batches of requests, a baseline's failure says less: as elsewhere, ln 1/α is divided by the discount η.
 public struct ExcessFailures: Hashable, Codable, Sendable {
     /// The values of β. A smaller one is better for more failures.
-    private static let exponents = [2.4, 1.2, 0.6, 0.3, 0.15, 0.07, 0.03]
+    private static let exponents = [2.4, 1.2, 0.6, 0.3, 0.15, 0.07, 0.03, 0.014, 0.007, 0.003]
 
     /// The number of the candidate's requests that failed.
     public private(set) var failures = 0.0

@@ -26,7 +26,7 @@ public final class TrafficProxy: @unchecked Sendable {
 
     /// The time that `prepare` waits for names that were never looked up, and `unresolved` for names without an
     /// address.
-    static let startTimeout = Duration.seconds(1)
+    static let firstLookUpTimeout = Duration.seconds(1)
     static let lookUpTimeout = Duration.seconds(3)
 
     /// - Parameters:
@@ -88,7 +88,7 @@ public final class TrafficProxy: @unchecked Sendable {
         fresh.formUnion(opened.keys)
         let servers = endpoints(plan)
         resolver.add(servers)
-        resolver.wait(for: servers, timeout: Self.startTimeout)
+        resolver.wait(for: servers, timeout: Self.firstLookUpTimeout)
     }
 
     /// The servers of a plan that have no address, each with the reason, after their look-up was repeated with a short

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import PolicyModel
 import Testing
 import Vocabulary
@@ -20,15 +21,20 @@ struct HarmTests {
 
     /// A second in which these requests of each arm fail.
     private func take(
-        _ judge: inout SequentialJudge, second: Int64, candidate: Int, baseline: Int, share: Int? = 5_000
+        _ judge: inout SequentialJudge, second: Int64, candidate: Int, baseline: Int, share: Int? = 5_000,
+        splitFirst: Bool = false
     ) {
+        func takeSplit() {
+            guard let share else { return }
+            judge.take(.latencies(LatencyTick(second: second, step: 1, share: Weight(clamping: share))))
+        }
+        if splitFirst { takeSplit() }
         var errors = ErrorTick(second: second, step: 1)
         for (arm, failed) in [(Arm.candidate, candidate), (.baseline, baseline)] {
             for i in 0..<20 { errors.add(arm, shard: i % ErrorTick.shards, i < failed ? 500 : .success) }
         }
         judge.take(.errors(errors))
-        guard let share else { return }
-        judge.take(.latencies(LatencyTick(second: second, step: 1, share: Weight(clamping: share))))
+        if !splitFirst { takeSplit() }
     }
 
     @Test("it pauses once the bound reaches the budget, and takes no share of the risk")
@@ -65,6 +71,55 @@ struct HarmTests {
         #expect(all == 600)
         #expect(fifth > 450 && fifth < 600, "a fifth of the requests would have had 150 failures: \(fifth)")
         #expect(equal < 450, "\(equal)")
+    }
+
+    @Test("the split of a second may be known before its errors")
+    func order() throws {
+        var (after, before) = (
+            judge(Risk(harm: HarmBudget(excessFailures: 10_000))),
+            judge(Risk(harm: HarmBudget(excessFailures: 10_000)))
+        )
+        for second in Int64(0)..<300 {
+            take(&after, second: second, candidate: 2, baseline: 2)
+            take(&before, second: second, candidate: 2, baseline: 2, splitFirst: true)
+        }
+        let most = try #require(result(&after)?.mostExcessFailures)
+        #expect(most < 450 && result(&before)?.mostExcessFailures == most)
+    }
+
+    @Test("what is kept does not grow with the seconds")
+    func bounded() throws {
+        var (short, long) = (HarmProcess(isKeyed: false), HarmProcess(isKeyed: false))
+        func fill(_ process: inout HarmProcess, seconds: Int64) throws -> Int {
+            for second in 0..<seconds {
+                process.observe(LatencyTick(second: second, step: 1, share: Weight(clamping: 100)))
+                var errors = ErrorTick(second: seconds + second, step: 1)
+                errors.add(.baseline, shard: 0, 500)
+                process.observe(errors)
+            }
+            return try JSONEncoder().encode(process).count
+        }
+        // More digits in the numbers, not more numbers.
+        #expect(try fill(&long, seconds: 50_000) < fill(&short, seconds: 1_000) * 3 / 2)
+    }
+
+    @Test("a failure of the budget is over when no excess is left, and not when the number falls below the budget")
+    func over() throws {
+        var judge = judge(Risk(harm: HarmBudget(excessFailures: 30)))
+        for second in Int64(0)..<31 { take(&judge, second: second, candidate: 1, baseline: 0) }
+        #expect(result(&judge)?.verdict == .fail)
+        var second: Int64 = 31
+        while result(&judge)?.verdict == .fail, second < 10_000 {
+            take(&judge, second: second, candidate: 0, baseline: 1)
+            second += 1
+        }
+        let below = try #require(result(&judge))
+        #expect(below.verdict == .pass && !below.isFailureOver)
+        for _ in 0..<10_000 {
+            take(&judge, second: second, candidate: 0, baseline: 1)
+            second += 1
+        }
+        #expect(result(&judge)?.isFailureOver == true)
     }
 
     @Test("under sticky routing all of the candidate's failures count")

@@ -92,6 +92,28 @@ struct ScrapedSeriesTests {
         #expect(pages.problems.isEmpty)
     }
 
+    @Test(
+        "a check without maxIncrease needs no scrapes of the baseline",
+        arguments: [MetricAggregate.rate, .quantile(0.9)])
+    func onlyTheCandidate(aggregate: MetricAggregate) {
+        let metric = MetricCheck(series: "queue_seconds", aggregate: aggregate, max: 5)
+        func bucketed(_ i: Int) -> CumulativeHistogram {
+            CumulativeHistogram(bounds: [1, .infinity], counts: [Double(i) * 90, Double(i) * 100])
+        }
+        var pages = Pages(.metric(metric))
+        pages.series.setServers([], of: .baseline, version: "old")
+        for i in 1...8 {
+            pages.scrape { sample in
+                sample.series[metric.query] =
+                    aggregate == .rate ? .values(["": Double(i) * 10]) : .histograms(["": bucketed(i)])
+                sample.details[metric.query] = SeriesDetails(presence: .shown, type: nil, isRepeated: false)
+            }
+        }
+        let result = pages.look()
+        #expect(result.verdict == .pass, "\(result.measurements)")
+        #expect(result.measurements.first?.value != nil)
+    }
+
     @Test("a check that only notifies is reported just the same")
     func notified() {
         var pages = Pages(.metric(Self.gauge), action: .notify)

@@ -125,7 +125,7 @@ struct FormatTests {
         #expect(refusal("# EOF\nx 1\n", as: .openMetrics) == "line 2: a line after # EOF")
         for exemplar in ["# ", "# x", "# {a}", "# {a=\"b\"}", "# {} x", "# {} 1 x", "# {} 1 2 3", "# {\"name\"} 1"] {
             #expect(refusal("x_total 1 \(exemplar)\n# EOF\n", as: .openMetrics) != nil)
-            // In Prometheus text an exemplar is a comment, which some servers write.
+            // Some servers write exemplars in the Prometheus text format too, where a parser skips them as comments.
             #expect(refusal("x_total 1 \(exemplar)\n") == nil)
         }
         // A comment in Prometheus text.

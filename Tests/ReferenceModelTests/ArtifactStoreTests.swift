@@ -50,7 +50,7 @@ import Testing
         let second = try Self.prepare(names, in: directory)
         #expect(second.trained.isEmpty)
         #expect(second.artifacts == first.artifacts)
-        #expect(second.table.evaluations == first.table.evaluations)
+        #expect(second.table.models == first.table.models)
 
         var foreign = try #require(first.artifacts[names[1]])
         foreign.recipe = "0"
@@ -146,7 +146,7 @@ import Testing
         other.name = ArtifactName(kind: .skewed, seed: 3)
         other.groups[0].correct = 169
         other.groups[0].truePositives = 12
-        let lines = EvaluationTable([reference, other]).text.split(separator: "\n")
+        let lines = PerformanceTable([reference, other]).text.split(separator: "\n")
         #expect(lines.count == 3)
         #expect(lines[2].split(separator: " ") == ["all", "50", "85.0", "-0.5", "60.0", "-36.0"])
     }

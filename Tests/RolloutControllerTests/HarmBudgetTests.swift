@@ -109,6 +109,51 @@ struct HarmBudgetTests {
         }
     }
 
+    @Test("a waiver ends also while the rollout is paused or frozen")
+    func takenBackWhileStopped() throws {
+        let rule = UnprovenPromotion(after: .seconds(300), whenExcessFailuresAtMost: 5)
+        let bake = Bake(duration: .seconds(600), control: Weight(clamping: 3_000))
+        for stop in [Command.Verb.pause, .freeze] {
+            let agent = try agent(
+                Risk(promotion: rule), .errors(max: 0.002), Strategy(steps: Strategy.brief.steps, bake: bake))
+            agent.run(320, rate: 10)
+            #expect(agent.state().rollout?.phase == .baking && agent.say(stop).isDone)
+            agent.run(1, rate: 10, candidateErrors: 1)
+            agent.run(40, rate: 10)
+            #expect(agent.state().rollout?.phase == .proving && agent.state().rollout?.waived == nil)
+        }
+    }
+
+    @Test("a promotion by hand of waived proofs is the person's: later failures do not take it back")
+    func byHand() throws {
+        let rule = UnprovenPromotion(after: .seconds(300), whenExcessFailuresAtMost: 5)
+        let bake = Bake(duration: .seconds(100), control: Weight(clamping: 3_000))
+        let agent = try agent(
+            Risk(promotion: rule), .errors(max: 0.002),
+            Strategy(steps: Strategy.brief.steps, promotion: .manual, bake: bake))
+        agent.run(320, rate: 10)
+        #expect(agent.state().rollout?.phase == .ready && agent.say(.promote(force: false)).isDone)
+        let start = try #require(agent.listener.messages(of: .bakeStarted).first)
+        #expect(start.contains("promoted by hand (test); proofs waived after 5m"), "\(start)")
+        agent.run(1, rate: 10, candidateErrors: 1)
+        agent.run(20, rate: 10)
+        #expect(agent.state().rollout?.phase == .baking && agent.state().rollout?.waived == nil)
+    }
+
+    @Test("missing proofs of quality are not waived, and status does not say that they may be")
+    func quality() throws {
+        var policy = Policy.errors(max: 0.00001)
+        policy.checks.append(
+            Check(name: "accuracy", kind: .quality(QualityCheck(measure: .accuracy, maxDrop: 0.02))))
+        let agent = try agent(
+            Risk(promotion: UnprovenPromotion(after: .seconds(300), whenExcessFailuresAtMost: 5)), policy)
+        agent.run(900)
+        #expect(agent.state().rollout?.phase == .proving)
+        let waitsFor = try #require(agent.controller.view(of: "income")?.waitsFor)
+        #expect(waitsFor.contains { $0.hasPrefix("proof of standard/accuracy") })
+        #expect(!waitsFor.contains { $0.contains("waives") }, "\(waitsFor)")
+    }
+
     @Test("a service without a required check is not promoted for its harm budget")
     func noRequiredCheck() throws {
         var policy = Policy.errors(max: 0.5)

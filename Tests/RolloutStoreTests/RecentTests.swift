@@ -25,6 +25,23 @@ import Testing
         return change
     }
 
+    /// Moves two rows of the second service, since its judge is written. A row of the first service waits, which keeps
+    /// the moved rows in the common table.
+    /// - Returns: the last change of the second service, its rollout, and that of the first.
+    private func moveBesideWaiting(
+        _ store: SQLiteStore, _ first: inout Scene, _ second: inout Scene
+    ) throws -> (StateChange, rollout: String, other: String) {
+        var (waiting, change) = (try begin(store, &first), try begin(store, &second))
+        let rollout = try #require(change.recording[0].rollout)
+        let other = try #require(waiting.recording[0].rollout)
+        waiting.recording = [RecordingPart(rollout: other, items: [tick(0)], first: 0)]
+        try store.commit(waiting)
+        change.recording = [RecordingPart(rollout: rollout, items: [tick(0), tick(1)], first: 0)]
+        change.evidence = second.evidence(requests: 2)
+        try store.commit(change)
+        return (change, rollout, other)
+    }
+
     private func items(_ store: SQLiteStore, _ service: String, _ rollout: String) throws -> [JudgedItem] {
         let page = try store.recordingPage(service: service, rollout: rollout, after: 0, limit: 1 << 20)
         return try ItemCoding.decode(page?.items ?? [])
@@ -64,15 +81,7 @@ import Testing
         var (first, second) = (Scene("income"), Scene("fraud"))
         var opened: SQLiteStore? = try SQLiteStore(directory: directory.path)
         var store: SQLiteStore { opened! }
-        var (waiting, change) = (try begin(store, &first), try begin(store, &second))
-        let rollout = try #require(change.recording[0].rollout)
-        let other = try #require(waiting.recording[0].rollout)
-        waiting.recording = [RecordingPart(rollout: other, items: [tick(0)], first: 0)]
-        try store.commit(waiting)
-        change.recording = [RecordingPart(rollout: rollout, items: [tick(0), tick(1)], first: 0)]
-        // The judge is written, and what came before is moved.
-        change.evidence = second.evidence(requests: 2)
-        try store.commit(change)
+        var (change, rollout, other) = try moveBesideWaiting(store, &first, &second)
         #expect(try count("recording", store) == 1)
         #expect(try count("recent", store) == 2)
         if isRestarted {
@@ -94,15 +103,7 @@ import Testing
         var (first, second) = (Scene("income"), Scene("fraud"))
         var opened: SQLiteStore? = try SQLiteStore(directory: directory.path)
         var store: SQLiteStore { opened! }
-        var (waiting, change) = (try begin(store, &first), try begin(store, &second))
-        let rollout = try #require(change.recording[0].rollout)
-        // A row of another service that waits keeps the moved ones in the common table.
-        let other = try #require(waiting.recording[0].rollout)
-        waiting.recording = [RecordingPart(rollout: other, items: [tick(9)], first: 0)]
-        try store.commit(waiting)
-        change.recording = [RecordingPart(rollout: rollout, items: [tick(0), tick(1)], first: 0)]
-        change.evidence = second.evidence(requests: 2)
-        try store.commit(change)
+        var (change, rollout, _) = try moveBesideWaiting(store, &first, &second)
         let head = Judge.sequential(SequentialJudge([], risk: Risk(), isKeyed: false))
         change.recording = [RecordingPart(rollout: rollout, head: head, items: [tick(5)], first: 0)]
         change.evidence = nil

@@ -7,6 +7,8 @@ struct HarmProcess: Hashable, Codable, Sendable {
     /// The number of seconds whose failures of the baseline wait for the share. It is more than latencies are waited
     /// for.
     private static let mostWaiting = 600
+    /// The number of seconds whose share is remembered. It is more than the failures of a second can come after it.
+    private static let rememberedShares = 60
 
     private(set) var excess = ExcessFailures()
     /// The numbers of judged requests.
@@ -18,6 +20,13 @@ struct HarmProcess: Hashable, Codable, Sendable {
     private struct Waiting: Hashable, Codable, Sendable {
         var second: Int64
         var failures: Int
+    }
+    /// The candidate's share in each of the newest seconds, ascending. A latency tick comes before the error tick of its
+    /// second if no check waits long for slow requests.
+    private var shares: [ShareOfSecond] = []
+    private struct ShareOfSecond: Hashable, Codable, Sendable {
+        var second: Int64
+        var share: Weight
     }
     /// True under sticky routing. A user is not assigned anew with each request, so no failure is put down to the
     /// baseline: all of the candidate's count.
@@ -31,15 +40,21 @@ struct HarmProcess: Hashable, Codable, Sendable {
         excess.observe(candidate: tick.tally(.candidate, .errors).hits)
         let failures = tick.tally(.baseline, .errors).hits
         guard failures > 0, !isKeyed else { return }
+        if let known = shares.last(where: { $0.second == tick.second }) {
+            return excess.observe(baseline: failures, share: known.share.fraction)
+        }
         waiting.append(Waiting(second: tick.second, failures: failures))
         if waiting.count > Self.mostWaiting { waiting.removeFirst() }
     }
 
     mutating func observe(_ tick: LatencyTick) {
+        guard !isKeyed else { return }
         for entry in waiting where entry.second == tick.second {
             excess.observe(baseline: entry.failures, share: tick.share.fraction)
         }
         waiting.removeAll { $0.second <= tick.second }
+        shares.append(ShareOfSecond(second: tick.second, share: tick.share))
+        if shares.count > Self.rememberedShares { shares.removeFirst() }
     }
 }
 

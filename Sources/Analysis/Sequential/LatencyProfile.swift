@@ -28,7 +28,8 @@ public struct LatencyProfile: Hashable, Sendable {
         while total >= Self.fading { fade() }
     }
 
-    /// It is inlined with a constant measure, since it runs for every request.
+    /// Counts the entries of one arm. The function is inlined into both calls, so that the compiler knows the measure in
+    /// the loop over all requests.
     @inline(__always)
     private mutating func recordEach(_ entries: [LatencyEntry], of arm: Arm, _ measure: LatencyMeasure) {
         var next = 0

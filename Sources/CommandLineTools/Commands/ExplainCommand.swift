@@ -37,10 +37,15 @@ struct ExplainCommand: ParsableCommand {
     /// bake started, and the bake gathers no more. Nil for other decisions.
     private func provenAt(_ record: DecisionRecord, _ client: AdminClient) throws -> Int64? {
         let event = record.event
-        let isProven = record.evaluation?.checks.allSatisfy { !$0.isRequired || $0.proven } ?? true
-        guard output.output == .table, event.knownKind == .promoted, !isProven, let id = event.id else { return nil }
+        guard output.output == .table, event.knownKind == .promoted, record.evaluation?.isProven == false,
+            let id = event.id
+        else { return nil }
         let before = try client.events(event.service, after: max(0, id - 1_000), limit: 1_000)
-        return before.last { $0.knownKind == .bakeStarted && $0.rollout == event.rollout && $0.id ?? .max < id }?.id
+        let start = before.last { $0.knownKind == .bakeStarted && $0.rollout == event.rollout && $0.id ?? .max < id }?
+            .id
+        // A bake may also begin with proofs that were waived, or by hand.
+        guard let start, let evaluation = try client.decision(start, of: event.service).evaluation else { return nil }
+        return evaluation.isProven ? start : nil
     }
 
     private func find(_ client: AdminClient) throws -> DecisionRecord {

@@ -104,7 +104,7 @@ struct InitCommand: ParsableCommand {
         for line in Forecast(policy, sample, bounds).lines { console.line(line) }
         console.line(
             "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
-                + "and reload it: the rollout begins at once.")
+                + "and run systemctl reload canaryd: the rollout begins at once.")
     }
 
     private func probe(_ address: ServerAddress, _ port: UInt16?) throws -> ModelServer {

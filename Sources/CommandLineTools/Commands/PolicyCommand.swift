@@ -66,7 +66,21 @@ struct PolicyLintCommand: ParsableCommand {
             let steps = StepsValue.standard.steps.map { (weight: $0.weight, hold: $0.hold) }
             for line in try forecast(files.policies, steps, rps) { console.line(line) }
         } else {
-            for service in files.services { try forecast(service, files.policies, rps, console) }
+            try forecastEach(files, rps, console)
+        }
+    }
+
+    /// Simulates each service. One whose policies cannot be simulated does not keep the others from it.
+    private func forecastEach(_ files: LintedFiles, _ rate: Double, _ console: Console) throws {
+        var failed: [String] = []
+        for service in files.services {
+            do { try forecast(service, files.policies, rate, console) } catch let failure as Failure {
+                failed.append("\(service.name): \(failure.message)")
+                failed += failure.detail
+            }
+        }
+        guard failed.isEmpty else {
+            throw Failure(ExitStatus.failed, "not every service could be simulated", detail: failed)
         }
     }
 
@@ -95,10 +109,7 @@ struct PolicyLintCommand: ParsableCommand {
     private func checkBudgets(_ services: [Service], _ rate: Double) throws {
         let lines = services.compactMap { service -> String? in
             guard let budget = service.analysis.risk.harm?.excessFailures else { return nil }
-            let weights = service.strategy.steps.map {
-                if case .weight(let weight, _) = $0 { weight } else { Weight.zero }
-            }
-            let weight = (weights.max() ?? .full).fraction
+            let weight = service.strategy.largestWeight.fraction
             let least = (rate * weight * Self.reactionTime).rounded(.up)
             guard Double(budget) < least else { return nil }
             return

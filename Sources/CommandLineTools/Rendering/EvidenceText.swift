@@ -61,7 +61,8 @@ enum EvidenceText {
             let seconds = evidence.secondsNeeded, seconds < 1e8
         else { return nil }
         let count = CheckEvidence.about(requests)
-        let required = checks.filter(\.isRequired)
+        // The harm budget proves nothing.
+        let required = checks.filter { $0.isRequired && "\($0.policy)/\($0.check)" != SequentialJudge.harmPath }
         let checks = "\(required.count(where: \.proven)) of \(required.count) checks proven"
         return "\(checks); about \(count) more requests, \(Words.time(seconds)) at this rate (\(last.check))"
     }
