@@ -2,7 +2,7 @@ import PolicyModel
 import Vocabulary
 
 extension Measurement {
-    /// True for a group that is shown and decides nothing.
+    /// True for a measurement without a value, and for a group that is shown but too small to be judged.
     public var isTooSmall: Bool { value == nil || notes.contains { $0.kind == .tooSmallToJudge } }
 
     /// The notes as text; empty if there are none.

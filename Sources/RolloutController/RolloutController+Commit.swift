@@ -50,8 +50,8 @@ extension RolloutController {
         for (write, failure) in zip(writes, failures) where write.isRaise && failure == nil {
             let runtime = moves[write.index].runtime
             if putInForce(write.change.state, runtime) {
-                // The judge that was written is not the one that judges now: the next flush, in the same tick, writes
-                // it.
+                // The judge that was written is not the one that judges now. The next flush writes it: that of this
+                // tick, or of the next one if the commit is for a command or a reload.
                 runtime.ledger.recordChange()
                 runtime.ledger.requireWrite()
             }

@@ -16,8 +16,8 @@ struct RoutingPlanBuilder {
         return known[address]
     }
 
-    /// The route of a service for its state in force; nil if no server of the serving version was ever resolved. A
-    /// reload with such a file is refused.
+    /// The route of a service for its state in force; nil if no server of the serving version was ever resolved.
+    /// `trialRoute` refuses a new file with a server that cannot be resolved.
     mutating func route(_ runtime: ServiceRuntime) -> RoutedService? {
         let service = runtime.service
         guard let baseline = version(runtime.version(.baseline), service.traffic) else { return nil }
@@ -38,7 +38,8 @@ struct RoutingPlanBuilder {
             upstream: version.upstream)
     }
 
-    /// The route that a service would have with a new file: what serves, and the candidate. It is only for `prepare`.
+    /// The route that a service would have with a new file: its serving version and its candidate. It is passed to
+    /// `DataPlane.prepare` and never published.
     /// - Throws: the error of the first server that cannot be resolved.
     func trialRoute(_ service: Service, serving: String?, candidate: String?) throws -> RoutedService {
         for version in service.versions { for server in version.servers { _ = try resolve(server) } }

@@ -1,8 +1,8 @@
 import PolicyModel
 import Vocabulary
 
-/// The command of a person without which a rollout does not continue. The rollout may still end by itself, if a check
-/// with `action: revert` fails.
+/// The command that a rollout needs from a person before it continues. Without the command the rollout may still end by
+/// itself, if a check with `action: revert` fails.
 public struct PersonNeeded: Hashable, Sendable {
     public var action: PersonAction
     /// The reason why the rollout does not continue without the command.
@@ -25,8 +25,9 @@ extension ServiceState {
             guard index < strategy.steps.count, case .pause(nil) = strategy.steps[index] else { return nil }
             return PersonNeeded(action: .resume, reason: "step \(index + 1) is a pause without a time")
         case .ready:
-            let isProven = rollout.plan.policies.contains { $0.checks.contains { $0.action.isRequired } }
-            let reason = rollout.waived ?? (isProven ? "proven, with promotion: manual" : "no check is required")
+            let hasRequiredCheck = rollout.plan.policies.contains { $0.checks.contains { $0.action.isRequired } }
+            let reason =
+                rollout.waived ?? (hasRequiredCheck ? "proven, with promotion: manual" : "no check is required")
             return PersonNeeded(action: .promote, reason: reason)
         case .proving:
             return rollout.failures.first { $0.acceptedBy != nil }.map {

@@ -1,7 +1,7 @@
 import HTTPEngine
 
-/// Mirrors requests that the baseline served to the candidate, at the end of the event loop's turn. Nothing waits for
-/// mirrored requests, they are not observed, and their failures do not count against a server's health.
+/// Sends the candidate copies of requests that the baseline served, at the end of the event loop's turn. Nothing waits
+/// for these mirrored requests, they are not observed, and their failures do not count against a server's health.
 final class RequestMirror {
     private enum Result { case completed, failed, dropped }
 

@@ -4,7 +4,7 @@ import Glibc
 import HTTPEngine
 import Testing
 
-@Suite("What the client says when it cannot ask", .timeLimit(.minutes(15)))
+@Suite("The client's errors when it cannot reach an agent", .timeLimit(.minutes(15)))
 struct ClientErrorTests {
     private func failure(_ path: String) -> String {
         do {
@@ -28,7 +28,7 @@ struct ClientErrorTests {
         #expect(text.contains("CANARYD_SOCKET"))
     }
 
-    @Test("A socket that nobody listens on is told from a missing one")
+    @Test("A socket that nobody listens on is distinguished from a missing one")
     func dead() throws {
         let path = folder() + "/dead.sock"
         let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -46,7 +46,7 @@ struct ClientErrorTests {
         unlink(path)
     }
 
-    @Test("A path longer than a socket's is refused before the system sees it")
+    @Test("A path that is too long for a socket is refused before the system sees it")
     func long() {
         #expect(failure("/" + String(repeating: "x", count: 108)).contains("1 to 107 bytes"))
         #expect(failure("").contains("1 to 107 bytes"))
@@ -67,7 +67,7 @@ struct ClientErrorTests {
         #expect(throws: AdminClientError.self) { try AdminClient(path: path).services() }
         do { _ = try AdminClient(path: path).services() } catch {
             guard case .unexpectedResponse(let text) = error else {
-                Issue.record("another error than of an unexpected response: \(error)")
+                Issue.record("not an error about an unexpected response: \(error)")
                 return
             }
             #expect(text.contains("is not canaryd's admin API"))
@@ -78,7 +78,7 @@ struct ClientErrorTests {
         unlink(path)
     }
 
-    @Test("Without --socket and CANARYD_SOCKET the default is asked")
+    @Test("Without --socket and CANARYD_SOCKET the client uses the default socket")
     func path() {
         #expect(AdminClient(socket: "/x.sock").path == "/x.sock")
         if getenv("CANARYD_SOCKET") == nil { #expect(AdminClient(socket: nil).path == "/run/canaryd/admin.sock") }

@@ -7,7 +7,7 @@ import Testing
 
 /// What each bound of a latency check, and of an error check, asks of a candidate.
 @Suite(.timeLimit(.minutes(15))) struct BoundTests {
-    /// Traffic with latencies of our choosing.
+    /// A judge, and the simulated traffic that it observes. A test chooses the latencies.
     private struct Traffic {
         var judge: SequentialJudge
         var random = SplitMix64(seed: 5)
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test(
-        "a candidate above the ceiling is not promoted for being no slower than the baseline allows, unless that is said",
+        "a candidate above the ceiling is not promoted on `maxIncrease` alone, except with `unlessBaselineExceeds`",
         arguments: [false, true])
     func ceiling(isWaived: Bool) {
         // Both arms have a P95 of 192 ms, just above the ceiling.
@@ -71,7 +71,7 @@ import Testing
         #expect(traffic.judge.requiredChecks.isProven == isWaived)
     }
 
-    @Test("a candidate that alone is above the ceiling is not promoted, whatever the baseline allows")
+    @Test("a candidate above a ceiling that the baseline keeps is not promoted, even if it is within `maxIncrease`")
     func ceilingOfOne() {
         // P95 192 ms of the baseline, 204 ms of the candidate.
         let check = LatencyCheck(quantile: 0.95, max: .milliseconds(200), maxIncrease: 0.15)
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(
-        "a bound on P95 does not revert for the median; one on the distribution does, unless its floor spares it",
+        "a check of P95 ignores a slower median; a check of the distribution reverts, unless its floor covers that",
         arguments: [
             (LatencyCheck(quantile: 0.95, maxIncrease: 0.15), true),
             (LatencyCheck(quantile: 0.9, isDistribution: true, maxIncrease: 0.15), false),
@@ -128,8 +128,8 @@ import Testing
         #expect(process.requestsNeeded(logThreshold: ln(20)) == (isWaived ? 0 : nil))
     }
 
-    /// The proof of errors after quiet minutes, an incident of a minute in which both arms fail a tenth, and as many quiet
-    /// minutes again.
+    /// ln E of the proof after five quiet minutes, an incident of a minute in which both arms fail a tenth, and
+    /// `quietAfter` quiet seconds.
     private static func proofOverIncident(_ check: ErrorsCheck, quietAfter: Int) -> Double {
         var process = ErrorsProcess(check, counted: .errors, mode: .counts(discount: 1), isKeyed: false)
         for second in 0..<(360 + quietAfter) {
@@ -143,7 +143,7 @@ import Testing
         return process.proofEvidence
     }
 
-    @Test("an incident of both arms proves nothing about the odds, and takes back nothing that was proven of the rate")
+    @Test("an incident of both arms does not prove equal odds, and does not undo the proof of the rate")
     func incidentOfErrors() {
         let odds = Self.proofOverIncident(ErrorsCheck(maxIncrease: 0.5, floor: 0), quietAfter: 0)
         #expect(odds < ln(20), "\(odds)")
@@ -151,7 +151,7 @@ import Testing
         #expect(rate > ln(20), "\(rate)")
     }
 
-    @Test("a slow minute of both arms takes back nothing that was proven of the ceiling")
+    @Test("a slow minute of both arms does not undo the proof of the ceiling")
     func incidentOfLatency() {
         var second = 0
         let check = LatencyCheck(quantile: 0.95, max: .milliseconds(300))
@@ -176,7 +176,7 @@ import Testing
         #expect(process.proofEvidence > ln(20), "\(process.proofEvidence)")
     }
 
-    @Test("the points of a comparison move between strata of the bets and of the proof only", arguments: [true, false])
+    @Test("points of comparison stay while a stratum of the bets or of the proof is open", arguments: [true, false])
     func pointsBetweenStrata(isProofOpen: Bool) {
         var process = LatencyProcess(LatencyCheck(quantile: 0.9, maxIncrease: 0.5), mode: .counts(discount: 1))
         var profile = BaselineProfile()
@@ -204,7 +204,7 @@ import Testing
         #expect(thresholds.count == 1, "\(thresholds)")
     }
 
-    @Test("a distribution is proven at P50 and at P90, not at one of them", arguments: [1.0, 1.3])
+    @Test("a distribution is proven only if both P50 and P90 are", arguments: [1.0, 1.3])
     func bothQuantiles(slowness: Double) {
         var random = SplitMix64(seed: 4)
         var process = LatencyProcess(
@@ -213,7 +213,7 @@ import Testing
         for second in 0..<600 as Range<Int64> {
             var tick = LatencyTick(second: second, step: 1, share: Weight(clamping: 5000))
             for i in 0..<40 {
-                // Sixty of a hundred are hits of a cache, as fast on both arms.
+                // Six in ten requests are cache hits, which are equally fast on both arms.
                 let arm: Arm = i % 2 == 0 ? .candidate : .baseline
                 let isHit = random.chance(0.6)
                 let miss = Self.uniform(&random) * (arm == .candidate ? slowness : 1)

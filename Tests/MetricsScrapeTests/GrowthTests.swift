@@ -6,7 +6,7 @@ import Testing
 
 @testable import MetricsScrape
 
-@Suite("The cost of a scrape grows with its size", .timeLimit(.minutes(15)))
+@Suite("The cost of a scrape is at most proportional to its size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let limits = ExpositionLimits(samples: .max, labels: 64, textLength: .max, lineLength: .max)
 

@@ -65,13 +65,15 @@ struct UnitsTests {
         #expect(try Units.quantile(text) == value)
     }
 
-    @Test("A slip in a quantile is answered with the one that was meant")
+    @Test("A misspelled quantile is refused with the one that was probably meant")
     func slip() {
         let problem = message { () throws(InvalidValue) in _ = try Units.quantile("p59") }
         #expect(problem == "is no usual quantile: did you mean 'p95'? Write 0.59 where it is meant")
     }
 
-    @Test("What no number may be is none", arguments: ["nan", "inf", "0x10", "1_000", "", "1e999", "٣"])
+    @Test(
+        "A text that is not a finite decimal number is refused",
+        arguments: ["nan", "inf", "0x10", "1_000", "", "1e999", "٣"])
     func noNumbers(_ text: String) {
         #expect(Units.number(Substring(text)) == nil)
         #expect(message { () throws(InvalidValue) in _ = try Units.fraction(text + "%") } != nil)

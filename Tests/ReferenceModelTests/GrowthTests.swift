@@ -4,7 +4,7 @@ import Testing
 
 @testable import ReferenceModel
 
-@Suite("The cost of the model server's inputs grows with their size", .timeLimit(.minutes(15)))
+@Suite("The cost of the model server's inputs is at most proportional to their size", .timeLimit(.minutes(15)))
 struct GrowthTests {
     private static let bodies: [@Sendable (Int) -> String] = [
         { count in

@@ -4,7 +4,8 @@ import RolloutController
 import RolloutEngine
 import TestSupport
 
-/// An agent on simulated surroundings. Disk and runtime directory outlive it: `crash` leaves them as they are.
+/// A controller with a simulated store, data plane, metric source and clock. Its disk and runtime directory outlive it:
+/// `successor` starts the next agent on them.
 final class Agent {
     let clock: ManualClock
     let log = ActionLog()
@@ -64,8 +65,8 @@ final class Agent {
         return agent
     }
 
-    /// Seconds of traffic, dealt by the split in force, a tick each.
-    /// - Parameter candidateTime: milliseconds in which the candidate answers.
+    /// Runs seconds of traffic, assigned by the split in force, with a tick after each second.
+    /// - Parameter candidateTime: the candidate's latency in milliseconds.
     func run(
         _ seconds: Int, rate: Int = 100, candidateErrors: Double = 0, baselineErrors: Double = 0,
         candidateTime: Int = 20
@@ -76,7 +77,7 @@ final class Agent {
         }
     }
 
-    /// A second's traffic, and no tick.
+    /// Runs one second of traffic without a tick.
     func pass(
         _ rate: Int = 100, _ candidateErrors: Double = 0, _ baselineErrors: Double = 0, _ candidateTime: Int = 20
     ) {
@@ -84,12 +85,12 @@ final class Agent {
         for service in plane.plan.services {
             let candidates =
                 service.candidate == nil ? 0 : (rate * service.split.candidate.basisPoints + 9_999) / 10_000
-            deal(candidates, .candidate, service.name, errors: candidateErrors, time: candidateTime)
-            deal(rate - candidates, .baseline, service.name, errors: baselineErrors, time: 20)
+            addRequests(candidates, .candidate, service.name, errors: candidateErrors, time: candidateTime)
+            addRequests(rate - candidates, .baseline, service.name, errors: baselineErrors, time: 20)
         }
     }
 
-    private func deal(_ count: Int, _ arm: Arm, _ service: String, errors: Double, time: Int) {
+    private func addRequests(_ count: Int, _ arm: Arm, _ service: String, errors: Double, time: Int) {
         let failed = Int((Double(count) * errors).rounded())
         let now = clock.now.monotonic
         plane.answer(failed, arm, of: service, now: now, outcome: .serverError, milliseconds: 5)
@@ -105,17 +106,18 @@ final class Agent {
     var weight: Weight { state().split.candidate }
     var published: Weight { plane.service("income")!.split.candidate }
     var stored: ServiceState? { disk.services["income"]?.state }
-    /// Requests are not dealt as intended; nil where nobody has looked yet.
+    /// True if the judge reports that requests are not split as intended; nil before the first evaluation.
     var hasMismatch: Bool? {
         controller.view(of: "income")?.evaluation?.results.contains { $0.check == "sample-ratio" }
     }
 
-    /// What is recorded of the first rollout.
+    /// The recorded items of the first rollout.
     var recorded: [JudgedItem] {
         get throws { try ItemCoding.decode(disk.recordings["income"]?["income-1"]?.items ?? []) }
     }
-    /// The splits by which its seconds were dealt, as the judge was told.
-    var dealt: [LatencyTick] {
+    /// The recorded latency ticks of the first rollout. Each has the split by which its requests were assigned, as the
+    /// judge was told.
+    var latencyTicks: [LatencyTick] {
         get throws { try recorded.compactMap { if case .latencies(let tick) = $0 { tick } else { nil } } }
     }
 }

@@ -39,11 +39,11 @@ extension LatencyTick {
     @Test("a step that began just before a crash is the one that runs after it") func stepNumber() throws {
         let agent = try atHalf()
         let next = try agent.successor()
-        let before = try next.dealt
+        let before = try next.latencyTicks
         #expect(before.last?.step == 1)
         next.run(10)
         next.controller.stop()
-        let after = try next.dealt.dropFirst(before.count)
+        let after = try next.latencyTicks.dropFirst(before.count)
         #expect(!after.isEmpty && after.allSatisfy { $0.step == 2 })
     }
 
@@ -52,13 +52,13 @@ extension LatencyTick {
         let agent = try atHalf()
         agent.run(5)
         let next = try agent.successor()
-        let before = try next.dealt.count
+        let before = try next.latencyTicks.count
         for _ in 0..<20 {
             next.run(1)
             #expect(next.hasMismatch == false)
         }
         next.controller.stop()
-        let after = try next.dealt.dropFirst(before)
+        let after = try next.latencyTicks.dropFirst(before)
         #expect(after.allSatisfy { $0.isAsIntended })
         #expect(after.first?.share == .zero && after.last?.share == Self.half)
     }

@@ -153,9 +153,9 @@ import Testing
             agent.run(1)
             #expect(agent.hasMismatch == false)
         }
-        let dealt = try agent.dealt
-        #expect(dealt.contains { $0.share == half })
-        #expect(dealt.allSatisfy { $0.isAsIntended })
+        let ticks = try agent.latencyTicks
+        #expect(ticks.contains { $0.share == half })
+        #expect(ticks.allSatisfy { $0.isAsIntended })
     }
 
     @Test("an agent that cannot be marked as running is as careful as after a crash")

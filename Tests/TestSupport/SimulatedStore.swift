@@ -5,36 +5,36 @@ import RolloutController
 import RolloutEngine
 import Vocabulary
 
-/// A disk that may be full.
+/// The error of every operation that fails on a simulated disk, whatever the reason.
 public struct DiskFull: Error, CustomStringConvertible {
     public init() {}
     public var description: String { "no space left on device" }
 }
 
-/// What lies on the disk: it outlives the controllers and stores that use it.
+/// The content of a disk, and the ways in which it fails. It outlives the controllers and stores that use it.
 public final class SimulatedDisk {
     public var services: [String: StoredService] = [:]
-    /// By service and rollout.
+    /// The recordings by service and rollout.
     public var recordings: [String: [String: StoredPage]] = [:]
     public var journal: [JournalEntry] = []
     public var stoppedCleanly = true
-    /// Nil: every write succeeds; otherwise how many more do before all fail.
+    /// The number of writes that succeed before all others fail; nil if every write succeeds.
     public var writesLeft: Int?
     public var isUnreadable = false
-    /// By service: what a load says of it.
+    /// The reasons why states cannot be read, by service, as `load` reports them.
     public var unreadable: [String: String] = [:]
-    /// What goes on while a change is written: a slow disk lets time pass.
+    /// Called while a change is written, for example to let time pass as on a slow disk.
     public var onCommit: (StateChange) -> Void = { _ in }
-    /// Another program holds a lock: no commit succeeds.
+    /// True if another program holds a lock, so that no commit succeeds.
     public var isLocked = false
     /// Services whose changes cannot be written, whatever else can.
     public var refused: Set<String> = []
-    /// That were tried.
+    /// The number of commits that were tried.
     public var transactions = 0
 
     public init() {}
 
-    /// All writes fail from now on.
+    /// True if all writes fail from now on.
     public var isFull: Bool {
         get { writesLeft == 0 }
         set { writesLeft = newValue ? 0 : nil }
@@ -106,7 +106,7 @@ public final class SimulatedStore: StateStore {
         log.add(.committed(service: service, weight: split.candidate, generation: split.generation))
     }
 
-    /// All of it in one page.
+    /// Returns the whole recording in one page.
     public func recordingPage(service: String, rollout: String, after: Int64, limit: Int) throws -> StoredPage? {
         disk.recordings[service]?[rollout]
     }
@@ -133,7 +133,7 @@ public final class SimulatedStore: StateStore {
 
     public func entry(id: Int64) throws -> JournalEntry? { disk.journal.first { $0.id == id } }
 
-    /// One record for each rollout that the journal speaks of.
+    /// Returns a record for each rollout that the journal mentions.
     public func history(service: String, limit: Int) throws -> [RolloutRecord] {
         var records: [String: RolloutRecord] = [:]
         for entry in matching(service) {
@@ -160,10 +160,10 @@ public final class SimulatedStore: StateStore {
     }
 }
 
-/// The runtime directory: it outlives the controllers, not a reboot.
+/// The runtime directory, which outlives the controllers but not a reboot.
 public final class SimulatedMarker: LoweringMarker {
     public var states: [String: ServiceState] = [:]
-    /// Why marks cannot be read, by service.
+    /// The reasons why marks cannot be read, by service.
     public var unreadable: [String: String] = [:]
     public var isBroken = false
     public let log: ActionLog
@@ -188,7 +188,7 @@ public final class SimulatedMarker: LoweringMarker {
     }
 }
 
-/// Keeps what it is emitted.
+/// Keeps the events that it receives.
 public final class RecordingListener: EventListener {
     public struct EmittedEvent: Equatable {
         public var event: Event
@@ -196,7 +196,7 @@ public final class RecordingListener: EventListener {
         public var isDurable: Bool
     }
     public var emitted: [EmittedEvent] = []
-    /// How often deferred events were said to be in the journal.
+    /// The number of calls of `deferredEventsWritten`.
     public private(set) var deferredWrites = 0
 
     public init() {}

@@ -26,7 +26,8 @@ import Testing
         .proxyResponds, .serverEnded, .failed, .requestBroken, .expired, .switched, .ended,
     ]
 
-    /// A request with a complete body that nobody rescues. `nil`: the event cannot come in this state.
+    /// The expected outcome for a request with a complete body that is not rescued; nil if the event cannot occur in
+    /// this state.
     private static func expected(_ state: State, _ event: Event) -> Outcome? {
         let isWaiting = state == .requesting || state == .interimSent
         switch event {
@@ -143,11 +144,11 @@ import Testing
         var x = Self.exchange(in: .requesting)
         x.retry.rescue = .replayable
         #expect(x.response(status: status, kept) == (status >= 500 ? .rescue : nil))
-        // The status that the client was told is the baseline's.
+        // A rescued request has no status for the client yet: it will be that of the baseline's response.
         #expect(x.status == (status >= 500 ? 0 : UInt16(status)) && x.serverStatus == UInt16(status))
     }
 
-    @Test("a stale connection costs another attempt, any other end of it a 502")
+    @Test("a stale connection costs another attempt; a connection that ends otherwise is a 502")
     func stale() {
         let kept = KeptRequest(isHeld: true)
         var stale = Self.exchange(in: .requesting)
@@ -186,7 +187,7 @@ import Testing
         #expect(x.expired(owesOutput: true, serverBlocks: false, KeptRequest()) == .drop(.clientTimeout))
     }
 
-    @Test("interim responses are counted by the second")
+    @Test("interim responses are limited per second")
     func interim() {
         var x = Self.exchange(in: .requesting)
         let second: Int64 = 1_000_000_000
@@ -198,7 +199,7 @@ import Testing
         #expect(x.interimResponse(limit: 3, now: 12 * second, KeptRequest()) == .respond(.tooManyInterim))
     }
 
-    @Test("times of the observation are total, whatever the clock says")
+    @Test("an observation has valid times, whatever the clock says")
     func observation() {
         let plan = PlanFixture()
         var x = Self.exchange(in: .requesting)
@@ -240,7 +241,7 @@ import Testing
         }
     }
 
-    @Test("the baseline gets what it may have, and nothing where it is down")
+    @Test("the baseline gets only what the rescue rule allows, and nothing while it is down")
     func rescue() {
         let unsent = KeptRequest(isHeld: true, isUnsent: true, hasBaseline: true)
         let whole = KeptRequest(isHeld: true, isWhole: true, hasBaseline: true)

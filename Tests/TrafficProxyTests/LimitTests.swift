@@ -11,7 +11,7 @@ import Testing
 @Suite("Limits and refusals", .timeLimit(.minutes(15)))
 struct LimitTests {
     @Test(
-        "what cannot be served is refused, and nothing that follows on the connection is",
+        "what cannot be served is refused, and nothing that follows it on the connection is served",
         arguments: [
             ("GET /" + String(repeating: "a", count: 1 << 16), 414),
             ("GET / HTTP/1.1\r\nHost: x\r\nA: " + String(repeating: "a", count: 1 << 16), 431),
@@ -173,7 +173,7 @@ struct PublishTests {
         #expect(fixture.observations(2).map(\.slot) == [7, 8])
     }
 
-    @Test("a shutdown lets requests finish within the grace and says close")
+    @Test("a shutdown lets requests finish within the grace period, with `connection: close`")
     func shutdown() throws {
         let go = Mutex(false)
         let got = Mutex(false)

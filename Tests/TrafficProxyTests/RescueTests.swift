@@ -7,7 +7,7 @@ import Testing
 
 @testable import TrafficProxy
 
-/// A decent baseline and a candidate that gets every request.
+/// A healthy baseline, and a candidate that gets every request.
 private final class RescueFixture {
     let baseline: NamedServer
     let proxy: ProxyFixture
@@ -28,7 +28,7 @@ private final class RescueFixture {
     }
 }
 
-/// Reads a request with its four-byte body, then says this and closes.
+/// A server that reads a request with its four-byte body, sends `reply`, and closes the connection.
 private func failing(_ reply: String) -> ScriptedUpstream {
     ScriptedUpstream { peer, _ in
         _ = peer.receive(until: "body")
@@ -41,7 +41,7 @@ struct RescueTests {
     private static let get = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 
     @Test(
-        "what the candidate fails the baseline answers, and it counts once, as the candidate's failure",
+        "the baseline serves what the candidate failed, and the request counts once, as the candidate's failure",
         arguments: [
             ("HTTP/1.1 500 Broken\r\nContent-Length: 3\r\n\r\nbad", Outcome.serverError),
             ("HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n", .serverError),
@@ -72,7 +72,7 @@ struct RescueTests {
         #expect(batch.open == [])
     }
 
-    @Test("a candidate that hangs is rescued after its time, which is what its observation says")
+    @Test("a request to a candidate that hangs is rescued after the response timeout, which its observation shows")
     func hanging() throws {
         let release = Mutex(false)
         let candidate = ScriptedUpstream { peer, _ in
@@ -89,7 +89,7 @@ struct RescueTests {
         eventually { release.withLock({ $0 }) }
     }
 
-    @Test("where nothing was sent the baseline gets it, whatever its method, path and size")
+    @Test("a request of which nothing was sent is rescued, whatever its method, path and size")
     func unsent() throws {
         let full = FullBacklog()
         for port in [deadPort(), full.port] {
@@ -187,7 +187,7 @@ struct RescueTests {
         #expect(client.receiveResponse().text == "b POST /infer 1234bodyrest")
     }
 
-    @Test("once a byte of the answer is out a failure is a cut, and no second answer follows")
+    @Test("once a byte of the response was sent, a failure truncates it, and no second response follows")
     func cut() throws {
         let candidate = failing("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
         let fixture = try RescueFixture(candidate: candidate.port)
@@ -200,7 +200,7 @@ struct RescueTests {
         #expect(fixture.proxy.observations(1).map(\.outcome) == [.truncated])
     }
 
-    @Test("the next requests on the connection are right, pipelined ones too")
+    @Test("requests that follow a rescued one on its connection are served correctly, pipelined ones too")
     func pipelined() throws {
         let candidate = ScriptedUpstream { peer, _ in
             while true {
@@ -219,12 +219,12 @@ struct RescueTests {
         let seen = fixture.proxy.observations(7)
         #expect(seen.allSatisfy { $0.arm == .candidate && $0.outcome == .serverError })
         #expect(seen.count { $0.flags.contains(.rescued) } == 6)
-        // The answers were whole, so the candidate's connection served them all.
+        // The responses were complete, so the candidate's connection served all requests.
         #expect(candidate.accepted == 1)
         #expect(fixture.proxy.proxy.buffersInUse == 0)
     }
 
-    @Test("a request whose arm a header chose is answered by that arm, as it is")
+    @Test("a request that a header match assigned gets the response of that arm and is not rescued")
     func matched() throws {
         let match = [HeaderMatch(header: "x-canary", equals: "always", to: .candidate)]
         for port in [deadPort(), failing("HTTP/1.1 500 Broken\r\n\r\n").port] {
@@ -236,7 +236,7 @@ struct RescueTests {
         }
     }
 
-    @Test("a baseline's failure is never the candidate's to mend")
+    @Test("a request that the baseline failed is never sent to the candidate")
     func baselineFails() throws {
         let candidate = try NamedServer("c")
         for port in [deadPort(), failing("HTTP/1.1 500 Broken\r\n\r\n").port] {
@@ -249,7 +249,7 @@ struct RescueTests {
         #expect(candidate.requests.isEmpty)
     }
 
-    @Test("where the baseline fails as well the client gets a failure, and it still counts once")
+    @Test("if the baseline fails as well, the client gets an error, and the request still counts once")
     func bothFail() throws {
         let candidate = failing("HTTP/1.1 500 Broken\r\nContent-Length: 3\r\n\r\nbad")
         let fixture = try ProxyFixture(
