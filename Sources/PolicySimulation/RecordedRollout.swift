@@ -30,25 +30,25 @@ public enum RecordedRollout {
         var judge = SequentialJudge(policies, risk: risk, isKeyed: isKeyed, profile: profile)
         let nothing = WindowSnapshot(observations: ObservationWindow(retention: .seconds(1), startedAt: 0))
         let last = items.compactMap(\.step).max() ?? 1
-        var begin: Int64?
-        var now: Int64 = 0
+        var (now, elapsed): (Int64?, Int64) = (nil, 0)
         var requests = 0
         var results: [CheckResult] = []
         func verdict(_ fails: CheckResult?, _ isProven: Bool) -> Decision {
             let missing = results.filter { $0.isRequired && !$0.proven }.map { "\($0.path): \($0.missing)" }
             return Decision(
-                fails: fails, isProven: isProven, seconds: begin.map { now - $0 + 1 } ?? 0, requests: requests,
+                fails: fails, isProven: isProven, seconds: now == nil ? 0 : elapsed + 1, requests: requests,
                 step: judge.step, missing: fails == nil && !isProven ? missing : [])
         }
         for (index, item) in items.enumerated() {
             judge.take(item)
             if let second = item.second {
-                begin = begin ?? second
-                now = max(now, second)
+                // The clock starts again with the machine. Latencies are recorded later than the errors of their second.
+                if let now, second > now { elapsed += second - now }
+                now = now.map { second < $0 - BaselineHistory.longestGap ? second : max(second, $0) } ?? second
             }
             if case .errors(let tick) = item { requests += tick.requests(.candidate) }
             guard index + 1 == items.count || items[index + 1].beginsSecond else { continue }
-            results = judge.evaluate(policies, nothing, now: now * 1_000_000_000)
+            results = judge.evaluate(policies, nothing, now: (now ?? 0) * 1_000_000_000)
             let evaluation = Evaluation(results: results)
             if let failing = evaluation.failing(.revert) ?? evaluation.failing(.pause) {
                 return verdict(failing, false)

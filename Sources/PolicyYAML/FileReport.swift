@@ -9,8 +9,33 @@ final class FileReport {
 
     init(file: String, text: String = "") {
         self.file = file
-        lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        lines = Self.lines(of: text)
     }
+
+    /// The lines of a text, without their ends. They end where libyaml counts a new line: at CR LF, CR, LF, and at the
+    /// separators U+0085, U+2028 and U+2029.
+    private static func lines(of text: String) -> [Substring] {
+        let scalars = text.unicodeScalars
+        var lines: [Substring] = []
+        var (start, place) = (scalars.startIndex, scalars.startIndex)
+        while place < scalars.endIndex {
+            var next = scalars.index(after: place)
+            switch scalars[place] {
+            case "\n", "\r", "\u{85}", "\u{2028}", "\u{2029}":
+                lines.append(text[start..<place])
+                if scalars[place] == "\r", next < scalars.endIndex, scalars[next] == "\n" {
+                    next = scalars.index(after: next)
+                }
+                start = next
+            default: break
+            }
+            place = next
+        }
+        return lines + [text[start...]]
+    }
+
+    /// The message after the last diagnostic of a file with too many.
+    fileprivate static let more = "and more: correct those above first"
 
     var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
 
@@ -20,7 +45,7 @@ final class FileReport {
     private func add(_ severity: Diagnostic.Severity, _ mark: Mark?, _ message: String) {
         guard diagnostics.count < ConfigurationLimits.diagnostics else { return }
         if diagnostics.count == ConfigurationLimits.diagnostics - 1 {
-            diagnostics.append(Diagnostic(file: file, message: "and more: correct those above first"))
+            diagnostics.append(Diagnostic(file: file, message: Self.more))
             return
         }
         guard let mark else {
@@ -30,8 +55,7 @@ final class FileReport {
         var excerpt: String?
         var column = mark.column
         if lines.indices.contains(mark.line - 1) {
-            var line = lines[mark.line - 1]
-            if line.last == "\r" { line.removeLast() }
+            let line = lines[mark.line - 1]
             excerpt = String(line)
             column = String(line.unicodeScalars.prefix(mark.column - 1)).count + 1
         }
@@ -51,8 +75,9 @@ struct InvalidValue: Error {
 extension FileReport {
     /// The diagnostics of several files, sorted by file and place.
     static func diagnostics(of reports: [FileReport]) -> [Diagnostic] {
-        reports.flatMap(\.diagnostics).sorted { a, b in
-            (a.file, a.line ?? 0, a.column ?? 0, a.message) < (b.file, b.line ?? 0, b.column ?? 0, b.message)
+        func line(_ diagnostic: Diagnostic) -> Int { diagnostic.line ?? (diagnostic.message == more ? .max : 0) }
+        return reports.flatMap(\.diagnostics).sorted { a, b in
+            (a.file, line(a), a.column ?? 0, a.message) < (b.file, line(b), b.column ?? 0, b.message)
         }
     }
 }

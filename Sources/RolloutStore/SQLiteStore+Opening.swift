@@ -191,7 +191,7 @@ extension SQLiteStore {
             try Schema.migrate(queue)
             try queue.close()
             chmod(new, 0o600)
-            guard rename(new, path) == 0 else { throw StateDirectory.unusable(path, "cannot be created") }
+            guard rename(new, path) == 0 else { throw StateDirectory.unusable(path, "cannot be created", hint: .file) }
             directory.sync()
             return try DatabaseQueue(path: path, configuration: Schema.configuration())
         } catch {

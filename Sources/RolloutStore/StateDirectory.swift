@@ -15,7 +15,11 @@ final class StateDirectory {
         try Self.create(path)
         let file = path + "/canaryd.lock"
         let fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard fd >= 0 else { throw Self.unusable(path, "cannot be written") }
+        guard fd >= 0 else {
+            let cause = errno
+            guard Self.exists(file) else { throw Self.unusable(path, "cannot be written", cause) }
+            throw Self.unusable(file, "cannot be opened", cause, hint: .file)
+        }
         guard flock(fd, LOCK_EX | LOCK_NB) == 0 else {
             let cause = errno
             let holder = Self.contents(of: fd)
@@ -64,7 +68,7 @@ final class StateDirectory {
         // knows that something is missing. A database without its log would pass for an older state.
         for suffix in ["", "-wal", "-shm"] where Self.exists(database + suffix) {
             guard rename(database + suffix, target + suffix) == 0 else {
-                throw Self.unusable(database + suffix, "is damaged and cannot be moved aside")
+                throw Self.unusable(database + suffix, "is damaged and cannot be moved aside", hint: .file)
             }
         }
         sync()

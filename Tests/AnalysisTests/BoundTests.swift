@@ -13,7 +13,6 @@ import Testing
         var random = SplitMix64(seed: 5)
         var second: Int64 = 1_000
         var step: UInt16 = 0
-        var isKeyed = false
         /// Microseconds of one request.
         var latency: (Arm, inout SplitMix64) -> Double
 
@@ -128,11 +127,10 @@ import Testing
         #expect(process.requestsNeeded(logThreshold: ln(20)) == (isWaived ? 0 : nil))
     }
 
-    /// ln E of the proof after five quiet minutes, an incident of a minute in which both arms fail a tenth, and
-    /// `quietAfter` quiet seconds.
-    private static func proofOverIncident(_ check: ErrorsCheck, quietAfter: Int) -> Double {
+    /// ln E of the proof after five quiet minutes, an incident of a minute in which both arms fail a tenth.
+    private static func proofOverIncident(_ check: ErrorsCheck) -> Double {
         var process = ErrorsProcess(check, counted: .errors, mode: .counts(discount: 1), isKeyed: false)
-        for second in 0..<(360 + quietAfter) {
+        for second in 0..<360 {
             var tick = ErrorTick(second: Int64(second), step: 1)
             for i in 0..<40 {
                 let fails = (300..<360).contains(second) && i / 2 % 10 == second % 10
@@ -145,9 +143,9 @@ import Testing
 
     @Test("an incident of both arms does not prove equal odds, and does not undo the proof of the rate")
     func incidentOfErrors() {
-        let odds = Self.proofOverIncident(ErrorsCheck(maxIncrease: 0.5, floor: 0), quietAfter: 0)
+        let odds = Self.proofOverIncident(ErrorsCheck(maxIncrease: 0.5, floor: 0))
         #expect(odds < ln(20), "\(odds)")
-        let rate = Self.proofOverIncident(ErrorsCheck(max: 0.02), quietAfter: 0)
+        let rate = Self.proofOverIncident(ErrorsCheck(max: 0.02))
         #expect(rate > ln(20), "\(rate)")
     }
 

@@ -1,4 +1,5 @@
 import AdminTestSupport
+import Foundation
 import PolicyModel
 import Testing
 
@@ -42,6 +43,23 @@ struct InitTests {
         var sample = BaselineSample(seconds: 60)
         (sample.requests, sample.p95) = (3_000, p95)
         #expect(ProposedBounds(sample).p95 == .microseconds(microseconds))
+    }
+
+    @Test("files are written all or not at all, and a link that leads nowhere counts as a file")
+    func newFiles() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "init-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let (policy, service, link) = (folder + "/policy.yaml", folder + "/service.yaml", folder + "/link.yaml")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nowhere/at/all")
+        #expect(throws: Failure.self) { try NewFiles.refuseExisting(link) }
+        let failure = #expect(throws: Failure.self) {
+            try NewFiles.write([(path: policy, text: "a"), (path: link, text: "b")])
+        }
+        #expect(failure?.message.contains("link.yaml is there already") == true, "\(failure?.message ?? "")")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["link.yaml"])
+        try NewFiles.write([(path: policy, text: "a"), (path: service, text: "b")])
+        #expect(FileManager.default.contents(atPath: service) == Data("b".utf8))
     }
 
     @Test("a server is named by host and port, with or without http")

@@ -45,6 +45,11 @@ struct RenderingTests {
         ])
     func yamlStrings(_ value: String, _ text: String) { #expect(YAMLText.string(value) == text) }
 
+    @Test(
+        "YAML numbers are numbers for parsers of YAML 1.1 too",
+        arguments: [("1e-05", "1.0e-05"), ("1E+16", "1.0E+16"), ("1.5e-7", "1.5e-7"), ("-12", "-12"), ("0.25", "0.25")])
+    func yamlNumbers(_ digits: String, _ text: String) { #expect(YAMLText.write(.number(digits)) == text + "\n") }
+
     @Test("YAML nests lists in maps and maps in lists")
     func yaml() throws {
         let json = #"{"a":[{"b":1,"c":[]},{"b":2,"c":[[1,2],"x"]}],"d":{},"e":null,"f":{"g":true}}"#

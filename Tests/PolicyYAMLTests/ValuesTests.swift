@@ -189,5 +189,19 @@ struct ValuesTests {
         let root = NodeReader.read("policy: p\n" + lines, report: report)
         _ = root.map { PolicyReader.read($0, report: report) }
         #expect(report.diagnostics.count == ConfigurationLimits.diagnostics)
+        let shown = FileReport.diagnostics(of: [report])
+        #expect(shown.last?.message == "and more: correct those above first" && shown.first?.line == 2)
+    }
+
+    @Test(
+        "A diagnostic shows its own line, whatever ends the lines",
+        arguments: ["\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"])
+    func lineEnds(end: String) throws {
+        let text = ["# a file", "policy: p", "chekcs: []", ""].joined(separator: end)
+        let report = FileReport(file: "p.yaml", text: text)
+        let root = try #require(NodeReader.read(text, report: report))
+        _ = PolicyReader.read(root, report: report)
+        let diagnostic = try #require(report.diagnostics.first { $0.message.contains("chekcs") })
+        #expect(diagnostic.line == 3 && diagnostic.column == 1 && diagnostic.excerpt == "chekcs: []")
     }
 }

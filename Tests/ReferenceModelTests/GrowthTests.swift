@@ -17,8 +17,13 @@ struct GrowthTests {
         },
         { count in #"{"id":"\#(String(repeating: #"\\"#, count: 10 * count))","inputs":[]}"# },
         { count in "{" + (0..<count).map { #""k\#($0)":[[]]"# }.joined(separator: ",") + "}" },
-        { count in #"{"inputs":"# + String(repeating: "[", count: 10 * count) },
-        { count in #"{"inputs":["# + String(repeating: #"{"name":"a"},"#, count: count) + "]}" },
+        { count in #"{"x":"# + String(repeating: "[", count: 10 * count) },
+        // A request may have 256 inputs.
+        { count in
+            let shape = (0..<count / 50).map { _ in "1" }.joined(separator: ",")
+            let input = #"{"name":"a","datatype":"FP64","shape":[\#(shape)],"data":[1]}"#
+            return #"{"inputs":["# + [String](repeating: input, count: 100).joined(separator: ",") + "]}"
+        },
         { count in String(repeating: " ", count: 20 * count) + "{}" },
     ]
 

@@ -382,6 +382,15 @@ import Testing
         #expect(bytes(of: directory.file("file")) == [1])
     }
 
+    @Test("A lock file that cannot be opened is named itself")
+    func lockFile() throws {
+        symlink("/nowhere/at/all", directory.file("canaryd.lock"))
+        let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path) }
+        #expect(error?.code == .unusable)
+        #expect(error?.description.hasPrefix("\(directory.file("canaryd.lock")): cannot be opened") == true)
+        #expect(error?.description.contains("make it a directory") == false, "\(error?.description ?? "")")
+    }
+
     @Test("A directory in the database's place is refused, not moved")
     func directoryInPlace() throws {
         mkdir(directory.file(), 0o700)

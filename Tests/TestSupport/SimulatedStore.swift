@@ -70,7 +70,12 @@ public final class SimulatedStore: StateStore {
         disk.transactions += 1
         if disk.isLocked { throw DiskFull() }
         if changes.contains(where: { disk.refused.contains($0.state.service) }) { throw DiskFull() }
-        for change in changes { try commit(one: change) }
+        // All changes are stored, or none.
+        let (services, recordings, journal) = (disk.services, disk.recordings, disk.journal)
+        do { for change in changes { try commit(one: change) } } catch {
+            (disk.services, disk.recordings, disk.journal) = (services, recordings, journal)
+            throw error
+        }
     }
 
     private func commit(one change: StateChange) throws {

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(15))) struct ExchangeTests {
     typealias State = Exchange.State
 
-    private enum Event: String, CaseIterable {
+    private enum Event: CaseIterable {
         case connected, disconnected, interim, tooManyInterim, interimWentOut, response, responseGoesOut, responseEnded
         case proxyResponds, serverEnded, failed, requestBroken, expired, switched, rescued, ended
     }
@@ -19,12 +19,6 @@ import Testing
 
         var description: String { action.map { "\(state), \($0)" } ?? "\(state)" }
     }
-
-    private static let columns: [Event] = [
-        .connected, .disconnected, .interim, .tooManyInterim, .interimWentOut, .response, .responseGoesOut,
-        .responseEnded,
-        .proxyResponds, .serverEnded, .failed, .requestBroken, .expired, .switched, .ended,
-    ]
 
     /// The expected outcome for a request with a complete body that is not rescued; nil if the event cannot occur in
     /// this state.
@@ -112,7 +106,7 @@ import Testing
         return Outcome(state: x.state, action: action)
     }
 
-    @Test("every event in every state", arguments: State.allCases, columns)
+    @Test("every event in every state", arguments: State.allCases, Event.allCases)
     private func table(state: State, event: Event) {
         guard let expected = Self.expected(state, event) else { return }
         var x = Self.exchange(in: state)

@@ -123,7 +123,10 @@ struct PublishTests {
         counters.stop.store(true, ordering: .relaxed)
         eventually { counters.stopped.load(ordering: .relaxed) >= 4 }
         let sent = counters.sent.load(ordering: .relaxed)
-        while ended < sent { ended += fixture.proxy.drain().ended.count }
+        eventually("each request has an observation") {
+            ended += fixture.proxy.drain().ended.count
+            return ended >= sent
+        }
         #expect(counters.failed.load(ordering: .relaxed) == 0)
         #expect(ended == sent)
         #expect(sent > 0)

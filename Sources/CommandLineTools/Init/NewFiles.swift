@@ -6,7 +6,8 @@ enum NewFiles {
     /// Checks that nothing has this path yet.
     /// - Throws: `Failure` if something has.
     static func refuseExisting(_ path: String) throws {
-        guard access(path, F_OK) != 0 else {
+        var info = stat()
+        guard lstat(path, &info) != 0 else {
             throw Failure(
                 ExitStatus.failed,
                 "\(path) is there already, and init overwrites nothing: move it away, or choose another --out or --name"
@@ -17,8 +18,9 @@ enum NewFiles {
     static func write(_ text: String, to path: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            if errno == EEXIST { try refuseExisting(path) }
-            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(errno)))")
+            let cause = errno
+            if cause == EEXIST { try refuseExisting(path) }
+            throw Failure(ExitStatus.failed, "cannot write \(path): \(String(cString: strerror(cause)))")
         }
         let bytes = Array(text.utf8)
         var written = 0

@@ -51,11 +51,19 @@ enum YAMLText {
         switch value {
         case .null: "null"
         case .bool(let value): value ? "true" : "false"
-        case .number(let digits): digits
+        case .number(let digits): number(digits)
         case .string(let value): string(value)
         case .array: "[]"
         case .object: "{}"
         }
+    }
+
+    /// A number of JSON. YAML 1.1 parsers take `1e-05` for a text, and `1.0e-05` for a number.
+    private static func number(_ digits: String) -> String {
+        guard let exponent = digits.firstIndex(where: { $0 == "e" || $0 == "E" }), !digits.contains(".") else {
+            return digits
+        }
+        return digits[..<exponent] + ".0" + digits[exponent...]
     }
 
     /// A scalar: plain if that is safe, otherwise in double quotes.
