@@ -12,7 +12,7 @@ struct WriteLedger {
     static let stateInterval: Duration = .seconds(5)
     /// The interval at which the judge itself is written during a rollout. Items that it took later are replayed after
     /// a crash.
-    static let judgeInterval: Duration = .seconds(60)
+    static let judgeInterval: Duration = .seconds(120)
     /// The interval at which the judge is written between rollouts, when only the profile of the serving version
     /// changes, and that over hours.
     static let profileInterval: Duration = .seconds(600)

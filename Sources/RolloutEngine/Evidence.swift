@@ -32,3 +32,36 @@ public struct Evidence: Hashable, Codable, Sendable {
         self.step = step
     }
 }
+
+// During a rollout the profile is the judge's own, which is then stored once.
+extension Evidence {
+    private enum CodingKeys: CodingKey {
+        case rollout, serving, judge, profile, quality, sinceStart, sinceStep, step
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        let judge = try values.decode(Judge.self, forKey: .judge)
+        self.init(
+            rollout: try values.decode(String.self, forKey: .rollout),
+            serving: try values.decode(VersionIdentity.self, forKey: .serving), judge: judge,
+            profile: try values.decodeIfPresent(BaselineProfile.self, forKey: .profile) ?? judge.profile
+                ?? BaselineProfile(),
+            quality: try values.decode(QualityTable.self, forKey: .quality),
+            sinceStart: try values.decode([OutcomeCounts].self, forKey: .sinceStart),
+            sinceStep: try values.decode([OutcomeCounts].self, forKey: .sinceStep),
+            step: try values.decode(UInt16.self, forKey: .step))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encode(rollout, forKey: .rollout)
+        try values.encode(serving, forKey: .serving)
+        try values.encode(judge, forKey: .judge)
+        if judge.profile != profile { try values.encode(profile, forKey: .profile) }
+        try values.encode(quality, forKey: .quality)
+        try values.encode(sinceStart, forKey: .sinceStart)
+        try values.encode(sinceStep, forKey: .sinceStep)
+        try values.encode(step, forKey: .step)
+    }
+}

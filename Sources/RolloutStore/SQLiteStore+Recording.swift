@@ -39,7 +39,7 @@ extension FixedWidthInteger {
 /// The recordings of the judges' input.
 ///
 /// Every service adds to its recording every few seconds, but a reader needs the parts of one service together. New
-/// parts are therefore appended to one table for all services, `recent`; once a minute, when the judge itself is
+/// parts are therefore appended to one table for all services, `recent`; every two minutes, when the judge itself is
 /// stored, those of a service are moved to `recording` as one row. If they were written there at once, each write would
 /// dirty pages of every service.
 extension SQLiteStore {
@@ -224,7 +224,7 @@ extension SQLiteStore {
             agent.services[index].tail = []
             agent.unreadable[service] =
                 "the last input of the judge of \(service) cannot be read: \(error); its rollout continues with the "
-                + "evidence that was written up to a minute before"
+                + "evidence that was written up to two minutes before"
         }
     }
 

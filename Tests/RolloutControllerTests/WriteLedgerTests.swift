@@ -103,8 +103,8 @@ import Vocabulary
         }
     }
 
-    @Test("the judge is due once a minute in a rollout and each ten minutes between rollouts") func judge() {
-        for (inRollout, interval) in [(true, Int64(60)), (false, 600)] {
+    @Test("the judge is due every two minutes in a rollout and each ten minutes between rollouts") func judge() {
+        for (inRollout, interval) in [(true, Int64(120)), (false, 600)] {
             let writes = judgeWrites(inRollout: inRollout)
             #expect(writes.first.map { $0 >= 1 && $0 <= interval } == true)
             #expect(zip(writes, writes.dropFirst()).allSatisfy { $1 - $0 == interval })

@@ -169,6 +169,25 @@ import Testing
         #expect((kept.first?["state"] as String?)?.contains("\"rolloutCount\":1") == true)
     }
 
+    @Test("The profile of a rollout's judge is stored once, and another version's beside the judge")
+    func profile() throws {
+        let json = StableJSON()
+        var scene = Scene()
+        _ = scene.start()
+        var profile = BaselineProfile()
+        profile.observe(.errors(ErrorTick(second: 1, step: 1)))
+        var evidence = scene.evidence(requests: 3)
+        evidence.judge = .sequential(SequentialJudge([], risk: Risk(), isKeyed: false, profile: profile))
+        evidence.profile = try #require(evidence.judge.profile)
+        let once = try json.text(evidence)
+        #expect(try json.value(Evidence.self, once) == evidence)
+        evidence.profile.observe(.errors(ErrorTick(second: 2, step: 1)))
+        for _ in 0..<20 { evidence.profile.observe(.errors(ErrorTick(second: 70, step: 1))) }
+        let twice = try json.text(evidence)
+        #expect(try json.value(Evidence.self, twice) == evidence)
+        #expect(evidence.profile != evidence.judge.profile && twice.utf8.count > once.utf8.count + 500)
+    }
+
     @Test("Evidence that cannot be read is named, and the state is there without it")
     func unreadableEvidence() throws {
         let store = try SQLiteStore(directory: directory.path)

@@ -138,27 +138,52 @@ public struct LatencyProfile: Hashable, Sendable {
     }
 }
 
-/// A profile is stored as lists of the buckets that are not empty and of their counts.
+// A profile is stored as the runs of buckets that are not empty, each by its first bucket and its length, and their
+// counts. Earlier builds stored each bucket.
 extension LatencyProfile: Codable {
-    private enum CodingKeys: String, CodingKey { case failed, buckets, counts }
+    private enum CodingKeys: String, CodingKey { case failed, runs, buckets, counts }
 
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         failed = min(try values.decode(UInt32.self, forKey: .failed), Self.fading)
         total = failed
-        let buckets = try values.decode([Int].self, forKey: .buckets)
         let stored = try values.decode([UInt32].self, forKey: .counts)
+        let buckets: [Int]
+        if let runs = try values.decodeIfPresent([Int].self, forKey: .runs) {
+            buckets = Self.buckets(of: runs)
+        } else {
+            buckets = try values.decode([Int].self, forKey: .buckets)
+        }
         for (bucket, count) in zip(buckets, stored)
         where (0..<LatencyBuckets.count).contains(bucket) && count < Self.fading && total < 2 * Self.fading {
             add(count, to: bucket)
         }
     }
 
+    /// The buckets of runs; those that do not exist, and further ones after as many as exist, are left out.
+    private static func buckets(of runs: [Int]) -> [Int] {
+        var buckets: [Int] = []
+        for place in stride(from: 0, to: runs.count - 1, by: 2) {
+            let (begin, length) = (runs[place], runs[place + 1])
+            guard (0..<LatencyBuckets.count).contains(begin), buckets.count < LatencyBuckets.count else { break }
+            buckets += begin..<min(begin + min(max(length, 0), LatencyBuckets.count), LatencyBuckets.count)
+        }
+        return buckets
+    }
+
     public func encode(to encoder: any Encoder) throws {
         let used = (Self.doublings..<counts.count).filter { counts[$0] > 0 }
+        var runs: [Int] = []
+        for place in used {
+            if let begin = runs.dropLast().last, begin + runs[runs.count - 1] == bucket(at: place) {
+                runs[runs.count - 1] += 1
+            } else {
+                runs += [bucket(at: place), 1]
+            }
+        }
         var values = encoder.container(keyedBy: CodingKeys.self)
         try values.encode(failed, forKey: .failed)
-        try values.encode(used.map(bucket(at:)), forKey: .buckets)
+        try values.encode(runs, forKey: .runs)
         try values.encode(used.map { counts[$0] }, forKey: .counts)
     }
 }

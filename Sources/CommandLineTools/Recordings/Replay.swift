@@ -136,9 +136,10 @@ struct ReplayReport: Codable {
         }
         if let trace = stored.trace {
             let points = recomputed.trace.points
+            // Earlier builds stored values that were not rounded.
             let isTraceSame =
                 trace.spacing == recomputed.trace.spacing && trace.points.count == points.count
-                && zip(trace.points, points).allSatisfy { isSame($0, $1) }
+                && zip(trace.points, points).allSatisfy { EvidenceTrace.rounded($0.value) == $1 }
             if !isTraceSame { names.append("the evidence over time") }
         }
         return names

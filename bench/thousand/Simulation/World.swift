@@ -90,14 +90,14 @@ final class Plane: DataPlane {
 /// Scrapes without a network: all servers have the same metrics page, which is parsed and read as a scrape of it would be.
 final class SimulatedScrapes: MetricSource {
     private var targets: [MetricTarget] = []
-    private let page: [UInt8]
+    private let page: MovingPage
     /// Seconds between two scrapes of a target.
     private let interval: Int
     private var readings: [MetricReading] = []
     private(set) var failures = 0
 
     init(page: [UInt8], interval: Int) {
-        self.page = page
+        self.page = MovingPage(page)
         self.interval = interval
     }
 
@@ -110,6 +110,7 @@ final class SimulatedScrapes: MetricSource {
 
     /// Scrapes the targets that are due in this second.
     func scrape(second: Int, at: Int64) {
+        let page = page.page(requests: 1_000 + 10 * second)
         for i in stride(from: second % interval, to: targets.count, by: interval) {
             let target = targets[i]
             let reader = SampleReader(
