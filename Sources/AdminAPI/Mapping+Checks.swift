@@ -69,6 +69,12 @@ extension EvaluationStatus {
             blindness: evaluation.blindness, baseline: ArmCondition(evaluation.baseline),
             candidate: ArmCondition(evaluation.candidate),
             checks: evaluation.results.map { CheckStatus($0, traced: traced) },
-            items: evaluation.items)
+            items: evaluation.items,
+            arguments: evaluation.arguments?.flatMap { policy in
+                policy.arguments.map {
+                    PolicyArgumentStatus(
+                        policy: policy.policy, name: $0.name, value: $0.value, isDefault: $0.isDefault)
+                }
+            })
     }
 }

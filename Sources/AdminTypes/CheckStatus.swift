@@ -149,6 +149,8 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
     public var checks: [CheckStatus]
     /// The number of items of the rollout's recording on which the evidence is based; absent if the judge records none.
     public var items: Int?
+    /// The arguments of the policies, in their order; absent if they have none.
+    public var arguments: [PolicyArgumentStatus]?
     /// True if every required check was proven.
     public var isProven: Bool { checks.allSatisfy { !$0.isRequired || $0.proven } }
 
@@ -181,7 +183,7 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
 
     public init(
         verdict: Verdict, dataFlowing: Bool, blindness: String?, baseline: ArmCondition, candidate: ArmCondition,
-        checks: [CheckStatus], items: Int? = nil
+        checks: [CheckStatus], items: Int? = nil, arguments: [PolicyArgumentStatus]? = nil
     ) {
         self.verdict = verdict
         self.dataFlowing = dataFlowing
@@ -190,5 +192,6 @@ public struct EvaluationStatus: Hashable, Codable, Sendable {
         self.candidate = candidate
         self.checks = checks
         self.items = items
+        self.arguments = arguments
     }
 }

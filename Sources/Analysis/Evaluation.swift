@@ -14,6 +14,14 @@ public struct Evaluation: Hashable, Codable, Sendable {
     public var blindness: String?
     /// The number of items of the rollout's recording behind its evidence; nil if the judge keeps no recording.
     public var items: Int?
+    /// The arguments of the policies; nil if they have none.
+    public var arguments: [PolicyArguments]?
+
+    /// The arguments of a policy.
+    public struct PolicyArguments: Hashable, Codable, Sendable {
+        public var policy: String
+        public var arguments: [PolicyArgument]
+    }
 
     public init(
         results: [CheckResult] = [], baseline: ArmCondition = ArmCondition(), candidate: ArmCondition = ArmCondition(),
@@ -24,6 +32,13 @@ public struct Evaluation: Hashable, Codable, Sendable {
         self.candidate = candidate
         self.isDataFlowing = isDataFlowing
         self.blindness = blindness
+    }
+
+    /// Notes the arguments of the policies by which the results were found.
+    public mutating func note(_ policies: [Policy]) {
+        let known = policies.filter { !$0.arguments.isEmpty }
+        guard !known.isEmpty else { return }
+        arguments = known.map { PolicyArguments(policy: $0.name, arguments: $0.arguments) }
     }
 
     /// The most severe verdict of the required checks, in the order fail, error, inconclusive, noData, pass. The noData

@@ -46,6 +46,8 @@ public struct Configuration: Hashable, Sendable {
     public var services: [Service]
     /// The policies by name.
     public var policies: [String: Policy]
+    /// The policies with the arguments of the services that give some, by service and policy.
+    public var adapted: [String: [String: Policy]] = [:]
     /// What was read, the agent's own file first.
     public var files: [String] = []
 
@@ -55,6 +57,8 @@ public struct Configuration: Hashable, Sendable {
         self.policies = policies
     }
 
-    /// The policies of a service, in its order.
-    public func policies(of service: Service) -> [Policy] { service.policies.compactMap { policies[$0] } }
+    /// The policies of a service with its arguments, in its order.
+    public func policies(of service: Service) -> [Policy] {
+        service.policies.compactMap { adapted[service.name]?[$0] ?? policies[$0] }
+    }
 }

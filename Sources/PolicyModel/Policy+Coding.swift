@@ -3,6 +3,18 @@ import Vocabulary
 // Policies are stored with the rollouts that run under them. These checks have keys that earlier builds did not write;
 // when such a policy is read, they have their defaults.
 
+extension Policy {
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            name: try values.decode(String.self, forKey: .name),
+            description: try values.decode(String.self, forKey: .description),
+            arguments: try values.decodeIfPresent([PolicyArgument].self, forKey: .arguments) ?? [],
+            onNoData: try values.decode(NoDataRule.self, forKey: .onNoData),
+            checks: try values.decode([Check].self, forKey: .checks))
+    }
+}
+
 extension Check {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)

@@ -2,15 +2,23 @@ import Vocabulary
 
 /// A named set of checks.
 public struct Policy: Hashable, Codable, Sendable {
+    enum CodingKeys: String, CodingKey { case name, description, arguments, onNoData, checks }
+
     public var name: String
     public var description: String
+    /// The arguments with the values in force, in the order of the file.
+    public var arguments: [PolicyArgument]
     public var onNoData: NoDataRule
     /// Names are unique within a policy.
     public var checks: [Check]
 
-    public init(name: String, description: String = "", onNoData: NoDataRule = .hold, checks: [Check]) {
+    public init(
+        name: String, description: String = "", arguments: [PolicyArgument] = [], onNoData: NoDataRule = .hold,
+        checks: [Check]
+    ) {
         self.name = name
         self.description = description
+        self.arguments = arguments
         self.onNoData = onNoData
         self.checks = checks
     }

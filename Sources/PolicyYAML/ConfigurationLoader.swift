@@ -57,7 +57,8 @@ public enum ConfigurationLoader {
         var linted = LintedFiles()
         linted.count = run.count
         linted.policies = run.policies.compactMap(\.policy)
-        linted.services = run.services
+        linted.services = run.services.compactMap(\.service)
+        linted.adapted = CrossChecks.adapted(run.services, run.policies)
         return Loaded(linted, run.reports)
     }
 
@@ -70,11 +71,12 @@ public enum ConfigurationLoader {
         let folder = FilePaths.folder(of: agentFile)
         let agent = AgentReader.read(root, base: folder, report: report)
         let set = ConfigurationSet.read(agent, folder: folder)
-        CrossChecks.run(set, agent: agent)
+        let adapted = CrossChecks.run(set, agent: agent)
         let policies = set.policies.compactMap(\.policy).map { ($0.name, $0) }
         var configuration = Configuration(
             agent: agent.settings, services: set.services.compactMap(\.service).sorted { $0.name < $1.name },
             policies: Dictionary(policies, uniquingKeysWith: { first, _ in first }))
+        configuration.adapted = adapted
         configuration.files = [agentFile] + set.reports.map(\.file)
         return (configuration, [report] + set.reports)
     }
@@ -86,15 +88,24 @@ public struct LintedFiles: Sendable {
     public var count = 0
     public var policies: [Policy] = []
     public var services: [Service] = []
+    /// The policies with the arguments of the services that give some, by service and policy.
+    var adapted: [String: [String: Policy]] = [:]
 
     public init() {}
+
+    /// Those policies of a service that are among the files, with its arguments, in its order.
+    public func policies(of service: Service) -> [Policy] {
+        service.policies.compactMap { name in
+            adapted[service.name]?[name] ?? policies.first { $0.name == name }
+        }
+    }
 }
 
 /// The state of a run of `lint`.
 private struct LintRun {
     var reports: [FileReport] = []
     var policies: [PolicyDraft] = []
-    var services: [Service] = []
+    var services: [ServiceDraft] = []
     var count = 0
 
     mutating func take(_ file: String) {
@@ -121,8 +132,7 @@ private struct LintRun {
         switch Document.kind(of: root, file: file) {
         case .policy: policies.append(PolicyReader.read(root, report: report))
         case .service:
-            let draft = ServiceReader.read(root, base: FilePaths.folder(of: file), report: report)
-            if let service = draft.service { services.append(service) }
+            services.append(ServiceReader.read(root, base: FilePaths.folder(of: file), report: report))
         case .policyTest: reports += PolicyTestReader.read(root, file: file, report: report).others
         case .agent:
             reports.removeLast()

@@ -2,23 +2,25 @@ import PolicyModel
 
 /// What only files together can show.
 enum CrossChecks {
-    static func run(_ set: ConfigurationSet, agent: AgentDraft) {
+    /// - Returns: the policies of the services that give them arguments, by service and policy.
+    static func run(_ set: ConfigurationSet, agent: AgentDraft) -> [String: [String: Policy]] {
         policyNames(set.policies)
         serviceNames(set.services)
         routes(set.services)
         sockets(set.services, agent: agent.settings)
         trust(set.services, agent: agent.settings)
-        let policies = Dictionary(
-            set.policies.compactMap { draft in draft.name.map { ($0.value, draft.policy) } },
-            uniquingKeysWith: { first, _ in first })
+        let policies = byName(set.policies)
+        let adapted = adapted(set.services, set.policies)
         for draft in set.services {
             var scores: (policy: String, range: ScoreRange)?
-            for name in draft.policies {
+            for use in draft.policies {
+                let name = use.name
                 guard let known = policies[name.value] else {
                     unknown(name, among: policies.keys.sorted(), set: set, draft: draft)
                     continue
                 }
-                guard let policy = known else { continue }
+                let own = draft.name.flatMap { adapted[$0.value]?[name.value] }
+                guard let policy = own ?? known.policy else { continue }
                 scraped(policy, at: name.mark, draft: draft)
                 guard let range = [policy].scoreRange else { continue }
                 if let scores, scores.range != range {
@@ -30,6 +32,29 @@ enum CrossChecks {
                 scores = scores ?? (name.value, range)
             }
         }
+        return adapted
+    }
+
+    private static func byName(_ drafts: [PolicyDraft]) -> [String: PolicyDraft] {
+        Dictionary(
+            drafts.compactMap { draft in draft.name.map { ($0.value, draft) } }, uniquingKeysWith: { first, _ in first }
+        )
+    }
+
+    /// The policies of services that give them arguments, by service and policy. Policies that are not among the drafts
+    /// are passed over.
+    static func adapted(_ services: [ServiceDraft], _ policies: [PolicyDraft]) -> [String: [String: Policy]] {
+        let policies = byName(policies)
+        var adapted: [String: [String: Policy]] = [:]
+        for draft in services {
+            for use in draft.policies where !use.arguments.isEmpty {
+                guard let service = draft.name?.value, let known = policies[use.name.value], known.policy != nil else {
+                    continue
+                }
+                adapted[service, default: [:]][use.name.value] = use.policy(from: known, report: draft.report)
+            }
+        }
+        return adapted
     }
 
     static func policyNames(_ drafts: [PolicyDraft]) {

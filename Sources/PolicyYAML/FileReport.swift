@@ -4,13 +4,20 @@ import PolicyModel
 final class FileReport {
     /// The file's name as it is shown in messages.
     let file: String
+    private let text: String
     private let lines: [Substring]
     private(set) var diagnostics: [Diagnostic] = []
+    /// True if an error in the value of an argument was reported to another file, where the value is written.
+    var isSpoiled = false
 
     init(file: String, text: String = "") {
         self.file = file
+        self.text = text
         lines = Self.lines(of: text)
     }
+
+    /// An empty report on the same file.
+    func anew() -> FileReport { FileReport(file: file, text: text) }
 
     /// The lines of a text, without their ends. They end where libyaml counts a new line: at CR LF, CR, LF, and at the
     /// separators U+0085, U+2028 and U+2029.
@@ -37,7 +44,7 @@ final class FileReport {
     /// The message after the last diagnostic of a file with too many.
     fileprivate static let more = "and more: correct those above first"
 
-    var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
+    var hasErrors: Bool { isSpoiled || diagnostics.contains { $0.severity == .error } }
 
     func error(_ mark: Mark?, _ message: String) { add(.error, mark, message) }
     func warning(_ mark: Mark?, _ message: String) { add(.warning, mark, message) }

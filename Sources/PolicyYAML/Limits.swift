@@ -12,6 +12,7 @@ public enum ConfigurationLimits {
     public static let listenAddresses = 16
     public static let steps = 64
     public static let checks = 64
+    public static let arguments = 64
     public static let groups = 64
     /// The most statuses of a check of errors, and of an arm in a policy test.
     public static let statuses = 64

@@ -21,8 +21,19 @@ struct Node {
         var value: Node
     }
 
+    /// The argument of a policy whose value stands in the node's place.
+    struct Argument {
+        var name: String
+        /// The place of the value.
+        var mark: Mark
+        /// The report of the service's file with the value; nil if it is the default in the policy's own file.
+        var report: FileReport?
+    }
+
     var mark: Mark
     var content: Content
+    /// The argument that the content comes from; nil for what is written in the node's own place.
+    var argument: Argument?
 
     /// A value that was left out, `~` or `null`.
     var isEmpty: Bool {

@@ -4,32 +4,39 @@ import Vocabulary
 /// The content of a policy file, as far as it could be read.
 struct PolicyDraft {
     var name: Located<String>?
-    /// The policy; nil if the file has any error.
+    /// The policy with the defaults of its arguments; nil if the file has any error.
     var policy: Policy?
     var report: FileReport
+    /// The document, for reading the policy again with other arguments.
+    var root: Node
 }
 
 /// Reads a policy.
 struct PolicyReader {
     let report: FileReport
 
-    static func read(_ root: Node, report: FileReport) -> PolicyDraft {
-        PolicyReader(report: report).policy(root)
+    /// - Parameter values: the arguments that a service gives; the others have their defaults.
+    static func read(_ root: Node, report: FileReport, values: [String: Node] = [:]) -> PolicyDraft {
+        PolicyReader(report: report).policy(root, values)
     }
 
-    private func policy(_ root: Node) -> PolicyDraft {
-        let keys = ["policy", "description", "onNoData", "threshold", "checks"]
-        guard let section = Section(root, "a policy", keys: keys, report: report) else {
-            return PolicyDraft(report: report)
+    private func policy(_ root: Node, _ values: [String: Node]) -> PolicyDraft {
+        let arguments = PolicyArguments(root, report: report)
+        let keys = ["policy", "description", PolicyArguments.key, "onNoData", "threshold", "checks"]
+        let replaced = arguments.replaced(in: root, by: values)
+        guard let section = Section(replaced, "a policy", keys: keys, report: report) else {
+            return PolicyDraft(report: report, root: root)
         }
         let name = section.name("policy", "policy: standard")
         let description = section.text("description") ?? ""
         let noData = noDataRule(section)
         let limits = thresholdLimits(section, defaults: ThresholdLimits())
         let checks = checks(section, defaults: limits)
-        guard let name, !report.hasErrors else { return PolicyDraft(name: name, report: report) }
-        let policy = Policy(name: name.value, description: description, onNoData: noData, checks: checks)
-        return PolicyDraft(name: name, policy: policy, report: report)
+        guard let name, !report.hasErrors else { return PolicyDraft(name: name, report: report, root: root) }
+        let policy = Policy(
+            name: name.value, description: description, arguments: arguments.values(values), onNoData: noData,
+            checks: checks)
+        return PolicyDraft(name: name, policy: policy, report: report, root: root)
     }
 
     /// Reads `hold`, or `{then: revert, after: 10m}`.

@@ -5,15 +5,22 @@ extension FileReport {
     func read<T>(_ node: Node, _ example: String, _ parse: (String) throws(InvalidValue) -> T) -> T? {
         guard case .scalar(let text, _) = node.content, !node.isEmpty else {
             if case .unusable = node.content { return nil }
-            error(node.mark, "expected a value such as \(example); found \(node.kind)")
+            error(in: node, "expected a value such as \(example); found \(node.kind)")
             return nil
         }
         do {
             return try parse(text)
         } catch {
-            self.error(node.mark, "'\(shown(text))' \(error.message)")
+            self.error(in: node, "'\(shown(text))' \(error.message)")
             return nil
         }
+    }
+
+    /// Reports an error at the place where the value of a node is written.
+    private func error(in node: Node, _ message: String) {
+        guard let argument = node.argument else { return error(node.mark, message) }
+        (argument.report ?? self).error(argument.mark, "\(message) (used as argument '\(argument.name)')")
+        if argument.report != nil { isSpoiled = true }
     }
 
     /// Short enough for one line.

@@ -9,7 +9,7 @@ struct ServiceDraft {
     var route = Route()
     var routeMark: Mark?
     var trafficMark: Mark?
-    var policies: [Located<String>] = []
+    var policies: [PolicyUse] = []
     var report: FileReport
 }
 
@@ -57,7 +57,7 @@ struct ServiceReader {
         guard let name = draft.name, let versions, let baseline, !report.hasErrors else { return draft }
         draft.service = Service(
             name: name.value, listen: draft.listen.map(\.value), route: draft.route, versions: versions.map(\.value),
-            baseline: baseline, candidate: candidate, policies: draft.policies.map(\.value), traffic: traffic,
+            baseline: baseline, candidate: candidate, policies: draft.policies.map(\.name.value), traffic: traffic,
             strategy: strategy, analysis: analysis)
         return draft
     }
@@ -111,16 +111,54 @@ struct ServiceReader {
         }
     }
 
-    private func policies(_ section: Section) -> [Located<String>] {
+    /// Reads the policies, each a name, or `{use: standard, with: {p95: 350ms}}`.
+    private func policies(_ section: Section) -> [PolicyUse] {
         guard let items = section.list("policies", "'policies'", atMost: 64) else { return [] }
         var seen: Set<String> = []
         return items.compactMap { item in
-            let name = report.read(item, "standard") { (text) throws(InvalidValue) -> String in
-                let name = try Names.checked(text)
-                guard seen.insert(name).inserted else { throw InvalidValue("is repeated: remove one of them") }
-                return name
+            var (node, arguments): (Node?, [Node.Entry]) = (item, [])
+            if case .mapping = item.content {
+                guard let part = Section(item, "a policy in use", keys: ["use", "with"], report: report) else {
+                    return nil
+                }
+                part.require("use", "use: standard")
+                node = part.node("use")
+                arguments = self.arguments(part)
             }
-            return name.map { Located(value: $0, mark: item.mark) }
+            let name = node.flatMap { node in
+                report.read(node, "standard") { (text) throws(InvalidValue) -> String in
+                    let name = try Names.checked(text)
+                    guard seen.insert(name).inserted else { throw InvalidValue("is repeated: remove one of them") }
+                    return name
+                }
+            }
+            guard let node, let name else { return nil }
+            return PolicyUse(name: Located(value: name, mark: node.mark), arguments: arguments)
+        }
+    }
+
+    /// Reads the arguments of a policy in use. The values are checked when the policy is read with them.
+    private func arguments(_ part: Section) -> [Node.Entry] {
+        guard let node = part.node("with") else { return [] }
+        guard case .mapping(let entries) = node.content else {
+            if case .unusable = node.content { return [] }
+            report.error(
+                node.mark, "'with' is a mapping of arguments: write {p95: 350ms}; found \(node.kind)")
+            return []
+        }
+        return entries.filter { entry in
+            if entry.value.isEmpty {
+                report.error(entry.key, "argument '\(entry.name)' has no value: write one, or remove it")
+                return false
+            }
+            switch entry.value.content {
+            case .scalar: return true
+            case .unusable: return false
+            case .list, .mapping:
+                report.error(
+                    entry.value.mark, "an argument is a plain value such as 350ms; found \(entry.value.kind)")
+                return false
+            }
         }
     }
 

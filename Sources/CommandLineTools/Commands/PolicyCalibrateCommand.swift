@@ -97,7 +97,7 @@ struct ServicePolicies {
                     + "the agent's files are",
                 detail: loaded.diagnostics.filter { $0.severity == .error }.prefix(5).map(\.description))
         }
-        policies = service.policies.compactMap { configuration.policies[$0] }
+        policies = configuration.policies(of: service)
         risk = service.analysis.risk
     }
 }

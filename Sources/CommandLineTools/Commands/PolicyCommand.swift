@@ -74,7 +74,7 @@ struct PolicyLintCommand: ParsableCommand {
     private func forecastEach(_ files: LintedFiles, _ rate: Double, _ console: Console) throws {
         var failed: [String] = []
         for service in files.services {
-            do { try forecast(service, files.policies, rate, console) } catch let failure as Failure {
+            do { try forecast(service, files.policies(of: service), rate, console) } catch let failure as Failure {
                 failed.append("\(service.name): \(failure.message)")
                 failed += failure.detail
             }
@@ -85,11 +85,10 @@ struct PolicyLintCommand: ParsableCommand {
     }
 
     /// Simulates rollouts of a service by those of its policies that are among the files.
-    private func forecast(_ service: Service, _ all: [Policy], _ rate: Double, _ console: Console) throws {
+    private func forecast(_ service: Service, _ policies: [Policy], _ rate: Double, _ console: Console) throws {
         let steps = service.strategy.steps.compactMap { step -> (weight: Weight, hold: Duration)? in
             if case .weight(let weight, let hold) = step { (weight, hold) } else { nil }
         }
-        let policies = all.filter { service.policies.contains($0.name) }
         let missing = service.policies.filter { name in !policies.contains { $0.name == name } }
         if !missing.isEmpty {
             console.line("\(service.name): without \(missing.joined(separator: ", ")), whose files were not given")

@@ -41,27 +41,46 @@ struct InitFiles {
     private static func share(_ value: Double) -> String { Measurement.decimals(value * 100, 3) + "%" }
 
     /// Pads a line of YAML so that its comment is aligned with those of the lines around it.
-    private static func pad(_ text: String) -> String { EventText.pad(text, 20) }
+    private static func pad(_ text: String, to width: Int = 20) -> String { EventText.pad(text, width) }
 
-    /// A second comment line for a floor that was raised; empty for others.
-    private var floorReason: String {
-        bounds.isRaised
-            ? "\n" + String(repeating: " ", count: 27) + "# the least that this traffic proves in a working day" : ""
+    /// The arguments of the policy, whose defaults are the measured bounds.
+    private var arguments: String {
+        func line(_ name: String, _ value: String, _ comment: String) -> String {
+            "  " + Self.pad("\(name): {default: \(value)}", to: 30) + " # \(comment)\n"
+        }
+        return line("maxErrors", Self.share(bounds.maxErrors), "ceiling of the error rate")
+            + line(
+                "errorFloor", Self.share(bounds.errorFloor),
+                "error rate up to which any increase is accepted"
+                    + (bounds.isRaised ? "; the least that this traffic proves in a working day" : ""))
+            + (bounds.p95.map {
+                line("p95", $0.written, "ceiling of the P95: 1.3 times the measured one, and at least 5 ms above it")
+            } ?? "")
+            + line(
+                "latencyIncrease", "30%", "increase of the latency over the old version's that is accepted")
     }
 
     var policy: String {
-        var text = """
+        let latency =
+            bounds.p95 == nil
+            ? #"latency: {quantile: p95, maxIncrease: "${latencyIncrease}"}   # add max: if you have promised a latency"#
+            : #"latency: {quantile: p95, max: "${p95}", maxIncrease: "${latencyIncrease}"}"#
+        return """
             # The bounds for candidates of \(name). Written by canaryctl init.
             \(seen)
             policy: \(name)
-            onNoData: hold            # without traffic nothing is promoted and nothing is reverted
+            # Another service uses this policy with its own values by policies: [{use: \(name), with: {errorFloor: 1%}}].
+            arguments:
+            \(arguments)\
+            onNoData: hold              # without traffic nothing is promoted and nothing is reverted
             checks:
-              # 5xx, failed or timed-out connections, and truncated responses, as the proxy sees them.
+              # 5xx, failed or timed-out connections, and truncated responses, as the proxy sees them. Above the ceiling, the
+              # candidate is not reverted if the old version fails as often.
               - name: error-rate
                 errors:
-                  \(Self.pad("max: " + Self.share(bounds.maxErrors))) # ceiling, unless the old version fails as often
-                  \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's rate;
-                  \(Self.pad("floor: " + Self.share(bounds.errorFloor))) # rates up to this value are always accepted\(floorReason)
+                  max: ${maxErrors}
+                  \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's rate
+                  floor: ${errorFloor}
 
               # 4xx and redirects: a wrong model name, a path that no longer exists, a full queue.
               - name: client-errors
@@ -71,33 +90,14 @@ struct InitFiles {
 
               # A failed request counts as slower than every bound, and an open one once it has lasted longer than the bound.
               - name: p95-latency
+                \(latency)
 
-            """
-        if let p95 = bounds.p95 {
-            text += """
-                    latency:
-                      quantile: p95
-                      \(Self.pad("max: " + p95.written)) # 1.3 times the measured P95, and at least 5 ms above it
-                      \(Self.pad("maxIncrease: 30%")) # compared with the old version at the same time
-
-                """
-        } else {
-            text += """
-                    latency: {quantile: p95, maxIncrease: 30%}   # add max: if you have promised a latency
-
-                """
-        }
-        text += """
-
-              # The whole distribution: a slow-down may show in the middle, or only in the tail.
+              # The whole distribution: a slow-down may show in the middle, or only in the tail. An increase of 5 ms is always
+              # accepted.
               - name: latency-distribution
-                latency:
-                  distribution: true
-                  \(Self.pad("maxIncrease: 30%")) # compared with the old version at the same time;
-                  \(Self.pad("floor: 5ms")) # an increase up to this value is always accepted
+                latency: {distribution: true, maxIncrease: "${latencyIncrease}", floor: 5ms}
 
             """
-        return text
     }
 
     private func version(_ label: String, _ address: ServerAddress, _ port: UInt16?) -> String {

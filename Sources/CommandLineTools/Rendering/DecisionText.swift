@@ -26,6 +26,7 @@ enum DecisionText {
             lines.append("the agent could not trust its view: \(plain(blindness))")
         }
         if !evaluation.dataFlowing { lines.append("no judged request had come in lately: time did not count") }
+        lines += PolicyArgumentText.lines(evaluation).map { "policy    \(plain($0))" }
         for check in evaluation.checks {
             // The proof is of no interest after a revert, or in the bake, which begins with the proof.
             let asksProof = event.knownKind != .reverted && provenAt == nil

@@ -70,6 +70,7 @@ enum StatusText {
         if let refused = status.refused, status.rollout == nil {
             fact("refused", "\(refused.version), reverted \(refused.times == 1 ? "once" : "\(refused.times) times")")
         }
+        for text in PolicyArgumentText.lines(status.evaluation) { fact("policy", text) }
         for wait in status.waitsFor { fact("waits for", wait) }
         if status.rollout != nil { fact("next", status.next) }
         if isInLastStep(status), let outlook = EvidenceText.outlook(status.evaluation?.checks ?? []) {
