@@ -165,7 +165,11 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
 
     public func targets(of service: String) -> [TargetStatus]? { services[service] == nil ? nil : targetList }
 
+    /// The number of times that the metrics were rendered.
+    public private(set) var renderings = 0
+
     public func writeMetrics(into writer: inout ExpositionWriter) {
+        renderings += 1
         writer.family("canaryd_services", .gauge, "Services.")
         writer.sample("canaryd_services", value: services.count)
     }

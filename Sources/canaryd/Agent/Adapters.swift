@@ -17,6 +17,7 @@ final class ProxyPlane: DataPlane {
     func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] { proxy.unresolved(plan) }
     func publish(_ plan: RoutingPlan) { proxy.publish(plan) }
     func drain() -> ObservationBatch { proxy.drain() }
+    var failureReasons: [String] { TrafficProxy.failureReasons }
 }
 
 extension MirrorCounts {
@@ -57,6 +58,10 @@ final class ScrapeSource: MetricSource {
                 source: target.source, queries: target.series)) ?? []
         }
         latest = latest.filter { wanted.contains($0.key) }
+        // The counters of a version start at 0 before its first scrape.
+        for target in wanted {
+            _ = totals[Key(service: target.service, version: target.version.name), default: Totals()]
+        }
         loop.setTargets(wanted)
     }
 
