@@ -69,6 +69,9 @@ struct MetricsListenerTests {
                 #expect(values("canaryd_\(name)_total", ["version": version], in: before) == [0], "\(name)")
             }
         }
+        for result in ["ok", "failed"] {
+            #expect(values("canaryd_scrapes_total", ["version": "new", "result": result], in: before).count == 1)
+        }
         for code in ["202", "409", "500"] {
             #expect(values("canaryd_admin_requests_total", ["code": code], in: before) == [0])
         }
@@ -78,7 +81,6 @@ struct MetricsListenerTests {
             let counted = values("canaryd_scrapes_total", ["version": "new", "result": "ok"], in: try page(scene))
             return (counted.first ?? 0) > 0
         }
-        #expect(values("canaryd_scrapes_total", ["version": "new", "result": "failed"], in: try page(scene)) == [0])
         try scene.command(.revert, reason: "to be counted")
         try await until("the revert is counted") {
             values("canaryd_events_total", ["kind": "reverted"], in: try page(scene)) == [1]
@@ -230,6 +232,13 @@ struct MetricsListenerTests {
             let named = names(text).subtracting(["process_"])
             #expect(named.count > 10)
             #expect(named.subtracting(known).sorted() == [], "\(file)")
+        }
+        // A reason is documented as it is, or without its prefix in the row of refused response heads.
+        let reasons = Set(page.samples(named: "canaryd_failed_requests_total").compactMap { $0["reason"] })
+        #expect(reasons.count > 20)
+        for reason in reasons {
+            let bare = reason.hasPrefix("response-") ? String(reason.dropFirst("response-".count)) : reason
+            #expect(operations.contains("`\(reason)`") || operations.contains("`\(bare)`"), "\(reason)")
         }
         let missing = page.families.map(\.name).filter { !documented.contains($0) && !$0.hasPrefix("process_") }
         #expect(missing == [], "not in docs/OPERATIONS.md")

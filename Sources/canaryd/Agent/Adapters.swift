@@ -58,10 +58,6 @@ final class ScrapeSource: MetricSource {
                 source: target.source, queries: target.series)) ?? []
         }
         latest = latest.filter { wanted.contains($0.key) }
-        // The counters of a version start at 0 before its first scrape.
-        for target in wanted {
-            _ = totals[Key(service: target.service, version: target.version.name), default: Totals()]
-        }
         loop.setTargets(wanted)
     }
 
@@ -84,7 +80,17 @@ final class ScrapeSource: MetricSource {
         totals[key]?.seconds += result.duration.seconds
     }
 
-    func writeMetrics(into w: inout ExpositionWriter) {
+    /// Writes the totals.
+    /// - Parameter services: the services in force; the counters of their scraped versions start at 0 before the first
+    ///   scrape.
+    func writeMetrics(of services: [Service], into w: inout ExpositionWriter) {
+        var totals = totals
+        for service in services {
+            for version in service.versions where version.metrics != nil {
+                let key = Key(service: service.name, version: version.name)
+                totals[key] = totals[key] ?? Totals()
+            }
+        }
         let sorted = totals.sorted { ($0.key.service, $0.key.version) < ($1.key.service, $1.key.version) }
         func labels(_ key: Key) -> [(String, String)] { [("service", key.service), ("version", key.version)] }
         w.family("canaryd_scrapes_total", .counter, "Scrapes of a version's servers by result.")
