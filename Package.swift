@@ -187,7 +187,7 @@ let tests: [Target] = [
     .testTarget(
         name: "EndToEndTests",
         dependencies: [
-            "Vocabulary", "canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "PrometheusText",
+            "Vocabulary", "canaryd", "canaryctl", "AdminClient", "AdminTypes", "HTTPEngine", "JSON", "PrometheusText",
             // To change what an agent has written.
             .product(name: "GRDB", package: "GRDB.swift"),
         ]),

@@ -12,8 +12,11 @@ public final class AdminServer: EventListener {
     private let loop: EventLoop
     private let followers: EventFollowers
     private var servers: [HTTPServer] = []
-    /// The number of responses by status.
-    private var responseCounts: [Int: UInt64] = [:]
+    /// The number of responses by status. Every status that occurs is there from the start.
+    private var responseCounts = Dictionary(uniqueKeysWithValues: AdminServer.statuses.map { ($0, UInt64(0)) })
+
+    /// The statuses of the responses.
+    private static let statuses = [200, 202, 400, 404, 405, 409, 413, 415, 500, 503]
 
     /// - Parameter backend: the backend, which must outlive the server.
     public init(loop: EventLoop, backend: any AdminBackend) {
@@ -205,6 +208,13 @@ extension AdminServer {
     }
 
     private func metrics(_ responder: HTTPResponder) {
+        let page = exposition()
+        responseCounts[200, default: 0] += 1
+        responder.respond(status: 200, headers: [("Content-Type", ExpositionWriter.contentType)], body: page)
+    }
+
+    /// Renders the agent's own metrics. Call it on the loop.
+    public func exposition() -> [UInt8] {
         var writer = ExpositionWriter()
         backend.writeMetrics(into: &writer)
         writer.family(
@@ -218,9 +228,7 @@ extension AdminServer {
             "canaryd_event_followers_cut_total", .counter, "Followers that were disconnected because they did not read."
         )
         writer.sample("canaryd_event_followers_cut_total", value: followers.cut)
-        responseCounts[200, default: 0] += 1
-        responder.respond(
-            status: 200, headers: [("Content-Type", ExpositionWriter.contentType)], body: writer.bytes)
+        return writer.bytes
     }
 }
 

@@ -20,11 +20,14 @@ public struct AgentStatus: Hashable, Codable, Sendable {
     public var stateDirectory: String
     public var adminAddress: String
     public var feedbackAddress: String
+    /// The TCP address at which Prometheus scrapes the agent, with its port; absent if there is none.
+    public var metricsAddress: String?
 
     public init(
         version: String, pid: Int32, startedAt: Timestamp, now: Timestamp, configurationFile: String?,
         configurationReadAt: Timestamp, configurationFiles: [String], refusedReload: RefusedReload? = nil,
-        accessLog: AccessLogStatus? = nil, stateDirectory: String, adminAddress: String, feedbackAddress: String
+        accessLog: AccessLogStatus? = nil, stateDirectory: String, adminAddress: String, feedbackAddress: String,
+        metricsAddress: String? = nil
     ) {
         self.version = version
         self.pid = pid
@@ -38,6 +41,7 @@ public struct AgentStatus: Hashable, Codable, Sendable {
         self.stateDirectory = stateDirectory
         self.adminAddress = adminAddress
         self.feedbackAddress = feedbackAddress
+        self.metricsAddress = metricsAddress
     }
 }
 

@@ -38,6 +38,18 @@ public enum HeadError: UInt8, Error, CaseIterable, Sendable {
         }
     }
 
+    /// True if the head of a response can be refused for this reason; the others concern requests only.
+    public var isOfResponses: Bool {
+        switch self {
+        case .requestLine, .method, .target, .targetTooLong, .missingHost, .repeatedHost, .badHost: false
+        case .emptyLine, .version, .unsupportedVersion, .statusLine, .lineEnding, .folding, .fieldName, .fieldValue,
+            .tooManyFields, .headTooLarge, .badContentLength, .repeatedContentLength, .badTransferCoding,
+            .repeatedTransferCoding, .identityTransferCoding, .unknownTransferCoding, .bothLengths,
+            .transferCodingInOldVersion, .aliasedFraming:
+            true
+        }
+    }
+
     public var message: String {
         switch self {
         case .emptyLine: "the head begins with an empty line"

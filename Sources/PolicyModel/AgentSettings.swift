@@ -7,6 +7,8 @@ public struct AgentSettings: Hashable, Codable, Sendable {
     /// The names of the groups that may use the sockets; nil for the agent's own group.
     public var adminGroup: String?
     public var feedbackGroup: String?
+    /// The TCP address at which Prometheus scrapes the agent; nil for none.
+    public var metrics: ListenAddress?
     /// The number of event loops of the data plane; nil for one per core.
     public var loops: Int?
     public var logLevel: LogLevel
@@ -22,7 +24,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         stateDirectory: String = "/var/lib/canaryd",
         admin: ListenAddress = .unix(path: "/run/canaryd/admin.sock"),
         feedback: ListenAddress = .unix(path: "/run/canaryd/feedback.sock"),
-        adminGroup: String? = nil, feedbackGroup: String? = nil, loops: Int? = nil,
+        adminGroup: String? = nil, feedbackGroup: String? = nil, metrics: ListenAddress? = nil, loops: Int? = nil,
         logLevel: LogLevel = .info, logFormat: LogFormat = .auto, trusted: TrustedNetworks = .host,
         accessLog: AccessLogSettings? = nil
     ) {
@@ -31,6 +33,7 @@ public struct AgentSettings: Hashable, Codable, Sendable {
         self.feedback = feedback
         self.adminGroup = adminGroup
         self.feedbackGroup = feedbackGroup
+        self.metrics = metrics
         self.loops = loops
         self.logLevel = logLevel
         self.logFormat = logFormat

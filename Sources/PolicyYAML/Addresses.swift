@@ -25,6 +25,22 @@ enum Addresses {
         return .tcp(host: host, port: port)
     }
 
+    /// True if only this host can reach a listener on a host of `listen`. Other names than localhost are not looked up.
+    static func isLoopback(_ host: String) -> Bool {
+        if host == "localhost" || host == "::1" { return true }
+        return host.hasPrefix("127.") && host.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2e }
+    }
+
+    /// True if two listeners cannot be open at the same time: both have the same port, on the same address or one of them
+    /// on all addresses. Port 0 is another port each time.
+    static func collide(_ first: ListenAddress, _ second: ListenAddress) -> Bool {
+        guard case .tcp(let host, let port) = first, case .tcp(let other, port) = second else { return first == second }
+        guard port != 0 else { return false }
+        let wildcards = ["0.0.0.0", "::"]
+        func known(_ host: String) -> String { host == "localhost" ? "127.0.0.1" : host }
+        return wildcards.contains(host) || wildcards.contains(other) || known(host) == known(other)
+    }
+
     static func socketPath(_ path: String, base: String) throws(InvalidValue) -> String {
         guard !path.isEmpty else { throw InvalidValue("has no path: write one such as /run/canaryd/admin.sock") }
         let full = FilePaths.absolute(path, base: base)

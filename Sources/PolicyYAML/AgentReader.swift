@@ -22,7 +22,8 @@ struct AgentReader {
     private func agent(_ root: Node) -> AgentDraft {
         var draft = AgentDraft(report: report)
         let keys = [
-            "state", "services", "policies", "admin", "feedback", "loops", "log", "trustedNetworks", "accessLog",
+            "state", "services", "policies", "admin", "feedback", "metrics", "loops", "log", "trustedNetworks",
+            "accessLog",
         ]
         guard let section = Section(root, "the agent's file", keys: keys, report: report) else { return draft }
         if let state = section.read("state", "/var/lib/canaryd", { (text) throws(InvalidValue) in try path(text) }) {
@@ -43,6 +44,7 @@ struct AgentReader {
                 section.mark(section.has("feedback") ? "feedback" : "admin"),
                 "admin and feedback share a socket, so label jobs could promote: give them one each")
         }
+        draft.settings.metrics = metrics(section)
         draft.settings.loops =
             section.read("loops", "auto") { (text) throws(InvalidValue) -> Int? in
                 if text == "auto" { return nil }
@@ -108,6 +110,28 @@ struct AgentReader {
             }
             return .unix(path: try Addresses.socketPath(text, base: base))
         }
+    }
+
+    private func metrics(_ section: Section) -> ListenAddress? {
+        guard let part = section.section("metrics", "metrics", keys: ["listen"]) else { return nil }
+        part.require("listen", "listen: 127.0.0.1:9464")
+        let address = part.read("listen", "127.0.0.1:9464") { (text) throws(InvalidValue) -> ListenAddress in
+            let address = try Addresses.listen(text, base: base)
+            guard case .tcp = address else {
+                throw InvalidValue(
+                    "is no TCP address: write host and port, such as 127.0.0.1:9464; the admin socket serves /metrics "
+                        + "as well")
+            }
+            return address
+        }
+        if case .tcp(let host, _)? = address, let address, !Addresses.isLoopback(host) {
+            report.warning(
+                part.node("listen")?.mark ?? part.mark,
+                "\(address) is not on loopback: without a token, everyone who reaches it reads the names of services, "
+                    + "versions and servers, their traffic, and what checks measured; write 127.0.0.1 as the host, or let a "
+                    + "firewall admit Prometheus alone")
+        }
+        return address
     }
 
     /// Whether it exists is a matter of the host: the agent looks when it opens the socket.

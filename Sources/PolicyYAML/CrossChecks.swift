@@ -147,6 +147,13 @@ enum CrossChecks {
             for address in draft.listen where address.value == agent.admin || address.value == agent.feedback {
                 draft.report.error(address.mark, "the agent's own API listens on \(address.value): choose another")
             }
+            guard let metrics = agent.metrics else { continue }
+            for address in draft.listen where Addresses.collide(address.value, metrics) {
+                let collision = address.value == metrics ? "" : ", which collides with \(address.value)"
+                draft.report.error(
+                    address.mark,
+                    "the agent's metrics listen on \(metrics)\(collision): choose another port for one of them")
+            }
         }
     }
 

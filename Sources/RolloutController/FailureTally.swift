@@ -69,9 +69,25 @@ struct FailureTally {
         }
     }
 
-    /// The counts since the agent started, for the metrics.
-    var totals: [(key: Key, stage: FailureStage, count: UInt64)] {
-        entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value.stage, $0.value.count) }
+    /// The requests that failed since the agent started, for the metrics, sorted.
+    /// - Parameters:
+    ///   - versions: the versions of which every reason is listed, also one that did not occur.
+    ///   - reasons: these reasons.
+    func failedRequests(versions: [String], reasons: [String]) -> [(key: Key, count: UInt64)] {
+        var counts: [Key: UInt64] = [:]
+        for version in versions { for reason in reasons { counts[Key(version: version, reason: reason)] = 0 } }
+        for (key, entry) in entries where entry.stage != .afterResponse { counts[key] = entry.count }
+        return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// The connections that were closed because of surplus bytes since the agent started, for the metrics, sorted.
+    /// - Parameter versions: the versions that are listed in any case.
+    func surplusConnections(versions: [String]) -> [(version: String, count: UInt64)] {
+        var counts = Dictionary(versions.map { ($0, UInt64(0)) }, uniquingKeysWith: { first, _ in first })
+        for (key, entry) in entries where entry.stage == .afterResponse {
+            counts[key.version, default: 0] &+= entry.count
+        }
+        return counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 }
 

@@ -24,6 +24,9 @@ public protocol DataPlane: AnyObject {
     func publish(_ plan: RoutingPlan)
     /// Returns the requests that ended since the last call, and those that are open.
     func drain() -> ObservationBatch
+    /// The reasons for which a request of a version can fail in the data plane: the tokens of its failure counts, except
+    /// those of closed connections.
+    var failureReasons: [String] { get }
 }
 
 /// The scrapes of the versions' own metrics.

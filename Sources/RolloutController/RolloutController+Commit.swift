@@ -173,7 +173,7 @@ extension RolloutController {
     /// Counts events and passes them to the listener.
     func emit(_ events: [Event], _ runtime: ServiceRuntime, now: Moment, isDurable: Bool) {
         for event in events {
-            counters.events[event.kind, default: 0] += 1
+            runtime.count(event)
             listener.happened(event, service: runtime.state.service, at: now.wall, isDurable: isDurable)
         }
     }

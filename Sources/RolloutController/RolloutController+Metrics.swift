@@ -24,15 +24,20 @@ extension RolloutController {
         w.sample("canaryd_store_writes_total", [("result", "ok")], value: counters.writes)
         w.sample("canaryd_store_writes_total", [("result", "failed")], value: counters.failedWrites)
         w.family("canaryd_events_total", .counter, "Events by kind; decisions are among them.")
-        for (kind, count) in counters.events.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
-            w.sample("canaryd_events_total", [("kind", kind.rawValue)], value: count)
+        for runtime in runtimes {
+            for kind in EventKind.allCases {
+                w.sample(
+                    "canaryd_events_total", [("service", runtime.service.name), ("kind", kind.rawValue)],
+                    value: runtime.eventCounts[kind] ?? 0)
+            }
         }
     }
 
     private func writeTraffic(_ runtimes: [ServiceRuntime], into w: inout ExpositionWriter) {
         func each(_ body: ([(String, String)], VersionTotals) -> Void) {
             for runtime in runtimes {
-                for (version, totals) in runtime.totals.sorted(by: { $0.key < $1.key }) {
+                for version in runtime.countedVersions {
+                    let totals = runtime.totals[version] ?? VersionTotals()
                     body([("service", runtime.service.name), ("version", version)], totals)
                 }
             }
@@ -60,7 +65,9 @@ extension RolloutController {
         each { w.sample("canaryd_rescued_requests_total", $0, value: $1.rescued) }
         w.family("canaryd_failed_requests_total", .counter, "Requests that the proxy failed or cut, by its reason.")
         for runtime in runtimes {
-            for (key, stage, count) in runtime.failures.totals where stage != .afterResponse {
+            let failed = runtime.failures.failedRequests(
+                versions: runtime.countedVersions, reasons: plane.failureReasons)
+            for (key, count) in failed {
                 w.sample(
                     "canaryd_failed_requests_total",
                     [("service", runtime.service.name), ("version", key.version), ("reason", key.reason)], value: count)
@@ -70,10 +77,10 @@ extension RolloutController {
             "canaryd_surplus_connections_total", .counter,
             "Connections that were closed because the server sent bytes that no request had asked for.")
         for runtime in runtimes {
-            for (key, stage, count) in runtime.failures.totals where stage == .afterResponse {
+            for (version, count) in runtime.failures.surplusConnections(versions: runtime.countedVersions) {
                 w.sample(
-                    "canaryd_surplus_connections_total",
-                    [("service", runtime.service.name), ("version", key.version)], value: count)
+                    "canaryd_surplus_connections_total", [("service", runtime.service.name), ("version", version)],
+                    value: count)
             }
         }
     }
@@ -96,6 +103,29 @@ extension RolloutController {
             for name in ["idle", "waiting", "warmup", "step", "proving", "ready", "baking"] {
                 w.sample(
                     "canaryd_phase", [("service", runtime.service.name), ("phase", name)], value: name == phase ? 1 : 0)
+            }
+        }
+        w.family("canaryd_held", .gauge, "1 while the rollout is held, by reason.")
+        for runtime in runtimes {
+            for reason in HoldReason.allCases {
+                w.sample(
+                    "canaryd_held", [("service", runtime.service.name), ("reason", reason.rawValue)],
+                    value: runtime.state.rollout?.holdReason == reason ? 1 : 0)
+            }
+        }
+        w.family("canaryd_frozen", .gauge, "1 while the service is frozen.")
+        for runtime in runtimes {
+            w.sample(
+                "canaryd_frozen", [("service", runtime.service.name)], value: runtime.state.freeze == nil ? 0 : 1)
+        }
+        w.family(
+            "canaryd_needs_person", .gauge, "1 while the rollout continues only after somebody runs this command.")
+        for runtime in runtimes {
+            let needed = runtime.state.needsPerson?.action
+            for action in PersonAction.allCases {
+                w.sample(
+                    "canaryd_needs_person", [("service", runtime.service.name), ("action", action.rawValue)],
+                    value: action == needed ? 1 : 0)
             }
         }
         w.family("canaryd_paused", .gauge, "1 while the rollout is paused, by cause.")
@@ -138,7 +168,7 @@ extension RolloutController {
                 }
             }
         }
-        w.family("canaryd_feedback_total", .counter, "Feedback rows by result.")
+        w.family("canaryd_feedback_rows_total", .counter, "Feedback rows by result.")
         for runtime in runtimes {
             let counts = runtime.join.counts
             for (result, n) in [
@@ -147,7 +177,7 @@ extension RolloutController {
                 ("noCheck", counts.noCheck),
             ] {
                 w.sample(
-                    "canaryd_feedback_total", [("service", runtime.service.name), ("result", result)], value: n)
+                    "canaryd_feedback_rows_total", [("service", runtime.service.name), ("result", result)], value: n)
             }
         }
         w.family("canaryd_state_durable", .gauge, "0 while a change is in force that could not be written.")

@@ -213,6 +213,4 @@ struct ControllerCounters {
     var writes: UInt64 = 0
     var failedWrites: UInt64 = 0
     var publications: UInt64 = 0
-    /// The number of events by kind.
-    var events: [EventKind: UInt64] = [:]
 }

@@ -1,6 +1,7 @@
 import Analysis
 import PolicyModel
 import RolloutEngine
+import Vocabulary
 
 /// A service as the controller runs it: its file, the observer of its rollouts, what has to be written, and what the
 /// data plane and the scrapes report about it.
@@ -16,6 +17,8 @@ final class ServiceRuntime {
     private(set) var join = FeedbackJoin()
     /// The totals by version name.
     private(set) var totals: [String: VersionTotals] = [:]
+    /// The number of events by kind since the agent started.
+    private(set) var eventCounts: [EventKind: UInt64] = [:]
     private(set) var health: [Arm: ArmHealth] = [:]
     private(set) var failures = FailureTally()
     /// The problems of the scraped series as of the newest scrape.
@@ -236,7 +239,13 @@ final class ServiceRuntime {
         return result
     }
 
+    func count(_ event: Event) { eventCounts[event.kind, default: 0] += 1 }
+
     // MARK: - Versions
+
+    /// The names of the versions that have counters, sorted: those of the file, so that each counter starts at 0 before
+    /// its first request, and those that were counted under another name.
+    var countedVersions: [String] { Set(service.versions.map(\.name)).union(totals.keys).sorted() }
 
     /// The version of an arm; nil for the candidate if there is no rollout, and if the file no longer declares the
     /// version.

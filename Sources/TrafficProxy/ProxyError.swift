@@ -109,6 +109,16 @@ enum ProxyError: Hashable, Sendable {
         }
     }
 
+    /// The tokens of the errors that count as failures of a version's servers, sorted.
+    static let tokensOfServers: [String] = {
+        let errors: [ProxyError] =
+            [
+                .noServer, .connectFailed, .connectTimeout, .upstreamClosed, .unexpectedSwitch, .tooManyInterim,
+                .responseCoding, .responseCut, .responseTimeout,
+            ] + HeadError.allCases.filter(\.isOfResponses).map(ProxyError.response)
+        return errors.map { "\($0.token)" }.sorted()
+    }()
+
     var message: String {
         switch self {
         case .request(let error): error.message

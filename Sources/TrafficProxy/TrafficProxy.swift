@@ -69,6 +69,9 @@ public final class TrafficProxy: @unchecked Sendable {
         }
     }
 
+    /// The reasons for which a request of a version can fail, as tokens, sorted.
+    public static var failureReasons: [String] { ProxyError.tokensOfServers }
+
     /// Opens the plan's listeners that are not open yet, and looks up the names of its servers. It waits a moment for
     /// names that were never looked up; a server without an address counts as unreachable, and its look-up is repeated
     /// as long as a plan names it. The plan in force is not changed. If it throws, nothing is.

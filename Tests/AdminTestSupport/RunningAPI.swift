@@ -8,9 +8,14 @@ public final class RunningAPI {
     public let loop: EventLoop
     public let adminSocket: String
     public let feedbackSocket: String
+    /// The port of the metrics listener on loopback.
+    public let metricsPort: UInt16
     private let folder: String
 
-    private final class Box: @unchecked Sendable { var server: AdminServer? }
+    private final class Box: @unchecked Sendable {
+        var server: AdminServer?
+        var metrics: MetricsServer?
+    }
     private let box = Box()
 
     public init(_ backend: ScriptedBackend) throws {
@@ -22,12 +27,16 @@ public final class RunningAPI {
         loop = try EventLoop(name: "control")
         loop.start()
         let (box, loop, admin, feedback) = (box, loop, adminSocket, feedbackSocket)
-        try loop.sync {
+        metricsPort = try loop.sync {
             let server = AdminServer(loop: loop, backend: backend)
             try server.listen(.admin, on: .unix(path: admin, mode: 0o660))
             try server.listen(.feedback, on: .unix(path: feedback, mode: 0o660))
             backend.listener = server
             box.server = server
+            let metrics = MetricsServer(loop: loop) { [unowned server] in server.exposition() }
+            box.metrics = metrics
+            guard case .tcp(_, let port) = try metrics.listen(.tcp(host: "127.0.0.1", port: 0)) else { return 0 }
+            return port
         }
     }
 
@@ -43,8 +52,15 @@ public final class RunningAPI {
         try! loop.sync { box.server?.drain(grace: .zero) {} }
     }
 
+    /// The number of connections to the metrics listener that were closed to make room for new ones.
+    public var metricsDisplaced: UInt64 {
+        let box = box
+        return try! loop.sync { box.metrics?.displacedConnectionCount ?? 0 }
+    }
+
     deinit {
         let box = box
+        loop.post { box.metrics?.drain(grace: .zero) { box.metrics = nil } }
         loop.post { box.server?.drain(grace: .zero) { box.server = nil } }
         loop.stop()
         loop.join()

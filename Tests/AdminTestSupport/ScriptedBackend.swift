@@ -55,7 +55,8 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
         now: Timestamp(milliseconds: 1_795_232_490_250), configurationFile: "/etc/canaryd/canaryd.yaml",
         configurationReadAt: Timestamp(milliseconds: 1_795_232_000_000),
         configurationFiles: ["/etc/canaryd/canaryd.yaml"], stateDirectory: "/var/lib/canaryd",
-        adminAddress: "unix:/run/canaryd/admin.sock", feedbackAddress: "unix:/run/canaryd/feedback.sock")
+        adminAddress: "unix:/run/canaryd/admin.sock", feedbackAddress: "unix:/run/canaryd/feedback.sock",
+        metricsAddress: "127.0.0.1:9464")
 
     struct Fault: Error, CustomStringConvertible { var description: String }
 
@@ -165,7 +166,11 @@ public final class ScriptedBackend: AdminBackend, @unchecked Sendable {
 
     public func targets(of service: String) -> [TargetStatus]? { services[service] == nil ? nil : targetList }
 
+    /// The number of times that the metrics were rendered.
+    public private(set) var renderings = 0
+
     public func writeMetrics(into writer: inout ExpositionWriter) {
+        renderings += 1
         writer.family("canaryd_services", .gauge, "Services.")
         writer.sample("canaryd_services", value: services.count)
     }

@@ -35,6 +35,7 @@ struct DoctorTests {
         let ok = lines("ok").lines
         #expect(ok.contains("ok    ready: listeners are open, the state is loaded"))
         #expect(ok.contains("ok    admin socket: \(api.adminSocket) (0660)"))
+        #expect(ok.contains("ok    metrics: http://127.0.0.1:9464/metrics, for Prometheus"))
         #expect(ok.contains("ok    income: step 1 of 3, 1% to int8-v2@2026-11-20, holds 2m more"))
     }
 

@@ -161,6 +161,34 @@ struct ValuesTests {
         #expect(agent.loops == nil && agent.logLevel == .info && agent.logFormat == .auto)
     }
 
+    @Test(
+        "The metrics' address is on loopback or a warning",
+        arguments: [
+            ("127.0.0.1:9464", true), ("127.8.9.10:9464", true), ("localhost:9464", true), ("[::1]:9464", true),
+            ("0.0.0.0:9464", false), ("[::]:9464", false), ("10.0.0.7:9464", false), ("127.example.org:9464", false),
+            ("localhost.example.org:9464", false), ("[::ffff:127.0.0.1]:9464", false),
+        ])
+    func metricsAddress(_ text: String, isLoopback: Bool) throws {
+        let address = try Addresses.listen(text, base: ".")
+        guard case .tcp(let host, _) = address else { throw InvalidValue("is no TCP address") }
+        #expect(Addresses.isLoopback(host) == isLoopback)
+    }
+
+    @Test(
+        "Two listeners collide on the same port of one address, or of all addresses",
+        arguments: [
+            ("127.0.0.1:9464", "127.0.0.1:9464", true), ("127.0.0.1:9464", "127.0.0.1:9465", false),
+            ("127.0.0.1:9464", "127.0.0.2:9464", false), ("0.0.0.0:9464", "127.0.0.1:9464", true),
+            ("[::]:9464", "10.0.0.7:9464", true), ("localhost:9464", "127.0.0.1:9464", true),
+            ("127.0.0.1:0", "127.0.0.1:0", false), ("0.0.0.0:0", "127.0.0.1:0", false),
+            ("127.0.0.1:9464", "unix:/run/x", false), ("unix:/run/x", "unix:/run/x", true),
+        ])
+    func collision(_ first: String, _ second: String, collide: Bool) throws {
+        let (a, b) = (try Addresses.listen(first, base: "/"), try Addresses.listen(second, base: "/"))
+        #expect(Addresses.collide(a, b) == collide)
+        #expect(Addresses.collide(b, a) == collide)
+    }
+
     @Test("A file that is not there, too large, or no file gets one line")
     func unreadable() {
         let missing = ConfigurationLoader.load(agentFile: "/nowhere/canaryd.yaml")

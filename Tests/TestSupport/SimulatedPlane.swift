@@ -43,6 +43,8 @@ public final class SimulatedPlane: DataPlane {
         }
     }
 
+    public let failureReasons = ["connect-failed", "response-timeout"]
+
     public func drain() -> ObservationBatch {
         defer { batch = ObservationBatch() }
         return batch

@@ -34,6 +34,7 @@ struct Examination {
         }
         readiness()
         sockets(agent)
+        metrics(agent)
         clock(agent)
         configuration(agent)
         refusedReload(agent)
@@ -80,6 +81,10 @@ struct Examination {
                 ok(name, "\(path) (0\(mode))")
             }
         }
+    }
+
+    private mutating func metrics(_ agent: AgentStatus) {
+        if let address = agent.metricsAddress { ok("metrics", "http://\(address)/metrics, for Prometheus") }
     }
 
     private mutating func clock(_ agent: AgentStatus) {

@@ -17,6 +17,7 @@ final class ProxyPlane: DataPlane {
     func unresolved(_ plan: RoutingPlan) -> [(server: Endpoint, reason: String)] { proxy.unresolved(plan) }
     func publish(_ plan: RoutingPlan) { proxy.publish(plan) }
     func drain() -> ObservationBatch { proxy.drain() }
+    var failureReasons: [String] { TrafficProxy.failureReasons }
 }
 
 extension MirrorCounts {
@@ -79,7 +80,17 @@ final class ScrapeSource: MetricSource {
         totals[key]?.seconds += result.duration.seconds
     }
 
-    func writeMetrics(into w: inout ExpositionWriter) {
+    /// Writes the totals.
+    /// - Parameter services: the services in force; the counters of their scraped versions start at 0 before the first
+    ///   scrape.
+    func writeMetrics(of services: [Service], into w: inout ExpositionWriter) {
+        var totals = totals
+        for service in services {
+            for version in service.versions where version.metrics != nil {
+                let key = Key(service: service.name, version: version.name)
+                totals[key] = totals[key] ?? Totals()
+            }
+        }
         let sorted = totals.sorted { ($0.key.service, $0.key.version) < ($1.key.service, $1.key.version) }
         func labels(_ key: Key) -> [(String, String)] { [("service", key.service), ("version", key.version)] }
         w.family("canaryd_scrapes_total", .counter, "Scrapes of a version's servers by result.")

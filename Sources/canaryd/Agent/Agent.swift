@@ -43,6 +43,8 @@ final class Agent: @unchecked Sendable {
     /// The admin server, which belongs to the control thread from `start` on.
     private var admin: AdminServer!
     private var backend: Backend!
+    /// The listener that Prometheus scrapes. It belongs to the control thread from `start` on.
+    private(set) var metricsListener: MetricsListener!
     private var isStopping = false
     /// The last reload, if it was refused.
     private(set) var refusedReload: RefusedReload?
@@ -92,9 +94,12 @@ final class Agent: @unchecked Sendable {
             "ready",
             metadata: [
                 "services": "\(controller.serviceNames.joined(separator: ","))", "admin": "\(adminAddress)",
-                "feedback": "\(feedbackAddress)", "pid": "\(getpid())",
+                "feedback": "\(feedbackAddress)", "metrics": "\(metricsAddress ?? "none")", "pid": "\(getpid())",
             ])
     }
+
+    /// The address at which Prometheus scrapes the agent; nil if there is none.
+    var metricsAddress: String? { metricsListener.listener.map { "\($0.bound)" } }
 
     private func startOnControl() throws {
         for (_, reason) in marker.read().unreadable.sorted(by: { $0.key < $1.key }) {
@@ -105,6 +110,7 @@ final class Agent: @unchecked Sendable {
         try controller.start(lostState: lost)
         backend = Backend(agent: self)
         admin = AdminServer(loop: control, backend: backend)
+        metricsListener = MetricsListener(loop: control) { [unowned admin = admin!] in admin.exposition() }
         do { try openAPI() } catch {
             // Mark the stop as clean: a start that fails here must not count as an unclean stop under a rollout,
             // however often systemd repeats it.
@@ -128,6 +134,7 @@ final class Agent: @unchecked Sendable {
         feedbackAddress = "\(try admin.listen(.feedback, on: socket(settings.feedback)))"
         try SocketGroup.give(settings.admin, to: settings.adminGroup, key: "admin")
         try SocketGroup.give(settings.feedback, to: settings.feedbackGroup, key: "feedback")
+        metricsListener.apply(try metricsListener.prepare(settings.metrics))
     }
 
     private func socket(_ address: ListenAddress) -> SocketAddress {
@@ -140,7 +147,9 @@ final class Agent: @unchecked Sendable {
 
     /// The numbers of connections that were closed to make room for new ones.
     var displacedConnections: DisplacedConnections {
-        DisplacedConnections(services: proxy.displacedConnectionCount, api: admin?.displacedConnectionCount ?? 0)
+        DisplacedConnections(
+            services: proxy.displacedConnectionCount, api: admin?.displacedConnectionCount ?? 0,
+            metrics: metricsListener?.displacedConnectionCount ?? 0)
     }
 
     /// Logs how many connections were closed to make room for new ones since the last call.
@@ -183,7 +192,7 @@ final class Agent: @unchecked Sendable {
         _ = control.schedule(after: interval) { [self] in scheduleWatchdog(interval) }
     }
 
-    // MARK: - Signals
+    // MARK: - Signals and reloads
 
     /// Handles signals until the process exits: SIGHUP reloads the files, another signal stops the agent.
     func serve(until signals: Signals) {
@@ -210,6 +219,7 @@ final class Agent: @unchecked Sendable {
         log.notice("stopping: requests in flight may finish", metadata: ["grace": "\(Self.grace.written)"])
         control.post { [self] in
             admin.drain(grace: .seconds(1)) {}
+            metricsListener.drain()
             proxy.beginShutdown { [self] in control.post { self.finish() } }
             _ = control.schedule(after: Self.grace) { [self] in finish() }
         }
@@ -246,11 +256,14 @@ final class Agent: @unchecked Sendable {
             log.error("not reloaded: the files have errors; what was in force stays in force")
             return
         }
-        if configuration.agent != settings {
-            log.warning("changes to the agent's own file need a restart", metadata: ["file": "\(file)"])
+        var present = settings
+        present.metrics = configuration.agent.metrics
+        if configuration.agent != present {
+            log.warning(
+                "changes to the agent's own file, except for metrics, need a restart", metadata: ["file": "\(file)"])
         }
         do {
-            let changes = try controller.apply(configuration)
+            let changes = try apply(configuration)
             readAt = now.wall
             refusedReload = nil
             for change in changes { log.notice("reloaded", metadata: ["change": "\(change)"]) }
@@ -259,5 +272,22 @@ final class Agent: @unchecked Sendable {
             refuse((error as? ConfigurationRefused)?.reasons ?? ["\(error)"])
             log.error("not reloaded: what was in force stays in force", metadata: ["reason": "\(error)"])
         }
+    }
+
+    /// Applies files completely or not at all.
+    /// - Returns: the changes, one line for each.
+    private func apply(_ configuration: Configuration) throws -> [String] {
+        let change = try metricsListener.prepare(configuration.agent.metrics)
+        var changes: [String]
+        do { changes = try controller.apply(configuration) } catch {
+            metricsListener.discard(change)
+            throw error
+        }
+        metricsListener.apply(change)
+        if case .replace = change {
+            changes.append(
+                metricsAddress.map { "metrics: Prometheus is served on \($0)" } ?? "metrics: not served over TCP")
+        }
+        return changes
     }
 }

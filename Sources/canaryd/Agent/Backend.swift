@@ -94,7 +94,7 @@ final class Backend: AdminBackend {
             configurationFiles: controller.configuration.files.map(Self.absolute),
             refusedReload: running.refusedReload, accessLog: accessLog,
             stateDirectory: running.settings.stateDirectory, adminAddress: running.adminAddress,
-            feedbackAddress: running.feedbackAddress)
+            feedbackAddress: running.feedbackAddress, metricsAddress: running.metricsAddress)
     }
 
     private var accessLog: AccessLogStatus? {
@@ -141,7 +141,9 @@ final class Backend: AdminBackend {
         writer.family("canaryd_build_info", .gauge, "1, with the version as a label.")
         writer.sample("canaryd_build_info", [("version", CanarydVersion.text)], value: 1)
         controller.writeMetrics(into: &writer)
-        running.scrapes.writeMetrics(into: &writer)
+        running.scrapes.writeMetrics(of: controller.configuration.services, into: &writer)
+        writer.family("canaryd_config_last_reload_successful", .gauge, "0 while the last reload was refused.")
+        writer.sample("canaryd_config_last_reload_successful", value: running.refusedReload == nil ? 1 : 0)
         writer.family("canaryd_client_connections", .gauge, "Open connections of clients.")
         writer.sample("canaryd_client_connections", value: running.proxy.connectionCount)
         writer.family(

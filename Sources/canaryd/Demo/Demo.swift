@@ -139,6 +139,7 @@ final class Demo: @unchecked Sendable {
         show.say(
             "\(stage.children.count - 1) model servers and the agent (pid \(stage.agentPID)); "
                 + "the service is at http://127.0.0.1:\(stage.port), its files in \(stage.folder)")
+        show.say("metrics: http://127.0.0.1:\(stage.metricsPort)/metrics, for Prometheus")
     }
 
     // MARK: - A rollout

@@ -34,10 +34,6 @@ final class DemoStage {
         for policy in ["standard.yaml", "sensitive-groups.yaml"] {
             try write("policies/\(policy)", try read("policies/\(policy)"))
         }
-        try write(
-            "canaryd.yaml",
-            "state: state/\nservices: services/\npolicies: policies/\nadmin: {socket: admin.sock}\n"
-                + "feedback: {socket: feedback.sock}\n")
     }
 
     /// Starts a model server and reads its port from its output.
@@ -64,7 +60,14 @@ final class DemoStage {
 
     private static func fileName(_ version: String) -> String { version.replacing("@", with: "-seed-") }
 
+    /// The port at which Prometheus can scrape the agent.
+    private(set) lazy var metricsPort = LoopbackClient.freePort(preferred: 9464)
+
     func startAgent() throws(DemoError) {
+        try write(
+            "canaryd.yaml",
+            "state: state/\nservices: services/\npolicies: policies/\nadmin: {socket: admin.sock}\n"
+                + "feedback: {socket: feedback.sock}\nmetrics: {listen: 127.0.0.1:\(metricsPort)}\n")
         let child = try ChildProcess(
             name: "agent", arguments: ["--config", "\(folder)/canaryd.yaml"], log: "\(folder)/canaryd.log")
         children.append(child)

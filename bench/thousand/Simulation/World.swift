@@ -49,6 +49,8 @@ final class Plane: DataPlane {
         return batch
     }
 
+    let failureReasons: [String] = []
+
     /// Generates the requests that ended in the `span` seconds before `now`. One in a thousand fails; latency is
     /// log-uniform from 10 to 80 ms.
     /// - Parameters:
