@@ -50,6 +50,26 @@ struct RenderingTests {
         arguments: [("1e-05", "1.0e-05"), ("1E+16", "1.0E+16"), ("1.5e-7", "1.5e-7"), ("-12", "-12"), ("0.25", "0.25")])
     func yamlNumbers(_ digits: String, _ text: String) { #expect(YAMLText.write(.number(digits)) == text + "\n") }
 
+    @Test("the arguments of each policy are in a line, with those that are defaults")
+    func policyArguments() {
+        func argument(_ policy: String, _ name: String, _ value: String, _ isDefault: Bool) -> PolicyArgumentStatus {
+            PolicyArgumentStatus(policy: policy, name: name, value: value, isDefault: isDefault)
+        }
+        let condition = EvaluationStatus.ArmCondition(
+            servers: 1, reachable: 1, requests: 0, errors: 0, recentRequests: 0, recentErrors: 0, down: false)
+        let evaluation = EvaluationStatus(
+            verdict: .pass, dataFlowing: true, blindness: nil, baseline: condition, candidate: condition, checks: [],
+            arguments: [
+                argument("standard", "p95", "350ms", false), argument("standard", "maxErrors", "2%", true),
+                argument("groups", "maturity", "10m", true),
+            ])
+        #expect(
+            PolicyArgumentText.lines(evaluation) == [
+                "standard with p95 350ms, maxErrors 2% (default)", "groups with maturity 10m (default)",
+            ])
+        #expect(PolicyArgumentText.lines(nil) == [])
+    }
+
     @Test("YAML nests lists in maps and maps in lists")
     func yaml() throws {
         let json = #"{"a":[{"b":1,"c":[]},{"b":2,"c":[[1,2],"x"]}],"d":{},"e":null,"f":{"g":true}}"#

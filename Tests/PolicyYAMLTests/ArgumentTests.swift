@@ -50,8 +50,10 @@ struct ArgumentTests {
 
     @Test("each service has the policy with its own values, and with the defaults of the others")
     func values() throws {
-        try withFiles(["plain": "[slo]", "slow": "[{use: slo, with: {p95: 350ms}}]", "used": "[{use: slo}]"]) { folder in
-            let configuration = try #require(ConfigurationLoader.load(agentFile: folder + "/canaryd.yaml").configuration)
+        try withFiles(["plain": "[slo]", "slow": "[{use: slo, with: {p95: 350ms}}]", "used": "[{use: slo}]"]) {
+            folder in
+            let configuration = try #require(
+                ConfigurationLoader.load(agentFile: folder + "/canaryd.yaml").configuration)
             func policy(_ service: String) throws -> Policy {
                 let service = try #require(configuration.services.first { $0.name == service })
                 return try #require(configuration.policies(of: service).first)

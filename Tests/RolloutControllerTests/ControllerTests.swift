@@ -32,6 +32,22 @@ import Testing
         }
     }
 
+    @Test("the arguments of a policy are in each evaluation, and those of the start stay in force")
+    func arguments() throws {
+        var policy = Policy.errors(max: 0.02)
+        policy.arguments = [PolicyArgument(name: "maxErrors", value: "2%", isDefault: false)]
+        let agent = try Agent.started(.sample(policies: [policy]))
+        agent.run(5)
+        var other = policy
+        other.arguments[0].value = "5%"
+        _ = try agent.controller.apply(.sample(policies: [other]))
+        agent.run(60, candidateErrors: 0.3)
+        let entry = try #require(agent.disk.journal.first { $0.event.kind == .reverted })
+        let evaluation = try #require(entry.event.evaluation)
+        #expect(evaluation.arguments?.map(\.policy) == [policy.name])
+        #expect(evaluation.arguments?.first?.arguments == policy.arguments)
+    }
+
     @Test("a candidate that fails is reverted, with the numbers in the journal") func failing() throws {
         let agent = try Agent.started()
         agent.run(60, candidateErrors: 0.3)
