@@ -20,6 +20,8 @@ public struct BucketSpan: Hashable, Sendable {
 
     /// Advice for the author of the check: which bound to write instead.
     func advice(_ unit: MeasureUnit) -> String {
+        // A rounded number of MiB would be no edge.
+        let unit = unit == .bytes ? .plain : unit
         let edges = [lower, upper].compactMap(\.self).map { Measurement.format($0, unit) }
         return "only an edge can be judged: write \(edges.joined(separator: " or ")) as the bound"
     }

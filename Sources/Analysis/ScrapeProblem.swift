@@ -236,7 +236,7 @@ extension WindowSnapshot {
         if query.kind == .histogram {
             for bound in [metric.max, metric.min].compactMap(\.self) {
                 guard let span = series.span(around: bound, query, of: arm) else { continue }
-                problems.append(between(path, bound, span, .plain, arm))
+                problems.append(between(path, bound, span, metric.unit ?? .plain, arm))
             }
         }
         return problems

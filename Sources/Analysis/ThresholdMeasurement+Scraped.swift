@@ -198,9 +198,9 @@ extension ThresholdMeasurement {
             estimate.upper > m.bound && (span.lower ?? -.infinity) <= estimate.lower && estimate.lower < m.bound
         guard isInside, m.verdict == .fail || m.subject != Self.increase || estimate.isLowerBound else { return }
         m.verdict = .inconclusive
-        let bound = Measurement.format(m.bound, .plain)
+        let bound = Measurement.format(m.bound, m.unit)
         m.notes = [
-            .boundBetweenEdges("\(bound) lies \(span.words(.plain)), as the quantile does; \(span.advice(.plain))")
+            .boundBetweenEdges("\(bound) lies \(span.words(m.unit)), as the quantile does; \(span.advice(m.unit))")
         ]
     }
 
@@ -210,9 +210,15 @@ extension ThresholdMeasurement {
         func measurement(_ subject: String, _ bound: Double, atMost: Bool, _ isBeyond: (Double) -> Bool) -> Measurement
         {
             let isBad = candidate.allSatisfy(isBeyond)
-            return Measurement(
-                subject: subject, unit: .plain, candidate: candidate.first, baseline: baseline, bound: bound,
+            // An infinite number of seconds would be shown as an error's latency.
+            let isFinite = (candidate.first ?? 0).isFinite && (baseline ?? 0).isFinite
+            var m = Measurement(
+                subject: subject, unit: isFinite ? metric.shownUnit : .plain, candidate: candidate.first,
+                baseline: baseline, bound: bound,
                 value: candidate.first, atMost: atMost, verdict: isBad ? .fail : .pass)
+            // The values are those of as many scrapes; a quantile has its observations instead.
+            m.candidateSamples = UInt64(candidate.count)
+            return m
         }
         var measurements: [Measurement] = []
         if let max = metric.max { measurements.append(measurement(metric.series, max, atMost: true) { $0 > max }) }
@@ -229,7 +235,7 @@ extension ThresholdMeasurement {
                 }
                 measurements.append(m)
             } else {
-                measurements.append(missingScrapes(Self.increase, .plain, bound: 0))
+                measurements.append(missingScrapes(Self.increase, metric.shownUnit, bound: 0))
             }
         }
         return measurements
@@ -237,7 +243,7 @@ extension ThresholdMeasurement {
 
     /// The error of a series that is shown but cannot be measured.
     private func unusable(_ metric: MetricCheck, _ why: String) -> Measurement {
-        unusable(metric.series, .plain, metric.shownBound, why)
+        unusable(metric.series, metric.shownUnit, metric.shownBound, why)
     }
 
     /// The error if the growth of an arm's series cannot be measured; nil if it can.
@@ -266,7 +272,7 @@ extension ThresholdMeasurement {
     }
 
     private func missingScrapes(_ metric: MetricCheck) -> Measurement {
-        missingScrapes(metric.series, .plain, bound: metric.shownBound, of: metric.arms)
+        missingScrapes(metric.series, metric.shownUnit, bound: metric.shownBound, of: metric.arms)
     }
 
     /// The result without scrapes of these arms: noData if they are still to come, an error if they fail.
@@ -298,4 +304,6 @@ extension MetricCheck {
 
     /// The bound that is shown where nothing was measured.
     fileprivate var shownBound: Double { max ?? min ?? floor ?? 0 }
+
+    fileprivate var shownUnit: MeasureUnit { unit ?? .plain }
 }

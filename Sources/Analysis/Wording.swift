@@ -25,7 +25,7 @@ extension Measurement {
             let theirs = baseline.map { Self.format($0, unit.ofValues) } ?? "-"
             let change = value >= 0 ? "worse by \(Self.format(value, unit))" : "better by \(Self.format(-value, unit))"
             text += "\(mine) against \(theirs) on the baseline, \(change) (\(limit))"
-        case .ratio, .seconds, .plain:
+        case .ratio, .seconds, .bytes, .plain:
             text += "\(Self.format(value, unit)) (\(limit))"
             if let baseline { text += ", baseline \(Self.format(baseline, unit))" }
         }
@@ -33,7 +33,7 @@ extension Measurement {
         return note.isEmpty ? text : "\(text); \(note)"
     }
 
-    /// A value in its unit, such as `1.25%`, `15 points`, `84.2 ms`, `75161927680`.
+    /// A value in its unit, such as `1.25%`, `15 points`, `84.2 ms`, `70 GiB`, `12.5`.
     public static func format(_ value: Double, _ unit: MeasureUnit) -> String {
         if abs(value) >= .greatestFiniteMagnitude {
             return unit == .seconds ? "errors" : value > 0 ? "beyond measure" : "-beyond measure"
@@ -46,6 +46,12 @@ extension Measurement {
             if size < 0.001 { return "\(decimals(value * 1e6, 0)) µs" }
             if size < 1 { return "\(decimals(value * 1e3, size < 0.1 ? 2 : 1)) ms" }
             return "\(decimals(value, 2)) s"
+        case .bytes:
+            var (scaled, unit) = (value, "B")
+            for larger in ["KiB", "MiB", "GiB", "TiB"] where abs(scaled) >= 1_024 {
+                (scaled, unit) = (scaled / 1_024, larger)
+            }
+            return "\(decimals(scaled, unit == "B" ? 0 : 2)) \(unit)"
         case .plain, .score: return abs(value) >= 1e15 ? "\(value)" : decimals(value, 3)
         }
     }

@@ -255,10 +255,12 @@ public struct MetricCheck: Hashable, Codable, Sendable {
     /// The meaning of a series that a scrape does not show; nil if it is reported as missing, unless it is a counter
     /// whose family is shown with the same label names.
     public var absent: AbsentSeriesRule?
+    /// The unit in which the bounds are written, and so the unit of the series; nil for numbers without one.
+    public var unit: MeasureUnit?
 
     public init(
         series: String, aggregate: MetricAggregate, max: Double? = nil, min: Double? = nil, maxIncrease: Double? = nil,
-        floor: Double? = nil, forScrapes: Int = 1, absent: AbsentSeriesRule? = nil
+        floor: Double? = nil, forScrapes: Int = 1, absent: AbsentSeriesRule? = nil, unit: MeasureUnit? = nil
     ) {
         self.series = series
         self.aggregate = aggregate
@@ -268,6 +270,7 @@ public struct MetricCheck: Hashable, Codable, Sendable {
         self.floor = floor
         self.forScrapes = forScrapes
         self.absent = absent
+        self.unit = unit
     }
 }
 

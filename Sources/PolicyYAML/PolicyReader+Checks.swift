@@ -268,11 +268,14 @@ extension PolicyReader {
         part.require("aggregate", "aggregate: max")
         let series = part.read("series", "up", SeriesSelector.checked)
         let aggregate = part.read("aggregate", "max", Self.aggregate)
+        let max = part.read("max", "70GiB", Units.measure)
+        let min = part.read("min", "1", Units.measure)
+        let floor = part.read("floor", "0.1", Units.measure)
         let value = MetricCheck(
-            series: series ?? "", aggregate: aggregate ?? .max, max: part.read("max", "70GiB", Units.quantity),
-            min: part.read("min", "1", Units.quantity), maxIncrease: part.increase("maxIncrease"),
-            floor: part.read("floor", "0.1", Units.quantity), forScrapes: scrapes(part),
-            absent: part.choice("absent", [("zero", AbsentSeriesRule.zero)]))
+            series: series ?? "", aggregate: aggregate ?? .max, max: max?.value, min: min?.value,
+            maxIncrease: part.increase("maxIncrease"), floor: floor?.value, forScrapes: scrapes(part),
+            absent: part.choice("absent", [("zero", AbsentSeriesRule.zero)]),
+            unit: [max, min, floor].lazy.compactMap { $0?.unit }.first)
         needsBound(part, ["max", "min", "maxIncrease"], example: "max: 70GiB")
         if let max = value.max, let min = value.min, min > max {
             report.error(part.mark("min"), "'min' lies above 'max', so nothing passes: swap them")

@@ -1,3 +1,5 @@
+import Vocabulary
+
 /// Parses values with units. The `InvalidValue` that a function throws says what is wrong and how to write the value instead; the
 /// caller puts the value in front of that text.
 enum Units {
@@ -103,13 +105,16 @@ enum Units {
     }
 
     /// Parses a quantity into a series' base unit: `70GiB` into bytes, `250ms` into seconds, `90%` into 0.9, or a number.
-    static func quantity(_ text: String) throws(InvalidValue) -> Double {
-        if let value = number(Substring(text)) { return value }
-        if text.hasSuffix("%"), let value = number(text.dropLast()) { return value / 100 }
+    static func quantity(_ text: String) throws(InvalidValue) -> Double { try measure(text).value }
+
+    /// Parses a quantity, and returns its unit as well; nil for a number without one.
+    static func measure(_ text: String) throws(InvalidValue) -> (value: Double, unit: MeasureUnit?) {
+        if let value = number(Substring(text)) { return (value, nil) }
+        if text.hasSuffix("%"), let value = number(text.dropLast()) { return (value / 100, .ratio) }
         for (suffix, factor) in sizes where text.hasSuffix(suffix) {
-            if let value = number(text.dropLast(suffix.count)) { return value * factor }
+            if let value = number(text.dropLast(suffix.count)) { return (value * factor, .bytes) }
         }
-        if let duration = try? duration(text) { return duration.seconds }
+        if let duration = try? duration(text) { return (duration.seconds, .seconds) }
         throw InvalidValue("is no quantity: write a number, alone or with a unit such as 70GiB, 250ms or 90%")
     }
 

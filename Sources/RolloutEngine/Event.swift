@@ -38,7 +38,7 @@ public struct Event: Hashable, Codable, Sendable {
     /// True if the event is a decision, which `canaryctl explain` can explain. A pause is one if a check decided it.
     public var isDecision: Bool {
         switch kind {
-        case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .returned, .ready: true
+        case .rolloutStarted, .stepStarted, .bakeStarted, .promoted, .reverted, .ended, .returned, .ready: true
         case .paused: evaluation != nil
         case .warmedUp, .proving, .resumed, .frozen, .unfrozen, .retried, .deadlinePassed, .held,
             .holdCleared, .recovering, .recovered, .refused, .checkChanged, .configurationApplied, .alarm:

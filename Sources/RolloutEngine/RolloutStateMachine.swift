@@ -86,7 +86,7 @@ extension TransitionBuilder {
                 return
             }
             let now = declaration.candidate.map { "names \($0) as candidate" } ?? "names no candidate"
-            revertRollout("the service's file \(now) now", by: "file", refuse: false, evaluation: nil)
+            endRollout("the service's file \(now) now", by: "file")
         }
         guard let candidate = declaration.candidate else { return }
         if let refused = state.refused {
@@ -104,8 +104,7 @@ extension TransitionBuilder {
         state.rollout = rollout
         if rollout.uncleanStops > RolloutStateMachine.tolerableUncleanStops {
             revertRollout(
-                "the agent stopped uncleanly \(rollout.uncleanStops) times under it", by: "agent", refuse: true,
-                evaluation: nil)
+                "the agent stopped uncleanly \(rollout.uncleanStops) times under it", by: "agent", evaluation: nil)
         } else {
             emit(
                 .recovering,
@@ -201,18 +200,24 @@ extension TransitionBuilder {
             evaluation: evaluation, rollout: rollout.id)
     }
 
-    /// Ends the rollout and gives all traffic back to the baseline.
-    /// - Parameter refuse: whether the candidate's identity is refused from now on.
-    mutating func revertRollout(_ reason: String, by: String, refuse: Bool, evaluation: Evaluation?) {
+    /// Reverts the rollout, and refuses its candidate until someone retries it or the file names another.
+    mutating func revertRollout(_ reason: String, by: String, evaluation: Evaluation?) {
         guard let rollout = state.rollout else { return }
         state.rollout = nil
-        if refuse {
-            // The refusal stays in the state while a retry runs, so that reverts are counted across retries.
-            let before = state.refused?.identity == rollout.candidate ? state.refused?.times ?? 0 : 0
-            state.refused = Refusal(identity: rollout.candidate, reason: reason, at: now.wall, times: before + 1)
-        }
+        // The refusal stays in the state while a retry runs, so that reverts are counted across retries.
+        let before = state.refused?.identity == rollout.candidate ? state.refused?.times ?? 0 : 0
+        state.refused = Refusal(identity: rollout.candidate, reason: reason, at: now.wall, times: before + 1)
         emit(
             .reverted, "\(rollout.candidate) reverted, \(state.serving) serves all: \(reason)", reason: reason, by: by,
             evaluation: evaluation, rollout: rollout.id)
+    }
+
+    /// Ends the rollout without a decision about its candidate, which is not refused.
+    mutating func endRollout(_ reason: String, by: String) {
+        guard let rollout = state.rollout else { return }
+        state.rollout = nil
+        emit(
+            .ended, "\(rollout.id) ended, \(state.serving) serves all: \(reason)", reason: reason, by: by,
+            rollout: rollout.id)
     }
 }

@@ -174,7 +174,7 @@ extension TransitionBuilder {
                     .baselineDown,
                     "\(state.serving) is down and \(rollout.candidate) is not; --force reverts all the same")
             }
-            revertRollout(why, by: command.by, refuse: true, evaluation: command.evaluation)
+            revertRollout(why, by: command.by, evaluation: command.evaluation)
             return succeed("\(rollout.candidate) reverted: \(state.serving) serves all")
         }
         guard let to else {
@@ -243,7 +243,7 @@ extension TransitionBuilder {
         guard let candidate = declaration.candidate, candidate != state.serving else {
             return refuse(.noRollout, "the service's file names no candidate but what serves; \(startHint)")
         }
-        revertRollout("restarted with the files as they are now", by: command.by, refuse: false, evaluation: nil)
+        endRollout("restarted with the files as they are now", by: command.by)
         createRollout(candidate)
         succeed("\(state.rollout?.id ?? "") takes over with the files as they are now")
     }

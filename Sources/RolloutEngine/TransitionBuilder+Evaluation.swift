@@ -14,7 +14,7 @@ extension TransitionBuilder {
                 let why = e.baseline.downReason
                 return hold(.badBaseline, "\(failing.words); but \(state.serving) is down (\(why)) and no refuge", e)
             }
-            return revertRollout(failing.words, by: "policy", refuse: true, evaluation: e)
+            return revertRollout(failing.words, by: "policy", evaluation: e)
         }
         reportFailures(e)
         guard applyNoDataLimits(e, elapsed: elapsed) else { return }
@@ -118,8 +118,7 @@ extension TransitionBuilder {
         for policy in rollout.plan.policies {
             if case .revert(let after) = policy.onNoData, rollout.withoutData >= after {
                 revertRollout(
-                    "no data for \(after.written), and policy \(policy.name) says revert", by: "policy", refuse: true,
-                    evaluation: e)
+                    "no data for \(after.written), and policy \(policy.name) says revert", by: "policy", evaluation: e)
                 return false
             }
         }
@@ -143,7 +142,7 @@ extension TransitionBuilder {
             case .pause: pause(.deadline, "the deadline of \(deadline.after.written) passed", by: "policy")
             case .revert:
                 revertRollout(
-                    "the deadline of \(deadline.after.written) passed", by: "policy", refuse: true, evaluation: e)
+                    "the deadline of \(deadline.after.written) passed", by: "policy", evaluation: e)
             }
             return false
         }

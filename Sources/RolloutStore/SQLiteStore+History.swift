@@ -46,7 +46,7 @@ extension SQLiteStore {
                 if try running(rollout, of: after.service, db) == nil {
                     try open(rollout, of: after.service, arms, at: change.at, db)
                 }
-            case .promoted, .reverted:
+            case .promoted, .reverted, .ended:
                 if try running(rollout, of: after.service, db) == nil {
                     // The rollout was ended by an edit of the file before it started, or started and ended in one
                     // change.
@@ -56,7 +56,8 @@ extension SQLiteStore {
                     event.evaluation?.candidate.requests, before.candidateRequests(of: rollout),
                     change.evidence?.candidateRequests(of: rollout),
                 ].compactMap(\.self).max()
-                let result = event.kind == .promoted ? RolloutResult.promoted : .reverted
+                let result: RolloutResult =
+                    event.kind == .promoted ? .promoted : event.kind == .reverted ? .reverted : .ended
                 try close(
                     rollout, of: after.service, result, reason: event.reason ?? event.message, decision: id,
                     requests: requests ?? 0, at: change.at, db)
@@ -77,7 +78,7 @@ extension SQLiteStore {
         guard try running(old, of: change.state.service, db) != nil else { return }
         let alarm = zip(change.events, ids).reversed().first { $0.0.kind == .alarm }
         try close(
-            old, of: change.state.service, .reverted,
+            old, of: change.state.service, .ended,
             reason: alarm?.0.message ?? "ended, because its version is gone: \(change.state.serving) serves all",
             decision: alarm?.1,
             requests: before.candidateRequests(of: old) ?? 0, at: change.at, db)

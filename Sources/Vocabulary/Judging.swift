@@ -32,6 +32,7 @@ public enum MeasureUnit: String, CaseIterable, Codable, Sendable {
     /// A difference of scores in their own unit.
     case score
     case seconds
+    case bytes
     /// The unit in which the server exports the value.
     case plain
 
@@ -40,7 +41,7 @@ public enum MeasureUnit: String, CaseIterable, Codable, Sendable {
         switch self {
         case .points: .ratio
         case .score: .plain
-        case .ratio, .seconds, .plain: self
+        case .ratio, .seconds, .bytes, .plain: self
         }
     }
 

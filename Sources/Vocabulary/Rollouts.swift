@@ -60,6 +60,8 @@ public enum RolloutResult: String, CaseIterable, Codable, Sendable {
     case running
     case promoted
     case reverted
+    /// The rollout ended without a decision about its candidate: it was restarted, or the files changed.
+    case ended
 }
 
 /// The kind of an event in the journal.
@@ -72,6 +74,7 @@ public enum EventKind: String, CaseIterable, Codable, Sendable {
     case bakeStarted = "bake_started"
     case promoted
     case reverted
+    case ended = "rollout_ended"
     case paused
     case resumed
     case frozen

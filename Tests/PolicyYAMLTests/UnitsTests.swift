@@ -1,6 +1,7 @@
 import PolicyModel
 import PrometheusText
 import Testing
+import Vocabulary
 
 @testable import PolicyYAML
 
@@ -128,5 +129,16 @@ struct UnitsTests {
         } catch {
             return error.message
         }
+    }
+
+    @Test(
+        "a quantity keeps its unit",
+        arguments: [
+            ("2GiB", 2_147_483_648, MeasureUnit.bytes), ("200ms", 0.2, .seconds), ("90%", 0.9, .ratio),
+            ("12.5", 12.5, nil),
+        ] as [(String, Double, MeasureUnit?)])
+    func quantities(text: String, value: Double, unit: MeasureUnit?) throws {
+        let measure = try Units.measure(text)
+        #expect(measure.value == value && measure.unit == unit)
     }
 }

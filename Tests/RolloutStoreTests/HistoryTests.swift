@@ -92,6 +92,16 @@ import Vocabulary
         #expect(all.map(\.id) == ["income-3", "income-2", "income-1"])
     }
 
+    @Test("A rollout that is restarted has ended, and was not reverted")
+    func restarted() throws {
+        let store = try SQLiteStore(directory: directory.path)
+        var scene = Scene()
+        try store.commit(scene.start())
+        try store.commit(scene.feed(.command(Command(.restart, by: "ann"))))
+        let record = try #require(try store.history(service: "income", limit: 5).first { $0.id == "income-1" })
+        #expect(record.result == .ended && record.reason == "restarted with the files as they are now")
+    }
+
     @Test("A rollout whose state was dropped is closed in the history")
     func droppedState() throws {
         let store = try SQLiteStore(directory: directory.path)
@@ -101,7 +111,7 @@ import Vocabulary
         let alarm = Event(.alarm, message: "fp32 is gone from the file", by: "agent")
         try store.commit(StateChange(state: fresh, evidence: nil, events: [alarm], at: scene.wall + 5))
         let record = try #require(try store.history(service: "income", limit: 5).first)
-        #expect(record.result == .reverted)
+        #expect(record.result == .ended)
         #expect(record.reason == "fp32 is gone from the file")
         #expect(record.endedAt == scene.wall + 5)
     }

@@ -29,6 +29,7 @@ struct HistoryCommand: ParsableCommand {
                 case .running: .cyan
                 case .promoted: .green
                 case .reverted: .red
+                case .ended: .yellow
                 }
             table.add(
                 Cell(entry.id), Cell(entry.candidate), Cell(entry.baseline), Cell(entry.startedAt.short),

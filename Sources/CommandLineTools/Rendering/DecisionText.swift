@@ -110,8 +110,11 @@ enum DecisionText {
         let side = m.unit.ofValues
         let mine = Words.value(m.candidate, side)
         let theirs = Words.value(m.baseline, side)
+        let candidateSamples = Words.count(m.candidateSamples, "sample") + " on the candidate"
+        // A bound on the candidate alone has none of the baseline.
         let samples =
-            "\(Words.count(m.candidateSamples)) samples on the candidate, \(Words.count(m.baselineSamples)) on the baseline"
+            m.baseline == nil && m.baselineSamples == 0
+            ? candidateSamples : candidateSamples + ", \(Words.count(m.baselineSamples)) on the baseline"
         let limit = "\(m.atMost ? "at most" : "at least") \(Words.value(m.bound, m.unit))"
         guard m.value != nil else {
             return "\(m.subject): \(m.verdict.words), bound \(limit); \(m.note.isEmpty ? samples : m.note)"

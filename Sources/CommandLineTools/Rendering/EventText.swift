@@ -20,7 +20,8 @@ enum EventText {
         case .reverted, .alarm: .red
         case .paused, .frozen, .held, .deadlinePassed, .recovering, .returned, .refused: .yellow
         case .checkChanged: .dim
-        case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .resumed, .unfrozen, .retried,
+        case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .ended, .resumed, .unfrozen,
+            .retried,
             .holdCleared, .configurationApplied, nil:
             .cyan
         }

@@ -129,7 +129,7 @@ enum EvidenceText {
             return "\(m.subject): the candidate has \(Words.value(candidate, m.unit.ofValues)), the baseline "
                 + "\(Words.value(m.baseline, m.unit.ofValues)), \(Words.held(m)); allowed is \(allowed) "
                 + "(\(Words.count(m.candidateSamples)) and \(Words.count(m.baselineSamples)) labeled rows)."
-        case .plain: return "The candidate has \(Words.held(m)); allowed is \(allowed)."
+        case .bytes, .plain: return "The candidate has \(Words.held(m)); allowed is \(allowed)."
         }
     }
 }

@@ -80,7 +80,7 @@ enum Words {
             case .points, .ratio: (100, m.unit == .ratio ? 2 : 1, " points")
             case .seconds where max(abs(low), high.isFinite ? abs(high) : 0) < 1: (1_000, 1, " ms")
             case .seconds: (1, 2, " s")
-            case .score, .plain: (1, 3, "")
+            case .score, .bytes, .plain: (1, 3, "")
             }
         func signed(_ value: Double) -> String {
             if value.isInfinite { return "any" }

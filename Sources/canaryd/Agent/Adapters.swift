@@ -116,7 +116,8 @@ final class EventLog: EventListener {
             case .alarm: .error
             case .reverted, .held, .recovering, .deadlinePassed: .warning
             case .checkChanged: .info
-            case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .promoted, .paused, .resumed,
+            case .rolloutStarted, .warmedUp, .stepStarted, .proving, .ready, .bakeStarted, .promoted, .ended, .paused,
+                .resumed,
                 .frozen, .unfrozen, .retried, .holdCleared, .recovered, .returned, .refused, .configurationApplied:
                 .notice
             }
