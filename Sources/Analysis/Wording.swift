@@ -29,7 +29,9 @@ extension Measurement {
             text += "\(Self.format(value, unit)) (\(limit))"
             if let baseline { text += ", baseline \(Self.format(baseline, unit))" }
         }
-        if candidateSamples > 0 { text += ", \(candidateSamples) and \(baselineSamples) samples" }
+        if candidateSamples > 0, baselineSamples > 0 || baseline != nil {
+            text += ", \(candidateSamples) and \(baselineSamples) samples"
+        }
         return note.isEmpty ? text : "\(text); \(note)"
     }
 

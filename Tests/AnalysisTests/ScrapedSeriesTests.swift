@@ -114,6 +114,19 @@ struct ScrapedSeriesTests {
         #expect(result.measurements.first?.value != nil)
     }
 
+    @Test("a gauge is shown in the unit of its bound, with the number of scrapes that were read")
+    func units() throws {
+        let metric = MetricCheck(
+            series: "memory_bytes", aggregate: .max, max: 2_147_483_648, forScrapes: 3, unit: .bytes)
+        var pages = Pages(.metric(metric))
+        for _ in 0..<4 { pages.scrape(show(metric, ["": 1_610_612_736])) }
+        let measurement = try #require(pages.look().measurements.first)
+        #expect(measurement.words == "memory_bytes: 1.5 GiB (at most 2 GiB)" && measurement.candidateSamples == 3)
+        for _ in 0..<3 { pages.scrape(show(metric, ["": .infinity])) }
+        let words = try #require(pages.look().measurements.first?.words)
+        #expect(words.hasPrefix("memory_bytes: beyond measure (at most 2147483648)"), "\(words)")
+    }
+
     @Test("a check that only notifies is reported just the same")
     func notified() {
         var pages = Pages(.metric(Self.gauge), action: .notify)
