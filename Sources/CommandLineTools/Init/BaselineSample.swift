@@ -29,10 +29,10 @@ struct BaselineSample {
     init(_ preset: MetricsPreset, from before: Exposition, to after: Exposition, seconds: Double) {
         self.seconds = seconds
         func sum(_ series: [PresetSeries], _ exposition: Exposition) -> Double {
-            series.compactMap { exposition.sum($0.selector) }.reduce(0, +)
+            series.compactMap { exposition.sum($0.selector(on: exposition)) }.reduce(0, +)
         }
         let grown = sum(preset.requests, after) - sum(preset.requests, before)
-        let failed = sum(preset.errors, after) - sum(preset.errors, before)
+        let failed = sum(preset.errorSeries, after) - sum(preset.errorSeries, before)
         guard grown <= Self.highestRate * seconds, failed.isFinite else {
             isImpossible = true
             return
@@ -40,10 +40,11 @@ struct BaselineSample {
         guard grown >= 0 else { return }
         requests = grown
         errors = max(0, min(grown, failed))
-        guard case .histogram(let series, let scale, _) = preset.latency else { return }
-        let counts = Self.counts(after.histograms(series.selector), less: before.histograms(series.selector))
+        guard case .histogram(let series, _) = preset.latency else { return }
+        let selector = series.selector(on: after)
+        let counts = Self.counts(after.histograms(selector), less: before.histograms(selector))
         func latency(_ q: Double) -> Double? {
-            guard let seconds = Self.quantile(q, counts).map({ $0 * scale }) else { return nil }
+            guard let seconds = Self.quantile(q, counts).map({ $0 * series.scale }) else { return nil }
             return (0...Self.longestLatency).contains(seconds) ? seconds : nil
         }
         p50 = latency(0.5)
