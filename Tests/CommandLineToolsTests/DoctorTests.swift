@@ -178,7 +178,7 @@ struct DoctorTests {
 
     @Test("A page that lacks the preset's series comes with the switch that the server needs")
     func switches() {
-        let fix = "start it with --enable-metrics"
+        let fix = "start SGLang with --enable-metrics"
         api.sync { backend in
             backend.targetList = [
                 (false, "answered 404 instead of 200"), (true, "the page has none of SGLang's series"),
@@ -191,7 +191,7 @@ struct DoctorTests {
                         fix: fix, samples: 0, durationSeconds: 0.1))
             }
         }
-        let consequence = "; start it with --enable-metrics; until then, checks on scraped series have no data"
+        let consequence = "; start SGLang with --enable-metrics; until then, checks on scraped series have no data"
         let warnings = lines("warn").lines
         #expect(warnings.contains("warn  income/v: http://a:1/metrics: answered 404 instead of 200" + consequence))
         #expect(

@@ -163,7 +163,7 @@ struct InitCommand: ParsableCommand {
                 ?? ", no latency (its metrics have no histogram)"
             console.line(
                 "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sample.rate))/s, "
-                    + "\(Words.percent(sample.errorRate)) failed\(latency)")
+                    + "\(sample.errorText)\(latency)")
         }
         return sample
     }

@@ -18,12 +18,16 @@ struct BaselineSample {
     /// True if the counters grew by a number that cannot be a count of requests.
     var isImpossible = false
     var errors = 0.0
+    /// False if the metrics do not count failures, so that `errors` is 0 whatever happened.
+    var countsErrors = true
     /// Latency quantiles in seconds; nil if they are not known.
     var p50: Double?
     var p95: Double?
 
     var rate: Double { (requests ?? 0) / seconds }
     var errorRate: Double { requests.map { $0 > 0 ? errors / $0 : 0 } ?? 0 }
+    /// The share of failed requests as a part of a sentence.
+    var errorText: String { countsErrors ? "\(Words.percent(errorRate)) failed" : "failures are not counted" }
     var isEnough: Bool { requests ?? 0 >= Self.fewest }
 
     init(_ preset: MetricsPreset, from before: Exposition, to after: Exposition, seconds: Double) {
@@ -39,6 +43,7 @@ struct BaselineSample {
         }
         guard grown >= 0 else { return }
         requests = grown
+        countsErrors = !preset.errorSeries.isEmpty
         errors = max(0, min(grown, failed))
         guard case .histogram(let series, _) = preset.latency else { return }
         let selector = series.selector(on: after)
@@ -107,7 +112,9 @@ struct ProposedBounds {
                 let ceiling = max(p95 * Self.latencyRoom, p95 + Self.leastLatencyRoom)
                 return .nanoseconds(Int64(saturating: Self.roundedUp(ceiling) * 1e9))
             } : nil
-        maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
+        maxErrors = max(
+            0.01,
+            isKnown && sample.countsErrors ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), 0.75 * maxErrors) : 0.01
         guard isKnown else { return }
         let provable = Self.provableRate(atLeast: errorFloor, sample)

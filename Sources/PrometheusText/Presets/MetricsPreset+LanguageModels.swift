@@ -16,7 +16,7 @@ extension MetricsPreset {
         let inference = LabelMatcher("handler", .isOneOf(inferencePaths))
         let requests = "http_requests_total"
         return MetricsPreset(
-            "vllm", "vLLM", .documentation, switchedOnBy: "start it without --disable-log-stats",
+            "vllm", "vLLM", .documentation, switchedOnBy: "start vLLM without --disable-log-stats",
             signature: ["vllm:num_requests_running", "vllm:request_success_total"],
             requests: [
                 PresetSeries(
@@ -49,7 +49,7 @@ extension MetricsPreset {
         let scheduler = firstRank + [LabelMatcher("priority", .equals(""))]
         let responses = "sglang:http_responses_total"
         return MetricsPreset(
-            "sglang", "SGLang", .documentation, switchedOnBy: "start it with --enable-metrics",
+            "sglang", "SGLang", .documentation, switchedOnBy: "start SGLang with --enable-metrics",
             signature: ["sglang:num_running_reqs", "sglang:num_requests_total", responses],
             requests: [
                 PresetSeries(
@@ -98,7 +98,7 @@ extension MetricsPreset {
         func series(_ name: String) -> PresetSeries { PresetSeries(name, hasModel: false) }
         return MetricsPreset(
             "llamacpp", "llama.cpp", .documentation, modelParameter: "model",
-            switchedOnBy: "start it with --metrics",
+            switchedOnBy: "start llama-server with --metrics",
             signature: ["llamacpp:requests_processing", "llamacpp:prompt_tokens_total"],
             errors: .unavailable("llama.cpp counts neither requests nor failures; use from: proxy"),
             latency: .unavailable("llama.cpp has no latency histogram; use from: proxy"),
@@ -113,7 +113,7 @@ extension MetricsPreset {
     /// counter proves nothing about them.
     static let tensorRTLLM = MetricsPreset(
         "trtllm", "TensorRT-LLM", .documentation, path: "/prometheus/metrics",
-        switchedOnBy: "set return_perf_metrics: true in its options, and enable_iter_perf_stats: true for its gauges",
+        switchedOnBy: "give trtllm-serve return_perf_metrics: true, and enable_iter_perf_stats: true for its gauges",
         signature: ["trtllm_request_success_total", "trtllm_e2e_request_latency_seconds"],
         requests: [PresetSeries("trtllm_request_success_total"), PresetSeries("trtllm_request_error_total")],
         errors: .counted([PresetSeries("trtllm_request_error_total")], isAlwaysShown: true),

@@ -40,7 +40,7 @@ extension MetricsPreset {
     /// health check or of the management API count too.
     static let torchServe = MetricsPreset(
         "torchserve", "TorchServe", .documentation, port: .fixed(8082),
-        switchedOnBy: "set metrics_mode=prometheus in its config.properties",
+        switchedOnBy: "set metrics_mode=prometheus in TorchServe's config.properties",
         requests: [PresetSeries("ts_inference_requests_total")],
         errors: .counted([PresetSeries("Requests5XX", "Requests5XX_total", hasModel: false)]),
         latency: .unavailable(
@@ -55,7 +55,8 @@ extension MetricsPreset {
         let clientFaults = ["INVALID_ARGUMENT", "NOT_FOUND", "OUT_OF_RANGE", "UNIMPLEMENTED", "CANCELLED"]
         return MetricsPreset(
             "tf-serving", "TensorFlow Serving", .documentation, path: "/monitoring/prometheus/metrics",
-            switchedOnBy: "start it with --monitoring_config_file, with prometheus_config { enable: true } in the file",
+            switchedOnBy:
+                "start TensorFlow Serving with --monitoring_config_file, and prometheus_config { enable: true } in the file",
             signature: [requests, ":tensorflow:serving:request_latency"],
             requests: [PresetSeries(requests, where: [LabelMatcher("status", .isNoneOf(clientFaults))])],
             errors: .counted([PresetSeries(requests, where: [LabelMatcher("status", .isNoneOf(["OK"] + clientFaults))])]
@@ -70,7 +71,8 @@ extension MetricsPreset {
     static let ovms = {
         let inference = LabelMatcher("method", .isOneOf(["ModelInfer", "Predict"]))
         return MetricsPreset(
-            "ovms", "OpenVINO Model Server", .documentation, switchedOnBy: "start it with --metrics_enable",
+            "ovms", "OpenVINO Model Server", .documentation,
+            switchedOnBy: "start OpenVINO Model Server with --metrics_enable",
             requests: [
                 PresetSeries("ovms_requests_success", where: [inference]),
                 PresetSeries("ovms_requests_fail", where: [inference]),

@@ -16,7 +16,7 @@ extension MetricsPreset {
             "nv_inference_request_failure", where: [LabelMatcher("reason", .differs("CANCELED"))])
         return MetricsPreset(
             "triton", "NVIDIA Triton", .ran("Triton 2.51"), port: .fixed(8002),
-            switchedOnBy: "start it without --allow-metrics=false",
+            switchedOnBy: "start Triton without --allow-metrics=false",
             requests: [PresetSeries("nv_inference_request_success"), failures], errors: .counted([failures]),
             latency: .unavailable(
                 "Triton counts total time only (nv_inference_request_duration_us), which gives a mean and no quantile; "
@@ -32,7 +32,7 @@ extension MetricsPreset {
     /// histogram is of REST only and does not name the model.
     static let mlserver = MetricsPreset(
         "mlserver", "Seldon MLServer", .ran("MLServer 1.7.1"), port: .fixed(8082),
-        switchedOnBy: "set metrics_endpoint to /metrics in its settings.json",
+        switchedOnBy: "set metrics_endpoint to /metrics in MLServer's settings.json",
         requests: [
             PresetSeries("model_infer_request_success_total"), PresetSeries("model_infer_request_failure_total"),
         ],
@@ -63,7 +63,7 @@ extension MetricsPreset {
         let code = "http_response_code"
         return MetricsPreset(
             "bentoml", "BentoML", .ran("BentoML 1.4.39"),
-            switchedOnBy: "remove metrics: {enabled: false} from its service's configuration",
+            switchedOnBy: "remove metrics: {enabled: false} from the BentoML service",
             requests: [PresetSeries(count, where: [served, LabelMatcher(code, .startsNotWith("4"))])],
             errors: .counted([PresetSeries(count, where: [served, LabelMatcher(code, .startsWith("5"))])]),
             latency: .histogram(

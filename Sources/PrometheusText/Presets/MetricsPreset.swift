@@ -38,7 +38,8 @@ public struct MetricsPreset: Sendable {
     public var port: Port
     /// The parameter of the page's query that selects `metrics.model`; nil if the page has all models.
     public var modelParameter: String?
-    /// What has to be done at the server so that it shows these metrics, as an instruction: "start it with --metrics".
+    /// What has to be done at the server so that it shows these metrics, as an instruction that names it, such as "start
+    /// SGLang with --enable-metrics"; nil if they are always on.
     public var switchedOnBy: String?
     /// Families by which the server's page is recognized. An idle server may show none of them.
     public var signature: [String]
