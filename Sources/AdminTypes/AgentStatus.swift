@@ -116,16 +116,23 @@ public struct TargetStatus: Hashable, Codable, Sendable {
         public var url: String
         public var at: Timestamp
         public var ok: Bool
-        /// The reason why the scrape failed; empty if it succeeded.
+        /// The reason why the scrape failed, or why its page is not one of the metrics preset; empty if neither is so.
         public var problem: String
+        /// What to do at the server so that its page has what the metrics preset reads; absent if the page has it, or if
+        /// nothing is known.
+        public var fix: String?
         public var samples: Int
         public var durationSeconds: Double
 
-        public init(url: String, at: Timestamp, ok: Bool, problem: String, samples: Int, durationSeconds: Double) {
+        public init(
+            url: String, at: Timestamp, ok: Bool, problem: String, fix: String? = nil, samples: Int,
+            durationSeconds: Double
+        ) {
             self.url = url
             self.at = at
             self.ok = ok
             self.problem = problem
+            self.fix = fix
             self.samples = samples
             self.durationSeconds = durationSeconds
         }

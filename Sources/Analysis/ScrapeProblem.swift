@@ -19,7 +19,8 @@ public struct ScrapeProblem: Hashable, Sendable {
         case countersStandStill
         /// The page has no request counter although requests are served.
         case withoutRequests
-        case unknownModel
+        /// What the reader of the page remarked: an unknown model, or counters that the page does not have.
+        case remark
         /// The bound of a check is not a bucket edge, which is known before any verdict depends on it.
         case boundBetweenEdges(check: String)
     }
@@ -34,7 +35,7 @@ public struct ScrapeProblem: Hashable, Sendable {
         switch kind {
         case .boundBetweenEdges: false
         case .missing, .notANumber, .unavailable, .repeated, .repeatedPresetSeries, .typeChanged, .stalledPage,
-            .countersStandStill, .withoutRequests, .unknownModel:
+            .countersStandStill, .withoutRequests, .remark:
             true
         }
     }
@@ -187,8 +188,8 @@ extension WindowSnapshot {
         if let (server, remark) = series.remark(of: arm) {
             problems.append(
                 ScrapeProblem(
-                    arm: arm, kind: .unknownModel,
-                    text: "\(server) of \(series.name(of: arm)): \(remark); correct metrics.model"))
+                    arm: arm, kind: .remark,
+                    text: "\(server) of \(series.name(of: arm)): \(remark)"))
         }
         return problems
     }

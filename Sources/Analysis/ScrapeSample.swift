@@ -33,8 +33,11 @@ public struct ScrapeSample: Hashable, Sendable {
     /// A series of the preset that the page shows twice with the same labels. The window keeps it of the newest scrape
     /// only.
     public var repeatedSeries: String?
+    /// True if the page shows none of the families by which the preset's server is recognized: another server's page,
+    /// or one whose metrics are not switched on.
+    public var isOtherPage = false
     /// A remark about a successful scrape that the operator should see: that the server does not show the configured
-    /// model.
+    /// model, or does not count what the preset reads.
     public var remark: String?
 
     public init(

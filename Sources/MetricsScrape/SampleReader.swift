@@ -45,24 +45,19 @@ public struct SampleReader: Sendable {
         sample.page = PageState(newestTimestamp: exposition.newestTimestamp, counters: exposition.counterDigest)
         if let wall, let newest = exposition.newestTimestamp { sample.page.age = (wall - newest) / 1000 }
         if let preset {
-            let requests = try count(preset.requests, exposition)
-            let errors = try count(preset.errors, exposition)
-            sample.repeatedSeries = requests?.repeated ?? errors?.repeated
-            sample.requests = requests?.sum
-            sample.errors = errors?.sum
-            // Many servers export a counter of failures only after the first failure.
-            if sample.requests != nil, sample.errors == nil { sample.errors = 0 }
-            sample.queue = sum(preset.queue, exposition)
-            sample.saturation = preset.saturation.flatMap {
-                exposition.select(selector($0)).map(\.value).filter { !$0.isNaN }.max()
+            try readCounts(preset, exposition, into: &sample)
+            sample.queue = (preset.series[.waiting] ?? preset.series[.running]).flatMap {
+                exposition.sum(selector($0, exposition))
+            }
+            sample.saturation = preset.series[.saturation].flatMap {
+                exposition.select(selector($0, exposition)).map(\.value).filter { !$0.isNaN }.max()
             }
             let latency = try latency(preset, exposition)
             sample.latency = latency.reading
-            sample.presetReadings = PresetReadings(
-                requests: requests?.bySeries, errors: requests == nil ? nil : errors?.bySeries ?? [:],
-                latency: latency.bySeries)
-            sample.remark = remark(preset, exposition)
-            if case .histogram(_, _, let excludesErrors) = preset.latency {
+            sample.presetReadings?.latency = latency.bySeries
+            if let remark = remark(preset, exposition) { sample.remark = remark }
+            sample.isOtherPage = !preset.recognizes(exposition)
+            if case .histogram(_, let excludesErrors) = preset.latency {
                 sample.latencyExcludesErrors = excludesErrors
             }
         } else {
@@ -72,7 +67,50 @@ public struct SampleReader: Sendable {
         return sample
     }
 
+    /// Reads the counters of requests and of failures. Neither is known if a page cannot show both: an error rate of 0
+    /// would pass for a measured one.
+    private func readCounts(_ preset: MetricsPreset, _ exposition: Exposition, into sample: inout ScrapeSample)
+        throws(UnusableScrape)
+    {
+        sample.presetReadings = PresetReadings()
+        let all = preset.requests + preset.errorSeries
+        if model != nil, let nameless = all.first(where: { !$0.hasModel }), preset.models(on: exposition).count > 1 {
+            sample.remark =
+                "\(nameless.names[0]) does not name the model, and this server carries several; use from: proxy"
+            return
+        }
+        let requests = try count(preset.requests, exposition)
+        let errors = try count(preset.errorSeries, exposition)
+        sample.repeatedSeries = requests?.repeated ?? errors?.repeated
+        switch preset.errors {
+        case .unavailable: break
+        case .counted(let series, let isAlwaysShown):
+            if isAlwaysShown, requests != nil, !preset.showsErrors(exposition) {
+                sample.remark =
+                    "the page has no \(series[0].names[0]): \(preset.server) has had no failure, or its version does not "
+                    + "count them; use from: proxy"
+                return
+            }
+            // Many servers export a counter of failures only after the first failure.
+            sample.errors = requests == nil ? nil : errors?.sum ?? 0
+            sample.presetReadings?.errors = requests == nil ? nil : errors?.bySeries ?? [:]
+        }
+        sample.requests = requests?.sum
+        sample.presetReadings?.requests = requests?.bySeries
+    }
+
     private func read(_ query: SeriesQuery, _ exposition: Exposition, into sample: inout ScrapeSample) {
+        if query.selector.hasPrefix(PresetSeriesName.prefix) {
+            guard let series = presetSeries(query.selector) else {
+                sample.series[query] = .unavailable("the version's metrics preset has no \(query.selector)")
+                return
+            }
+            let selector = selector(series, exposition)
+            let reading = reading(query.kind, selector, exposition, scale: series.scale)
+            sample.series[query] = reading
+            sample.details[query] = SeriesFinder(exposition: exposition).details(of: selector, query.kind, reading)
+            return
+        }
         let selector: SeriesSelector
         do throws(SelectorError) {
             selector = try SeriesSelector(parsing: query.selector)
@@ -85,15 +123,19 @@ public struct SampleReader: Sendable {
         sample.details[query] = SeriesFinder(exposition: exposition).details(of: selector, query.kind, reading)
     }
 
-    private func selector(_ series: PresetSeries) -> SeriesSelector {
-        guard series.hasModel, let model, let label = preset?.modelLabel else { return series.selector }
-        return SeriesSelector(
-            series.selector.name, series.selector.matchers + [LabelMatcher(label, .equals(model))])
+    /// The preset's series that a check selects as `preset.NAME`; nil if the preset has none of this name.
+    private func presetSeries(_ written: String) -> PresetSeries? {
+        PresetSeriesName(series: written).flatMap { MetricsPreset.SeriesName(rawValue: $0.rawValue) }
+            .flatMap { preset?.series[$0] }
     }
 
-    private func sum(_ series: [PresetSeries], _ exposition: Exposition) -> Double? {
-        let values = series.compactMap { exposition.sum(selector($0)) }
-        return values.isEmpty ? nil : values.reduce(0, +)
+    /// The selector of a preset's series on a page, of the target's model alone.
+    private func selector(_ series: PresetSeries, _ exposition: Exposition) -> SeriesSelector {
+        var selector = series.selector(on: exposition)
+        if series.hasModel, let model, let label = preset?.modelLabel {
+            selector.matchers.append(LabelMatcher(label, .equals(model)))
+        }
+        return selector
     }
 
     /// Reads counters: their sum, and the value of each series; nil if the page has none of them. If the page repeats a
@@ -105,7 +147,7 @@ public struct SampleReader: Sendable {
         var repeated: String?
         var sum = 0.0
         for series in series {
-            let selector = selector(series)
+            let selector = selector(series, exposition)
             let selected = exposition.select(selector)
             if repeated == nil, exposition.repeats(selector, selected) { repeated = selector.description }
             for sample in selected {
@@ -119,7 +161,7 @@ public struct SampleReader: Sendable {
             }
         }
         guard !bySeries.isEmpty else { return nil }
-        if let why = impossibleCount(sum, "the sum of \(series[0].selector.name)") {
+        if let why = impossibleCount(sum, "the sum of \(series[0].selector(on: exposition).name)") {
             throw UnusableScrape(description: why)
         }
         return (sum, bySeries, repeated)
@@ -144,27 +186,29 @@ public struct SampleReader: Sendable {
         switch preset.latency {
         case .unavailable(let reason):
             return (.unavailable(reason), nil)
-        case .histogram(let series, let scale, _):
-            if model != nil, !series.hasModel, models(preset, exposition).count > 1 {
+        case .histogram(let series, _):
+            let selector = selector(series, exposition)
+            if model != nil, !series.hasModel, preset.models(on: exposition).count > 1 {
                 let reason =
-                    "\(series.selector.name) does not name the model, and this server carries several; use from: proxy"
+                    "\(selector.name) does not name the model, and this server carries several; use from: proxy"
                 return (.unavailable(reason), nil)
             }
-            if let why = impossibleCount(selector(series).buckets, exposition) {
+            if let why = impossibleCount(selector.buckets, exposition) {
                 throw UnusableScrape(description: why)
             }
             var bySeries: [String: CumulativeHistogram] = [:]
             var sum: CumulativeHistogram?
-            for part in exposition.histograms(selector(series)) {
-                let own = cumulative(part, scale: scale)
-                bySeries[SeriesKey.text(part.labels)] = own
+            for part in exposition.histograms(selector) {
+                let own = cumulative(part, scale: series.scale)
+                // The name is part of the key: after an upgrade, another name may be read.
+                bySeries[SeriesKey.text(of: selector.name, part.labels)] = own
                 guard let merged = sum.map({ $0.merged(with: own) }) ?? own else {
-                    return (.unavailable("the histograms of \(series.selector.name) share no bucket bounds"), nil)
+                    return (.unavailable("the histograms of \(selector.name) share no bucket bounds"), nil)
                 }
                 sum = merged
             }
             guard let merged = sum else { return (.noData, nil) }
-            if let count = merged.impossibleCount, let why = impossibleCount(count, series.selector.name) {
+            if let count = merged.impossibleCount, let why = impossibleCount(count, selector.name) {
                 throw UnusableScrape(description: why)
             }
             return (.histogram(merged), bySeries)
@@ -174,20 +218,17 @@ public struct SampleReader: Sendable {
     /// A remark that the server does not carry the model of the target; nil if it does, or if it names no models.
     private func remark(_ preset: MetricsPreset, _ exposition: Exposition) -> String? {
         guard let model else { return nil }
-        let models = models(preset, exposition)
+        let models = preset.models(on: exposition)
         guard !models.isEmpty, !models.contains(Bytewise(model)) else { return nil }
         let shown = models.sorted().prefix(Self.shownModels).map { $0.text.prefix(Self.shownLength) }.joined(
             separator: ", ")
-        return "the server shows no model \(model), but \(shown)\(models.count > Self.shownModels ? ", …" : "")"
+        let more = models.count > Self.shownModels ? ", …" : ""
+        return "the server shows no model \(model), but \(shown)\(more); correct metrics.model"
     }
 
-    private func models(_ preset: MetricsPreset, _ exposition: Exposition) -> Set<Bytewise> {
-        guard let label = preset.modelLabel else { return [] }
-        return Set(preset.requests.flatMap { exposition.select($0.selector).map { Bytewise($0[label]) } })
-    }
-
+    /// - Parameter scale: the factor that converts a histogram's unit; 1 for what is read as it stands.
     private func reading(
-        _ kind: SeriesQuery.Kind, _ selector: SeriesSelector, _ exposition: Exposition
+        _ kind: SeriesQuery.Kind, _ selector: SeriesSelector, _ exposition: Exposition, scale: Double = 1
     ) -> SeriesReading {
         switch kind {
         case .gauge, .counter:
@@ -212,7 +253,7 @@ public struct SampleReader: Sendable {
             if let why = impossibleCount(selector.buckets, exposition) { return .unavailable(why) }
             return .histograms(
                 Dictionary(
-                    parts.map { (SeriesKey.text($0.labels), cumulative($0, scale: 1)) },
+                    parts.map { (SeriesKey.text($0.labels), cumulative($0, scale: scale)) },
                     uniquingKeysWith: { first, _ in first }))
         }
     }

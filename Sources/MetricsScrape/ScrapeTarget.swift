@@ -65,7 +65,8 @@ public struct ScrapeTarget: Hashable, Sendable {
             if let port = source.port { metrics.port = port }
             return ScrapeTarget(
                 service: service, version: version, server: server, metrics: metrics,
-                path: source.path ?? preset?.path ?? "/metrics", preset: source.preset, model: source.model,
+                path: source.path ?? preset?.path(of: source.model) ?? "/metrics", preset: source.preset,
+                model: source.model,
                 interval: source.interval, timeout: source.timeout, queries: queries,
                 maxSamples: source.maxSamples, maxBody: source.maxBody)
         }

@@ -131,7 +131,13 @@ final class ScrapeTransfer {
                 "the response is compressed with gzip and does not say so: have the server send the header "
                     + "Content-Encoding: gzip, or no compression")
         }
-        let format = ccurl_content_type(easy).map { ExpositionFormat(contentType: String(cString: $0)) }
+        let contentType = ccurl_content_type(easy).map { String(cString: $0) }
+        guard contentType?.lowercased().hasPrefix("application/json") != true else {
+            return .failure(
+                "the response is JSON and not Prometheus text: set metrics.path to where the server has its metrics "
+                    + "for Prometheus")
+        }
+        let format = contentType.map { ExpositionFormat(contentType: $0) }
         var parsing = ExpositionLimits()
         parsing.samples = target.maxSamples ?? limits.samples
         let exposition: Exposition

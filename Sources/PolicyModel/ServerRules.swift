@@ -74,12 +74,6 @@ extension TrafficRules {
 }
 
 extension Version {
-    /// The readiness path of the version's metrics preset; nil without a preset.
-    public var readyPath: String? {
-        switch metrics?.preset {
-        case "reference", "triton", "mlserver": "/v2/health/ready"
-        case "bentoml": "/readyz"
-        default: nil
-        }
-    }
+    /// The readiness path of the version's metrics preset; nil without a preset, or if the preset has none.
+    public var readyPath: String? { metrics?.presetProperties?.readyPath }
 }

@@ -129,9 +129,9 @@ public enum ServerAddress: Hashable, Codable, Sendable, CustomStringConvertible 
 
 /// The way in which a version's servers are scraped.
 public struct MetricsSource: Hashable, Codable, Sendable {
-    /// The name of the preset (`reference`, `triton`, `mlserver`, `bentoml`); nil if only raw series are read.
+    /// The name of the preset, one of `presetNames`; nil if only raw series are read.
     public var preset: String?
-    /// The path and port that replace those of the preset.
+    /// The path, which may have a query, and the port that replace those of the preset.
     public var path: String?
     public var port: UInt16?
     /// The value of the model label to select, for a server with several models; nil for all.

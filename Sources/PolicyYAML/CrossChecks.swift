@@ -163,10 +163,25 @@ enum CrossChecks {
         let arms = [service.baseline, service.candidate].compactMap { $0 }.compactMap(service.version(named:))
         for check in policy.checks {
             let needsPreset: Bool
+            /// What a preset lacks for the check, and what to write instead; nil if it lacks nothing.
+            let lack: (MetricsSource.Preset) -> String?
             switch check.kind {
-            case .errors(let errors) where errors.from == .scrape: needsPreset = true
-            case .latency(let latency) where latency.from == .scrape: needsPreset = true
-            case .metric: needsPreset = false
+            case .errors(let errors) where errors.from == .scrape:
+                needsPreset = true
+                lack = { $0.countsErrors ? nil : "does not count failed requests: write from: proxy in the check" }
+            case .latency(let latency) where latency.from == .scrape:
+                needsPreset = true
+                lack = { $0.hasLatency ? nil : "has no histogram of latencies: write from: proxy in the check" }
+            case .metric(let metric):
+                let name = PresetSeriesName(series: metric.series)
+                needsPreset = name != nil
+                lack = { preset in
+                    guard let name, !preset.series.contains(name) else { return nil }
+                    let known = PresetSeriesName.allCases.filter(preset.series.contains).map(\.written)
+                    return "has no \(name.written): "
+                        + (known.isEmpty
+                            ? "name the series itself in the check" : "it has \(known.joined(separator: ", "))")
+                }
             case .errors, .clientErrors, .latency, .quality: continue
             }
             for version in arms {
@@ -177,6 +192,13 @@ enum CrossChecks {
                         mark,
                         "check '\(check.name)' of policy '\(policy.name)' reads scrapes, and version"
                             + " '\(version.name)' has none: give it \(preset)")
+                    return
+                }
+                if let preset = metrics?.presetProperties, let lack = lack(preset) {
+                    draft.report.error(
+                        mark,
+                        "check '\(check.name)' of policy '\(policy.name)' cannot be measured on version"
+                            + " '\(version.name)', since its metrics preset \(preset.name) \(lack)")
                     return
                 }
             }

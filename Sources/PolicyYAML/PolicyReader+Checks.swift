@@ -276,6 +276,17 @@ extension PolicyReader {
             maxIncrease: part.increase("maxIncrease"), floor: floor?.value, forScrapes: scrapes(part),
             absent: part.choice("absent", [("zero", AbsentSeriesRule.zero)]),
             unit: [max, min, floor].lazy.compactMap { $0?.unit }.first)
+        if let series, let aggregate, let name = PresetSeriesName(series: series), !name.allows(aggregate) {
+            let fitting =
+                switch name.kind {
+                case .gauge: "max, min, sum or mean"
+                case .counter: "rate"
+                case .histogram: "p95 or another quantile"
+                }
+            report.error(
+                part.mark("aggregate"),
+                "'aggregate' does not fit \(series), which is a \(name.kind): write \(fitting)")
+        }
         needsBound(part, ["max", "min", "maxIncrease"], example: "max: 70GiB")
         if let max = value.max, let min = value.min, min > max {
             report.error(part.mark("min"), "'min' lies above 'max', so nothing passes: swap them")

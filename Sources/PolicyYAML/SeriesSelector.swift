@@ -1,5 +1,7 @@
+import PolicyModel
+
 /// The name of a scraped series with optional label matchers, `nv_gpu_memory_used_bytes{gpu="0",node!="a"}`. A name
-/// that needs quotes stands among them: `{"my.metric",gpu="0"}`.
+/// that needs quotes stands among them: `{"my.metric",gpu="0"}`. Or a series of the version's preset, `preset.waiting`.
 enum SeriesSelector {
     private static let longest = 512
     private static let noSeries =
@@ -8,6 +10,12 @@ enum SeriesSelector {
     /// Returns the text if it is well-formed.
     static func checked(_ text: String) throws(InvalidValue) -> String {
         guard text.utf8.count <= longest else { throw InvalidValue("is longer than \(longest) bytes: shorten it") }
+        if text.hasPrefix(PresetSeriesName.prefix) {
+            guard PresetSeriesName(series: text) == nil else { return text }
+            throw InvalidValue(
+                "is no series of presets: "
+                    + Suggestion.hint(for: text, among: PresetSeriesName.allCases.map(\.written)))
+        }
         var rest = Substring(text)
         let name = rest.removePrefix { $0 != "{" }
         guard isName(name, colons: true) || (name.isEmpty && !rest.isEmpty) else { throw InvalidValue(noSeries) }

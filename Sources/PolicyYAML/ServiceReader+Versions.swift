@@ -78,7 +78,7 @@ extension ServiceReader {
             report.error(part.mark, "metrics need a preset, or a path: write {preset: triton} or {path: /metrics}")
         }
         let path = part.read("path", "/metrics") { (text) throws(InvalidValue) -> String in
-            try Self.path(text)
+            try Self.path(text, allowsQuery: true)
             return text
         }
         let model = part.read("model", "income") { (text) throws(InvalidValue) -> String in

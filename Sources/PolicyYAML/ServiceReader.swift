@@ -101,10 +101,12 @@ struct ServiceReader {
         return (Route(host: host, path: path ?? "/"), section.mark("route"))
     }
 
-    static func path(_ text: String) throws(InvalidValue) {
+    /// - Parameter allowsQuery: true if a query may follow the path.
+    static func path(_ text: String, allowsQuery: Bool = false) throws(InvalidValue) {
         guard text.hasPrefix("/") else { throw InvalidValue("does not start with '/': write /\(text)") }
-        if text.contains(where: { "?#".contains($0) }) {
-            throw InvalidValue("has a query or fragment: write the path alone")
+        if text.contains(where: { $0 == "#" || ($0 == "?" && !allowsQuery) }) {
+            throw InvalidValue(
+                allowsQuery ? "has a fragment: remove it" : "has a query or fragment: write the path alone")
         }
         guard text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
             throw InvalidValue("holds spaces or other than ASCII: write it percent-encoded, as it is on the wire")

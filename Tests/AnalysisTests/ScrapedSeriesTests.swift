@@ -344,7 +344,7 @@ struct ScrapedSeriesTests {
     @Test("a model that the server does not show is named")
     func remark() {
         var pages = Pages(.errors(ErrorsCheck(max: 0.01, from: .scrape)))
-        pages.scrape { $0.remark = "the server shows no model incme, but income" }
+        pages.scrape { $0.remark = "the server shows no model incme, but income; correct metrics.model" }
         #expect(pages.texts == ["new:1 of new: the server shows no model incme, but income; correct metrics.model"])
         pages.scrape { $0.requests = 1 }
         #expect(pages.problems.isEmpty)

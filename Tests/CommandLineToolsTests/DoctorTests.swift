@@ -177,6 +177,28 @@ struct DoctorTests {
             warnings.contains { $0.hasPrefix("warn  income feedback: 50 joined, 50 unmatched; post the x-request-id") })
     }
 
+    @Test("A page that lacks the preset's series comes with the switch that the server needs")
+    func switches() {
+        let fix = "start SGLang with --enable-metrics"
+        api.sync { backend in
+            backend.targetList = [
+                (false, "answered 404 instead of 200"), (true, "the page has none of SGLang's series"),
+            ]
+            .map { isRead, problem in
+                TargetStatus(
+                    version: "v", server: "a:1", reachable: true, state: .healthy,
+                    scrape: .init(
+                        url: "http://a:1/metrics", at: Timestamp(milliseconds: 0), ok: isRead, problem: problem,
+                        fix: fix, samples: 0, durationSeconds: 0.1))
+            }
+        }
+        let consequence = "; start SGLang with --enable-metrics; until then, checks on scraped series have no data"
+        let warnings = lines("warn").lines
+        #expect(warnings.contains("warn  income/v: http://a:1/metrics: answered 404 instead of 200" + consequence))
+        #expect(
+            warnings.contains("warn  income/v: http://a:1/metrics: the page has none of SGLang's series" + consequence))
+    }
+
     @Test("Labels while no rollout runs are no warning; labels that no check reads are one")
     func unusedFeedback() {
         api.sync { $0.services["income"]?.feedback.noRollout = 50 }

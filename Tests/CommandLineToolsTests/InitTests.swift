@@ -1,6 +1,7 @@
 import AdminTestSupport
 import Foundation
 import PolicyModel
+import PrometheusText
 import Testing
 
 @testable import CommandLineTools
@@ -43,6 +44,21 @@ struct InitTests {
         var sample = BaselineSample(seconds: 60)
         (sample.requests, sample.p95) = (3_000, p95)
         #expect(ProposedBounds(sample).p95 == .microseconds(microseconds))
+    }
+
+    @Test("where failures are not counted, none of the bounds says that there were none")
+    func uncountedFailures() throws {
+        func page(_ count: Int) throws -> Exposition {
+            try ExpositionParser.parse(Array("request_predict_seconds_count{model_name=\"m\"} \(count)\n".utf8))
+        }
+        let sample = BaselineSample(
+            try #require(.named("kserve")), from: try page(1_000), to: try page(2_000), seconds: 20)
+        #expect(sample.requests == 1_000 && !sample.countsErrors)
+        #expect(sample.errorText == "failures are not counted")
+        #expect(ProposedBounds(sample).maxErrors == 0.02)
+        var counted = sample
+        counted.countsErrors = true
+        #expect(ProposedBounds(counted).maxErrors == 0.01 && counted.errorText == "0% failed")
     }
 
     @Test("files are written all or not at all, and a link that leads nowhere counts as a file")

@@ -137,13 +137,13 @@ struct PresetTests {
     func unknownModel() throws {
         let sample = try sample("triton", "triton.txt", model: "incme")
         #expect(sample.requests == nil && sample.errors == nil)
-        #expect(sample.remark == "the server shows no model incme, but income")
+        #expect(sample.remark == "the server shows no model incme, but income; correct metrics.model")
         #expect(try self.sample("triton", "triton.txt", model: "income").remark == nil)
         #expect(try self.sample("triton", [], model: "income").remark == nil)
         let many = (0..<9).map { "nv_inference_request_success{model=\"m\($0)\"} 1\n" }.joined()
         #expect(
             try self.sample("triton", [UInt8](many.utf8), model: "x").remark
-                == "the server shows no model x, but m0, m1, m2, m3, m4, …")
+                == "the server shows no model x, but m0, m1, m2, m3, m4, …; correct metrics.model")
     }
 
     @Test("if a page repeats a series of the preset, the first counts, and the series is named")
@@ -226,6 +226,24 @@ struct ScrapeTargetTests {
         #expect(try urls(MetricsSource(preset: "bentoml"))[0] == "http://10.0.0.1:8000/metrics")
         #expect(
             try urls(MetricsSource(preset: "triton", path: "/m?x=1", port: 9))[0] == "http://10.0.0.1:9/m?x=1")
+        #expect(
+            try urls(MetricsSource(preset: "tf-serving"))[0]
+                == "http://10.0.0.1:8000/monitoring/prometheus/metrics")
+        #expect(try urls(MetricsSource(preset: "ray-serve"))[0] == "http://10.0.0.1:8080/metrics")
+    }
+
+    @Test("a page of one model is asked for with the model in its query")
+    func modelParameter() throws {
+        let llamacpp = "http://10.0.0.1:8000/metrics"
+        #expect(try urls(MetricsSource(preset: "llamacpp"))[0] == llamacpp)
+        #expect(
+            try urls(MetricsSource(preset: "llamacpp", model: "qwen-3.5_a~b"))[0] == llamacpp + "?model=qwen-3.5_a~b")
+        #expect(
+            try urls(MetricsSource(preset: "llamacpp", model: "a/b c&d=é#"))[0]
+                == llamacpp + "?model=a%2Fb%20c%26d%3D%C3%A9%23")
+        #expect(
+            try urls(MetricsSource(preset: "llamacpp", path: "/metrics?model=x", model: "y"))[0]
+                == llamacpp + "?model=x")
     }
 
     @Test("an unknown preset is named beside the known ones")
@@ -233,7 +251,8 @@ struct ScrapeTargetTests {
         let error = #expect(throws: UnknownPreset.self) { try urls(MetricsSource(preset: "trition")) }
         #expect(
             error?.description
-                == "unknown metrics preset trition: there are reference, triton, mlserver, bentoml")
+                == "unknown metrics preset trition: there are reference, triton, mlserver, bentoml, vllm, sglang, tgi, "
+                + "llamacpp, trtllm, nim, dynamo, ray-serve, kserve, torchserve, tf-serving, ovms, fastapi")
     }
 
     @Test("targets are spread over the interval, each at the same place in every interval")

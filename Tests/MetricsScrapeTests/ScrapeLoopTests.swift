@@ -116,6 +116,15 @@ struct ScrapeLoopTests {
                 + "the reply was cut off")
     }
 
+    @Test(
+        "JSON is named, since some servers have it beside their page for Prometheus", arguments: ["[]", "{\"x\": 1}"])
+    func json(body: String) throws {
+        #expect(
+            try failure(.ok(body, headers: "Content-Type: application/json; charset=utf-8\r\n"))
+                == "the response is JSON and not Prometheus text: set metrics.path to where the server has its metrics for "
+                + "Prometheus")
+    }
+
     @Test("too many series are refused")
     func series() throws {
         let reason = try failure(.ok((0...20_000).map { "x{i=\"\($0)\"} 1\n" }.joined()))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PolicyYAML
 
-/// What docs/CONFIGURATION.md and systemd/canaryd.yaml show has to load as it stands.
+/// What docs/CONFIGURATION.md, docs/servers and systemd/canaryd.yaml show has to load as it stands.
 @Suite("Documentation", .timeLimit(.minutes(15)))
 struct DocumentationTests {
     /// The YAML blocks of a page, by the first key of each.
@@ -58,6 +58,32 @@ struct DocumentationTests {
         // In the page the test stands beside the shipped policy, whose checks it names.
         #expect(checked.diagnostics.map(\.description) == [])
         #expect(try #require(checked.value).scenarios.count == 1)
+    }
+
+    @Test(
+        "The service file of each server's page loads with its policies",
+        arguments: ["fastapi", "litserve", "ray-serve", "kserve"])
+    func servers(_ page: String) throws {
+        let blocks = try blocks("docs/servers/\(page).md")
+        var template = Array("/tmp/canaryd-docs-XXXXXX".utf8CString)
+        let folder = String(cString: try #require(mkdtemp(&template)))
+        var policies = ["\(Fixtures.root)/policies/standard.yaml"]
+        if let policy = blocks["policy"] {
+            policies.append("\(folder)/server-view.yaml")
+            try write(policy, to: policies[1])
+        }
+        try write(try #require(blocks["service"]), to: "\(folder)/service.yaml")
+        let agent = blocks["state"] ?? "state: state/\nservices: service.yaml\npolicies: []"
+        try write(
+            agent.split(separator: "\n")
+                .map { $0.hasPrefix("policies:") ? "policies: [\(policies.joined(separator: ", "))]" : $0 }
+                .joined(separator: "\n"), to: "\(folder)/canaryd.yaml")
+        defer {
+            for name in ["service.yaml", "server-view.yaml", "canaryd.yaml", ""] { remove("\(folder)/\(name)") }
+        }
+        let loaded = ConfigurationLoader.load(agentFile: "\(folder)/canaryd.yaml")
+        #expect(loaded.diagnostics.map(\.description) == [])
+        #expect(try #require(loaded.configuration).services[0].versions.allSatisfy { $0.metrics?.preset != nil })
     }
 
     @Test("The file that an installation begins with says what the defaults are, and names the sockets' groups")

@@ -51,7 +51,7 @@ struct FixtureTests {
 
     @Test(
         "Mistakes in several files, and those that only show between files, all come at once",
-        arguments: [("set", 6), ("score-ranges", 1), ("arguments", 4)])
+        arguments: [("set", 6), ("score-ranges", 1), ("arguments", 4), ("preset-checks", 4)])
     func set(_ folder: String, filesWithMistakes: Int) {
         let loaded = ConfigurationLoader.load(agentFile: "\(Fixtures.folder)/\(folder)/canaryd.yaml")
         #expect(loaded.configuration == nil)

@@ -14,6 +14,7 @@ struct RealScrapeTests {
         "every sample line is read, every declared family is known",
         arguments: [
             ("mlserver.txt", 27, 125), ("triton.txt", 15, 18), ("triton-summary.txt", 20, 53), ("bentoml.txt", 5, 88),
+            ("fastapi.txt", 20, 105), ("kserve.txt", 17, 70), ("ray-serve.txt", 5, 120),
         ])
     func counts(name: String, families: Int, samples: Int) throws {
         let exposition = try Self.fixture(name)

@@ -12,9 +12,10 @@ struct InitCommand: ParsableCommand {
         commandName: "init",
         abstract: "Write a service and a policy for two running servers, with bounds from measured values.",
         discussion: """
-            The command recognizes Triton, MLServer, BentoML and the reference server by their metrics, watches the old \
-            server for a while, and writes services/NAME.yaml and policies/NAME.yaml. It overwrites nothing, starts \
-            nothing, and needs no agent. Example: canaryctl init http://127.0.0.1:8000 http://127.0.0.1:8100 --watch 5m
+            The command recognizes the servers that have a metrics preset by their metrics (Triton, MLServer, vLLM, \
+            FastAPI and others: docs/PRESETS.md), watches the old server for a while, and writes services/NAME.yaml and \
+            policies/NAME.yaml. It overwrites nothing, starts nothing, and needs no agent. Example: canaryctl init \
+            http://127.0.0.1:8000 http://127.0.0.1:8100 --watch 5m
             """)
 
     @Argument(help: "The server that clients use now: http://HOST:PORT.") var old: String
@@ -162,7 +163,7 @@ struct InitCommand: ParsableCommand {
                 ?? ", no latency (its metrics have no histogram)"
             console.line(
                 "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sample.rate))/s, "
-                    + "\(Words.percent(sample.errorRate)) failed\(latency)")
+                    + "\(sample.errorText)\(latency)")
         }
         return sample
     }

@@ -238,10 +238,13 @@ struct Examination {
         case .unresolved: fail(subject, found, "correct its name, or add it to the resolver or /etc/hosts")
         }
         guard let scrape = target.scrape else { return }
-        if scrape.ok {
+        if scrape.ok, scrape.problem.isEmpty {
             ok(subject, "\(scrape.url) gave \(Words.count(scrape.samples)) samples at \(scrape.at.short) UTC")
         } else {
-            warn(subject, "\(scrape.url): \(scrape.problem)", "checks on scraped series have no data until it answers")
+            let fix = scrape.fix.map { "\($0); until then, checks on scraped series have no data" }
+            warn(
+                subject, "\(scrape.url): \(scrape.problem)",
+                fix ?? (scrape.ok ? nil : "checks on scraped series have no data until it answers"))
         }
     }
 

@@ -18,32 +18,38 @@ struct BaselineSample {
     /// True if the counters grew by a number that cannot be a count of requests.
     var isImpossible = false
     var errors = 0.0
+    /// False if the metrics do not count failures, so that `errors` is 0 whatever happened.
+    var countsErrors = true
     /// Latency quantiles in seconds; nil if they are not known.
     var p50: Double?
     var p95: Double?
 
     var rate: Double { (requests ?? 0) / seconds }
     var errorRate: Double { requests.map { $0 > 0 ? errors / $0 : 0 } ?? 0 }
+    /// The share of failed requests as a part of a sentence.
+    var errorText: String { countsErrors ? "\(Words.percent(errorRate)) failed" : "failures are not counted" }
     var isEnough: Bool { requests ?? 0 >= Self.fewest }
 
     init(_ preset: MetricsPreset, from before: Exposition, to after: Exposition, seconds: Double) {
         self.seconds = seconds
         func sum(_ series: [PresetSeries], _ exposition: Exposition) -> Double {
-            series.compactMap { exposition.sum($0.selector) }.reduce(0, +)
+            series.compactMap { exposition.sum($0.selector(on: exposition)) }.reduce(0, +)
         }
         let grown = sum(preset.requests, after) - sum(preset.requests, before)
-        let failed = sum(preset.errors, after) - sum(preset.errors, before)
+        let failed = sum(preset.errorSeries, after) - sum(preset.errorSeries, before)
         guard grown <= Self.highestRate * seconds, failed.isFinite else {
             isImpossible = true
             return
         }
         guard grown >= 0 else { return }
         requests = grown
+        countsErrors = !preset.errorSeries.isEmpty
         errors = max(0, min(grown, failed))
-        guard case .histogram(let series, let scale, _) = preset.latency else { return }
-        let counts = Self.counts(after.histograms(series.selector), less: before.histograms(series.selector))
+        guard case .histogram(let series, _) = preset.latency else { return }
+        let selector = series.selector(on: after)
+        let counts = Self.counts(after.histograms(selector), less: before.histograms(selector))
         func latency(_ q: Double) -> Double? {
-            guard let seconds = Self.quantile(q, counts).map({ $0 * scale }) else { return nil }
+            guard let seconds = Self.quantile(q, counts).map({ $0 * series.scale }) else { return nil }
             return (0...Self.longestLatency).contains(seconds) ? seconds : nil
         }
         p50 = latency(0.5)
@@ -106,7 +112,9 @@ struct ProposedBounds {
                 let ceiling = max(p95 * Self.latencyRoom, p95 + Self.leastLatencyRoom)
                 return .nanoseconds(Int64(saturating: Self.roundedUp(ceiling) * 1e9))
             } : nil
-        maxErrors = max(0.01, isKnown ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
+        maxErrors = max(
+            0.01,
+            isKnown && sample.countsErrors ? min(Self.roundedUp(sample.errorRate * Self.errorRoom), 0.5) : 0.02)
         errorFloor = isKnown ? min(max(0.002, Self.roundedUp(sample.errorRate * 1.5)), 0.75 * maxErrors) : 0.01
         guard isKnown else { return }
         let provable = Self.provableRate(atLeast: errorFloor, sample)

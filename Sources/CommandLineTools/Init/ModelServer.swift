@@ -41,21 +41,24 @@ struct ModelServer {
     init(_ address: ServerAddress, metricsPort: UInt16?) throws {
         self.address = address
         self.metricsPort = metricsPort ?? address.port
-        var ports = [metricsPort ?? address.port]
+        let own = metricsPort ?? address.port
+        // The usual places of metrics: all paths at the server's own port, and fixed ports with their own paths.
+        var places = MetricsPreset.all.map { (port: own, path: $0.path) }
         if metricsPort == nil {
             // A server that does not respond at all is reported before one without metrics.
             _ = try HTTPFetch.get(host: address.host, port: address.port, target: "/", timeout: Self.timeout)
-            for preset in MetricsPreset.all { if case .fixed(let port) = preset.port { ports.append(port) } }
+            for preset in MetricsPreset.all {
+                if case .fixed(let port) = preset.port { places.append((port, preset.path)) }
+            }
         }
-        for port in ports {
-            guard let exposition = try? Self.scrape(address.host, port, path: "/metrics") else { continue }
-            guard let known = MetricsPreset.all.first(where: { $0.isOf(exposition) }) else { continue }
+        for (place, (port, path)) in places.enumerated() where !places[..<place].contains(where: { $0 == (port, path) })
+        {
+            guard let exposition = try? Self.scrape(address.host, port, path: path) else { continue }
+            let known = MetricsPreset.all.first { $0.path == path && $0.recognizes(exposition) }
+            guard let known else { continue }
             preset = known
             self.metricsPort = port
-            if let label = known.modelLabel {
-                let seen = known.requests.flatMap { exposition.select($0.selector).map { $0[label] } }
-                models = Set(seen).filter { !$0.isEmpty }.sorted()
-            }
+            models = known.models(on: exposition).sorted().map(\.text)
             return
         }
     }
@@ -69,27 +72,5 @@ struct ModelServer {
         let (status, body) = try HTTPFetch.get(host: host, port: port, target: path, timeout: Self.timeout)
         guard status == 200 else { throw HTTPFetch.Failure(description: "answers \(status) to \(path)") }
         return try ExpositionParser.parse(body)
-    }
-}
-
-extension MetricsPreset {
-    /// True if an exposition has a request series of this preset. A family without samples suffices, because an idle
-    /// server has no more.
-    func isOf(_ exposition: Exposition) -> Bool {
-        requests.contains { series in
-            exposition.family(named: series.selector.name) != nil
-                || !exposition.samples(named: series.selector.name).isEmpty
-        }
-    }
-
-    /// The server's name, for people.
-    var server: String {
-        switch name {
-        case "reference": "canaryd's reference server"
-        case "triton": "NVIDIA Triton"
-        case "mlserver": "Seldon MLServer"
-        case "bentoml": "BentoML"
-        default: name
-        }
     }
 }

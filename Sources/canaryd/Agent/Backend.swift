@@ -66,17 +66,23 @@ final class Backend: AdminBackend {
     }
 
     private func scrape(_ target: ScrapeTarget, _ result: ScrapeResult) -> TargetStatus.Scrape {
+        let preset = target.preset.flatMap(MetricsPreset.named)
         var problem = ""
         var samples = 0
+        var isRead = false
         switch result.outcome {
-        case .sample(let sample): samples = sample.sampleCount
+        case .sample(let sample):
+            samples = sample.sampleCount
+            if sample.isOtherPage, let preset { problem = preset.absenceText }
+            isRead = true
         case .failure(let reason): problem = reason
         }
         let now = SystemClock().now
         let age = (now.monotonic - result.startedAt) / 1_000_000
         return TargetStatus.Scrape(
-            url: target.url, at: Timestamp(milliseconds: now.wall - age), ok: problem.isEmpty, problem: problem,
-            samples: samples, durationSeconds: result.duration.seconds)
+            url: target.url, at: Timestamp(milliseconds: now.wall - age), ok: isRead, problem: problem,
+            fix: problem.isEmpty ? nil : preset?.switchedOnBy, samples: samples,
+            durationSeconds: result.duration.seconds)
     }
 
     /// The readiness of the agent. The API responds only after all listeners are open and the state is loaded, so the
