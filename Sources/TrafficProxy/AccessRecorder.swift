@@ -14,11 +14,13 @@ struct AccessNote {
     var targetCount: UInt16
     /// The length of the whole target, of which only a part may be kept.
     var fullCount: UInt16
+    /// True if the request has a valid `traceparent`, which stands behind the target.
+    var isTraced: Bool
 
     /// The number of bytes of a target that are kept, which bounds the memory of each open request.
     static let maxTarget = 1024
     static let maxMethod = 32
-    static let size = MemoryLayout<AccessNote>.stride + maxMethod + maxTarget
+    static let size = MemoryLayout<AccessNote>.stride + maxMethod + maxTarget + TraceParent.length
 }
 
 extension UnsafeMutablePointer<AccessNote> {
@@ -53,11 +55,10 @@ final class AccessRecorder {
     }
 
     /// Takes a note of a request. Returns nil if the request is not logged, however it ends.
-    func note(_ head: RequestHead, _ p: UnsafePointer<UInt8>, _ random: inout SplitMix64)
-        -> UnsafeMutablePointer<AccessNote>?
-    {
+    func note(_ request: RequestMessage, _ random: inout SplitMix64) -> UnsafeMutablePointer<AccessNote>? {
         let isDrawn = isDrawn(&random)
         guard isDrawn || log.settings.errors else { return nil }
+        let (head, p) = (request.head, request.base)
         let note = free.popLast() ?? Self.allocate()
         let method = min(Int(head.method.length), AccessNote.maxMethod)
         let full = Int(head.path.length) + (log.settings.query ? Int(head.query.length) : 0)
@@ -65,9 +66,12 @@ final class AccessRecorder {
         memcpy(note.text, p + Int(head.method.start), method)
         // The query directly follows the path.
         memcpy(note.text + method, p + Int(head.path.start), kept)
+        let trace = TraceParent.value(of: request)
+        if let trace { memcpy(note.text + method + kept, trace, TraceParent.length) }
         note.initialize(
             to: AccessNote(
-                isDrawn: isDrawn, methodCount: UInt8(method), targetCount: UInt16(kept), fullCount: UInt16(full)))
+                isDrawn: isDrawn, methodCount: UInt8(method), targetCount: UInt16(kept), fullCount: UInt16(full),
+                isTraced: trace != nil))
         return note
     }
 
@@ -118,6 +122,12 @@ final class AccessRecorder {
         }
         text(",\"client\":\"", client)
         text(",\"requestId\":\"", x.id)
+        if note.pointee.isTraced {
+            line.append(",\"traceparent\":\"")
+            let place = Int(note.pointee.methodCount) + Int(note.pointee.targetCount)
+            line.append(json: Bytes(start: note.text + place, count: TraceParent.length))
+            line.append(byte: 0x22)
+        }
         if x.service != nil, let server = x.server { text(",\"server\":\"", server.pointee.name) }
         line.append(",\"attempts\":")
         line.append(decimal: Int64(x.retry.attempts))

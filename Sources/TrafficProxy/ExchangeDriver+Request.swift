@@ -23,7 +23,7 @@ extension ExchangeDriver {
         let rule = service?.pointee.headers.requestID ?? .keep
         requestIDs.assign(message, isKept: rule == .keep || rule == .trusted && isTrusted, to: &c.exchange.id)
         c.exchange.requestHash = c.exchange.id.withBytes { RequestIdentifier.hash($0) }
-        if logsAccess { c.exchange.note = access.unsafelyUnwrapped.note(head, message.base, &random) }
+        if logsAccess { c.exchange.note = access.unsafelyUnwrapped.note(message, &random) }
 
         if head.kind == .connect { return respond(c, .connectMethod, close: true) }
         if head.fields.expectsOther { return respond(c, .expectation, close: true) }

@@ -68,6 +68,26 @@ struct AccessLogTests {
         eventually { fixture.proxy.accessLogCounts?.written == 1 }
     }
 
+    @Test("a valid traceparent is logged as the server gets it, and any other is only relayed")
+    func traceparent() throws {
+        let server = try NamedServer("a")
+        let file = TemporaryFile()
+        let fixture = try fixture(file, baseline: [server.port])
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        let invalid = [
+            valid.uppercased(), "01" + valid.dropFirst(2), valid + "0", String(valid.dropLast()),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "x\"}",
+        ]
+        for value in [valid] + invalid {
+            _ = fixture.exchange("GET /a HTTP/1.1\r\nHost: x\r\nTraceParent: \(value)\r\n\r\n")
+        }
+        let lines = file.lines(7)
+        #expect(lines[0].contains("\"traceparent\":\"\(valid)\""))
+        #expect(lines.dropFirst().allSatisfy { !$0.contains("traceparent") })
+        #expect(server.requests.count == 7)
+        #expect(server.requests.map { $0.headers["traceparent"] } == [valid] + invalid)
+    }
+
     @Test("the query stands behind the path where it is asked for, cut where it is long, and cannot break out")
     func query() throws {
         let server = try NamedServer("a")
