@@ -268,14 +268,14 @@ extension PolicyReader {
         part.require("aggregate", "aggregate: max")
         let series = part.read("series", "up", SeriesSelector.checked)
         let aggregate = part.read("aggregate", "max", Self.aggregate)
-        let max = part.read("max", "70GiB", Units.measure)
-        let min = part.read("min", "1", Units.measure)
-        let floor = part.read("floor", "0.1", Units.measure)
+        let most = part.read("max", "70GiB", Units.measure)
+        let least = part.read("min", "1", Units.measure)
+        let accepted = part.read("floor", "0.1", Units.measure)
         let value = MetricCheck(
-            series: series ?? "", aggregate: aggregate ?? .max, max: max?.value, min: min?.value,
-            maxIncrease: part.increase("maxIncrease"), floor: floor?.value, forScrapes: scrapes(part),
+            series: series ?? "", aggregate: aggregate ?? .max, max: most?.value, min: least?.value,
+            maxIncrease: part.increase("maxIncrease"), floor: accepted?.value, forScrapes: scrapes(part),
             absent: part.choice("absent", [("zero", AbsentSeriesRule.zero)]),
-            unit: [max, min, floor].lazy.compactMap { $0?.unit }.first)
+            unit: [most, least, accepted].lazy.compactMap { $0?.unit }.first)
         if let series, let aggregate, let name = PresetSeriesName(series: series), !name.allows(aggregate) {
             let fitting =
                 switch name.kind {
