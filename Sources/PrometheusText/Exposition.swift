@@ -92,6 +92,9 @@ public struct Exposition: Sendable {
         return samples.filter { $0.family == index }
     }
 
+    /// True if there are samples with exactly this name.
+    func hasSamples(named name: String) -> Bool { placesByName[Bytewise(name)] != nil }
+
     /// The samples with exactly this name.
     public func samples(named name: String) -> [Sample] { (placesByName[Bytewise(name)] ?? []).map { samples[$0] } }
 }

@@ -62,7 +62,7 @@ struct DocumentationTests {
 
     @Test(
         "The service file of each server's page loads with its policies",
-        arguments: ["fastapi", "litserve", "ray-serve", "kserve"])
+        arguments: ["fastapi", "litserve", "ray-serve", "kserve", "mlserver", "bentoml"])
     func servers(_ page: String) throws {
         let blocks = try blocks("docs/servers/\(page).md")
         var template = Array("/tmp/canaryd-docs-XXXXXX".utf8CString)

@@ -170,15 +170,16 @@ public struct PresetSeries: Sendable {
 
     /// The selector for a page: of the first name with samples, else of the first that is declared, else of the first.
     public func selector(on exposition: Exposition) -> SeriesSelector {
-        SeriesSelector(
-            names.first(where: exposition.hasSamples) ?? names.first(where: exposition.shows) ?? names[0], matchers)
+        guard names.count > 1 else { return SeriesSelector(names[0], matchers) }
+        return SeriesSelector(
+            names.first { exposition.hasSamples($0) } ?? names.first { exposition.shows($0) } ?? names[0], matchers)
     }
 }
 
 extension Exposition {
     /// True if there are samples with a name, or buckets of a histogram with it.
     func hasSamples(_ name: String) -> Bool {
-        !samples(named: name).isEmpty || !samples(named: name + "_bucket").isEmpty
+        hasSamples(named: name) || hasSamples(named: name + "_bucket")
     }
 
     /// True if there are samples of a series, or if its family is declared.
