@@ -193,7 +193,9 @@ let tests: [Target] = [
         ]),
     .testTarget(
         name: "CommandLineToolsTests",
-        dependencies: ["Vocabulary", "CommandLineTools", "AdminTestSupport", "PlainText", "JSON", "TestSupport"]),
+        dependencies: [
+            "Vocabulary", "CommandLineTools", "AdminTestSupport", "HTTPEngine", "PlainText", "JSON", "TestSupport",
+        ]),
 ]
 
 let package = Package(

@@ -1,5 +1,6 @@
 import AdminTestSupport
 import Foundation
+import HTTPEngine
 import PolicyModel
 import PrometheusText
 import Testing
@@ -85,6 +86,81 @@ struct InitTests {
         for wrong in ["127.0.0.1", "http://host", "https://h:1", "h:0", "h:99999", "u@h:80", "h:80/v2"] {
             #expect(ServerAddress(wrong) == nil, "\(wrong)")
         }
+    }
+
+    /// A server with a few routes, each a path with its body; all others respond with 404.
+    private final class Routes {
+        let loop: EventLoop
+        let address: String
+
+        init(_ routes: [String: String]) throws {
+            let loop = try EventLoop(name: "routes")
+            let server = HTTPServer(loop: loop) { request, responder in
+                let body = routes[request.path]
+                responder.respond(status: body == nil ? 404 : 200, headers: [], body: Array((body ?? "").utf8))
+            }
+            guard case .tcp(_, let port) = try server.listen(.tcp(host: "127.0.0.1", port: 0)) else {
+                throw CancellationError()
+            }
+            address = "http://127.0.0.1:\(port)"
+            self.loop = loop
+            loop.start()
+        }
+
+        deinit { loop.stop() }
+    }
+
+    /// Runs `init` for a server without metrics, and returns its output and the files that it writes.
+    private func files(_ routes: [String: String]) throws -> (output: String, service: String, policy: String) {
+        let server = try Routes(routes)
+        let folder = FileManager.default.temporaryDirectory.appending(path: "init-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let run = CommandRun("init", server.address, server.address, "--out", folder)
+        #expect(run.status == 0, "\(run)")
+        func text(_ path: String) throws -> String {
+            String(
+                decoding: try #require(FileManager.default.contents(atPath: "\(folder)/\(path)/web.yaml")),
+                as: UTF8.self)
+        }
+        return (run.output, try text("services"), try text("policies"))
+    }
+
+    @Test("a server of the Open Inference Protocol gets its health check")
+    func openInference() throws {
+        let files = try files([
+            "/v2": #"{"name":"mlserver","version":"1.6.1","extensions":[]}"#, "/v2/health/ready": "",
+        ])
+        #expect(files.output.contains(", Open Inference Protocol: no metrics that canaryd knows"), "\(files.output)")
+        #expect(files.service.contains("  healthCheck: {path: /v2/health/ready}\n"))
+        #expect(files.service.contains("warmup: {requests: 20, within: 10m}"))
+        #expect(files.policy.contains(#"latency: {quantile: p95, maxIncrease: "${latencyIncrease}"}"#))
+    }
+
+    @Test("a server of the OpenAI API is judged by its completions, and by the time to the first byte")
+    func openAI() throws {
+        let files = try files([
+            "/v1/models": #"{"object":"list","data":[{"id":"org/model","object":"model"}]}"#, "/health": "",
+        ])
+        #expect(files.output.contains(", OpenAI API: "), "\(files.output)")
+        #expect(files.service.contains("paths: [/v1/chat/completions, /v1/completions]}"))
+        #expect(files.service.contains("  healthCheck: {path: /health}\n"))
+        #expect(
+            files.policy.contains("latency: {quantile: p95, of: firstByte, ") && !files.policy.contains("p95-latency"))
+    }
+
+    @Test(
+        "other answers on these paths are no inference API",
+        arguments: [
+            ("/v2", "{}"), ("/v2", "[]"), ("/v2", "not JSON"), ("/v2", #"{"name":1,"extensions":[]}"#),
+            ("/v1/models", #"{"data":[]}"#), ("/v1/models", #"{"data":[{"name":"x"}]}"#),
+            ("/v1/models", #"{"data":"x"}"#),
+        ])
+    func otherAnswers(path: String, body: String) throws {
+        let files = try files([path: body])
+        #expect(
+            files.output.contains(": no metrics that canaryd knows") && !files.output.contains(" API"),
+            "\(files.output)")
+        #expect(!files.service.contains("healthCheck") && files.service.contains("add paths if you can"))
     }
 
     @Test("a server that cannot be reached, and a text that is no address, are refused with the reason")

@@ -117,15 +117,17 @@ struct InitCommand: ParsableCommand {
     }
 
     private static func describe(_ server: ModelServer, isPortNamed: Bool, _ option: String) -> String {
+        let api = server.api.map { ", \($0.words)" } ?? ""
         guard let preset = server.preset else {
             let place = isPortNamed ? " at port \(server.metricsPort)" : " (name their port with \(option))"
-            return "\(server.address.written): no metrics that canaryd knows\(place); the proxy's own view is judged"
+            return
+                "\(server.address.written)\(api): no metrics that canaryd knows\(place); the proxy's own view is judged"
         }
         let models =
             server.models.isEmpty
             ? "" : ", model\(server.models.count == 1 ? "" : "s") \(server.models.joined(separator: ", "))"
         let port = server.metricsPort == server.address.port ? "" : ", metrics at port \(server.metricsPort)"
-        return "\(server.address.written): \(preset.server) (preset \(preset.name))\(port)\(models)"
+        return "\(server.address.written): \(preset.server) (preset \(preset.name))\(api)\(port)\(models)"
     }
 
     private func observe(_ server: ModelServer, _ console: Console) throws -> BaselineSample {

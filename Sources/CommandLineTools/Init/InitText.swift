@@ -16,6 +16,9 @@ struct InitFiles {
     /// The one model that both serve; nil if there are several, or none is named.
     var model: String? { old.models.count == 1 ? old.models[0] : nil }
 
+    /// True if the responses are streams of a language model, whose length says more about their duration than the model.
+    private var streams: Bool { old.api?.kind == .openAI }
+
     private var seen: String {
         guard sample.isEnough else {
             if sample.requests == nil { return "# Defaults: the server has no metrics to learn from." }
@@ -61,10 +64,6 @@ struct InitFiles {
     }
 
     var policy: String {
-        let latency =
-            bounds.p95 == nil
-            ? #"latency: {quantile: p95, maxIncrease: "${latencyIncrease}"}   # add max: if you have promised a latency"#
-            : #"latency: {quantile: p95, max: "${p95}", maxIncrease: "${latencyIncrease}"}"#
         return """
             # The bounds for candidates of \(name). Written by canaryctl init.
             \(seen)
@@ -88,16 +87,39 @@ struct InitFiles {
                   \(Self.pad("maxIncrease: 50%")) # at most 1.5 times the old version's share;
                   \(Self.pad("floor: 1%")) # shares up to this value are always accepted
 
-              # A failed request counts as slower than every bound, and an open one once it has lasted longer than the bound.
-              - name: p95-latency
-                \(latency)
-
-              # The whole distribution: a slow-down may show in the middle, or only in the tail. An increase of 5 ms is always
-              # accepted.
-              - name: latency-distribution
-                latency: {distribution: true, maxIncrease: "${latencyIncrease}", floor: 5ms}
-
+            \(latencyChecks)
             """
+    }
+
+    private var latencyChecks: String {
+        let increase = #"maxIncrease: "${latencyIncrease}""#
+        let ceiling = bounds.p95 == nil ? "" : #"max: "${p95}", "#
+        let hint = bounds.p95 == nil ? "   # add max: if you have promised a latency" : ""
+        guard streams else {
+            return """
+                  # A failed request counts as slower than every bound, and an open one once it has lasted longer than the bound.
+                  - name: p95-latency
+                    latency: {quantile: p95, \(ceiling)\(increase)}\(hint)
+
+                  # The whole distribution: a slow-down may show in the middle, or only in the tail. An increase of 5 ms is
+                  # always accepted.
+                  - name: latency-distribution
+                    latency: {distribution: true, \(increase), floor: 5ms}
+
+                """
+        }
+        let total = #"latency: {quantile: p95, of: total, max: "${p95}"}"#
+        return """
+              # The duration of a response depends on its length, so the time to the first byte is compared. A failed request
+              # counts as slower than every bound.
+              - name: p95-first-byte
+                latency: {quantile: p95, of: firstByte, \(increase)}   # add max: if you have promised one
+
+              # Most users wait for the median: it shows a slow-down long before the tail does.
+              - name: first-byte-distribution
+                latency: {distribution: true, of: firstByte, \(increase), floor: 20ms}
+
+            """ + (bounds.p95 == nil ? "" : "\n  - name: p95-total\n    \(total)\n")
     }
 
     private func version(_ label: String, _ address: ServerAddress, _ port: UInt16?) -> String {
@@ -112,12 +134,16 @@ struct InitFiles {
     }
 
     var service: String {
-        let isInference = ["reference", "triton", "mlserver"].contains(old.preset?.name)
+        var judged = old.api?.paths(model: model) ?? []
+        if judged.isEmpty, ["reference", "triton", "mlserver"].contains(old.preset?.name), let model {
+            judged = ["/v2/models/\(model)/infer"]
+        }
+        let paths = judged.map(YAMLText.flowString).joined(separator: ", ")
         let requests =
-            isInference && model != nil
-            ? "  requests: {methods: [POST], paths: [\(YAMLText.flowString("/v2/models/\(model ?? "")/infer"))]}"
-                + "   # only these are judged"
-            : "  requests: {methods: [POST]}   # only these are judged; add paths if you can"
+            judged.isEmpty
+            ? "  requests: {methods: [POST]}   # only these are judged; add paths if you can"
+            : "  requests: {methods: [POST], paths: [\(paths)]}   # only these are judged"
+        let health = old.api?.healthPath.map { "traffic:\n  healthCheck: {path: \($0)}\n" } ?? ""
         let metrics =
             old.preset == nil
             ? "# The servers have no metrics that canaryd knows. It judges what the proxy sees, which is enough.\n" : ""
@@ -129,7 +155,8 @@ struct InitFiles {
             \(version("old", old.address, old.metricsPort))\(version("new", newAddress, newMetricsPort))baseline: old
             candidate: new              # the rollout begins when the agent loads this file
             policies: [\(name)]
-            strategy:
+            \(health)strategy:
+              warmup: {requests: 20, within: 10m}   # a server's first responses are slow: latency is not judged until then
               steps:
                 - {weight: 10%, hold: 10m}
                 - {weight: 25%, hold: 10m}

@@ -25,7 +25,7 @@ struct ServerAddress {
     }
 }
 
-/// A model server, identified by its metrics.
+/// A model server, recognized by its metrics and by its inference API.
 struct ModelServer {
     /// The timeout of one request to the server, in seconds.
     static let timeout = 5
@@ -34,7 +34,10 @@ struct ModelServer {
     /// The preset that fits the server's metrics; nil if none does.
     var preset: MetricsPreset?
     var metricsPort: UInt16
+    /// The models that the metrics name.
     var models: [String] = []
+    /// The server's inference API; nil if it is none of the known ones.
+    var api: InferenceAPI?
 
     /// - Parameter metricsPort: the port of the metrics; nil for the usual ports of the known servers.
     /// - Throws: `HTTPFetch.Failure` if `metricsPort` is nil and the server does not respond at its own port.
@@ -51,6 +54,7 @@ struct ModelServer {
                 if case .fixed(let port) = preset.port { places.append((port, preset.path)) }
             }
         }
+        api = InferenceAPI(address)
         for (place, (port, path)) in places.enumerated() where !places[..<place].contains(where: { $0 == (port, path) })
         {
             guard let exposition = try? Self.scrape(address.host, port, path: path) else { continue }
