@@ -187,11 +187,13 @@ enum CrossChecks {
             for version in arms {
                 let metrics = version.metrics
                 if metrics == nil || (needsPreset && metrics?.preset == nil) {
-                    let preset = needsPreset ? "metrics: {preset: NAME}" : "metrics: {preset: NAME} or {path: /metrics}"
-                    draft.report.error(
-                        mark,
-                        "check '\(check.name)' of policy '\(policy.name)' reads scrapes, and version"
-                            + " '\(version.name)' has none: give it \(preset)")
+                    let missing =
+                        metrics != nil
+                        ? "reads the series of a preset, and the metrics of version '\(version.name)' name no preset: add "
+                            + "preset: NAME to them"
+                        : "reads scrapes, and version '\(version.name)' has none: give it metrics: {preset: NAME}"
+                            + (needsPreset ? "" : " or {path: /metrics}")
+                    draft.report.error(mark, "check '\(check.name)' of policy '\(policy.name)' \(missing)")
                     return
                 }
                 if let preset = metrics?.presetProperties, let lack = lack(preset) {

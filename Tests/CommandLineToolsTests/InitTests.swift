@@ -91,11 +91,12 @@ struct InitTests {
     /// A server with a few routes, each a path with its body; all others respond with 404.
     private final class Routes {
         let loop: EventLoop
+        let server: HTTPServer
         let address: String
 
         init(_ routes: [String: String]) throws {
             let loop = try EventLoop(name: "routes")
-            let server = HTTPServer(loop: loop) { request, responder in
+            server = HTTPServer(loop: loop) { request, responder in
                 let body = routes[request.path]
                 responder.respond(status: body == nil ? 404 : 200, headers: [], body: Array((body ?? "").utf8))
             }
@@ -107,12 +108,17 @@ struct InitTests {
             loop.start()
         }
 
-        deinit { loop.stop() }
+        deinit {
+            loop.stop()
+            if !loop.isCurrent { loop.join() }
+            server.close()
+        }
     }
 
     /// Runs `init` for a server without metrics, and returns its output and the files that it writes.
     private func files(_ routes: [String: String]) throws -> (output: String, service: String, policy: String) {
         let server = try Routes(routes)
+        defer { withExtendedLifetime(server) {} }
         let folder = FileManager.default.temporaryDirectory.appending(path: "init-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let run = CommandRun("init", server.address, server.address, "--out", folder)

@@ -46,7 +46,7 @@ struct ReloadTests {
             $0.candidate?.version == "third" && ($0.candidate?.requests ?? 0) > 5
         }
         #expect(try scene.status().rollout?.id != first)
-        #expect(try scene.admin.history("web").rollouts.last?.result == .reverted)
+        #expect(try scene.admin.history("web").rollouts.last?.result == .ended)
 
         scene.service.candidate = nil
         scene.write()

@@ -93,7 +93,7 @@ import Testing
             agent.run(1)
         }
         #expect(agent.plane.service("income")?.slot != older)
-        #expect(agent.listener.messages(of: .reverted).count == 1)
+        #expect(agent.listener.messages(of: .ended).count == 1 && agent.listener.messages(of: .reverted).isEmpty)
         #expect(agent.controller.view(of: "income")?.candidate?.errors == 0)
     }
 

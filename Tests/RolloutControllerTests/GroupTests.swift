@@ -23,7 +23,7 @@ import Testing
         #expect(agent.disk.transactions == transactions + 1)
         // One for what is lowered, one at the end of a reload.
         #expect(agent.plane.publications == plans + 2)
-        #expect(agent.disk.journal.count { $0.event.kind == .reverted } == Self.names.count)
+        #expect(agent.disk.journal.count { $0.event.kind == .ended } == Self.names.count)
     }
 
     @Test("a service whose change cannot be written keeps no other from the disk, and is told apart")
