@@ -28,8 +28,9 @@ struct ValuesTests {
             quantile: 0.99, max: .seconds(1), maxIncrease: 0.15, unlessBaselineExceeds: true)
         let memory = MetricCheck(
             series: "nv_gpu_memory_used_bytes{gpu=\"0\"}", aggregate: .max, max: 75_161_927_680, min: 1_048_576,
-            forScrapes: 3)
-        let queue = MetricCheck(series: "queue_seconds", aggregate: .quantile(0.99), max: 0.25, maxIncrease: 0.2)
+            forScrapes: 3, unit: .bytes)
+        let queue = MetricCheck(
+            series: "queue_seconds", aggregate: .quantile(0.99), max: 0.25, maxIncrease: 0.2, unit: .seconds)
         let retries = MetricCheck(
             series: "retries_total{kind=\"gpu\"}", aggregate: .rate, maxIncrease: 0.5, floor: 0.1, absent: .zero)
         let expected = Policy(
