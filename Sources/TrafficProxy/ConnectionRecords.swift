@@ -134,9 +134,12 @@ struct ListenerRecord {
     var isUnix = false
     var isShared = false
     var isPaused = false
+    /// The routes of the plan in force; none after the listener was closed, since the plan's memory goes with it.
     var routes = ListenerRoutes()
     /// The time in nanoseconds that a connection may wait for its first request.
     var idleTimeout: Int64 = 60_000_000_000
+
+    var isClosed: Bool { fd < 0 }
 }
 
 extension UnsafeMutablePointer where Pointee == ClientRecord {

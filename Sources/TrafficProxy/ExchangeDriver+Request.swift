@@ -15,11 +15,13 @@ extension ExchangeDriver {
             startedAt: c.pointee.headStartedAt,
             request: body.isDone ? .complete : awaitsContinue ? .awaitsContinue : .receiving,
             isHead: head.kind == .head, isIdempotent: head.kind.isIdempotent, asksForUpgrade: message.asksForWebSocket)
+        let listener = c.pointee.listener.unsafelyUnwrapped
+        let isClosing = isStopping || listener.pointee.isClosed
         c.codec = HTTP1Exchange(
-            requestBody: body, ending: head.keepsAlive && !isStopping ? .keeps : .closes, minor: head.minor)
+            requestBody: body, ending: head.keepsAlive && !isClosing ? .keeps : .closes, minor: head.minor)
         c.pointee.headStartedAt = 0
         c.phase = .exchange
-        let service = c.pointee.listener.unsafelyUnwrapped.pointee.routes.find(host: message.host, path: message.path)
+        let service = listener.pointee.routes.find(host: message.host, path: message.path)
         let rule = service?.pointee.headers.requestID ?? .keep
         requestIDs.assign(message, isKept: rule == .keep || rule == .trusted && isTrusted, to: &c.exchange.id)
         c.exchange.requestHash = c.exchange.id.withBytes { RequestIdentifier.hash($0) }

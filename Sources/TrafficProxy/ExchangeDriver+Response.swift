@@ -113,7 +113,8 @@ extension ExchangeDriver {
         c.codec.responseBody = BodyRelay(head.framing, chunkedOut: framing == .chunked)
         // The rest of an incomplete body would be read as the next request.
         let isLast = c.inputEnded && c.input.isEmpty
-        if c.exchange.owesBody || isStopping || isLast { c.codec.ending = .closes }
+        let isClosing = isStopping || c.pointee.listener.unsafelyUnwrapped.pointee.isClosed
+        if c.exchange.owesBody || isClosing || isLast { c.codec.ending = .closes }
         if framing == .untilClose { c.codec.ending = .delimits }
         buffers.supply(&c.output, for: c.exchange.bufferGauge)
         c.output.makeRoom()

@@ -234,7 +234,8 @@ extension ExchangeDriver {
     func finish(_ c: Client) {
         if c.service != nil { observe(c) } else { logAccess(c) }
         let isDelimited = c.codec.ending == .delimits
-        let mayStay = c.codec.ending == .keeps && !isStopping
+        let isClosing = isStopping || c.pointee.listener.unsafelyUnwrapped.pointee.isClosed
+        let mayStay = c.codec.ending == .keeps && !isClosing
         let owesBody = c.exchange.owesBody
         c.exchange.ended()
         guard mayStay else {

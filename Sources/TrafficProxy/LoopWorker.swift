@@ -110,11 +110,21 @@ extension LoopWorker {
                 listener.pointee.routes = table.routes(of: address)
                 listener.pointee.idleTimeout = idleTimeout
             } else {
-                acceptor.close(address, acceptWaiting: acceptBacklog)
+                close(address, listener)
             }
         }
         servers.freeRetired()
         scheduleSweep()
+    }
+
+    /// Closes a listener that the plan does not name any more. Its idle clients are disconnected. Requests under way finish
+    /// by the plan under which they began, and a request whose head comes later finds no service.
+    private func close(_ address: ListenAddress, _ listener: Acceptor.Listener) {
+        listener.pointee.routes = ListenerRoutes()
+        clients.forEachOpen { c in
+            if c.pointee.listener == listener, c.phase == .head, c.input.isEmpty { driver.close(c) }
+        }
+        acceptor.close(address, acceptWaiting: acceptBacklog)
     }
 
     /// Reads addresses and probe results from the registry.
