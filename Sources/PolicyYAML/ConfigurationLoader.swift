@@ -58,7 +58,7 @@ public enum ConfigurationLoader {
         linted.count = run.count
         linted.policies = run.policies.compactMap(\.policy)
         linted.services = run.services.compactMap(\.service)
-        linted.adapted = CrossChecks.adapted(run.services, run.policies)
+        linted.adapted = CrossChecks.adapted(run.services, run.policies, warns: true)
         return Loaded(linted, run.reports)
     }
 

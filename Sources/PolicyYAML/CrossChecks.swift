@@ -41,16 +41,25 @@ enum CrossChecks {
         )
     }
 
-    /// The policies of services that give them arguments, by service and policy. Policies that are not among the drafts
-    /// are passed over.
-    static func adapted(_ services: [ServiceDraft], _ policies: [PolicyDraft]) -> [String: [String: Policy]] {
+    /// The policies of services that give them arguments, by service and policy.
+    /// - Parameter warns: true to warn of policies that are not among the drafts, whose arguments cannot be checked.
+    static func adapted(
+        _ services: [ServiceDraft], _ policies: [PolicyDraft], warns: Bool = false
+    ) -> [String: [String: Policy]] {
         let policies = byName(policies)
         var adapted: [String: [String: Policy]] = [:]
         for draft in services {
             for use in draft.policies where !use.arguments.isEmpty {
-                guard let service = draft.name?.value, let known = policies[use.name.value], known.policy != nil else {
+                guard let known = policies[use.name.value] else {
+                    if warns {
+                        draft.report.warning(
+                            use.name.mark,
+                            "policy '\(use.name.value)' is not among the files, so its arguments are not checked: name its "
+                                + "file as well")
+                    }
                     continue
                 }
+                guard let service = draft.name?.value, known.policy != nil else { continue }
                 adapted[service, default: [:]][use.name.value] = use.policy(from: known, report: draft.report)
             }
         }

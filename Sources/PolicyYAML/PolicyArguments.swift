@@ -11,6 +11,8 @@ struct PolicyArguments {
 
     private let report: FileReport
     private var declared: [Declared] = []
+    /// The names of all arguments, those with an error included.
+    private var names: [String] = []
 
     /// Reads the arguments that a policy declares.
     /// - Parameter root: the document of the policy.
@@ -31,6 +33,7 @@ struct PolicyArguments {
                 "'arguments' has \(list.count) entries: at most \(ConfigurationLimits.arguments) are read")
             return
         }
+        names = list.map(\.name)
         declared = list.compactMap { Self.declared($0, report) }
     }
 
@@ -67,19 +70,35 @@ struct PolicyArguments {
         }
     }
 
-    /// Checks that the policy declares the arguments that a service gives, and reports the others.
+    /// Checks that the policy declares the arguments that a service gives, and that each has the unit of its default.
     /// - Parameter report: the report of the service's file.
-    func accepts(_ given: [Node.Entry], of policy: String, report: FileReport) -> Bool {
-        let names = declared.map(\.name)
-        let unknown = given.filter { !names.contains($0.name) }
-        for entry in unknown {
-            let hint =
-                names.isEmpty
-                ? "it has none; declare it in the policy, under 'arguments'"
-                : Suggestion.hint(for: entry.name, among: names)
-            report.error(entry.key, "policy '\(policy)' has no argument '\(entry.name)': \(hint)")
+    /// - Returns: the arguments that the policy declares.
+    func accepted(_ given: [Node.Entry], of policy: String, report: FileReport) -> [Node.Entry] {
+        given.filter { entry in
+            guard let argument = declared.first(where: { $0.name == entry.name }) else {
+                let hint =
+                    names.isEmpty
+                    ? "it has none; declare it in the policy, under 'arguments'"
+                    : Suggestion.hint(for: entry.name, among: names)
+                report.error(entry.key, "policy '\(policy)' has no argument '\(entry.name)': \(hint)")
+                return false
+            }
+            if let (own, usual) = Self.differentUnits(entry.value, argument.value) {
+                report.error(
+                    entry.value.mark,
+                    "'\(own)' has another unit than the default of argument '\(entry.name)', \(usual): write a value like that"
+                )
+            }
+            return true
         }
-        return unknown.isEmpty
+    }
+
+    /// The texts of two quantities with different units; nil for anything else.
+    private static func differentUnits(_ value: Node, _ other: Node) -> (String, String)? {
+        guard case .scalar(let own, _) = value.content, case .scalar(let usual, _) = other.content,
+            let unit = try? Units.measure(own).unit, let usualUnit = try? Units.measure(usual).unit, unit != usualUnit
+        else { return nil }
+        return (own, usual)
     }
 
     /// The document in which each argument is replaced by its value. Arguments that are used and not declared are
@@ -91,6 +110,10 @@ struct PolicyArguments {
         var used: Set<String> = []
         guard case .mapping(var entries) = root.content else { return root }
         for i in entries.indices where entries[i].name != Self.key {
+            guard entries[i].name != "policy" else {
+                if refusesName(entries[i].value) { entries[i].value.content = .unusable }
+                continue
+            }
             entries[i].value = replaced(entries[i].value, values, &used)
         }
         for argument in declared where !used.contains(argument.name) {
@@ -110,18 +133,32 @@ struct PolicyArguments {
         case .unusable: break
         case .list(let items): node.content = .list(items.map { replaced($0, values, &used) })
         case .mapping(var entries):
-            for i in entries.indices { entries[i].value = replaced(entries[i].value, values, &used) }
+            for i in entries.indices {
+                if entries[i].name == "name", refusesName(entries[i].value) { entries[i].value.content = .unusable }
+                entries[i].value = replaced(entries[i].value, values, &used)
+            }
             node.content = .mapping(entries)
         case .scalar(let text, _):
-            guard text.hasPrefix("${"), text.hasSuffix("}") else { break }
+            guard text.contains("${") else { break }
+            for name in names where text.contains("${\(name)}") { used.insert(name) }
             let name = String(text.dropFirst(2).dropLast())
+            guard text.hasPrefix("${"), text.hasSuffix("}"), (try? Names.checked(name)) != nil else {
+                report.error(
+                    node.mark,
+                    "an argument such as ${p95} stands for a whole value, never for a part of one: make the whole value an "
+                        + "argument")
+                node.content = .unusable
+                break
+            }
             guard let value = values[name] else {
-                let names = values.keys.sorted()
-                let hint =
-                    names.isEmpty
-                    ? "declare it under 'arguments': {\(name): {default: VALUE}}"
-                    : Suggestion.hint(for: name, among: names)
-                report.error(node.mark, "there is no argument '\(name)': \(hint)")
+                // The error of its declaration was reported.
+                if !names.contains(name) {
+                    let hint =
+                        names.isEmpty
+                        ? "declare it under 'arguments': {\(name): {default: VALUE}}"
+                        : Suggestion.hint(for: name, among: names)
+                    report.error(node.mark, "there is no argument '\(name)': \(hint)")
+                }
                 node.content = .unusable
                 break
             }
@@ -130,5 +167,12 @@ struct PolicyArguments {
             node.argument = Node.Argument(name: name, mark: value.mark, report: value.argument?.report)
         }
         return node
+    }
+
+    /// Reports a name that is an argument. Names identify policies and checks in the journal and in metrics.
+    private func refusesName(_ node: Node) -> Bool {
+        guard case .scalar(let text, _) = node.content, text.contains("${") else { return false }
+        report.error(node.mark, "a name cannot be an argument: write it out")
+        return true
     }
 }

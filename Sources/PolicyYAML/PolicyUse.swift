@@ -17,8 +17,8 @@ extension PolicyUse {
     func policy(from draft: PolicyDraft, report: FileReport) -> Policy? {
         guard !arguments.isEmpty else { return draft.policy }
         let declared = PolicyArguments(draft.root, report: draft.report.anew())
-        guard declared.accepts(arguments, of: name.value, report: report) else { return nil }
-        let values = arguments.map { entry in
+        let accepted = declared.accepted(arguments, of: name.value, report: report)
+        let values = accepted.map { entry in
             var value = entry.value
             value.argument = Node.Argument(name: entry.name, mark: value.mark, report: report)
             return (entry.name, value)

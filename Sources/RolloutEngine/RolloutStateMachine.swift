@@ -86,7 +86,9 @@ extension TransitionBuilder {
                 return
             }
             let now = declaration.candidate.map { "names \($0) as candidate" } ?? "names no candidate"
-            endRollout("the service's file \(now) now", by: "file")
+            endRollout("the service's file \(now) now", by: "file", evaluation: nil)
+            // A retry that ends without a decision leaves no refusal behind.
+            if state.refused?.identity == rollout.candidate { state.refused = nil }
         }
         guard let candidate = declaration.candidate else { return }
         if let refused = state.refused {
@@ -213,11 +215,11 @@ extension TransitionBuilder {
     }
 
     /// Ends the rollout without a decision about its candidate, which is not refused.
-    mutating func endRollout(_ reason: String, by: String) {
+    mutating func endRollout(_ reason: String, by: String, evaluation: Evaluation?) {
         guard let rollout = state.rollout else { return }
         state.rollout = nil
         emit(
             .ended, "\(rollout.id) ended, \(state.serving) serves all: \(reason)", reason: reason, by: by,
-            rollout: rollout.id)
+            evaluation: evaluation, rollout: rollout.id)
     }
 }

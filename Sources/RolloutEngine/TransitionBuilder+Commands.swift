@@ -243,9 +243,10 @@ extension TransitionBuilder {
         guard let candidate = declaration.candidate, candidate != state.serving else {
             return refuse(.noRollout, "the service's file names no candidate but what serves; \(startHint)")
         }
-        endRollout("restarted with the files as they are now", by: command.by)
+        endRollout(
+            "restarted with the files as they were last loaded", by: command.by, evaluation: command.evaluation)
         createRollout(candidate)
-        succeed("\(state.rollout?.id ?? "") takes over with the files as they are now")
+        succeed("\(state.rollout?.id ?? "") takes over with the files as they were last loaded")
     }
 
     private mutating func freeze(_ command: Command) {

@@ -99,7 +99,7 @@ import Vocabulary
         try store.commit(scene.start())
         try store.commit(scene.feed(.command(Command(.restart, by: "ann"))))
         let record = try #require(try store.history(service: "income", limit: 5).first { $0.id == "income-1" })
-        #expect(record.result == .ended && record.reason == "restarted with the files as they are now")
+        #expect(record.result == .ended && record.reason == "restarted with the files as they were last loaded")
     }
 
     @Test("A rollout whose state was dropped is closed in the history")

@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct RestartCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restart", abstract: "Start the rollout again with the current files.")
+        commandName: "restart", abstract: "Start the rollout again with the files as they were last loaded.")
 
     @OptionGroup var options: ChangeOptions
 

@@ -92,7 +92,14 @@ struct PlannedPolicies {
         var lines: [String] = []
         for file in files {
             let loaded = ConfigurationLoader.load(policyFile: file)
-            lines += loaded.diagnostics.filter { $0.severity == .error }.map(\.description)
+            if loaded.hasErrors, ConfigurationLoader.lint(files: [file]).value?.services.isEmpty == false {
+                throw Failure(
+                    ExitStatus.usage,
+                    "\(file) is a service and no policy: canaryctl policy lint \(file) POLICY --rps RATE simulates it")
+            }
+            lines += loaded.diagnostics.filter { $0.severity == .error }.flatMap {
+                $0.description.split(separator: "\n").map(String.init)
+            }
             if let policy = loaded.value { policies.append(policy) }
         }
         guard lines.isEmpty else {
