@@ -111,9 +111,11 @@ extension RolloutController {
     /// tries it again.
     func applyDeclarations(_ runtimes: [ServiceRuntime], now: Moment) {
         func moves(_ runtimes: [ServiceRuntime], _ declaration: (ServiceRuntime) -> Declaration) -> [Move] {
-            runtimes.map {
-                Move(
-                    RolloutStateMachine.handle(.declared, state: $0.state, declaration: declaration($0), now: now), $0)
+            runtimes.map { runtime in
+                var transition = RolloutStateMachine.handle(
+                    .declared, state: runtime.state, declaration: declaration(runtime), now: now)
+                transition.addEvaluationOfEnd(runtime.observer.evaluation)
+                return Move(transition, runtime)
             }
         }
         let results = commit(moves(runtimes) { $0.declaration }, now: now)

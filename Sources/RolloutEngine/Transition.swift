@@ -78,6 +78,13 @@ public struct Transition: Hashable, Sendable {
         self.events = events
         self.response = response
     }
+
+    /// Adds the latest evaluation to an event by which a rollout ended without a decision, for the numbers in the history.
+    public mutating func addEvaluationOfEnd(_ evaluation: Evaluation?) {
+        for place in events.indices where events[place].kind == .ended && events[place].evaluation == nil {
+            events[place].evaluation = evaluation
+        }
+    }
 }
 
 /// The response to a command.

@@ -18,6 +18,16 @@ struct InitTests {
         #expect(BaselineSample.quantile(0.95, []) == nil)
     }
 
+    @Test("a P95 in the lowest bucket is called a guess")
+    func guess() {
+        var sample = BaselineSample(seconds: 60)
+        #expect(sample.p95Text == nil)
+        (sample.p95, sample.lowestBound) = (0.095, 0.1)
+        #expect(sample.p95Text == "P95 95ms (a guess: the histogram shows nothing below 100ms)")
+        sample.lowestBound = 0.01
+        #expect(sample.p95Text == "P95 95ms")
+    }
+
     @Test("bounds are rounded up to two digits", arguments: [(0.1092, 0.11), (0.052, 0.052), (1.31, 1.4), (0, 0)])
     func rounding(value: Double, expected: Double) {
         #expect(abs(ProposedBounds.roundedUp(value) - expected) < 1e-12)

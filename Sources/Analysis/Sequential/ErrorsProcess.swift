@@ -210,7 +210,9 @@ extension CountingMode {
         switch self {
         case .counts(let discount) where discount >= 1: return "\(phi): requests fail independently, each counts"
         case .counts(let discount):
-            return "\(phi): failures cluster, bets are raised to \(Measurement.decimals(discount, 2))"
+            let bets = "bets are raised to \(Measurement.decimals(discount, 2))"
+            return overdispersion < CountingMode.independent
+                ? "\(phi), of too few to be sure: \(bets) until more are seen" : "\(phi): failures cluster, \(bets)"
         case .ticks: return "\(phi): failures come in bursts, each second counts once"
         }
     }

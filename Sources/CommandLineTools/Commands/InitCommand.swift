@@ -20,7 +20,7 @@ struct InitCommand: ParsableCommand {
 
     @Argument(help: "The server that clients use now: http://HOST:PORT.") var old: String
     @Argument(help: "The server of the new version.") var new: String
-    @Option(help: "How long the old server is watched.", transform: TimeValue.init(written:))
+    @Option(help: "How long the old server is watched. (default: 5m)", transform: TimeValue.init(written:))
     var watch = TimeValue(.seconds(300))
     @Option(help: ArgumentHelp("The folder in which services/ and policies/ are written.", valueName: "dir")) var out =
         "."
@@ -104,8 +104,8 @@ struct InitCommand: ParsableCommand {
         if sample.isEnough { console.line("simulating what it will do with such traffic …") }
         for line in Forecast(policy, sample, bounds).lines { console.line(line) }
         console.line(
-            "Read both, then put services/\(name).yaml and policies/\(name).yaml where the agent has its files, "
-                + "and run systemctl reload canaryd: the rollout begins at once.")
+            "Read both, then put them into the folders services and policies of the agent (below /etc/canaryd, if it was "
+                + "installed), and run systemctl reload canaryd: the rollout begins at once.")
     }
 
     private func probe(_ address: ServerAddress, _ port: UInt16?) throws -> ModelServer {
@@ -161,7 +161,7 @@ struct InitCommand: ParsableCommand {
                     + "anything; the bounds are defaults. Watch longer, or while there is traffic")
         } else {
             let latency =
-                sample.p95.map { ", P95 \(InitFiles.time($0))" }
+                sample.p95Text.map { ", \($0)" }
                 ?? ", no latency (its metrics have no histogram)"
             console.line(
                 "seen: \(Words.count(Int(saturating: requests))) requests, \(Words.rate(sample.rate))/s, "

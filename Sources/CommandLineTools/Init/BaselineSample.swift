@@ -23,6 +23,17 @@ struct BaselineSample {
     /// Latency quantiles in seconds; nil if they are not known.
     var p50: Double?
     var p95: Double?
+    /// The lowest bound of the latency histogram, in seconds; nil without one. A quantile below it is a guess.
+    var lowestBound: Double?
+
+    /// The P95 as a part of a sentence, which says where it is a guess; nil if it is not known.
+    var p95Text: String? {
+        p95.map { p95 in
+            let guess = lowestBound.flatMap { p95 < $0 ? InitFiles.time($0) : nil }
+            return "P95 \(InitFiles.time(p95))"
+                + (guess.map { " (a guess: the histogram shows nothing below \($0))" } ?? "")
+        }
+    }
 
     var rate: Double { (requests ?? 0) / seconds }
     var errorRate: Double { requests.map { $0 > 0 ? errors / $0 : 0 } ?? 0 }
@@ -54,6 +65,7 @@ struct BaselineSample {
         }
         p50 = latency(0.5)
         p95 = latency(0.95)
+        lowestBound = counts.first.flatMap { $0.bound.isFinite ? $0.bound * series.scale : nil }
     }
 
     init(seconds: Double) { self.seconds = seconds }

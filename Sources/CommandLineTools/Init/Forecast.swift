@@ -44,8 +44,8 @@ struct Forecast {
         let bad = plan(badErrors, history: .zero).summary(rollouts: count)
         let known = plan(badErrors, history: Self.baselineHistory).summary(rollouts: count)
         var text = ""
-        if let seen = sample.p95, let p95 = bounds.p95 {
-            text = "Your P95 is \(InitFiles.time(seen)); ceiling \(p95.written); at"
+        if let seen = sample.p95Text, let p95 = bounds.p95 {
+            text = "Your \(seen); ceiling \(p95.written); at"
         } else {
             text = "At"
         }

@@ -29,7 +29,7 @@ struct InitFiles {
         var text =
             "# Measured in \(Words.time(sample.seconds)): \(Words.count(Int(saturating: sample.requests ?? 0))) requests, "
             + "\(Words.rate(sample.rate))/s, \(sample.errorText)"
-        if let p50 = sample.p50, let p95 = sample.p95 { text += ", P50 \(Self.time(p50)), P95 \(Self.time(p95))" }
+        if let p50 = sample.p50, let p95 = sample.p95Text { text += ", P50 \(Self.time(p50)), \(p95)" }
         return text + "."
     }
 

@@ -9,6 +9,9 @@ enum DecisionText {
     ) -> [String] {
         func styled(_ text: String, _ style: Style) -> String { colored ? style.applied(to: text) : text }
         let event = decision.event
+        let after =
+            event.knownKind == .promoted
+            ? "after it the candidate serves all" : "after it the candidate has \(event.candidateWeight.words)"
         let title = event.id.map { "decision \($0)" } ?? "decision"
         var lines = [
             styled("\(title): \(event.kind)", .bold) + " of \(plain(event.service))"
@@ -16,7 +19,7 @@ enum DecisionText {
             "  \(plain(event.message))",
             styled("  \(event.at.short) UTC, decided by \(plain(event.by)); ", .dim)
                 + styled(
-                    "after it the candidate has \(event.candidateWeight.words), generation \(event.generation)", .dim),
+                    "\(after), generation \(event.generation)", .dim),
         ]
         guard let evaluation = decision.evaluation else {
             return lines + ["", "No measurement belongs to this event: \(why(event))."]
@@ -41,6 +44,7 @@ enum DecisionText {
 
     private static func why(_ event: EventRecord) -> String {
         switch event.by {
+        case "policy" where event.knownKind == .rolloutStarted: "the strategy starts rollouts by itself"
         case "policy": "the rollout moved because its time was over and nothing failed"
         case "file": "the service's file asked for it"
         case "agent": "the agent did it by itself"
