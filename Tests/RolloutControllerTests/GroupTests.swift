@@ -15,7 +15,7 @@ import Testing
     func oneTransaction() throws {
         let agent = try Agent.started(Self.configuration(candidate: "v2"))
         #expect(agent.disk.transactions == 1)
-        agent.run(1)
+        agent.run(3)
         #expect(Self.names.allSatisfy { agent.plane.service($0)?.split.candidate == Weight(clamping: 1000) })
         let (transactions, plans) = (agent.disk.transactions, agent.plane.publications)
         _ = try agent.controller.apply(Self.configuration(candidate: nil))
