@@ -59,8 +59,7 @@ public enum AdminLimits {
     /// The number of connections to the metrics listener. A few Prometheus servers keep one each. A connection whose
     /// client does not read holds a page, which has some megabytes with a thousand services.
     public static let metricsConnections = 16
-    /// The limits of the metrics listener. No request to it has a use for a body; a small one gets the 405 or the page
-    /// that it would get without.
+    /// The limits of the metrics listener. A request needs no body there; a small one is read and ignored.
     static let metricsServer = HTTPServerLimits(
         maxBody: 4 << 10, maxHead: 16 << 10, maxConnections: metricsConnections)
     /// The time for which a rendered page of metrics is sent again. Rendering it delays the next tick of the control

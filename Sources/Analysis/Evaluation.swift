@@ -15,10 +15,10 @@ public struct Evaluation: Hashable, Codable, Sendable {
     /// The number of items of the rollout's recording behind its evidence; nil if the judge keeps no recording.
     public var items: Int?
     /// The arguments of the policies; nil if they have none.
-    public var arguments: [PolicyArguments]?
+    public var arguments: [ParameterizedPolicy]?
 
-    /// The arguments of a policy.
-    public struct PolicyArguments: Hashable, Codable, Sendable {
+    /// A policy with the values of its arguments by which results were found.
+    public struct ParameterizedPolicy: Hashable, Codable, Sendable {
         public var policy: String
         public var arguments: [PolicyArgument]
     }
@@ -34,11 +34,11 @@ public struct Evaluation: Hashable, Codable, Sendable {
         self.blindness = blindness
     }
 
-    /// Notes the arguments of the policies by which the results were found.
-    public mutating func note(_ policies: [Policy]) {
+    /// Records the arguments of the policies by which the results were found.
+    public mutating func recordArguments(of policies: [Policy]) {
         let known = policies.filter { !$0.arguments.isEmpty }
         guard !known.isEmpty else { return }
-        arguments = known.map { PolicyArguments(policy: $0.name, arguments: $0.arguments) }
+        arguments = known.map { ParameterizedPolicy(policy: $0.name, arguments: $0.arguments) }
     }
 
     /// The most severe verdict of the required checks, in the order fail, error, inconclusive, noData, pass. The noData

@@ -109,7 +109,7 @@ struct ScenarioRun {
             advanceClock()
             if let tick = trafficBefore?.advance(to: now.monotonic, split: observer.state.split) { record(tick) }
         }
-        onEvents(self, apply(.declared))
+        onEvents(self, apply(.declared()))
         // The rollout starts before the first request, when no server is known to be unreachable.
         onEvents(self, evaluateIfDue([true, true])?.events ?? [])
         while now.monotonic < Self.origin + scenario.duration.nanoseconds {

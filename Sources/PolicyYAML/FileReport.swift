@@ -8,7 +8,7 @@ final class FileReport {
     private let lines: [Substring]
     private(set) var diagnostics: [Diagnostic] = []
     /// True if an error in the value of an argument was reported to another file, where the value is written.
-    var isSpoiled = false
+    var hasErrorElsewhere = false
 
     init(file: String, text: String = "") {
         self.file = file
@@ -44,7 +44,7 @@ final class FileReport {
     /// The message after the last diagnostic of a file with too many.
     fileprivate static let more = "and more: correct those above first"
 
-    var hasErrors: Bool { isSpoiled || diagnostics.contains { $0.severity == .error } }
+    var hasErrors: Bool { hasErrorElsewhere || diagnostics.contains { $0.severity == .error } }
 
     func error(_ mark: Mark?, _ message: String) { add(.error, mark, message) }
     func warning(_ mark: Mark?, _ message: String) { add(.warning, mark, message) }

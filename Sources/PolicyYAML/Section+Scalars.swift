@@ -20,7 +20,7 @@ extension FileReport {
     private func error(in node: Node, _ message: String) {
         guard let argument = node.argument else { return error(node.mark, message) }
         (argument.report ?? self).error(argument.mark, "\(message) (used as argument '\(argument.name)')")
-        if argument.report != nil { isSpoiled = true }
+        if argument.report != nil { hasErrorElsewhere = true }
     }
 
     /// Short enough for one line.

@@ -112,10 +112,10 @@ extension RolloutController {
     func applyDeclarations(_ runtimes: [ServiceRuntime], now: Moment) {
         func moves(_ runtimes: [ServiceRuntime], _ declaration: (ServiceRuntime) -> Declaration) -> [Move] {
             runtimes.map { runtime in
-                var transition = RolloutStateMachine.handle(
-                    .declared, state: runtime.state, declaration: declaration(runtime), now: now)
-                transition.addEvaluationOfEnd(runtime.observer.evaluation)
-                return Move(transition, runtime)
+                Move(
+                    RolloutStateMachine.handle(
+                        .declared(runtime.observer.evaluation), state: runtime.state,
+                        declaration: declaration(runtime), now: now), runtime)
             }
         }
         let results = commit(moves(runtimes) { $0.declaration }, now: now)

@@ -65,7 +65,7 @@ extension RolloutController {
             events.append(Event(.alarm, message: unreadableMark, by: "agent"))
             inputs += commandsToEndRollout(of: state, because: unreadableMark)
         }
-        for input in inputs + [.declared] {
+        for input in inputs + [.declared()] {
             let transition = RolloutStateMachine.handle(
                 input, state: runtime.state, declaration: declaration, now: now)
             // Nothing is published yet, and these inputs only lower the split: it may be in force before it is on disk.

@@ -274,7 +274,7 @@ extension RolloutObserver {
             baseline: condition(.baseline, baseline, now: now), candidate: condition(.candidate, candidate, now: now),
             isDataFlowing: isDataFlowing(rollout, now: now), blindness: blindness)
         new.items = isWaiting ? nil : judge.items
-        if !isWaiting { new.note(rollout.plan.policies) }
+        if !isWaiting { new.recordArguments(of: rollout.plan.policies) }
         blindness = nil
         evaluation = isWaiting ? nil : new
         return (new, elapsed)

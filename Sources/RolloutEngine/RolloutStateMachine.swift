@@ -17,7 +17,7 @@ public enum RolloutStateMachine {
     ) -> Transition {
         var builder = TransitionBuilder(state: state, declaration: declaration, now: now)
         switch input {
-        case .declared: builder.applyDeclaration()
+        case .declared(let evaluation): builder.applyDeclaration(evaluation)
         case .evaluated(let evaluation, let elapsed): builder.apply(evaluation, elapsed: max(elapsed, .zero))
         case .command(let command): builder.apply(command)
         case .recovered(let clean): builder.applyRestart(clean: clean)
@@ -78,7 +78,7 @@ struct TransitionBuilder {
 // MARK: - Configuration and restarts
 
 extension TransitionBuilder {
-    mutating func applyDeclaration() {
+    mutating func applyDeclaration(_ evaluation: Evaluation?) {
         if let rollout = state.rollout {
             if declaration.candidate == rollout.candidate {
                 // The plan is kept from the start of the rollout on.
@@ -86,7 +86,7 @@ extension TransitionBuilder {
                 return
             }
             let now = declaration.candidate.map { "names \($0) as candidate" } ?? "names no candidate"
-            endRollout("the service's file \(now) now", by: "file", evaluation: nil)
+            endRollout("the service's file \(now) now", by: "file", evaluation: evaluation)
             // A retry that ends without a decision leaves no refusal behind.
             if state.refused?.identity == rollout.candidate { state.refused = nil }
         }

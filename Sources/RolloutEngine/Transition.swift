@@ -5,7 +5,8 @@ import Vocabulary
 /// An input of the state machine.
 public enum Input: Sendable {
     /// The configuration files were read, at the start of the agent or by a reload.
-    case declared
+    /// With it comes the latest evaluation, whose numbers the history shows if the rollout ends; nil without one.
+    case declared(Evaluation? = nil)
     /// A tick with its evaluation and the time since the tick before.
     case evaluated(Evaluation, elapsed: Duration)
     case command(Command)
@@ -77,13 +78,6 @@ public struct Transition: Hashable, Sendable {
         self.state = state
         self.events = events
         self.response = response
-    }
-
-    /// Adds the latest evaluation to an event by which a rollout ended without a decision, for the numbers in the history.
-    public mutating func addEvaluationOfEnd(_ evaluation: Evaluation?) {
-        for place in events.indices where events[place].kind == .ended && events[place].evaluation == nil {
-            events[place].evaluation = evaluation
-        }
     }
 }
 

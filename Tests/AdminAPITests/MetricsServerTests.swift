@@ -72,7 +72,7 @@ struct MetricsServerTests {
         let seconds = (clock.now - began) / .seconds(1)
         let renderings = api.sync { $0.renderings }
         #expect(Double(renderings) <= 1 + seconds / 0.5, "\(renderings) in \(seconds) s")
-        // It is rendered again, though: a change is seen.
+        // Later requests get a new page, which shows the change.
         api.sync { $0.services["fraud"] = nil }
         while !exchange("GET", "/metrics").contains("canaryd_services 1\n") {}
         #expect(api.sync { $0.renderings } > renderings)
@@ -81,7 +81,7 @@ struct MetricsServerTests {
     @Test("Connections to the metrics listener are limited, and idle ones give way")
     func connections() {
         let first = RawClient(port: api.metricsPort)
-        // It is accepted before the others come.
+        // The response shows that this connection was accepted before the others are opened.
         first.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(first.receive(until: "canaryd_event_followers_cut_total 0\n").contains("200 OK"))
         let idle = (0..<AdminLimits.metricsConnections - 1).map { _ in RawClient(port: api.metricsPort) }

@@ -60,7 +60,7 @@ public enum Example {
         let backend = ScriptedBackend()
         for name in names.isEmpty ? ["income"] : names {
             backend.services[name] = entry(name, start: start)
-            backend.handle(.declared, service: name)
+            backend.handle(.declared(), service: name)
             backend.handle(.evaluated(Evaluation(), elapsed: .zero), service: name)
         }
         return backend

@@ -49,4 +49,16 @@ struct StoredFormTests {
         let old = try decode(EvidenceTrace.self, #"{"points":[0.12345,-3],"spacing":2,"begin":7}"#)
         #expect(old.points == [0.123, -3] && old.spacing == 2 && old.begin == 7)
     }
+
+    @Test(
+        "a trace whose numbers would overflow is refused",
+        arguments: [
+            #""thousandths":[1],"spacing":0"#, #""thousandths":[1],"spacing":-1,"begin":7"#,
+            #""thousandths":[1],"spacing":9223372036854775807,"begin":7"#,
+            #""thousandths":[1],"spacing":1,"begin":-9223372036854775808"#,
+            "\"thousandths\":[\([String](repeating: "1", count: 121).joined(separator: ","))],\"spacing\":1",
+        ])
+    func hostileTrace(fields: String) {
+        #expect(throws: DecodingError.self) { try decode(EvidenceTrace.self, "{\(fields)}") }
+    }
 }

@@ -77,19 +77,6 @@ struct PresetPageTests {
             latency: (50, 10e-6, 0.00583537), series: [.running: 2]),
     ]
 
-    static func page(_ name: String) throws -> [UInt8] {
-        let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        return [UInt8](try Data(contentsOf: tests.appending(path: "PrometheusTextTests/Fixtures/\(name)")))
-    }
-
-    private func sample(
-        _ preset: String, _ text: [UInt8], model: String? = nil, queries: Set<SeriesQuery> = []
-    ) throws -> ScrapeSample {
-        let preset = try #require(MetricsPreset.named(preset))
-        return try SampleReader(preset: preset, model: model, queries: queries)
-            .read(try ExpositionParser.parse(text), at: 7)
-    }
-
     private func query(_ name: PresetSeriesName) -> SeriesQuery {
         let kind: SeriesQuery.Kind =
             switch name.kind {
@@ -110,8 +97,8 @@ struct PresetPageTests {
 
     @Test("requests, failures and latency are of inference alone, in seconds", arguments: pages)
     func readings(expected: Expected) throws {
-        let sample = try sample(
-            expected.preset, Self.page(expected.page), model: expected.model,
+        let sample = try presetSample(
+            expected.preset, pageFixture(expected.page), model: expected.model,
             queries: Set(PresetSeriesName.allCases.map(query)))
         #expect(!sample.isOtherPage && sample.remark == nil)
         if let counts = expected.counts {
@@ -149,13 +136,13 @@ struct PresetPageTests {
             ("triton", "triton.txt"), ("mlserver", "mlserver.txt"), ("bentoml", "bentoml.txt"),
         ])
     func recognition(preset: String, page: String) throws {
-        let page = try ExpositionParser.parse(Self.page(page))
+        let page = try ExpositionParser.parse(pageFixture(page))
         #expect(MetricsPreset.all.first { $0.recognizes(page) }?.name == preset)
     }
 
     @Test("the newer of two names is read if a page shows both, and the older one if it has samples alone")
     func fallback() throws {
-        func saturation(_ text: String) throws -> Double? { try sample("vllm", [UInt8](text.utf8)).saturation }
+        func saturation(_ text: String) throws -> Double? { try presetSample("vllm", [UInt8](text.utf8)).saturation }
         let new = "vllm:kv_cache_usage_perc"
         let old = "vllm:gpu_cache_usage_perc"
         #expect(try saturation("\(old) 0.2\n\(new) 0.3\n") == 0.3)
@@ -167,13 +154,13 @@ struct PresetPageTests {
     @Test("a page without a counter of failures shows no error rate of 0")
     func unknownErrors() throws {
         let page = "# TYPE trtllm_request_success_total counter\ntrtllm_request_success_total{model_name=\"m\"} 40\n"
-        let old = try sample("trtllm", [UInt8](page.utf8))
+        let old = try presetSample("trtllm", [UInt8](page.utf8))
         #expect(old.requests == nil && old.errors == nil && old.presetReadings?.errors == nil)
         #expect(
             old.remark
                 == "the page has no trtllm_request_error_total: TensorRT-LLM has had no failure, or its version does not "
                 + "count them; use from: proxy")
-        let new = try sample("trtllm", [UInt8]((page + "# TYPE trtllm_request_error_total counter\n").utf8))
+        let new = try presetSample("trtllm", [UInt8]((page + "# TYPE trtllm_request_error_total counter\n").utf8))
         #expect(new.requests == 40 && new.errors == 0 && new.remark == nil)
     }
 
@@ -187,7 +174,7 @@ struct PresetPageTests {
             vllm:e2e_request_latency_seconds_bucket{model_name="b",le="+Inf"} 6
 
             """
-        let one = try sample("vllm", [UInt8](text.utf8), model: "a")
+        let one = try presetSample("vllm", [UInt8](text.utf8), model: "a")
         #expect(one.requests == nil && one.errors == nil)
         #expect(
             one.remark
@@ -197,20 +184,20 @@ struct PresetPageTests {
             return
         }
         #expect(latency.total == 4)
-        #expect(try sample("vllm", [UInt8](text.utf8)).requests == 10)
+        #expect(try presetSample("vllm", [UInt8](text.utf8)).requests == 10)
     }
 
     @Test("a page of another server is recognized as such")
     func otherPage() throws {
-        #expect(try sample("sglang", Self.page("triton.txt")).isOtherPage)
-        #expect(try sample("sglang", []).isOtherPage)
-        #expect(try !sample("mlserver", [UInt8]("# TYPE model_infer_request_success counter\n".utf8)).isOtherPage)
+        #expect(try presetSample("sglang", pageFixture("triton.txt")).isOtherPage)
+        #expect(try presetSample("sglang", []).isOtherPage)
+        #expect(try !presetSample("mlserver", [UInt8]("# TYPE model_infer_request_success counter\n".utf8)).isOtherPage)
     }
 
     @Test("a series that the preset does not have is unavailable, with the reason")
     func missingSeries() throws {
         let query = query(.firstToken)
-        let sample = try sample("mlserver", Self.page("mlserver.txt"), queries: [query])
+        let sample = try presetSample("mlserver", pageFixture("mlserver.txt"), queries: [query])
         #expect(sample.series[query] == .unavailable("the version's metrics preset has no preset.firstToken"))
     }
 
@@ -222,7 +209,7 @@ struct PresetPageTests {
 
             """
         let query = query(.firstToken)
-        guard case .histograms(let all) = try sample("triton", [UInt8](text.utf8), queries: [query]).series[query]
+        guard case .histograms(let all) = try presetSample("triton", [UInt8](text.utf8), queries: [query]).series[query]
         else {
             Issue.record("no histogram")
             return

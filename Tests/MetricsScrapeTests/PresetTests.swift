@@ -8,23 +8,9 @@ import Testing
 
 @Suite("Presets on scrapes of real servers", .timeLimit(.minutes(15)))
 struct PresetTests {
-    private func sample(_ preset: String, _ fixture: String, model: String? = nil) throws -> ScrapeSample {
-        let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        let file = tests.appending(path: "PrometheusTextTests/Fixtures/\(fixture)")
-        return try sample(preset, [UInt8](Data(contentsOf: file)), model: model)
-    }
-
-    private func sample(
-        _ preset: String, _ text: [UInt8], model: String? = nil, queries: Set<SeriesQuery> = []
-    ) throws -> ScrapeSample {
-        let preset = try #require(MetricsPreset.named(preset))
-        return try SampleReader(preset: preset, model: model, queries: queries)
-            .read(try ExpositionParser.parse(text), at: 7)
-    }
-
     @Test("MLServer: 50 requests, 5 failed, the histogram holds the 45 that were answered", arguments: [nil, "income"])
     func mlserver(model: String?) throws {
-        let sample = try sample("mlserver", "mlserver.txt", model: model)
+        let sample = try presetSample("mlserver", "mlserver.txt", model: model)
         #expect(sample.at == 7 && sample.requests == 50 && sample.errors == 5 && sample.queue == 0)
         #expect(sample.saturation == nil && sample.latencyExcludesErrors)
         guard case .histogram(let latency) = sample.latency else {
@@ -45,7 +31,7 @@ struct PresetTests {
             rest_server_request_duration_seconds_bucket{le="+Inf",path="/v2/models/{model_name}/infer",status_code="200"} 10
 
             """
-        let sample = try sample("mlserver", [UInt8](text.utf8), model: "a")
+        let sample = try presetSample("mlserver", [UInt8](text.utf8), model: "a")
         #expect(sample.requests == 4 && sample.errors == 0)
         #expect(
             sample.latency
@@ -87,7 +73,7 @@ struct PresetTests {
 
     @Test("Triton: 41 successes and 13 failures; its page has no latency histogram", arguments: [nil, "income"])
     func triton(model: String?) throws {
-        let sample = try sample("triton", "triton.txt", model: model)
+        let sample = try presetSample("triton", "triton.txt", model: model)
         #expect(sample.requests == 54 && sample.errors == 13 && sample.queue == 0 && sample.saturation == nil)
         guard case .unavailable(let reason) = sample.latency else {
             Issue.record("a mean is no histogram: \(sample.latency)")
@@ -98,7 +84,7 @@ struct PresetTests {
 
     @Test("BentoML: 45 answered and 5 failed, without the probe")
     func bentoml() throws {
-        let sample = try sample("bentoml", "bentoml.txt", model: "Income")
+        let sample = try presetSample("bentoml", "bentoml.txt", model: "Income")
         #expect(sample.requests == 50 && sample.errors == 5 && sample.queue == 0)
         guard case .histogram(let latency) = sample.latency else {
             Issue.record("no histogram: \(sample.latency)")
@@ -121,7 +107,7 @@ struct PresetTests {
         )
         writer.family("reference_queue_depth", .gauge, "Waiting.")
         writer.sample("reference_queue_depth", [("model", "income")], value: 4)
-        let sample = try sample("reference", writer.bytes, model: "income")
+        let sample = try presetSample("reference", writer.bytes, model: "income")
         #expect(sample.requests == 95 && sample.errors == 5 && sample.queue == 4)
         #expect(
             sample.latency == .histogram(CumulativeHistogram(bounds: [0.01, 0.1, .infinity], counts: [90, 95, 95])))
@@ -129,20 +115,20 @@ struct PresetTests {
 
     @Test("an idle server has no data, which is not zero")
     func idle() throws {
-        let idle = try sample("mlserver", [UInt8]("# TYPE model_infer_request_success_total counter\n".utf8))
+        let idle = try presetSample("mlserver", [UInt8]("# TYPE model_infer_request_success_total counter\n".utf8))
         #expect(idle.requests == nil && idle.errors == nil && idle.latency == .noData && idle.queue == nil)
     }
 
     @Test("a model that the server does not show is named beside those that it shows")
     func unknownModel() throws {
-        let sample = try sample("triton", "triton.txt", model: "incme")
+        let sample = try presetSample("triton", "triton.txt", model: "incme")
         #expect(sample.requests == nil && sample.errors == nil)
         #expect(sample.remark == "the server shows no model incme, but income; correct metrics.model")
-        #expect(try self.sample("triton", "triton.txt", model: "income").remark == nil)
-        #expect(try self.sample("triton", [], model: "income").remark == nil)
+        #expect(try presetSample("triton", "triton.txt", model: "income").remark == nil)
+        #expect(try presetSample("triton", [], model: "income").remark == nil)
         let many = (0..<9).map { "nv_inference_request_success{model=\"m\($0)\"} 1\n" }.joined()
         #expect(
-            try self.sample("triton", [UInt8](many.utf8), model: "x").remark
+            try presetSample("triton", [UInt8](many.utf8), model: "x").remark
                 == "the server shows no model x, but m0, m1, m2, m3, m4, …; correct metrics.model")
     }
 
@@ -155,10 +141,10 @@ struct PresetTests {
             nv_inference_request_failure{model="m",version="1"} 1
 
             """
-        let twice = try sample("triton", [UInt8](page.utf8))
+        let twice = try presetSample("triton", [UInt8](page.utf8))
         #expect(twice.requests == 8 && twice.errors == 1)
         #expect(twice.repeatedSeries == "nv_inference_request_success")
-        #expect(try sample("triton", "triton.txt").repeatedSeries == nil)
+        #expect(try presetSample("triton", "triton.txt").repeatedSeries == nil)
     }
 
     @Test("wanted series come as values or histograms by their labels, or with the reason why not")
@@ -172,7 +158,7 @@ struct PresetTests {
             """
         func reading(_ selector: String, _ kind: SeriesQuery.Kind) throws -> SeriesReading? {
             let query = SeriesQuery(selector: selector, kind: kind)
-            return try sample("triton", [UInt8](text.utf8), queries: [query]).series[query]
+            return try presetSample("triton", [UInt8](text.utf8), queries: [query]).series[query]
         }
         #expect(try reading("g", .gauge) == .values([#"a="1",b="2""#: 5, #"a="2""#: 6]))
         #expect(try reading(#"g{a!="1"}"#, .counter) == .values([#"a="2""#: 6]))
@@ -196,7 +182,7 @@ struct PresetTests {
         let query = SeriesQuery(selector: "g", kind: .gauge)
         func reading(_ count: Int) throws -> SeriesReading? {
             let text = (0..<count).map { "g{i=\"\($0)\"} 1\n" }.joined()
-            return try sample("triton", [UInt8](text.utf8), queries: [query]).series[query]
+            return try presetSample("triton", [UInt8](text.utf8), queries: [query]).series[query]
         }
         #expect(try reading(257) == .unavailable("it matches 257 series, more than 256: add label conditions"))
         guard case .values(let values) = try reading(256) else {

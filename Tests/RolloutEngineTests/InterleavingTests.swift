@@ -87,7 +87,7 @@ import Vocabulary
                     VersionIdentity(name: $0, revision: random.chance(0.2) ? "b" : nil)
                 }
                 if random.chance(0.3) { declaration.plan.strategy = Self.strategy(&random) }
-                return .declared
+                return .declared()
             }
             let verbs: [Command.Verb] = [
                 .start, .advance, .promote(force: false), .promote(force: true), .revert(to: nil, force: false),

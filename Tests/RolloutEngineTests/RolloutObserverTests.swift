@@ -38,7 +38,7 @@ import Testing
 
         mutating func startRollout() -> [RolloutObserver.RecordingStart] {
             declaration.candidate = VersionIdentity(name: "v2")
-            return apply(.declared) + apply(.evaluated(Evaluation(), elapsed: .zero))
+            return apply(.declared()) + apply(.evaluated(Evaluation(), elapsed: .zero))
         }
     }
 

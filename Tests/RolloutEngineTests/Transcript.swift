@@ -95,7 +95,7 @@ struct Transcript {
                     try set(pair[0], pair[1].replacing("_", with: " "))
                 }
             }
-            return handle(.declared)
+            return handle(.declared())
         case "tick":
             let elapsed = time(rest[0])
             pass(elapsed)

@@ -90,7 +90,7 @@ struct Scene {
         return StateChange(state: state, evidence: evidence, events: events, at: wall)
     }
 
-    mutating func start() -> StateChange { feed(.declared, .command(Command(.start, by: "ann"))) }
+    mutating func start() -> StateChange { feed(.declared(), .command(Command(.start, by: "ann"))) }
 
     /// What a judge gathered after so many requests to the candidate.
     func evidence(requests: UInt64) -> Evidence {

@@ -68,7 +68,7 @@ import Vocabulary
         let store = try SQLiteStore(directory: directory.path)
         var scene = Scene()
         let change = scene.feed(
-            .declared, .command(Command(.start, by: "ann")),
+            .declared(), .command(Command(.start, by: "ann")),
             .command(Command(.revert(to: nil, force: false), by: "ann", reason: "no")))
         try store.commit(change)
         let records = try store.history(service: "income", limit: 5)
@@ -82,7 +82,7 @@ import Vocabulary
         let store = try SQLiteStore(directory: directory.path)
         var scene = Scene()
         for _ in 0..<3 {
-            try store.commit(scene.feed(.declared, .command(Command(.start, by: "ann"))))
+            try store.commit(scene.feed(.declared(), .command(Command(.start, by: "ann"))))
             try store.commit(scene.feed(.command(Command(.revert(to: nil, force: false), by: "ann"))))
             try store.commit(scene.feed(.command(Command(.retry, by: "ann"))))
         }
@@ -215,7 +215,7 @@ import Vocabulary
         let store = try SQLiteStore(directory: directory.path, retention: retention)
         var scene = Scene()
         for _ in 0..<6 {
-            try store.commit(scene.feed(.declared, .command(Command(.start, by: "ann"))))
+            try store.commit(scene.feed(.declared(), .command(Command(.start, by: "ann"))))
             try store.commit(
                 scene.feed(
                     .command(Command(.revert(to: nil, force: false), by: "ann")), .command(Command(.retry, by: "ann")))

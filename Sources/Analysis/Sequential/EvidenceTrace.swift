@@ -63,7 +63,18 @@ extension EvidenceTrace {
         }
         spacing = try values.decode(Int64.self, forKey: .spacing)
         begin = try values.decodeIfPresent(Int64.self, forKey: .begin)
+        // Within these limits the arithmetic of `record` does not overflow.
+        guard thousandths.count <= Self.capacity, (1...Self.farthest).contains(spacing),
+            begin?.magnitude ?? 0 <= Self.farthest.magnitude
+        else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .spacing, in: values,
+                debugDescription: "a trace of \(thousandths.count) points every \(spacing) s")
+        }
     }
+
+    /// The farthest second and the largest spacing that a stored trace may have, in seconds.
+    private static let farthest: Int64 = 1 << 40
 
     public func encode(to encoder: any Encoder) throws {
         var values = encoder.container(keyedBy: CodingKeys.self)

@@ -7,8 +7,11 @@ struct HarmProcess: Hashable, Codable, Sendable {
     /// The number of seconds whose failures of the baseline wait for the share. It is more than latencies are waited
     /// for.
     private static let mostWaiting = 600
-    /// The number of seconds whose share is remembered. It is more than the failures of a second can come after it.
-    private static let rememberedShares = 60
+    /// The number of seconds for which a share is remembered after its last second. It is more than the failures of a
+    /// second can come after its share.
+    private static let rememberedSeconds: Int64 = 60
+    /// The number of spans that are remembered at most, also if the clock starts again.
+    private static let mostSpans = 60
 
     private(set) var excess = ExcessFailures()
     /// The numbers of judged requests.
@@ -21,11 +24,12 @@ struct HarmProcess: Hashable, Codable, Sendable {
         var second: Int64
         var failures: Int
     }
-    /// The candidate's share in each of the newest seconds, ascending. A latency tick comes before the error tick of its
-    /// second if no check waits long for slow requests.
-    private var shares: [ShareOfSecond] = []
-    private struct ShareOfSecond: Hashable, Codable, Sendable {
-        var second: Int64
+    /// The candidate's share in the newest seconds, as spans of seconds with the same share. A latency tick comes before
+    /// the error tick of its second if no check waits long for slow requests.
+    private var shares: [Span] = []
+    private struct Span: Hashable, Codable, Sendable {
+        var first: Int64
+        var last: Int64
         var share: Weight
     }
     /// True under sticky routing. A user is not assigned anew with each request, so no failure is put down to the
@@ -40,7 +44,7 @@ struct HarmProcess: Hashable, Codable, Sendable {
         excess.observe(candidate: tick.tally(.candidate, .errors).hits)
         let failures = tick.tally(.baseline, .errors).hits
         guard failures > 0, !isKeyed else { return }
-        if let known = shares.last(where: { $0.second == tick.second }) {
+        if let known = shares.last(where: { $0.first <= tick.second && tick.second <= $0.last }) {
             return excess.observe(baseline: failures, share: known.share.fraction)
         }
         waiting.append(Waiting(second: tick.second, failures: failures))
@@ -53,8 +57,13 @@ struct HarmProcess: Hashable, Codable, Sendable {
             excess.observe(baseline: entry.failures, share: tick.share.fraction)
         }
         waiting.removeAll { $0.second <= tick.second }
-        shares.append(ShareOfSecond(second: tick.second, share: tick.share))
-        if shares.count > Self.rememberedShares { shares.removeFirst() }
+        if let newest = shares.last, newest.share == tick.share, newest.last &+ 1 == tick.second {
+            shares[shares.count - 1].last = tick.second
+        } else {
+            shares.append(Span(first: tick.second, last: tick.second, share: tick.share))
+        }
+        shares.removeAll { $0.last < tick.second &- Self.rememberedSeconds }
+        if shares.count > Self.mostSpans { shares.removeFirst() }
     }
 }
 

@@ -16,7 +16,8 @@ struct InitFiles {
     /// The one model that both serve; nil if there are several, or none is named.
     var model: String? { old.models.count == 1 ? old.models[0] : nil }
 
-    /// True if the responses are streams of a language model, whose length says more about their duration than the model.
+    /// True for a server of language models. The duration of their responses depends on their length, so latency is
+    /// judged by the first byte.
     private var streams: Bool { old.api?.kind == .openAI }
 
     private var seen: String {
